@@ -1,0 +1,135 @@
+/**
+ * Every error a user can meet, as one typed value: what happened, where, what was expected and found, and
+ * the next thing to do. The code decides the exit code; nothing else does. Anything thrown that is not one
+ * of these is a bug of this program (exit 1).
+ */
+
+/** Exit codes of the command line tool. */
+export const EXIT = {
+  done: 0,
+  bug: 1,
+  usage: 2,
+  source: 3,
+  malformed: 4,
+  mismatch: 5,
+  target: 6,
+  verification: 7,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+/** One code for each invariant that can be broken, with the exit code it ends in. */
+export const EXIT_OF = {
+  "bad-usage": EXIT.usage,
+
+  "source-not-found": EXIT.source,
+  "source-unreadable": EXIT.source,
+  "source-changed": EXIT.source,
+
+  "no-weights": EXIT.malformed,
+  "lfs-pointer": EXIT.malformed,
+  "html-page": EXIT.malformed,
+  "empty-file": EXIT.malformed,
+  "unknown-format": EXIT.malformed,
+  "foreign-format": EXIT.malformed,
+  "unsupported-dtype": EXIT.malformed,
+  "truncated-file": EXIT.malformed,
+  "overlong-file": EXIT.malformed,
+  "bad-json": EXIT.malformed,
+
+  "header-too-long": EXIT.malformed,
+  "header-malformed": EXIT.malformed,
+  "duplicate-tensor": EXIT.malformed,
+  "wrong-size": EXIT.malformed,
+  "data-hole": EXIT.malformed,
+  "data-overlap": EXIT.malformed,
+
+  "index-malformed": EXIT.malformed,
+  "shard-missing": EXIT.malformed,
+  "shard-outside-folder": EXIT.malformed,
+  "tensor-missing-in-shard": EXIT.malformed,
+
+  "zip-malformed": EXIT.malformed,
+  "zip-entry-compressed": EXIT.malformed,
+  "pickle-malformed": EXIT.malformed,
+  "pickle-too-large": EXIT.malformed,
+  "pickle-opcode": EXIT.malformed,
+  "pickle-global": EXIT.malformed,
+  "not-a-state-dict": EXIT.malformed,
+  "storage-missing": EXIT.malformed,
+  "storage-size": EXIT.malformed,
+  "view-out-of-bounds": EXIT.malformed,
+  "big-endian": EXIT.malformed,
+
+  "names-differ": EXIT.mismatch,
+  "shapes-differ": EXIT.mismatch,
+  swapped: EXIT.mismatch,
+  "not-a-delta": EXIT.mismatch,
+  "wrong-base": EXIT.mismatch,
+
+  "target-exists": EXIT.target,
+  "target-overlaps-source": EXIT.target,
+  "target-unwritable": EXIT.target,
+  "no-space": EXIT.target,
+
+  interrupted: EXIT.interrupted,
+} as const satisfies Record<string, number>;
+
+export type ErrorCode = keyof typeof EXIT_OF;
+
+export interface ErrorDetails {
+  /** Path of the file the error is about. */
+  file?: string;
+  /** Name of the tensor the error is about. */
+  tensor?: string;
+  /** Where in the file, in bytes. */
+  offsetBytes?: number;
+  expected?: string | number;
+  got?: string | number;
+  /** The next thing to do, as a sentence. */
+  hint?: string;
+  cause?: unknown;
+}
+
+/**
+ * An expected failure. `message` is one sentence without location; `format` adds the location, the expected and
+ * found values and the way out.
+ */
+export class ApplyDeltaError extends Error {
+  override readonly name = "ApplyDeltaError";
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly details: ErrorDetails = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+  }
+
+  get exitCode(): number {
+    return EXIT_OF[this.code];
+  }
+
+  /** The text a user sees: one fact a line. */
+  format(): string {
+    const { file, tensor, offsetBytes, expected, got, hint } = this.details;
+    const lines = [this.message];
+    if (file !== undefined) lines.push(`  file:     ${file}`);
+    if (offsetBytes !== undefined) lines.push(`  at byte:  ${offsetBytes}`);
+    if (tensor !== undefined) lines.push(`  tensor:   ${tensor}`);
+    if (expected !== undefined) lines.push(`  expected: ${expected}`);
+    if (got !== undefined) lines.push(`  got:      ${got}`);
+    if (hint !== undefined) lines.push(`  what now: ${hint}`);
+    return lines.join("\n");
+  }
+}
+
+/** Narrows a caught value, and to one code if given. */
+export function isApplyDeltaError(error: unknown, code?: ErrorCode): error is ApplyDeltaError {
+  return error instanceof ApplyDeltaError && (code === undefined || error.code === code);
+}
+
+/** The errno name (`ENOENT`, `ENOSPC`, …) of a system error, if it is one. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

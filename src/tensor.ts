@@ -1,0 +1,126 @@
+/**
+ * The vocabulary every room shares: what a tensor is once a file format has been read.
+ *
+ * A tensor is a name, a dtype, a shape and a view: an element offset into one file plus a stride for each
+ * dimension. Nearly every view is dense (one span of bytes); the general form covers a transposed tensor in
+ * a pickle and tensors that share a storage. Nothing behind `checkpoint/` knows which format it came from.
+ */
+
+/**
+ * Element types and their size in bits, spelled as safetensors spells them and in the order in which the
+ * reference writer ranks them: a file lists the highest rank first, then names (safetensors/src/tensor.rs,
+ * `enum Dtype`, `bitsize` and `prepare`).
+ */
+const BITS = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
+} as const;
+
+export type DType = keyof typeof BITS;
+
+/** All dtypes, lowest rank first. */
+export const DTYPES = Object.keys(BITS) as DType[];
+
+/** The dtypes the arithmetic reads. */
+export type FloatDType = "F16" | "BF16" | "F32" | "F64";
+
+/** The dtypes the arithmetic adds in and the target is written in; F64 is rounded to F32 when it is read. */
+export type SumDType = "F16" | "BF16" | "F32";
+
+/** Size of one element in bits. */
+export function bitsOf(dtype: DType): number {
+  return BITS[dtype];
+}
+
+/** Size of one element in bytes, for the dtypes the arithmetic knows. */
+export function bytesOf(dtype: FloatDType): 2 | 4 | 8 {
+  return dtype === "F64" ? 8 : dtype === "F32" ? 4 : 2;
+}
+
+export function isDType(text: string): text is DType {
+  return Object.hasOwn(BITS, text);
+}
+
+export function isFloatDType(dtype: DType): dtype is FloatDType {
+  return dtype === "F16" || dtype === "BF16" || dtype === "F32" || dtype === "F64";
+}
+
+/** How PyTorch and config.json spell the dtypes a target can have. */
+export const TORCH_NAMES: Record<SumDType, string> = { F16: "float16", BF16: "bfloat16", F32: "float32" };
+
+/**
+ * A file that is read at offsets, never as a whole. `read` gives exactly `byteLength` bytes or rejects with a
+ * typed error that names the file and the offset.
+ */
+export interface RandomAccessFile {
+  readonly path: string;
+  readonly byteLength: number;
+  read(offsetBytes: number, byteLength: number): Promise<Uint8Array>;
+}
+
+/** A local file held open; `fd` is valid in every thread of the process until `close`. */
+export interface LocalFile extends RandomAccessFile {
+  readonly fd: number;
+  close(): void;
+}
+
+/** A tensor and where its bytes lie. Element (i0, i1, …) is at `offsetBytes + sum(i * stride) * element size`. */
+export interface TensorView<File extends RandomAccessFile = LocalFile> {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** In elements, one for each dimension, none negative. */
+  readonly strides: readonly number[];
+  readonly file: File;
+  readonly offsetBytes: number;
+}
+
+/** Number of elements of a shape; 1 for rank 0. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+/** The strides of a row-major (C-contiguous) tensor, in elements. */
+export function denseStrides(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let dim = shape.length - 1; dim >= 0; dim--) {
+    strides[dim] = stride;
+    stride *= shape[dim] ?? 0;
+  }
+  return strides;
+}
+
+/** Whether the elements lie in row-major order without gaps, as one span. Strides of extents 0 and 1 do not count. */
+export function isDense(shape: readonly number[], strides: readonly number[]): boolean {
+  if (elementCount(shape) === 0) return true;
+  const dense = denseStrides(shape);
+  return shape.every((extent, dim) => extent === 1 || strides[dim] === dense[dim]);
+}
+
+const encoder = new TextEncoder();
+
+/** Order of names by their UTF-8 bytes, as Rust and Python sort them (JavaScript's own order differs above U+D7FF). */
+export function compareNames(a: string, b: string): number {
+  return Buffer.compare(encoder.encode(a), encoder.encode(b));
+}
