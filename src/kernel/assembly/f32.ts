@@ -1,0 +1,64 @@
+/**
+ * F32 and BF16, the upper half of an F32: widening, adding, rounding.
+ *
+ * In and out: vectors of four F32 or eight BF16. The fast methods are right for numbers and infinities; the
+ * `...Exact` ones also for NaN, of which every operation makes the one canonical pattern. `Exact` methods are
+ * real functions: they run for the odd block and for tails.
+ */
+
+// biome-ignore-all lint/complexity/noStaticOnlyClass: a decorator may stand on a method but not on a function
+
+import { Lanes } from "./lanes";
+
+const F32_NAN: i32 = 0x7fc00000;
+const BF16_NAN: i16 = 0x7fc0;
+
+export class F32 {
+  /** Four F64, two in each vector, rounded to F32. */
+  @inline
+  static fromF64(first: v128, second: v128): v128 {
+    return v128.shuffle<u64>(f32x4.demote_f64x2_zero(first), f32x4.demote_f64x2_zero(second), 0, 2);
+  }
+
+  /** Nonzero where a lane of either vector is NaN. */
+  @inline
+  static nan(first: v128, second: v128): v128 {
+    return v128.or(f32x4.ne(first, first), f32x4.ne(second, second));
+  }
+
+  /** The same four numbers, every NaN the canonical one. */
+  @inline
+  static canonical(four: v128): v128 {
+    return v128.bitselect(four, i32x4.splat(F32_NAN), f32x4.eq(four, four));
+  }
+}
+
+export class BF16 {
+  @inline
+  static widenLow(eight: v128): v128 {
+    return Lanes.pairLow(i16x8.splat(0), eight);
+  }
+
+  @inline
+  static widenHigh(eight: v128): v128 {
+    return Lanes.pairHigh(i16x8.splat(0), eight);
+  }
+
+  /** Rounds to nearest even in the upper 16 bits: adds just under half, and one more if the result would be odd. */
+  @inline
+  static round(four: v128): v128 {
+    const odd = v128.and(i32x4.shr_u(four, 16), i32x4.splat(1));
+    return i32x4.add(i32x4.add(four, i32x4.splat(0x7fff)), odd);
+  }
+
+  /** Eight F32, none NaN, rounded to BF16. */
+  @inline
+  static narrow(first: v128, second: v128): v128 {
+    return Lanes.highHalves(BF16.round(first), BF16.round(second));
+  }
+
+  static narrowExact(first: v128, second: v128): v128 {
+    const number = Lanes.lowHalves(f32x4.eq(first, first), f32x4.eq(second, second));
+    return v128.bitselect(BF16.narrow(first, second), i16x8.splat(BF16_NAN), number);
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * The SIMD kernel: one exported function for each operation of `Kernel`, compiled by AssemblyScript.
+ *
+ * In: byte offsets into the imported memory, of any alignment, and a count of elements. Out: the destination's
+ * bytes, the same as the reference kernel's; nothing else in memory is written. No runtime, no data segments, no
+ * state: the memory belongs to the caller.
+ *
+ * All loops have one shape. The inner one takes blocks of eight elements the fast way until one holds a value that
+ * the fast way can't do (infinity, NaN, near overflow) or the blocks end; the last block is then done again the
+ * exact way, which is right in both cases. The test comes after the store, so that every constant is needed on
+ * every path and V8 keeps it in a register outside the loop. A tail of less than eight goes by the exact way, one
+ * element in all lanes at a time.
+ */
+
+import { F16 } from "./f16";
+import { BF16, F32 } from "./f32";
+import { Lanes } from "./lanes";
+
+const BLOCK: usize = 8;
+
+export function addF16(base: usize, delta: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let a: v128, b: v128;
+    do {
+      a = v128.load(base);
+      b = v128.load(delta);
+      v128.store(destination, F16.sum(a, b, false));
+      base += 16;
+      delta += 16;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F16.beyondSum(a, b)));
+    v128.store(destination - 16, F16.sumExact(a, b));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const sum = F16.sumExact(v128.load_splat<u16>(base), v128.load_splat<u16>(delta));
+    v128.store_lane<u16>(destination, sum, 0);
+    base += 2;
+    delta += 2;
+    destination += 2;
+  }
+}
+
+export function addBF16(base: usize, delta: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      const a = v128.load(base);
+      const b = v128.load(delta);
+      first = f32x4.add(BF16.widenLow(a), BF16.widenLow(b));
+      second = f32x4.add(BF16.widenHigh(a), BF16.widenHigh(b));
+      v128.store(destination, BF16.narrow(first, second));
+      base += 16;
+      delta += 16;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
+    v128.store(destination - 16, BF16.narrowExact(first, second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const a = BF16.widenLow(v128.load_splat<u16>(base));
+    const sum = f32x4.add(a, BF16.widenLow(v128.load_splat<u16>(delta)));
+    v128.store_lane<u16>(destination, BF16.narrowExact(sum, sum), 0);
+    base += 2;
+    delta += 2;
+    destination += 2;
+  }
+}
+
+export function addF32(base: usize, delta: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      first = f32x4.add(v128.load(base), v128.load(delta));
+      second = f32x4.add(v128.load(base, 16), v128.load(delta, 16));
+      v128.store(destination, first);
+      v128.store(destination, second, 16);
+      base += 32;
+      delta += 32;
+      destination += 32;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
+    v128.store(destination - 32, F32.canonical(first));
+    v128.store(destination - 16, F32.canonical(second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const sum = f32x4.add(v128.load_splat<u32>(base), v128.load_splat<u32>(delta));
+    v128.store_lane<u32>(destination, F32.canonical(sum), 0);
+    base += 4;
+    delta += 4;
+    destination += 4;
+  }
+}
+
+export function convertF16ToF32(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let eight: v128;
+    do {
+      eight = v128.load(source);
+      v128.store(destination, F16.widenLow(eight));
+      v128.store(destination, F16.widenHigh(eight), 16);
+      source += 16;
+      destination += 32;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F16.beyondFinite(eight)));
+    v128.store(destination - 32, F16.widenLowExact(eight));
+    v128.store(destination - 16, F16.widenLowExact(Lanes.upper(eight)));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    v128.store_lane<u32>(destination, F16.widenLowExact(v128.load_splat<u16>(source)), 0);
+    source += 2;
+    destination += 4;
+  }
+}
+
+export function convertF16ToBF16(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let eight: v128;
+    do {
+      eight = v128.load(source);
+      v128.store(destination, BF16.narrow(F16.widenLow(eight), F16.widenHigh(eight)));
+      source += 16;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F16.beyondFinite(eight)));
+    const second = F16.widenLowExact(Lanes.upper(eight));
+    v128.store(destination - 16, BF16.narrowExact(F16.widenLowExact(eight), second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const wide = F16.widenLowExact(v128.load_splat<u16>(source));
+    v128.store_lane<u16>(destination, BF16.narrowExact(wide, wide), 0);
+    source += 2;
+    destination += 2;
+  }
+}
+
+export function convertBF16ToF16(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      const eight = v128.load(source);
+      first = BF16.widenLow(eight);
+      second = BF16.widenHigh(eight);
+      v128.store(destination, F16.narrow(first, second));
+      source += 16;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F16.beyondNarrow(first, second)));
+    v128.store(destination - 16, F16.narrowExact(first, second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const wide = BF16.widenLow(v128.load_splat<u16>(source));
+    v128.store_lane<u16>(destination, F16.narrowExact(wide, wide), 0);
+    source += 2;
+    destination += 2;
+  }
+}
+
+export function convertBF16ToF32(source: usize, destination: usize, count: usize): void {
+  for (let blocks = count / BLOCK; blocks > 0; blocks--) {
+    const eight = v128.load(source);
+    v128.store(destination, BF16.widenLow(eight));
+    v128.store(destination, BF16.widenHigh(eight), 16);
+    source += 16;
+    destination += 32;
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    store<u32>(destination, (<u32>load<u16>(source)) << 16);
+    source += 2;
+    destination += 4;
+  }
+}
+
+export function convertF32ToF16(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      first = v128.load(source);
+      second = v128.load(source, 16);
+      v128.store(destination, F16.narrow(first, second));
+      source += 32;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F16.beyondNarrow(first, second)));
+    v128.store(destination - 16, F16.narrowExact(first, second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const four = v128.load_splat<u32>(source);
+    v128.store_lane<u16>(destination, F16.narrowExact(four, four), 0);
+    source += 4;
+    destination += 2;
+  }
+}
+
+export function convertF32ToBF16(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      first = v128.load(source);
+      second = v128.load(source, 16);
+      v128.store(destination, BF16.narrow(first, second));
+      source += 32;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
+    v128.store(destination - 16, BF16.narrowExact(first, second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const four = v128.load_splat<u32>(source);
+    v128.store_lane<u16>(destination, BF16.narrowExact(four, four), 0);
+    source += 4;
+    destination += 2;
+  }
+}
+
+export function convertF64ToF16(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      first = F32.fromF64(v128.load(source), v128.load(source, 16));
+      second = F32.fromF64(v128.load(source, 32), v128.load(source, 48));
+      v128.store(destination, F16.narrow(first, second));
+      source += 64;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F16.beyondNarrow(first, second)));
+    v128.store(destination - 16, F16.narrowExact(first, second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const four = f32x4.demote_f64x2_zero(v128.load_splat<u64>(source));
+    v128.store_lane<u16>(destination, F16.narrowExact(four, four), 0);
+    source += 8;
+    destination += 2;
+  }
+}
+
+export function convertF64ToBF16(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      first = F32.fromF64(v128.load(source), v128.load(source, 16));
+      second = F32.fromF64(v128.load(source, 32), v128.load(source, 48));
+      v128.store(destination, BF16.narrow(first, second));
+      source += 64;
+      destination += 16;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
+    v128.store(destination - 16, BF16.narrowExact(first, second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const four = f32x4.demote_f64x2_zero(v128.load_splat<u64>(source));
+    v128.store_lane<u16>(destination, BF16.narrowExact(four, four), 0);
+    source += 8;
+    destination += 2;
+  }
+}
+
+export function convertF64ToF32(source: usize, destination: usize, count: usize): void {
+  let blocks = count / BLOCK;
+  while (blocks > 0) {
+    let first: v128, second: v128;
+    do {
+      first = F32.fromF64(v128.load(source), v128.load(source, 16));
+      second = F32.fromF64(v128.load(source, 32), v128.load(source, 48));
+      v128.store(destination, first);
+      v128.store(destination, second, 16);
+      source += 64;
+      destination += 32;
+      blocks--;
+    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
+    v128.store(destination - 32, F32.canonical(first));
+    v128.store(destination - 16, F32.canonical(second));
+  }
+  for (let rest = count % BLOCK; rest > 0; rest--) {
+    const four = f32x4.demote_f64x2_zero(v128.load_splat<u64>(source));
+    v128.store_lane<u32>(destination, F32.canonical(four), 0);
+    source += 8;
+    destination += 4;
+  }
+}

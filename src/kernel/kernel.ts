@@ -1,0 +1,42 @@
+/**
+ * What a kernel is: the arithmetic of the project over one linear memory.
+ *
+ * In: byte offsets, of any alignment, and counts of elements. Out: bytes at the destination; nothing else in memory
+ * changes. Every kernel gives the same bytes on every machine. They are the bits of PyTorch on the CPU, save for NaN,
+ * where machines differ among themselves: a NaN that an addition or a narrowing gives is always the canonical one
+ * (`CANONICAL_NAN`), and widening F16 or BF16 to F32 keeps sign and payload.
+ */
+
+import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+
+/** The bits of the NaN that arithmetic gives: quiet, positive, no payload. */
+export const CANONICAL_NAN: Record<SumDType, number> = { F16: 0x7e00, BF16: 0x7fc0, F32: 0x7fc00000 };
+
+export interface Kernel {
+  readonly name: "simd" | "reference";
+
+  /** The linear memory all offsets refer to, little-endian; callers read file bytes straight into it. */
+  readonly memory: Uint8Array;
+
+  /**
+   * Converts `count` elements, rounding to nearest even; F64 goes by way of F32, as in PyTorch, and F16 to BF16 and
+   * back likewise (there the way is exact). Equal dtypes are copied bit for bit.
+   *
+   * `source` and `destination` are byte offsets; a range that leaves memory is a RangeError. The ranges may be apart in any order, or start at the same offset
+   * if the destination's elements are not wider than the source's; no other overlap is allowed.
+   */
+  convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void;
+
+  /**
+   * `destination[i] = base[i] + delta[i]` for `count` elements, rounded once to nearest even; F16 and BF16 are widened
+   * to F32 for it. The three are byte offsets; a range that leaves memory is a RangeError. The destination may equal base or delta or both; no other overlap of
+   * the destination's range is allowed.
+   */
+  add(dtype: SumDType, base: number, delta: number, destination: number, count: number): void;
+}
+
+/** Throws unless `count` elements at byte `offset` lie within the memory. */
+export function checkRange(memory: Uint8Array, dtype: FloatDType, offset: number, count: number): void {
+  if (offset >= 0 && count >= 0 && offset + count * bytesOf(dtype) <= memory.length) return;
+  throw new RangeError(`${count} ${dtype} at byte ${offset} do not lie in ${memory.length} bytes`);
+}

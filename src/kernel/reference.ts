@@ -1,0 +1,168 @@
+/**
+ * The reference kernel: the definition of the arithmetic, in loops over typed arrays.
+ *
+ * In and out: see `Kernel`. Every float is widened to F32, added as F32 and rounded by integer operations on the F32's
+ * bits. Typed arrays are views of the memory where the offset is aligned, else copies of the operands' size. They are
+ * little-endian as the files are on every platform that this project supports.
+ */
+
+import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import { CANONICAL_NAN, checkRange, type Kernel } from "./kernel.js";
+
+type Elements = Uint16Array | Uint32Array | Float64Array;
+
+const F32_MAGNITUDE = 0x7fffffff;
+const F32_INFINITY = 0x7f800000;
+const F16_INFINITY = 0x7c00;
+/** F32 bits of 65520, halfway from the greatest F16 to the next power of two: rounds to even, so to infinity. */
+const F16_OVERFLOW = 0x477ff000;
+/** F32 bits of 2^-14, the least normal F16. */
+const F16_LEAST_NORMAL = 0x38800000;
+/** F32 bits of 2^-25, half the least F16: rounds to even, so to zero. */
+const F16_UNDERFLOW = 0x33000000;
+
+/** F16 bits to F32 bits. */
+function widenF16(bits: number): number {
+  const sign = (bits & 0x8000) << 16;
+  const exponent = (bits >>> 10) & 0x1f;
+  const mantissa = bits & 0x3ff;
+  if (exponent === 0x1f) return (sign | F32_INFINITY | (mantissa << 13)) >>> 0;
+  if (exponent > 0) return (sign | ((exponent + 112) << 23) | (mantissa << 13)) >>> 0;
+  if (mantissa === 0) return sign >>> 0;
+  // Subnormal: shift the leading one to bit 10, where it is implied.
+  const shift = Math.clz32(mantissa) - 21;
+  return (sign | ((113 - shift) << 23) | (((mantissa << shift) & 0x3ff) << 13)) >>> 0;
+}
+
+/** F32 bits to F16 bits. */
+function narrowToF16(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & F32_MAGNITUDE;
+  if (magnitude >= F16_LEAST_NORMAL) {
+    if (magnitude > F32_INFINITY) return CANONICAL_NAN.F16;
+    if (magnitude >= F16_OVERFLOW) return sign | F16_INFINITY;
+    const odd = (magnitude >>> 13) & 1;
+    return sign | ((magnitude - (112 << 23) + 0xfff + odd) >>> 13);
+  }
+  if (magnitude <= F16_UNDERFLOW) return sign;
+  // Subnormal: the significand in units of 2^-24, its last `shift` bits rounded off.
+  const significand = (magnitude & 0x7fffff) | 0x800000;
+  const shift = 126 - (magnitude >>> 23);
+  const odd = (significand >>> shift) & 1;
+  return sign | ((significand + (1 << (shift - 1)) - 1 + odd) >>> shift);
+}
+
+/** F32 bits to BF16 bits. */
+function narrowToBF16(bits: number): number {
+  if ((bits & F32_MAGNITUDE) > F32_INFINITY) return CANONICAL_NAN.BF16;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/** Conversions go through this many F32 at a time. */
+const BLOCK = 1024;
+
+/** Makes the reference kernel with a memory of its own of exactly `memoryByteLength` bytes. */
+export function createReferenceKernel(memoryByteLength: number): Kernel {
+  const memory = new Uint8Array(memoryByteLength);
+  /** The F32 bits of every F16, and the same as numbers. */
+  const f16Bits = Uint32Array.from({ length: 0x10000 }, (_, half) => widenF16(half));
+  const f16Values = new Float32Array(f16Bits.buffer);
+  /** F32 on their way, as numbers and as bits. */
+  const values = new Float32Array(BLOCK);
+  const bits = new Uint32Array(values.buffer);
+
+  function elements(dtype: FloatDType, offset: number, count: number): Elements {
+    checkRange(memory, dtype, offset, count);
+    const size = bytesOf(dtype);
+    const aligned = offset % size === 0;
+    const buffer = aligned ? memory.buffer : memory.slice(offset, offset + count * size).buffer;
+    const start = aligned ? offset : 0;
+    if (size === 8) return new Float64Array(buffer, start, count);
+    return size === 4 ? new Uint32Array(buffer, start, count) : new Uint16Array(buffer, start, count);
+  }
+
+  /** Writes back what `elements` copied; a view needs nothing. */
+  function flush(destination: Elements, offset: number): void {
+    if (destination.buffer !== memory.buffer) memory.set(new Uint8Array(destination.buffer), offset);
+  }
+
+  /** Widens the source to `bits`, F64 rounded. */
+  function widenBlock(from: FloatDType, source: Elements): void {
+    const { length } = source;
+    if (from === "F16") {
+      for (let i = 0; i < length; i++) bits[i] = f16Bits[source[i] as number] as number;
+    } else if (from === "BF16") {
+      for (let i = 0; i < length; i++) bits[i] = (source[i] as number) << 16;
+    } else if (from === "F32") {
+      bits.set(source);
+    } else {
+      values.set(source);
+      for (let i = 0; i < length; i++) if (Number.isNaN(values[i])) bits[i] = CANONICAL_NAN.F32;
+    }
+  }
+
+  /** Rounds `bits` into the destination. */
+  function narrowBlock(to: SumDType, destination: Elements): void {
+    const { length } = destination;
+    if (to === "F16") {
+      for (let i = 0; i < length; i++) destination[i] = narrowToF16(bits[i] as number);
+    } else if (to === "BF16") {
+      for (let i = 0; i < length; i++) destination[i] = narrowToBF16(bits[i] as number);
+    } else {
+      destination.set(bits.subarray(0, length));
+    }
+  }
+
+  function convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void {
+    if (from === to) {
+      checkRange(memory, from, source, count);
+      checkRange(memory, to, destination, count);
+      memory.copyWithin(destination, source, source + count * bytesOf(from));
+      return;
+    }
+    const input = elements(from, source, count);
+    const output = elements(to, destination, count);
+    for (let start = 0; start < count; start += BLOCK) {
+      widenBlock(from, input.subarray(start, start + BLOCK));
+      narrowBlock(to, output.subarray(start, start + BLOCK));
+    }
+    flush(output, destination);
+  }
+
+  function addF16(base: Elements, delta: Elements, sum: Elements): void {
+    for (let i = 0; i < sum.length; i++) {
+      values[0] = (f16Values[base[i] as number] as number) + (f16Values[delta[i] as number] as number);
+      sum[i] = narrowToF16(bits[0] as number);
+    }
+  }
+
+  function addBF16(base: Elements, delta: Elements, sum: Elements): void {
+    for (let i = 0; i < sum.length; i++) {
+      bits[0] = (base[i] as number) << 16;
+      bits[1] = (delta[i] as number) << 16;
+      values[0] = (values[0] as number) + (values[1] as number);
+      sum[i] = narrowToBF16(bits[0] as number);
+    }
+  }
+
+  function addF32(base: Elements, delta: Elements, sum: Elements): void {
+    const a = new Float32Array(base.buffer, base.byteOffset, base.length);
+    const b = new Float32Array(delta.buffer, delta.byteOffset, delta.length);
+    const out = new Float32Array(sum.buffer, sum.byteOffset, sum.length);
+    for (let i = 0; i < out.length; i++) {
+      const value = (a[i] as number) + (b[i] as number);
+      if (Number.isNaN(value)) sum[i] = CANONICAL_NAN.F32;
+      else out[i] = value;
+    }
+  }
+
+  const adders = { F16: addF16, BF16: addBF16, F32: addF32 } as const;
+
+  function add(dtype: SumDType, base: number, delta: number, destination: number, count: number): void {
+    const sum = elements(dtype, destination, count);
+    adders[dtype](elements(dtype, base, count), elements(dtype, delta, count), sum);
+    flush(sum, destination);
+  }
+
+  return { name: "reference", memory, convert, add };
+}

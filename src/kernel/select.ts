@@ -1,0 +1,87 @@
+/**
+ * Which kernel runs: chosen and compiled once, instantiated in every thread.
+ *
+ * In: the user's choice. Out: a `CompiledKernel`, plain data that may be posted to a worker, and from it a `Kernel`.
+ * Importing this module reads nothing. There is no silent fallback: who asks for SIMD gets it or an error.
+ */
+
+import { readFile } from "node:fs/promises";
+import { ApplyDeltaError } from "../errors.js";
+import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import { checkRange, type Kernel } from "./kernel.js";
+import { createReferenceKernel } from "./reference.js";
+
+export type KernelChoice = "auto" | "simd" | "reference";
+
+/** A kernel without memory; can be cloned to another thread, where the compiled code is shared. */
+export type CompiledKernel =
+  | { readonly name: "simd"; readonly module: WebAssembly.Module }
+  | { readonly name: "reference" };
+
+/** WebAssembly memory comes in pages of this many bytes (https://webassembly.github.io/spec/core, memory types). */
+export const PAGE_BYTES = 65_536;
+
+/** The most memory one kernel can have, in bytes. */
+export const MAX_MEMORY_BYTES = 65_536 * PAGE_BYTES;
+
+/** The functions that assembly/simd.ts exports; all parameters are byte offsets except the last, a count of elements. */
+type AddFunction = (base: number, delta: number, destination: number, count: number) => void;
+type ConvertFunction = (source: number, destination: number, count: number) => void;
+type Narrowing = { [From in FloatDType]: `convert${From}To${Exclude<SumDType, From>}` }[FloatDType];
+type SimdExports = Record<`add${SumDType}`, AddFunction> & Record<Narrowing, ConvertFunction>;
+
+/** `(module (func (drop (v128.const i32x4 0 0 0 0))))`: valid only where WebAssembly has SIMD. */
+const SIMD_PROBE = Uint8Array.of(
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x04, 0x01, 0x60, 0x00, 0x00],
+  ...[0x03, 0x02, 0x01, 0x00],
+  ...[0x0a, 0x17, 0x01, 0x15, 0x00, 0xfd, 0x0c],
+  ...new Uint8Array(16),
+  ...[0x1a, 0x0b],
+);
+
+/** Whether this machine's WebAssembly has SIMD. */
+export function isSimdSupported(): boolean {
+  return typeof WebAssembly === "object" && WebAssembly.validate(SIMD_PROBE);
+}
+
+/** Reads and compiles the chosen kernel; `auto` is SIMD where there is SIMD. */
+export async function compileKernel(choice: KernelChoice): Promise<CompiledKernel> {
+  if (choice === "reference") return { name: "reference" };
+  if (!isSimdSupported()) {
+    if (choice === "auto") return { name: "reference" };
+    throw new ApplyDeltaError("bad-usage", "This machine's WebAssembly has no SIMD.", {
+      hint: "Leave the kernel to be chosen, or ask for the reference kernel.",
+    });
+  }
+  const module = await WebAssembly.compile(await readFile(new URL("./simd.wasm", import.meta.url)));
+  return { name: "simd", module };
+}
+
+/** Makes a kernel with a memory of its own: `memoryByteLength` bytes rounded up to whole pages, and no more. */
+export function instantiateKernel(compiled: CompiledKernel, memoryByteLength: number): Kernel {
+  const pages = Math.ceil(memoryByteLength / PAGE_BYTES);
+  if (compiled.name === "reference") return createReferenceKernel(pages * PAGE_BYTES);
+  return createSimdKernel(compiled.module, pages);
+}
+
+function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
+  const linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const memory = new Uint8Array(linear.buffer);
+  const instance = new WebAssembly.Instance(module, { env: { memory: linear } });
+  const simd = instance.exports as unknown as SimdExports;
+  return {
+    name: "simd",
+    memory,
+    convert(from, to, source, destination, count) {
+      checkRange(memory, from, source, count);
+      checkRange(memory, to, destination, count);
+      if (from === to) memory.copyWithin(destination, source, source + count * bytesOf(from));
+      else simd[`convert${from}To${to}` as Narrowing](source, destination, count);
+    },
+    add(dtype, base, delta, destination, count) {
+      for (const offset of [base, delta, destination]) checkRange(memory, dtype, offset, count);
+      simd[`add${dtype}`](base, delta, destination, count);
+    },
+  };
+}

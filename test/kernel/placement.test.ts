@@ -1,0 +1,149 @@
+/** Where operands lie: any length, any alignment, in place, and not a byte beside the destination. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Kernel } from "../../src/kernel/kernel.js";
+import { bytesOf, type FloatDType, type SumDType } from "../../src/tensor.js";
+import { type Bits, bytesOfBits, CONVERSIONS, KERNELS, mapBits, SUM_DTYPES } from "./kernels-under-test.js";
+import { convertBits, sumBits } from "./oracle.js";
+import { anyNumbers, smallNumbers } from "./samples.js";
+
+const MOST = 67;
+/** What memory holds before each run. */
+const FILL = 0xa5;
+/** Room for MOST elements of 8 bytes at any of the shifts. */
+const REGION = 1024;
+const END = 4 * REGION;
+
+/** Small numbers but for an infinity at `at`: the one block that needs the exact way is anywhere. */
+function withInfinityAt(dtype: FloatDType, at: number): Bits {
+  const infinity = { F16: 0x7c00, BF16: 0x7f80, F32: 0x7f800000, F64: 0x7ff0000000000000n }[dtype];
+  return mapBits(dtype, smallNumbers(dtype, MOST, 3), (bits, index) => (index === at ? infinity : bits));
+}
+
+function sums(dtype: SumDType, base: Bits, delta: Bits): Bits {
+  return mapBits(dtype, base, (bits, index) => sumBits(dtype, Number(bits), Number(delta[index])));
+}
+
+function conversions(from: FloatDType, to: SumDType, source: Bits): Bits {
+  return mapBits(to, source, (bits) => convertBits(from, to, bits));
+}
+
+/** Runs `operation` and compares all of memory with what the given pieces, laid over the fill in order, make. */
+function checkMemory(
+  kernel: Kernel,
+  pieces: readonly (readonly [offset: number, bits: Bits])[],
+  result: readonly [offset: number, bits: Bits],
+  operation: () => void,
+): void {
+  const memory = kernel.memory.subarray(0, END).fill(FILL);
+  for (const [offset, bits] of pieces) memory.set(bytesOfBits(bits), offset);
+  const expected = Buffer.from(memory);
+  expected.set(bytesOfBits(result[1]), result[0]);
+  operation();
+  assert.equal(Buffer.compare(expected, memory), 0, "memory differs");
+}
+
+for (const kernel of KERNELS) {
+  describe(`${kernel.name}: sums`, () => {
+    for (const dtype of SUM_DTYPES) {
+      const base = anyNumbers(dtype, MOST, 1);
+      const delta = anyNumbers(dtype, MOST, 2);
+      const expected = sums(dtype, base, delta);
+      const check = (count: number, at: number, deltaAt: number, sumAt: number) => {
+        const operands = [
+          [at, base.subarray(0, count)],
+          [deltaAt, delta.subarray(0, count)],
+        ] as const;
+        const result = [sumAt, expected.subarray(0, count)] as const;
+        checkMemory(kernel, operands, result, () => kernel.add(dtype, at, deltaAt, sumAt, count));
+      };
+
+      test(`${dtype}: lengths 0 to ${MOST} at every alignment`, () => {
+        for (let count = 0; count <= MOST; count++) {
+          for (let shift = 0; shift < 16; shift++) {
+            const [a, b, c] = [shift, REGION + ((shift * 5) % 16), 2 * REGION + ((shift * 3 + count) % 16)];
+            check(count, a, b, c);
+          }
+        }
+      });
+      test(`${dtype}: the destination is the base or the delta`, () => {
+        for (let count = 0; count <= MOST; count++) {
+          for (const shift of [0, 1, 4]) {
+            check(count, shift, REGION + shift, shift);
+            check(count, shift, REGION + 1, REGION + 1);
+            check(count, 2 * REGION, shift, shift);
+          }
+        }
+      });
+      test(`${dtype}: operands and destination are one`, () => {
+        const doubles = sums(dtype, base, base);
+        for (const at of [0, 3]) {
+          checkMemory(kernel, [[at, base]], [at, doubles], () => kernel.add(dtype, at, at, at, MOST));
+        }
+      });
+      test(`${dtype}: an infinity at every place`, () => {
+        for (let at = 0; at < MOST; at++) {
+          const special = withInfinityAt(dtype, at);
+          const plain = smallNumbers(dtype, MOST, 4);
+          const operands = [
+            [0, special],
+            [REGION, plain],
+          ] as const;
+          const result = sums(dtype, special, plain);
+          checkMemory(kernel, operands, [REGION, result], () => kernel.add(dtype, 0, REGION, REGION, MOST));
+        }
+      });
+    }
+  });
+
+  describe(`${kernel.name}: conversions`, () => {
+    for (const [from, to] of CONVERSIONS) {
+      const source = anyNumbers(from, MOST, 5);
+      const expected = conversions(from, to, source);
+      const check = (count: number, at: number, resultAt: number) =>
+        checkMemory(kernel, [[at, source.subarray(0, count)]], [resultAt, expected.subarray(0, count)], () =>
+          kernel.convert(from, to, at, resultAt, count),
+        );
+
+      test(`${from} to ${to}: lengths 0 to ${MOST} at every alignment, either way round`, () => {
+        for (let count = 0; count <= MOST; count++) {
+          for (let shift = 0; shift < 16; shift++) {
+            check(count, shift, REGION + ((shift * 5 + count) % 16));
+            check(count, REGION + shift, (shift * 3) % 16);
+          }
+        }
+      });
+      if (bytesOf(to) <= bytesOf(from)) {
+        test(`${from} to ${to}: in place`, () => {
+          for (let count = 0; count <= MOST; count++) for (const at of [0, 1, 8]) check(count, at, at);
+        });
+      }
+      test(`${from} to ${to}: an infinity at every place`, () => {
+        for (let at = 0; at < MOST; at++) {
+          const special = withInfinityAt(from, at);
+          const result = conversions(from, to, special);
+          checkMemory(kernel, [[0, special]], [REGION, result], () =>
+            kernel.convert(from, to, 0, REGION, MOST),
+          );
+        }
+      });
+    }
+    test("equal dtypes are copied", () => {
+      for (const dtype of SUM_DTYPES) {
+        const source = anyNumbers(dtype, MOST, 6);
+        checkMemory(kernel, [[1, source]], [REGION, source], () =>
+          kernel.convert(dtype, dtype, 1, REGION, MOST),
+        );
+      }
+    });
+  });
+
+  test(`${kernel.name}: nothing is done outside memory`, () => {
+    const end = kernel.memory.length;
+    for (const at of [end - 15, end, end + 1]) {
+      assert.throws(() => kernel.add("F16", at, 0, 0, 8), RangeError);
+      assert.throws(() => kernel.convert("F32", "F16", 0, at, 8), RangeError);
+    }
+  });
+}
