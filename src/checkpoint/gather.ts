@@ -1,0 +1,132 @@
+/**
+ * In: a view and a range of its elements in row-major order. Out: those elements, dense, in memory.
+ * Guards: any strides give the elements PyTorch would give; a dense view costs one read.
+ */
+import { bytesOf, type FloatDType, isDense, type TensorView } from "../tensor.js";
+import { readFully } from "./local-file.js";
+
+/** A view of a float tensor as any thread can read it: plain data, the file by its descriptor. */
+export interface OpenView {
+  readonly fd: number;
+  readonly path: string;
+  readonly dtype: FloatDType;
+  readonly offsetBytes: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+}
+
+/** The caller has made sure that the dtype is a float's. */
+export function openView({ file, dtype, offsetBytes, shape, strides }: TensorView): OpenView {
+  return { fd: file.fd, path: file.path, dtype: dtype as FloatDType, offsetBytes, shape, strides };
+}
+
+/** Bytes of a strided view that are read at a time; a run of elements lies closer than that or is read singly. */
+const SCRATCH_BYTES = 64 * 1024;
+
+let scratch: Uint8Array | undefined;
+
+/** Reads elements [first, first + count) of the view into `memory` from byte `destination` on. */
+export function gather(input: OpenView, first: number, count: number, memory: Uint8Array, destination: number): void {
+  const size = bytesOf(input.dtype);
+  if (isDense(input.shape, input.strides)) {
+    const into = memory.subarray(destination, destination + count * size);
+    readFully(input.fd, into, input.offsetBytes + first * size, input.path);
+    return;
+  }
+  let at = destination;
+  for (const box of boxesOf(input.shape, first, first + count)) {
+    readBox(input, box, memory, at);
+    at += size * box.reduce((product, { length }) => product * length, 1);
+  }
+}
+
+/** A range of indices in one dimension. */
+interface Extent {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** Splits a range of row-major positions into boxes that are rectangular in every dimension, in order. */
+export function boxesOf(shape: readonly number[], first: number, end: number): Extent[][] {
+  if (first >= end) return [];
+  if (shape.length === 0) return [[]];
+  const [, ...inner] = shape;
+  const rowLength = inner.reduce((product, extent) => product * extent, 1);
+  const startRow = Math.floor(first / rowLength);
+  const endRow = Math.floor(end / rowLength);
+  const startInRow = first - startRow * rowLength;
+  const endInRow = end - endRow * rowLength;
+  const row = (index: number, from: number, to: number): Extent[][] =>
+    boxesOf(inner, from, to).map((box) => [{ start: index, length: 1 }, ...box]);
+  if (startRow === endRow) return row(startRow, startInRow, endInRow);
+  const boxes: Extent[][] = [];
+  const firstWhole = startInRow === 0 ? startRow : startRow + 1;
+  if (startInRow > 0) boxes.push(...row(startRow, startInRow, rowLength));
+  if (endRow > firstWhole) {
+    const whole = inner.map((length) => ({ start: 0, length }));
+    boxes.push([{ start: firstWhole, length: endRow - firstWhole }, ...whole]);
+  }
+  if (endInRow > 0) boxes.push(...row(endRow, 0, endInRow));
+  return boxes;
+}
+
+/**
+ * Reads one box: along the dimension whose elements lie closest together in the file, runs are read into the
+ * scratch buffer and scattered to their places.
+ */
+function readBox(input: OpenView, box: readonly Extent[], memory: Uint8Array, destination: number): void {
+  const size = bytesOf(input.dtype);
+  const outStrides = box.map((_, dim) => box.slice(dim + 1).reduce((product, { length }) => product * length, 1));
+  const runDim = closestDimension(input.strides, box);
+  const runLength = box[runDim]?.length ?? 1;
+  const runStride = (input.strides[runDim] ?? 0) * size;
+  const runOutStride = (outStrides[runDim] ?? 0) * size;
+  const perRead = runStride === 0 ? runLength : Math.max(1, Math.floor((SCRATCH_BYTES - size) / runStride) + 1);
+  const index = box.map(() => 0);
+  do {
+    let source = input.offsetBytes;
+    let out = destination;
+    for (const [dim, { start }] of box.entries()) {
+      source += (start + (index[dim] ?? 0)) * (input.strides[dim] ?? 0) * size;
+      out += (index[dim] ?? 0) * (outStrides[dim] ?? 0) * size;
+    }
+    for (let done = 0; done < runLength; done += perRead) {
+      const count = Math.min(perRead, runLength - done);
+      const bytes = readScratch(input, source + done * runStride, (count - 1) * runStride + size);
+      for (let i = 0; i < count; i++) {
+        const to = out + (done + i) * runOutStride;
+        for (let byte = 0; byte < size; byte++) memory[to + byte] = bytes[i * runStride + byte] ?? 0;
+      }
+    }
+  } while (advance(index, box, runDim));
+}
+
+function readScratch(input: OpenView, offsetBytes: number, length: number): Uint8Array {
+  scratch ??= new Uint8Array(SCRATCH_BYTES);
+  const bytes = scratch.subarray(0, length);
+  readFully(input.fd, bytes, offsetBytes, input.path);
+  return bytes;
+}
+
+/** The dimension of the box with more than one index and the smallest stride; 0 where there is none. */
+function closestDimension(strides: readonly number[], box: readonly Extent[]): number {
+  let best = -1;
+  for (const [dim, { length }] of box.entries()) {
+    if (length > 1 && (best < 0 || (strides[dim] ?? 0) < (strides[best] ?? 0))) best = dim;
+  }
+  return Math.max(best, 0);
+}
+
+/** Counts `index` up through the box, leaving out one dimension. False at the end. */
+function advance(index: number[], box: readonly Extent[], skippedDim: number): boolean {
+  for (let dim = box.length - 1; dim >= 0; dim--) {
+    if (dim === skippedDim) continue;
+    const next = (index[dim] ?? 0) + 1;
+    if (next < (box[dim]?.length ?? 0)) {
+      index[dim] = next;
+      return true;
+    }
+    index[dim] = 0;
+  }
+  return false;
+}

@@ -1,0 +1,88 @@
+/**
+ * In: a path. Out: an open local file that is read at offsets.
+ * Guards: every read returns all the bytes that were asked for, or an error that names file and offset.
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
+import type { LocalFile } from "../tensor.js";
+
+/** Opens a regular file for reading. Links are followed: a snapshot in the Hub's cache is made of them. */
+export function openLocalFile(path: string): LocalFile {
+  const fd = openRegularFile(path);
+  const byteLength = fstatSync(fd).size;
+  return {
+    path,
+    fd,
+    byteLength,
+    async read(offsetBytes, length) {
+      const bytes = new Uint8Array(length);
+      readFully(fd, bytes, offsetBytes, path);
+      return bytes;
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+function openRegularFile(path: string): number {
+  try {
+    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    if (!statSync(path).isFile()) {
+      throw new ApplyDeltaError("source-unreadable", "This is not a regular file.", {
+        file: path,
+        hint: "Give a model folder or a weights file.",
+      });
+    }
+    return openSync(path, "r");
+  } catch (error) {
+    throw sourceError(error, path);
+  }
+}
+
+/** Fills `into` from `offsetBytes` on. Throws `truncated-file` where the file ends early. */
+export function readFully(fd: number, into: Uint8Array, offsetBytes: number, path: string): void {
+  let done = 0;
+  while (done < into.length) {
+    let got: number;
+    try {
+      got = readSync(fd, into, done, into.length - done, offsetBytes + done);
+    } catch (error) {
+      throw sourceError(error, path, offsetBytes + done);
+    }
+    if (got === 0) {
+      throw new ApplyDeltaError("truncated-file", "The file ends before the data it announces.", {
+        file: path,
+        offsetBytes: offsetBytes + done,
+        expected: `${into.length - done} more bytes`,
+        got: "end of file",
+        hint: "Download or copy the file again; it may also have been changed while it was read.",
+      });
+    }
+    done += got;
+  }
+}
+
+/** Turns a system error met while reading a source into a typed one. Typed errors pass through. */
+export function sourceError(error: unknown, path: string, offsetBytes?: number): unknown {
+  const errno = errnoOf(error);
+  if (errno === undefined || error instanceof ApplyDeltaError) return error;
+  const where = offsetBytes === undefined ? { file: path } : { file: path, offsetBytes };
+  if (errno === "ENOENT" || errno === "ENOTDIR") {
+    return new ApplyDeltaError("source-not-found", "There is no such file.", {
+      ...where,
+      hint: "Check the path for a typo.",
+      cause: error,
+    });
+  }
+  const hints: Record<string, string> = {
+    EACCES: "You lack permission to read it: check with `ls -l`.",
+    EPERM: "You lack permission to read it: check with `ls -l`.",
+    EMFILE: "Too many files are open: raise the limit with `ulimit -n 4096`.",
+    ELOOP: "The symbolic link points at itself.",
+    EIO: "The disk reports a read error: copy the file elsewhere or download it again.",
+  };
+  return new ApplyDeltaError("source-unreadable", `The file can't be read (${errno}).`, {
+    ...where,
+    hint: hints[errno] ?? "Check that the file can be read, for example with `sha256sum`.",
+    cause: error,
+  });
+}

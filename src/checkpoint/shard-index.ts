@@ -1,0 +1,72 @@
+/**
+ * In: a shard index (`model.safetensors.index.json`, `pytorch_model.bin.index.json`).
+ * Out: which tensor is said to lie in which shard.
+ * Guards: a shard's name never leads outside the model's folder; no tensor is named twice.
+ */
+import { z } from "zod";
+import { ApplyDeltaError } from "../errors.js";
+import type { RandomAccessFile } from "../tensor.js";
+import { isJsonObject, parseStrictJson } from "./strict-json.js";
+
+/** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
+const MAX_INDEX_BYTES = 64_000_000;
+
+export interface ShardIndex {
+  /** Shard file names in order, each a plain name inside the folder. */
+  readonly shards: readonly string[];
+  /** Tensor name to shard file name. */
+  readonly shardOf: ReadonlyMap<string, string>;
+}
+
+const indexSchema = z.object({
+  metadata: z.unknown().optional(),
+  weight_map: z.record(z.string(), z.string()),
+});
+
+/** Errors: `index-malformed`, `duplicate-tensor`, `shard-outside-folder`. */
+export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex> {
+  const fail = (what: string, got?: string): never => {
+    throw new ApplyDeltaError("index-malformed", `The shard index is malformed: ${what}.`, {
+      file: file.path,
+      ...(got === undefined ? {} : { got }),
+      hint: "Download the index again from where the model came from.",
+    });
+  };
+  if (file.byteLength > MAX_INDEX_BYTES) fail(`it is longer than ${MAX_INDEX_BYTES} bytes`);
+  const json = parseStrictJson(await file.read(0, file.byteLength), {
+    file: file.path,
+    offsetBytes: 0,
+    malformed: "index-malformed",
+    duplicate: "duplicate-tensor",
+    hint: "Download the index again from where the model came from.",
+  });
+  const checked = indexSchema.safeParse(json);
+  if (!checked.success) {
+    const issue = checked.error.issues[0];
+    return fail(`${issue?.path.join(".") || "the document"}: ${issue?.message ?? "not an index"}`);
+  }
+  // Taken from the parsed text, not from the schema's copy: a plain object would lose a tensor named `__proto__`.
+  const weightMap = isJsonObject(json) && isJsonObject(json.weight_map) ? json.weight_map : {};
+  const shardOf = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(weightMap)) {
+    if (typeof shard !== "string") return fail("a shard's name is not a string");
+    if (!isPlainFileName(shard)) {
+      throw new ApplyDeltaError("shard-outside-folder", "The shard index names a file outside its folder.", {
+        file: file.path,
+        tensor,
+        expected: "the name of a file beside the index",
+        got: JSON.stringify(shard),
+        hint: "Don't use this model unless you know who made it; a real index never has such a name.",
+      });
+    }
+    shardOf.set(tensor, shard);
+  }
+  if (shardOf.size === 0) fail("`weight_map` names no tensor");
+  return { shards: [...new Set(shardOf.values())].sort(), shardOf };
+}
+
+/** A name without separators, drive letters or control characters, on any system. */
+function isPlainFileName(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one of these is refused.
+  return name !== "" && name !== "." && name !== ".." && !/[/\\:\u0000-\u001f]/.test(name);
+}
