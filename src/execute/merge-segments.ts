@@ -1,0 +1,90 @@
+/**
+ * In: a job. Out: its segments, merged and written, until none is left or the stop flag is set.
+ * Runs in every worker at once: a segment is taken by adding one to a shared counter, read straight into the
+ * kernel's memory, summed there, and written at its place. Nothing else is allocated or shared.
+ */
+import { gather, type OpenView } from "../checkpoint/gather.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { instantiateKernel } from "../kernel/select.js";
+import { writeFully } from "../output/target-error.js";
+import { bytesOf, type SumDType } from "../tensor.js";
+import { type Job, NEXT_SEGMENT, SEGMENT_BYTES, STOP, type Task } from "./job.js";
+
+/** The kernel's memory: three regions of a segment each. */
+const BASE_REGION = 0;
+const DELTA_REGION = SEGMENT_BYTES;
+const RESULT_REGION = 2 * SEGMENT_BYTES;
+const MEMORY_BYTES = 3 * SEGMENT_BYTES;
+
+/** Takes and merges segments until the job is done. Throws what reading or writing throws. */
+export function mergeSegments(job: Job): void {
+  const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
+  const { control, written } = job.shared;
+  while (Atomics.load(control, STOP) === 0) {
+    const segment = Atomics.add(control, NEXT_SEGMENT, 1);
+    if (segment >= job.segmentCount) return;
+    const task = taskOf(job.tasks, segment);
+    const byteLength = mergeSegment(job, task, segment - task.firstSegment, kernel);
+    Atomics.add(written, task.shard, BigInt(byteLength));
+  }
+}
+
+/** The task a segment belongs to: the last that starts at or before it. */
+function taskOf(tasks: readonly Task[], segment: number): Task {
+  let low = 0;
+  let high = tasks.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((tasks[middle] as Task).firstSegment <= segment) low = middle;
+    else high = middle - 1;
+  }
+  return tasks[low] as Task;
+}
+
+function mergeSegment(job: Job, task: Task, number: number, kernel: Kernel): number {
+  const skipped = number * task.segmentElements;
+  const count = Math.min(task.segmentElements, task.elementCount - skipped);
+  const first = task.firstElement + skipped;
+  const sumAt = sumSegment(task, first, count, kernel);
+  const resultAt = task.dtype === task.sumDType ? sumAt : RESULT_REGION;
+  if (resultAt !== sumAt) kernel.convert(task.sumDType, task.dtype, sumAt, resultAt, count);
+  const bytes = kernel.memory.subarray(resultAt, resultAt + count * bytesOf(task.dtype));
+  const output = job.outputs[task.shard] as Job["outputs"][number];
+  writeFully(output.fd, bytes, task.outputOffsetBytes + skipped * bytesOf(task.dtype), output.path);
+  return bytes.length;
+}
+
+/** Leaves the elements in `task.sumDType` in memory and returns where. */
+function sumSegment(task: Task, first: number, count: number, kernel: Kernel): number {
+  const read = (input: OpenView, region: number) =>
+    readInto(input, task.sumDType, first, count, region, kernel);
+  if (!task.adds) {
+    return task.delta === null ? read(task.base as OpenView, BASE_REGION) : read(task.delta, DELTA_REGION);
+  }
+  const deltaAt = read(task.delta as OpenView, DELTA_REGION);
+  let baseAt = BASE_REGION;
+  if (task.base === null) {
+    kernel.memory.fill(0, BASE_REGION, BASE_REGION + count * bytesOf(task.sumDType));
+  } else {
+    baseAt = read(task.base, BASE_REGION);
+  }
+  kernel.add(task.sumDType, baseAt, deltaAt, deltaAt, count);
+  return deltaAt;
+}
+
+/** Reads a range of elements and rounds them to `dtype`; returns where they are. */
+function readInto(
+  input: OpenView,
+  dtype: SumDType,
+  first: number,
+  count: number,
+  region: number,
+  kernel: Kernel,
+): number {
+  gather(input, first, count, kernel.memory, region);
+  if (input.dtype === dtype) return region;
+  // Narrowing works in place. Only a base is ever widened, and it is used up before the result is needed.
+  const at = bytesOf(dtype) > bytesOf(input.dtype) ? RESULT_REGION : region;
+  kernel.convert(input.dtype, dtype, region, at, count);
+  return at;
+}

@@ -1,0 +1,98 @@
+/**
+ * In: the target path the user gave, and everything that is read. Out: the real path to write to.
+ * Guards: nothing that exists is written over unasked; base and delta can never be the target.
+ */
+import { lstatSync, readdirSync, realpathSync, statfsSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { onTarget } from "./target-error.js";
+
+export interface TargetOptions {
+  /** Whether a folder that exists and isn't empty may be replaced. */
+  readonly overwrite: boolean;
+  /** Every path that is read: the model folders or files as given, and each weights file. */
+  readonly sources: readonly string[];
+}
+
+/** The folder the work goes on in until it is whole. */
+export function stagingPathOf(target: string): string {
+  return `${target}.incomplete`;
+}
+
+/** Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`. Nothing is created. */
+export function checkTarget(target: string, options: TargetOptions): string {
+  const real = realPathOf(resolve(target));
+  for (const source of options.sources) {
+    const realSource = realpathSync(source);
+    const staging = stagingPathOf(real);
+    if (isInside(real, realSource) || isInside(realSource, real) || isInside(realSource, staging)) {
+      throw new ApplyDeltaError("target-overlaps-source", "The target overlaps a model that is read.", {
+        file: real,
+        got: `--target ${target} and ${realSource}`,
+        hint: "Choose a --target that is neither inside nor around base or delta.",
+      });
+    }
+  }
+  const stat = lstatSync(real, { throwIfNoEntry: false });
+  if (stat === undefined) return real;
+  if (!stat.isDirectory()) {
+    throw new ApplyDeltaError("target-exists", "The target exists and is not a folder.", {
+      file: real,
+      hint: "Choose another --target.",
+    });
+  }
+  if (!options.overwrite && onTarget(real, () => readdirSync(real)).length > 0) {
+    throw new ApplyDeltaError("target-exists", "The target folder exists and isn't empty.", {
+      file: real,
+      hint: "Choose another --target, or add --overwrite to replace it once the new model is whole.",
+    });
+  }
+  return real;
+}
+
+/** Throws `no-space` where the target's file system has less room than the plan needs. Returns the free bytes. */
+export function checkFreeSpace(target: string, neededBytes: number): number {
+  const parent = nearestExisting(dirname(target));
+  const { bavail, bsize } = onTarget(parent, () => statfsSync(parent));
+  const freeBytes = bavail * bsize;
+  if (freeBytes < neededBytes) {
+    throw new ApplyDeltaError("no-space", "The disk hasn't room for the target.", {
+      file: parent,
+      expected: `${neededBytes} bytes free`,
+      got: `${freeBytes} bytes free`,
+      hint: `Free ${neededBytes - freeBytes} bytes, or choose a --target on another disk.`,
+    });
+  }
+  return freeBytes;
+}
+
+/** Follows links as far as the path exists; the rest is taken as it stands. */
+function realPathOf(path: string): string {
+  const existing = nearestExisting(path);
+  return join(realpathSync(existing), relative(existing, path));
+}
+
+function nearestExisting(path: string): string {
+  try {
+    realpathSync(path);
+    return path;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
+      throw new ApplyDeltaError("target-exists", "The target is a symbolic link that leads nowhere.", {
+        file: path,
+        hint: "Remove the link or choose another --target.",
+      });
+    }
+    if (errno === "ENOENT" && dirname(path) !== path) return nearestExisting(dirname(path));
+    return onTarget(path, () => {
+      throw error;
+    });
+  }
+}
+
+/** Whether `path` is `folder` or lies in it. */
+function isInside(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}

@@ -1,0 +1,165 @@
+/**
+ * In: the tensors of base and delta. Out: whether the base is the one the delta was made from, with the counts
+ * that say so.
+ * The argument is in docs/base-check.md: where |d| <= |b|/2, the subtraction that made d was exact (Sterbenz), so
+ * b + d is a value of the format, or b is not the base.
+ */
+import { gather, type OpenView, openView } from "../checkpoint/gather.js";
+import type { Kernel } from "../kernel/kernel.js";
+import {
+  bytesOf,
+  elementCount,
+  type FloatDType,
+  isFloatDType,
+  type SumDType,
+  type TensorView,
+} from "../tensor.js";
+
+/** Elements sampled in all, shared out evenly over the matrices: 16 MB of each side in float16. */
+const SAMPLE_ELEMENTS = 4 * 1024 * 1024;
+
+/** Places in each matrix where a run is sampled, so that no part of it goes unseen. */
+const RUNS_PER_TENSOR = 4;
+
+/** Longest run; also what the kernel's memory is sized by. */
+const MAX_RUN_ELEMENTS = 16 * 1024;
+
+/** The kernel's memory: a run of each side and of the sum, in the sum's dtype and as float32. */
+const REGION_BYTES = MAX_RUN_ELEMENTS * 4;
+const [BASE_AT, DELTA_AT, SUM_AT, BASE_F32_AT, DELTA_F32_AT, SUM_F32_AT, WORK_AT] = [0, 1, 2, 3, 4, 5, 6].map(
+  (region) => region * REGION_BYTES,
+) as [number, number, number, number, number, number, number];
+
+/** What a kernel for `sampleFit` needs; the last region holds a run as it is read, in float64 perhaps. */
+export const FIT_MEMORY_BYTES = WORK_AT + 2 * REGION_BYTES;
+
+export interface FitStatistics {
+  /** Matrices sampled. */
+  readonly tensors: number;
+  /** Pairs of finite elements sampled. */
+  readonly sampled: number;
+  /** Of those, the pairs the lemma speaks of: 0 < |d| <= |b|/2. */
+  readonly comparable: number;
+  /** Of those, the pairs whose sum is not exact in the delta's dtype. */
+  readonly inexact: number;
+  readonly baseRms: number;
+  readonly deltaRms: number;
+  /** Pearson's correlation of base and delta (about their zero); near 1 where the delta is a tuned model itself. */
+  readonly correlation: number;
+  /** Whether every sampled value of the base is one bfloat16 has, in a base that is not stored in it. */
+  readonly baseIsBFloat16: boolean;
+}
+
+/** Samples every matrix that both sides have. Reads some tens of MB at most. */
+export function sampleFit(
+  base: readonly TensorView[],
+  delta: readonly TensorView[],
+  kernel: Kernel,
+): FitStatistics {
+  const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
+  const pairs = delta.flatMap((tensor) => {
+    const partner = baseByName.get(tensor.name);
+    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
+  });
+  const tally = new Tally(kernel);
+  const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length) / RUNS_PER_TENSOR);
+  const runLength = Math.min(MAX_RUN_ELEMENTS, perRun);
+  for (const [fromBase, fromDelta] of pairs) {
+    const count = Math.min(elementCount(fromBase.shape), elementCount(fromDelta.shape));
+    const length = Math.min(runLength, Math.ceil(count / RUNS_PER_TENSOR));
+    for (let run = 0; run < RUNS_PER_TENSOR; run++) {
+      const first = Math.floor(((count - length) * run) / (RUNS_PER_TENSOR - 1));
+      tally.add(openView(fromBase), openView(fromDelta), first, length);
+    }
+  }
+  return tally.statistics(pairs.length);
+}
+
+/** Two float matrices of the same width. */
+function isComparable(base: TensorView, delta: TensorView): boolean {
+  return (
+    base.shape.length === 2 &&
+    delta.shape.length === 2 &&
+    base.shape[1] === delta.shape[1] &&
+    elementCount(base.shape) > 0 &&
+    elementCount(delta.shape) > 0 &&
+    isFloatDType(base.dtype) &&
+    isFloatDType(delta.dtype)
+  );
+}
+
+class Tally {
+  #sampled = 0;
+  #comparable = 0;
+  #inexact = 0;
+  #baseSquares = 0;
+  #deltaSquares = 0;
+  #products = 0;
+  #baseFitsBFloat16 = true;
+  #baseIsWider = false;
+
+  constructor(readonly kernel: Kernel) {}
+
+  add(base: OpenView, delta: OpenView, first: number, count: number): void {
+    const dtype: SumDType = delta.dtype === "F64" ? "F32" : delta.dtype;
+    const { memory } = this.kernel;
+    this.#read(base, dtype, first, count, BASE_AT);
+    this.#read(delta, dtype, first, count, DELTA_AT);
+    memory.copyWithin(SUM_AT, DELTA_AT, DELTA_AT + count * bytesOf(dtype));
+    this.kernel.add(dtype, BASE_AT, SUM_AT, SUM_AT, count);
+    const b = this.#asFloat32(dtype, BASE_AT, BASE_F32_AT, count);
+    const d = this.#asFloat32(dtype, DELTA_AT, DELTA_F32_AT, count);
+    const sum = this.#asFloat32(dtype, SUM_AT, SUM_F32_AT, count);
+    for (let i = 0; i < count; i++) this.#count(b[i] as number, d[i] as number, sum[i] as number);
+    if (base.dtype !== "BF16") this.#noteBFloat16(b);
+  }
+
+  statistics(tensors: number): FitStatistics {
+    const norm = Math.sqrt(this.#baseSquares * this.#deltaSquares);
+    return {
+      tensors,
+      sampled: this.#sampled,
+      comparable: this.#comparable,
+      inexact: this.#inexact,
+      baseRms: Math.sqrt(this.#baseSquares / Math.max(1, this.#sampled)),
+      deltaRms: Math.sqrt(this.#deltaSquares / Math.max(1, this.#sampled)),
+      correlation: norm === 0 ? 0 : this.#products / norm,
+      baseIsBFloat16: this.#baseIsWider && this.#baseFitsBFloat16,
+    };
+  }
+
+  #count(b: number, d: number, rounded: number): void {
+    if (!Number.isFinite(b) || !Number.isFinite(d)) return;
+    this.#sampled++;
+    this.#baseSquares += b * b;
+    this.#deltaSquares += d * d;
+    this.#products += b * d;
+    if (d === 0 || Math.abs(d) > Math.abs(b) / 2) return;
+    this.#comparable++;
+    // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
+    if (rounded - b !== d) this.#inexact++;
+  }
+
+  /** bfloat16 is the upper half of a float32. */
+  #noteBFloat16(values: Float32Array): void {
+    this.#baseIsWider = true;
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    if (this.#baseFitsBFloat16) this.#baseFitsBFloat16 = bits.every((word) => (word & 0xffff) === 0);
+  }
+
+  #read(view: OpenView, dtype: SumDType, first: number, count: number, at: number): void {
+    gather(view, first, count, this.kernel.memory, WORK_AT);
+    this.#convert(view.dtype, dtype, WORK_AT, at, count);
+  }
+
+  #asFloat32(dtype: SumDType, at: number, floatsAt: number, count: number): Float32Array {
+    this.#convert(dtype, "F32", at, floatsAt, count);
+    return new Float32Array(this.kernel.memory.buffer, this.kernel.memory.byteOffset + floatsAt, count);
+  }
+
+  #convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void {
+    const { memory } = this.kernel;
+    if (from === to) memory.copyWithin(destination, source, source + count * bytesOf(to));
+    else this.kernel.convert(from, to, source, destination, count);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * In: what didn't match. Out: the error that lists it and says which mistake usually gives it.
+ */
+import { ApplyDeltaError } from "../errors.js";
+import type { TensorView } from "../tensor.js";
+
+/** How many names an error lists before it says "and N more". */
+const LISTED = 10;
+
+/** LLaMA's sizes by the width of the hidden state, as their users call them. */
+const SIZE_BY_WIDTH: ReadonlyMap<number, string> = new Map([
+  [4096, "7B"],
+  [5120, "13B"],
+  [6656, "30B (33B)"],
+  [8192, "65B or 70B"],
+]);
+
+/** `names-differ`, with the names on each side alone. */
+export function explainNames(
+  base: readonly TensorView[],
+  delta: readonly TensorView[],
+  names: readonly string[],
+): ApplyDeltaError {
+  const inBase = new Set(base.map((tensor) => tensor.name));
+  const baseOnly = names.filter((name) => inBase.has(name));
+  const deltaOnly = names.filter((name) => !inBase.has(name));
+  const parts = [
+    baseOnly.length > 0 ? `only in the base (${baseOnly.length}): ${list(baseOnly)}` : "",
+    deltaOnly.length > 0 ? `only in the delta (${deltaOnly.length}): ${list(deltaOnly)}` : "",
+  ].filter((part) => part !== "");
+  return new ApplyDeltaError("names-differ", "Base and delta don't hold the same tensors.", {
+    expected: `the same names on both sides (base ${base.length}, delta ${delta.length})`,
+    got: parts.join("; "),
+    hint: namesHint(base, delta, baseOnly, deltaOnly),
+  });
+}
+
+function namesHint(
+  base: readonly TensorView[],
+  delta: readonly TensorView[],
+  baseOnly: readonly string[],
+  deltaOnly: readonly string[],
+): string {
+  const layers = { base: layerCount(base), delta: layerCount(delta) };
+  if (layers.base !== layers.delta && layers.base > 0 && layers.delta > 0) {
+    return `The base has ${layers.base} layers and the delta ${layers.delta}: they are of different model sizes, or a shard is missing. Give the base the delta was made for.`;
+  }
+  if (deltaOnly.length === 0) {
+    return "If the delta is complete, these tensors were left unchanged: take them from the base with --base-only keep.";
+  }
+  if (baseOnly.length === 0) {
+    return "If the delta adds these tensors whole, take them with --delta-only keep, or leave them out with --delta-only drop.";
+  }
+  return "Check that both are Hugging Face checkpoints of one model, neither in another naming (Meta's, GPTQ's, an adapter's).";
+}
+
+/** `shapes-differ`, with the shapes of each tensor that is concerned. */
+export function explainShapes(
+  base: readonly TensorView[],
+  delta: readonly TensorView[],
+  names: readonly string[],
+): ApplyDeltaError {
+  const baseShape = new Map(base.map((tensor) => [tensor.name, tensor.shape]));
+  const deltaShape = new Map(delta.map((tensor) => [tensor.name, tensor.shape]));
+  const shapes = (name: string) =>
+    `${name}: base [${baseShape.get(name)?.join(", ")}], delta [${deltaShape.get(name)?.join(", ")}]`;
+  return new ApplyDeltaError("shapes-differ", "Tensors of base and delta differ in shape.", {
+    expected: "equal shapes",
+    got: `${names.length} that differ: ${list(names.map(shapes), "; ")}`,
+    hint: shapesHint(baseShape, deltaShape),
+  });
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+function shapesHint(base: Shapes, delta: Shapes): string {
+  const embed = "model.embed_tokens.weight";
+  const [baseRows = 0, baseWidth = 0] = base.get(embed) ?? [];
+  const [deltaRows = 0, deltaWidth = 0] = delta.get(embed) ?? [];
+  if (baseWidth !== deltaWidth) {
+    const size = (width: number) => SIZE_BY_WIDTH.get(width) ?? `width ${width}`;
+    return `The base is ${size(baseWidth)} and the delta ${size(deltaWidth)}: give the base of the delta's size.`;
+  }
+  if (deltaRows < baseRows) {
+    return "The base has more rows than the delta: it is not the original model but one with added tokens (a merged v0 Vicuna?), or base and delta are swapped. Give the original LLaMA as --base.";
+  }
+  if (deltaRows > baseRows) {
+    return "The delta has rows for added tokens (Vicuna v0 does): allow them with --new-rows zero.";
+  }
+  return "Base and delta belong to different models: check which base the delta was made for.";
+}
+
+/** Says what a checkpoint with integer or 8-bit tensors is, and what to give instead. */
+export function quantizationOf(
+  tensors: readonly TensorView[],
+  role: "base" | "delta",
+): { what: string; hint: string } {
+  const some = (pattern: RegExp) => tensors.some(({ name }) => pattern.test(name));
+  const hint = `Give the ${role} in float16, bfloat16 or float32, as it was released: a quantized model can't take part in the sum.`;
+  if (some(/\.qzeros$|\.g_idx$/)) return { what: "is quantized (GPTQ or AWQ)", hint };
+  if (some(/\.SCB$|\.weight_format$/)) return { what: "is quantized (bitsandbytes int8)", hint };
+  if (some(/\.quant_state\.|\.absmax$/)) return { what: "is quantized (bitsandbytes 4 bit)", hint };
+  return { what: "holds a tensor of a dtype that can't be added", hint };
+}
+
+function layerCount(tensors: readonly TensorView[]): number {
+  return new Set(tensors.map(({ name }) => /\.layers\.(\d+)\./.exec(name)?.[1]).filter(Boolean)).size;
+}
+
+function list(items: readonly string[], separator = ", "): string {
+  const more = items.length - LISTED;
+  return items.slice(0, LISTED).join(separator) + (more > 0 ? `${separator}and ${more} more` : "");
+}

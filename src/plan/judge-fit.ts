@@ -1,0 +1,118 @@
+/**
+ * In: what sampling found. Out: the verdict on the base, in words, and the error where it doesn't fit.
+ * The thresholds come from the tables in docs/base-check.md, which `npm run base-check-table` reproduces.
+ */
+import { ApplyDeltaError } from "../errors.js";
+import type { FitStatistics } from "./base-check.js";
+
+export type FitVerdict =
+  /** Every sum is exact: bit for bit the base the delta was made from. */
+  | "exact"
+  /** A few sums are not: the right base, but rounded or tuned on the way. */
+  | "near"
+  /** Many are not: another model. */
+  | "other"
+  /** Nearly all are not: the delta was made in a wider format, which proves nothing about the base. */
+  | "wider-delta"
+  /** Too few comparable elements. */
+  | "too-few"
+  /** The delta is zero wherever it was sampled. */
+  | "zero-delta"
+  /** The delta's values are as large as the base's: a whole model. */
+  | "not-a-delta"
+  /** The base's values are as small as a delta's, the delta's as large as a model's. */
+  | "swapped";
+
+export interface Fit {
+  readonly verdict: FitVerdict;
+  /** One sentence for the summary. */
+  readonly sentence: string;
+  /** Whether the user should be warned. */
+  readonly isWarning: boolean;
+  readonly statistics: FitStatistics;
+}
+
+/** Fewer comparable elements than this decide nothing. */
+const FEWEST_COMPARABLE = 256;
+
+/** Share of inexact sums above which the base is another model. */
+const OTHER_SHARE = 0.18;
+
+/** Share above which the delta must have been made in a wider format. */
+const WIDER_SHARE = 0.7;
+
+/** A whole model's rms is near the base's, a delta's a tenth of it or less; tuned or not, no delta comes to half. */
+const MODEL_RATIO = 0.5;
+
+/** Base and delta swapped: the "delta" is this many times the "base". */
+const SWAPPED_RATIO = 2;
+
+/** Judges the statistics. Pure. */
+export function judgeFit(statistics: FitStatistics): Fit {
+  const fit = (verdict: FitVerdict, isWarning: boolean, sentence: string): Fit => ({
+    verdict,
+    isWarning,
+    sentence,
+    statistics,
+  });
+  const { sampled, comparable, inexact, baseRms, deltaRms, baseIsBFloat16 } = statistics;
+  if (sampled === 0) return fit("too-few", true, "the base can't be checked: no matrix stands on both sides");
+  if (deltaRms === 0)
+    return fit("zero-delta", true, "the delta is all zeros: the target will equal the base");
+  if (deltaRms > SWAPPED_RATIO * baseRms) return fit("swapped", true, "base and delta seem to be swapped");
+  if (deltaRms > MODEL_RATIO * baseRms)
+    return fit("not-a-delta", true, "the delta seems to be a whole model");
+  if (comparable < FEWEST_COMPARABLE) {
+    return fit("too-few", false, `the base can't be checked: only ${comparable} elements tell anything`);
+  }
+  const share = inexact / comparable;
+  const counts = `${inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} sums are inexact`;
+  if (inexact === 0) {
+    return fit(
+      "exact",
+      false,
+      `the base is the one this delta was made from (${comparable.toLocaleString("en-US")} sums, all exact)`,
+    );
+  }
+  if (share >= WIDER_SHARE) {
+    return fit("wider-delta", true, `the check can't tell: the delta was made in a wider format (${counts})`);
+  }
+  if (share >= OTHER_SHARE)
+    return fit("other", true, `the base is another model than the delta's (${counts})`);
+  const cause = baseIsBFloat16
+    ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
+    : "it was rounded or tuned on the way";
+  return fit(
+    "near",
+    true,
+    `the base is of the right family but not bit for bit the delta's: ${cause} (${counts})`,
+  );
+}
+
+/** The error for a verdict that forbids the merge; null where it may go on. */
+export function fitError(fit: Fit): ApplyDeltaError | null {
+  const { baseRms, deltaRms, correlation } = fit.statistics;
+  const sizes = `rms of base ${baseRms.toPrecision(3)}, of delta ${deltaRms.toPrecision(3)}, correlation ${correlation.toFixed(2)}`;
+  switch (fit.verdict) {
+    case "swapped":
+      return new ApplyDeltaError("swapped", "Base and delta are swapped.", {
+        expected: "a delta with much smaller values than the base",
+        got: sizes,
+        hint: "Exchange --base and --delta.",
+      });
+    case "not-a-delta":
+      return new ApplyDeltaError("not-a-delta", "The delta is not a delta but a whole model.", {
+        expected: "a delta with much smaller values than the base",
+        got: sizes,
+        hint: "A merged model needs no base: use it as it is. If it really is a delta, add --force.",
+      });
+    case "other":
+      return new ApplyDeltaError("wrong-base", "The base is not the model the delta was made from.", {
+        expected: "sums that are exact where the delta is small",
+        got: fit.sentence,
+        hint: "Give the base the delta was made for (LLaMA 1 for Vicuna v0 and v1.1, not Llama 2; the same size), or add --force to merge all the same.",
+      });
+    default:
+      return null;
+  }
+}

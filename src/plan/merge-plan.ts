@@ -1,0 +1,145 @@
+/**
+ * In: matched tensors and the layout asked for. Out: the plan, plain data: what goes where, byte by byte,
+ * known before the first byte of weights is read.
+ * Guards: shards are filled as `save_pretrained` fills them; offsets and sizes are final.
+ */
+import { type EncodedHeader, encodeSafetensorsHeader } from "../output/safetensors-header.js";
+import { encodeShardIndex, shardFileName } from "../output/shard-index.js";
+import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import { type Action, type DroppedTensor, isRotaryBuffer, type Match, type MatchedTensor } from "./match.js";
+
+export interface PlannedTensor extends MatchedTensor {
+  /** The dtype the sum is made in: the delta's (the base's where there is no delta). */
+  readonly sumDType: SumDType;
+  /** The dtype it is written in. */
+  readonly dtype: SumDType;
+}
+
+export interface PlacedTensor {
+  readonly tensor: PlannedTensor;
+  /** From the start of the shard file. */
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+}
+
+export interface PlannedShard {
+  readonly fileName: string;
+  readonly byteLength: number;
+  readonly header: Uint8Array;
+  /** In file order. */
+  readonly placed: readonly PlacedTensor[];
+}
+
+export interface MergePlan {
+  /** In state-dict order. */
+  readonly tensors: readonly PlannedTensor[];
+  readonly dropped: readonly DroppedTensor[];
+  readonly shards: readonly PlannedShard[];
+  /** Text of the shard index; null where there is one shard. */
+  readonly index: string | null;
+  readonly parameterCount: number;
+  readonly bytesToRead: number;
+  readonly bytesToWrite: number;
+}
+
+export interface LayoutOptions {
+  /** `auto`: each tensor as in the delta. */
+  readonly dtype: "auto" | SumDType;
+  readonly maxShardBytes: number;
+}
+
+/** Lays the target out. Pure: no file is touched. */
+export function layOut(match: Match, options: LayoutOptions): MergePlan {
+  const tensors = match.tensors.map((tensor) => withDTypes(tensor, options.dtype));
+  const groups = fillShards(tensors, options.maxShardBytes);
+  const shards = groups.map((group, i) =>
+    plannedShard(shardFileName(i + 1, groups.length), encodeSafetensorsHeader(group)),
+  );
+  const dataBytes = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const shardOf = new Map(
+    shards.flatMap((shard) => shard.placed.map(({ tensor }) => [tensor.name, shard.fileName] as const)),
+  );
+  return {
+    tensors,
+    dropped: match.dropped,
+    shards,
+    index: shards.length === 1 ? null : encodeShardIndex(shardOf, dataBytes),
+    parameterCount: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
+    bytesToRead: tensors.reduce((sum, { base, delta }) => sum + viewBytes(base) + viewBytes(delta), 0),
+    bytesToWrite: shards.reduce((sum, shard) => sum + shard.byteLength, 0),
+  };
+}
+
+/** How many tensors had each thing happen to them. */
+export function countActions(plan: MergePlan): Record<Action | "dropped", number> {
+  const count = (action: Action) => plan.tensors.filter((tensor) => tensor.action === action).length;
+  return {
+    added: count("added"),
+    copied: count("copied"),
+    grown: count("grown"),
+    dropped: plan.dropped.length,
+  };
+}
+
+/** The dtype most of the target's bytes are in, as config.json's `torch_dtype` should say. */
+export function mainDType(plan: MergePlan): SumDType {
+  const bytes = new Map<SumDType, number>();
+  for (const tensor of plan.tensors) {
+    bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
+  }
+  return [...bytes].reduce((most, next) => (next[1] > most[1] ? next : most), ["F16", -1] as const)[0];
+}
+
+function withDTypes(tensor: MatchedTensor, asked: "auto" | SumDType): PlannedTensor {
+  const source = (tensor.delta ?? tensor.base)?.dtype as FloatDType;
+  const sumDType = source === "F64" ? "F32" : source;
+  const dtype = asked === "auto" || isRotaryBuffer(tensor.name) ? sumDType : asked;
+  return { ...tensor, sumDType, dtype };
+}
+
+/**
+ * Greedy, in state-dict order; a tensor larger than the limit gets a shard of its own while the shard under way
+ * goes on (huggingface_hub/serialization/_base.py, `split_state_dict_into_shards_factory`).
+ */
+function fillShards(tensors: readonly PlannedTensor[], maxShardBytes: number): PlannedTensor[][] {
+  const shards: PlannedTensor[][] = [];
+  let current: PlannedTensor[] = [];
+  let currentBytes = 0;
+  for (const tensor of tensors) {
+    const byteLength = byteLengthOf(tensor);
+    if (byteLength > maxShardBytes) {
+      shards.push([tensor]);
+      continue;
+    }
+    if (currentBytes + byteLength > maxShardBytes) {
+      shards.push(current);
+      current = [];
+      currentBytes = 0;
+    }
+    current.push(tensor);
+    currentBytes += byteLength;
+  }
+  if (current.length > 0) shards.push(current);
+  return shards;
+}
+
+function plannedShard(fileName: string, encoded: EncodedHeader<PlannedTensor>): PlannedShard {
+  return {
+    fileName,
+    byteLength: encoded.fileByteLength,
+    header: encoded.bytes,
+    placed: encoded.placed.map(({ entry, offsetBytes, byteLength }) => ({
+      tensor: entry,
+      offsetBytes,
+      byteLength,
+    })),
+  };
+}
+
+function byteLengthOf(tensor: PlannedTensor): number {
+  return elementCount(tensor.shape) * bytesOf(tensor.dtype);
+}
+
+function viewBytes(view: TensorView | null): number {
+  return view === null ? 0 : elementCount(view.shape) * bytesOf(view.dtype as FloatDType);
+}

@@ -1,0 +1,102 @@
+/**
+ * The voices that write to a stream: a progress bar (cli-progress) where the stream is a terminal, a line every
+ * few seconds where it isn't, so that a CI log stays readable.
+ */
+import { createRequire } from "node:module";
+import type { SingleBar } from "cli-progress";
+import type { ProgressUpdate, Reporter } from "./reporter.js";
+import { formatBytes, formatSeconds } from "./units.js";
+
+export interface StreamReporterOptions {
+  readonly stream: NodeJS.WriteStream;
+  readonly level: "quiet" | "normal" | "verbose";
+  readonly showProgress: boolean;
+}
+
+/** Without a terminal, one line in this time. */
+const LINE_INTERVAL_MS = 5_000;
+
+/** Quiet keeps warnings: a warning that nobody sees is none. */
+export function createStreamReporter({ stream, level, showProgress }: StreamReporterOptions): Reporter {
+  const line = (text: string) => void stream.write(`${text}\n`);
+  const wanted = showProgress && level !== "quiet";
+  const progress = !wanted ? null : stream.isTTY ? progressBar(stream) : progressLines(line);
+  return {
+    detail: (text) => (level === "verbose" ? line(text) : undefined),
+    note: (text) => (level === "quiet" ? undefined : line(text)),
+    warn: (text) => line(`warning: ${text}`),
+    progress: (update) => progress?.update(update),
+    progressDone: () => progress?.done(),
+  };
+}
+
+interface ProgressView {
+  update(update: ProgressUpdate): void;
+  done(): void;
+}
+
+/** Bytes per second since the first update. */
+function speedometer(): (bytesDone: number) => { bytesPerSecond: number; seconds: number } {
+  let start: { at: number; bytes: number } | undefined;
+  return (bytesDone) => {
+    start ??= { at: performance.now(), bytes: bytesDone };
+    const seconds = (performance.now() - start.at) / 1000;
+    return { seconds, bytesPerSecond: seconds > 0 ? (bytesDone - start.bytes) / seconds : 0 };
+  };
+}
+
+function describe({ bytesDone, bytesTotal }: ProgressUpdate, bytesPerSecond: number): string {
+  const speed = bytesPerSecond > 0 ? `${(bytesPerSecond / 1e9).toFixed(2)} GB/s` : "- GB/s";
+  const left = bytesPerSecond > 0 ? formatSeconds((bytesTotal - bytesDone) / bytesPerSecond) : "-";
+  return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}, ${speed}, ${left} left`;
+}
+
+function progressBar(stream: NodeJS.WriteStream): ProgressView {
+  const measure = speedometer();
+  let bar: SingleBar | undefined;
+  return {
+    update(update) {
+      const payload = {
+        text: describe(update, measure(update.bytesDone).bytesPerSecond),
+        current: update.current,
+      };
+      if (bar === undefined) {
+        // Loaded when there is something to show: most of what a run starts with needs no bar.
+        const cliProgress = createRequire(import.meta.url)("cli-progress") as typeof import("cli-progress");
+        bar = new cliProgress.SingleBar({
+          stream,
+          format: "{bar} {percentage}%  {text}  {current}",
+          barsize: 24,
+          barCompleteChar: "█",
+          barIncompleteChar: "░",
+          hideCursor: true,
+          clearOnComplete: true,
+          stopOnComplete: false,
+          gracefulExit: false,
+        });
+        bar.start(update.bytesTotal, update.bytesDone, payload);
+      } else {
+        bar.update(update.bytesDone, payload);
+      }
+    },
+    done() {
+      bar?.stop();
+      bar = undefined;
+    },
+  };
+}
+
+function progressLines(line: (text: string) => void): ProgressView {
+  const measure = speedometer();
+  let lastLineAt = 0;
+  return {
+    update(update) {
+      const { seconds, bytesPerSecond } = measure(update.bytesDone);
+      if (seconds * 1000 - lastLineAt < LINE_INTERVAL_MS) return;
+      lastLineAt = seconds * 1000;
+      const percent = Math.floor((100 * update.bytesDone) / Math.max(1, update.bytesTotal));
+      line(`${percent}%  ${describe(update, bytesPerSecond)}  ${update.current}`);
+    },
+    done() {},
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * What a merge reports: the documents that `--json` prints, and the same for people.
+ * Pure: values in, values and text out.
+ */
+import type { Fit } from "../plan/judge-fit.js";
+import type { Action } from "../plan/match.js";
+import { countActions, type MergePlan } from "../plan/merge-plan.js";
+import { formatBytes, formatCount, formatSeconds, plural } from "./units.js";
+
+export interface MergeSummary {
+  readonly target: string;
+  readonly tensors: Readonly<Record<Action | "dropped", number>>;
+  readonly shards: readonly { readonly file: string; readonly bytes: number }[];
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly seconds: number;
+  /** Highest resident memory of the whole process so far. */
+  readonly peakMemoryBytes: number;
+  readonly kernel: "simd" | "reference";
+  readonly threads: number;
+  /** Null where the check was skipped. */
+  readonly baseCheck: Fit | null;
+  readonly warnings: readonly string[];
+}
+
+/** The part of a prepared merge that a dry run shows. */
+export interface PlanSummary {
+  readonly target: string;
+  readonly plan: MergePlan;
+  readonly fit: Fit | null;
+  readonly freeBytes: number;
+  readonly assets: { readonly files: readonly { readonly fileName: string }[] };
+  readonly warnings: readonly string[];
+}
+
+/** The summary for a terminal. */
+export function formatSummary(summary: MergeSummary): string {
+  const { shards, seconds, bytesRead, bytesWritten } = summary;
+  const speed = `${((bytesRead + bytesWritten) / 1e9 / seconds).toFixed(1)} GB/s`;
+  return [
+    `${summary.target}`,
+    `  tensors   ${formatCounts(summary.tensors)}`,
+    `  weights   ${formatBytes(bytesWritten)} in ${plural(shards.length, "shard")}`,
+    ...(summary.baseCheck === null ? [] : [`  base      ${summary.baseCheck.sentence}`]),
+    `  took      ${formatSeconds(seconds)} (${speed} read and written), ${formatBytes(summary.peakMemoryBytes)} of memory, ${summary.kernel} kernel, ${plural(summary.threads, "thread")}`,
+  ].join("\n");
+}
+
+/** The plan as a document, for `--dry-run --json`. */
+export function planDocument({ target, plan, fit, freeBytes, assets, warnings }: PlanSummary): object {
+  return {
+    target,
+    dryRun: true,
+    tensors: countActions(plan),
+    notAdded: notAdded(plan),
+    shards: plan.shards.map(({ fileName, byteLength, placed }) => ({
+      file: fileName,
+      bytes: byteLength,
+      tensors: placed.length,
+    })),
+    files: assets.files.map(({ fileName }) => fileName),
+    parameters: plan.parameterCount,
+    bytesToRead: plan.bytesToRead,
+    bytesToWrite: plan.bytesToWrite,
+    freeBytes,
+    baseCheck: fit,
+    warnings,
+  };
+}
+
+/** The plan for a terminal. */
+export function formatPlan({ target, plan, fit, freeBytes, assets }: PlanSummary): string {
+  const lines = [
+    `plan for ${target} (nothing is written)`,
+    `  tensors   ${formatCounts(countActions(plan))}, ${formatCount(plan.parameterCount)} parameters`,
+    ...notAdded(plan).map(({ name, action, reason }) => `            ${action.padEnd(8)} ${name}: ${reason}`),
+    `  weights   ${plural(plan.shards.length, "shard")}`,
+    ...plan.shards.map(
+      ({ fileName, byteLength, placed }) =>
+        `            ${fileName}  ${formatBytes(byteLength)}  ${plural(placed.length, "tensor")}`,
+    ),
+    `  files     ${assets.files.map(({ fileName }) => fileName).join(", ") || "none"}`,
+    ...(fit === null ? [] : [`  base      ${fit.sentence}`]),
+    `  to read   ${formatBytes(plan.bytesToRead)}`,
+    `  to write  ${formatBytes(plan.bytesToWrite)} (${formatBytes(freeBytes)} free)`,
+  ];
+  return lines.join("\n");
+}
+
+/** Every tensor that isn't plainly added, with the reason. */
+function notAdded(plan: MergePlan): { name: string; action: Action | "dropped"; reason: string }[] {
+  const special = plan.tensors.flatMap(({ name, action, reason }) =>
+    reason === null ? [] : [{ name, action, reason }],
+  );
+  return [
+    ...special,
+    ...plan.dropped.map(({ name, reason }) => ({ name, action: "dropped" as const, reason })),
+  ];
+}
+
+function formatCounts(counts: MergeSummary["tensors"]): string {
+  return Object.entries(counts)
+    .filter(([action, count]) => count > 0 || action === "added")
+    .map(([action, count]) => `${formatCount(count)} ${action}`)
+    .join(", ");
+}

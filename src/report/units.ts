@@ -1,0 +1,34 @@
+/** Numbers as people read them. Units are decimal, as disks and downloads are sold. */
+
+/** `12.9 GB`, `512 B`. */
+export function formatBytes(byteLength: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = byteLength;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${value.toFixed(digits)} ${units[unit]}`;
+}
+
+/** `0.8 s`, `42 s`, `3 min 05 s`. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 99.5) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(Math.round(seconds) / 60);
+  return `${minutes} min ${String(Math.round(seconds) % 60).padStart(2, "0")} s`;
+}
+
+/** `6.74 billion`, `93,824`. */
+export function formatCount(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} billion`;
+  if (count >= 1e6) return `${(count / 1e6).toFixed(1)} million`;
+  return count.toLocaleString("en-US");
+}
+
+/** `1 tensor`, `3 tensors`. */
+export function plural(count: number, noun: string): string {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+}
