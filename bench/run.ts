@@ -1,0 +1,169 @@
+/**
+ * npm run bench -- [--parameters 1.5e9] [--runs 5] [--folder DIR] [--python PYTHON] [--keep]
+ *
+ * Makes a pair on disk, then times, alternating in one go: this tool, `cp` of the same output, and both with a
+ * final sync; with a Python that has fschat, also FastChat's own tool and plain torch. Prints medians, ratios and
+ * peak memory, and the kernels' speed in elements a second.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import type { MergeSummary } from "../src/report/summary.js";
+import { formatBytes, formatCount } from "../src/report/units.js";
+import { benchKernels, printTable } from "./kernels.js";
+import { makePair, type Pair } from "./make-pair.js";
+
+const ROOT = new URL("../../", import.meta.url);
+const BIN = fileURLToPath(new URL("bin/vicuna-apply-delta.js", ROOT));
+const PYTHON_SIDE = fileURLToPath(new URL("bench/python_side.py", ROOT));
+
+interface Row {
+  readonly name: string;
+  readonly seconds: number[];
+  peakBytes: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    parameters: { type: "string", default: "1.5e9" },
+    runs: { type: "string", default: "5" },
+    folder: { type: "string", default: tmpdir() },
+    python: { type: "string" },
+    keep: { type: "boolean", default: false },
+  },
+});
+
+const runs = Number(values.runs);
+mkdirSync(values.folder, { recursive: true });
+const folder = mkdtempSync(join(values.folder, "vicuna-bench-"));
+try {
+  console.log(`${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} cores, Node ${process.version}`);
+  const pair = makePair(folder, Number(values.parameters), 4);
+  console.log(
+    `${formatCount(pair.parameterCount)} parameters, ${formatBytes(pair.bytes)} a side, ${runs} runs\n`,
+  );
+  benchMerge(pair);
+  const smaller = makePair(join(folder, "smaller"), Number(values.parameters) / 4, 4);
+  comparePeakMemory(pair, smaller);
+  if (values.python !== undefined) benchPython(pair, values.python);
+  printTable(await benchKernels());
+} finally {
+  if (!values.keep) rmSync(folder, { recursive: true, force: true });
+}
+
+function benchMerge(pair: Pair): void {
+  const target = join(folder, "target");
+  const copy = join(folder, "copy");
+  const ours: Row = { name: "vicuna-apply-delta", seconds: [], peakBytes: 0 };
+  const cp: Row = { name: "cp of the output", seconds: [], peakBytes: 0 };
+  const oursSynced: Row = { name: "vicuna-apply-delta, then sync", seconds: [], peakBytes: 0 };
+  const cpSynced: Row = { name: "cp of the output, then sync", seconds: [], peakBytes: 0 };
+  apply(pair, target); // Reads all inputs into the page cache.
+  for (let run = 0; run < runs; run++) {
+    for (const [mine, theirs, isSynced] of [
+      [ours, cp, false],
+      [oursSynced, cpSynced, true],
+    ] as const) {
+      fresh(target);
+      mine.seconds.push(
+        timed(() => void (mine.peakBytes = Math.max(mine.peakBytes, apply(pair, target))), isSynced),
+      );
+      fresh(copy);
+      theirs.seconds.push(timed(() => execFileSync("cp", ["-r", target, copy]), isSynced));
+    }
+  }
+  fresh(copy);
+  printRows([ours, cp, oursSynced, cpSynced]);
+  console.log(`  ratio to cp             ${ratio(ours, cp)}`);
+  console.log(`  ratio to cp, with sync  ${ratio(oursSynced, cpSynced)}\n`);
+}
+
+function comparePeakMemory(large: Pair, small: Pair): void {
+  const target = join(folder, "memory");
+  const peaks = [small, large].map((pair) => {
+    const seen = Array.from({ length: runs }, () => {
+      fresh(target);
+      return apply(pair, target);
+    });
+    return { pair, peak: median(seen) };
+  });
+  fresh(target);
+  for (const { pair, peak } of peaks) {
+    console.log(`  peak memory at ${formatCount(pair.parameterCount)} parameters: ${formatBytes(peak)}`);
+  }
+  console.log("");
+}
+
+function benchPython(pair: Pair, python: string): void {
+  const rows: Row[] = [];
+  spawnPython(python, ["convert", pair.base, pair.delta, folder]);
+  const methods = { fastchat: "FastChat --low-cpu-mem", torch: "torch.load, add, torch.save" };
+  const ours: Row = { name: "vicuna-apply-delta, same .bin files", seconds: [], peakBytes: 0 };
+  const bin = { ...pair, base: join(folder, "base-bin"), delta: join(folder, "delta-bin") };
+  for (const [method, name] of Object.entries(methods)) {
+    const row: Row = { name, seconds: [], peakBytes: 0 };
+    for (let run = 0; run < Math.min(runs, 3); run++) {
+      fresh(join(folder, "target"));
+      ours.seconds.push(timed(() => void (ours.peakBytes = apply(bin, join(folder, "target"))), false));
+      const output = spawnPython(python, [method, bin.base, bin.delta, join(folder, "python-target")]);
+      const { seconds, peakBytes } = JSON.parse(output) as { seconds: number; peakBytes: number };
+      row.seconds.push(seconds);
+      row.peakBytes = Math.max(row.peakBytes, peakBytes);
+      fresh(join(folder, "python-target"));
+    }
+    rows.push(row);
+  }
+  printRows([ours, ...rows]);
+  for (const row of rows)
+    console.log(
+      `  ${row.name} takes ${(median(row.seconds) / median(ours.seconds)).toFixed(1)} times as long`,
+    );
+  console.log("");
+}
+
+function spawnPython(python: string, args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(python, [PYTHON_SIDE, ...args], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${PYTHON_SIDE} failed:\n${stderr}`);
+  return stdout.trim().split("\n").at(-1) ?? "";
+}
+
+/** Merges and returns the peak memory in bytes. */
+function apply(pair: Pair, target: string): number {
+  const args = [BIN, "--base", pair.base, "--delta", pair.delta, "--target", target, "--json", "--quiet"];
+  const summary = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as MergeSummary;
+  return summary.peakMemoryBytes;
+}
+
+/** Removes a folder and lets the disk come to rest. */
+function fresh(path: string): void {
+  if (existsSync(path) && readdirSync(path).length >= 0) rmSync(path, { recursive: true });
+  execFileSync("sync");
+}
+
+function timed(action: () => void, isSynced: boolean): number {
+  const start = performance.now();
+  action();
+  if (isSynced) execFileSync("sync");
+  return (performance.now() - start) / 1000;
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
+}
+
+/** Median of the ratios run by run, so that a drift of the machine's speed cancels out. */
+function ratio(mine: Row, theirs: Row): string {
+  return median(mine.seconds.map((seconds, run) => seconds / (theirs.seconds[run] ?? Number.NaN))).toFixed(2);
+}
+
+function printRows(rows: readonly Row[]): void {
+  for (const { name, seconds, peakBytes } of rows) {
+    const range = `${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)}`;
+    const memory = peakBytes > 0 ? `  peak ${formatBytes(peakBytes)}` : "";
+    console.log(`  ${name.padEnd(36)} ${median(seconds).toFixed(2).padStart(7)} s  (${range})${memory}`);
+  }
+}
