@@ -36,6 +36,7 @@ export const EXIT_OF = {
   "truncated-file": EXIT.malformed,
   "overlong-file": EXIT.malformed,
   "bad-json": EXIT.malformed,
+  "tokenizer-malformed": EXIT.malformed,
 
   "header-too-long": EXIT.malformed,
   "header-malformed": EXIT.malformed,
@@ -71,6 +72,8 @@ export const EXIT_OF = {
   "target-overlaps-source": EXIT.target,
   "target-unwritable": EXIT.target,
   "no-space": EXIT.target,
+
+  "delta-altered": EXIT.verification,
 
   interrupted: EXIT.interrupted,
 } as const satisfies Record<string, number>;

@@ -26,7 +26,13 @@ const SCRATCH_BYTES = 64 * 1024;
 let scratch: Uint8Array | undefined;
 
 /** Reads elements [first, first + count) of the view into `memory` from byte `destination` on. */
-export function gather(input: OpenView, first: number, count: number, memory: Uint8Array, destination: number): void {
+export function gather(
+  input: OpenView,
+  first: number,
+  count: number,
+  memory: Uint8Array,
+  destination: number,
+): void {
   const size = bytesOf(input.dtype);
   if (isDense(input.shape, input.strides)) {
     const into = memory.subarray(destination, destination + count * size);
@@ -76,12 +82,15 @@ export function boxesOf(shape: readonly number[], first: number, end: number): E
  */
 function readBox(input: OpenView, box: readonly Extent[], memory: Uint8Array, destination: number): void {
   const size = bytesOf(input.dtype);
-  const outStrides = box.map((_, dim) => box.slice(dim + 1).reduce((product, { length }) => product * length, 1));
+  const outStrides = box.map((_, dim) =>
+    box.slice(dim + 1).reduce((product, { length }) => product * length, 1),
+  );
   const runDim = closestDimension(input.strides, box);
   const runLength = box[runDim]?.length ?? 1;
   const runStride = (input.strides[runDim] ?? 0) * size;
   const runOutStride = (outStrides[runDim] ?? 0) * size;
-  const perRead = runStride === 0 ? runLength : Math.max(1, Math.floor((SCRATCH_BYTES - size) / runStride) + 1);
+  const perRead =
+    runStride === 0 ? runLength : Math.max(1, Math.floor((SCRATCH_BYTES - size) / runStride) + 1);
   const index = box.map(() => 0);
   do {
     let source = input.offsetBytes;

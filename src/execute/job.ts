@@ -5,8 +5,8 @@
 import { type OpenView, openView } from "../checkpoint/gather.js";
 import type { ErrorCode, ErrorDetails } from "../errors.js";
 import type { CompiledKernel } from "../kernel/select.js";
-import type { MergePlan, PlacedTensor } from "../plan/merge-plan.js";
-import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import type { MergePlan, PlacedTensor, PlannedTensor } from "../plan/merge-plan.js";
+import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
 
 /**
  * Bytes of each of a worker's three regions (base, delta, result): the largest of a segment's three ranges.
@@ -14,16 +14,27 @@ import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView 
  */
 export const SEGMENT_BYTES = 256 * 1024;
 
+/** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
+export interface RepeatedRow {
+  /** In the sum's dtype. */
+  readonly row: Uint8Array;
+}
+
+export function isRepeatedRow(base: OpenView | RepeatedRow): base is RepeatedRow {
+  return "row" in base;
+}
+
 /** A run of elements of one target tensor that are all made the same way. */
 export interface Task {
   readonly tensor: string;
   readonly sumDType: SumDType;
   readonly dtype: SumDType;
-  /** Null: the base counts as zeros (`delta` set) or the tensor is the base's (`delta` null). */
-  readonly base: OpenView | null;
+  /** What is added to; null where nothing is added to the delta. */
+  readonly base: OpenView | RepeatedRow | null;
+  /** Null where the tensor is the base's. */
   readonly delta: OpenView | null;
-  /** Whether something is added: with no base, zeros, so that -0 becomes +0 as in PyTorch. */
-  readonly adds: boolean;
+  /** What the delta is multiplied by before it is added. */
+  readonly scale: number;
   /** The range of elements, in row-major order of the tensor. */
   readonly firstElement: number;
   readonly elementCount: number;
@@ -67,13 +78,19 @@ export type WorkerReport =
     }
   | { readonly kind: "crashed"; readonly error: unknown };
 
-/** Cuts the plan into tasks, in the order of the bytes in the target. */
-export function planTasks(plan: MergePlan): { tasks: Task[]; segmentCount: number } {
+/**
+ * Cuts the plan into tasks, in the order of the bytes in the target. `newRowOf` gives the row of the base that a
+ * grown tensor's new rows are added to.
+ */
+export function planTasks(
+  plan: MergePlan,
+  newRowOf: (tensor: PlannedTensor) => Uint8Array,
+): { tasks: Task[]; segmentCount: number } {
   const tasks: Task[] = [];
   let segmentCount = 0;
   for (const [shard, { placed }] of plan.shards.entries()) {
     for (const place of placed) {
-      for (const part of tensorParts(place)) {
+      for (const part of tensorParts(place, plan.scale, newRowOf)) {
         const task = { ...part, shard, firstSegment: segmentCount };
         segmentCount += Math.ceil(task.elementCount / task.segmentElements);
         tasks.push(task);
@@ -86,31 +103,36 @@ export function planTasks(plan: MergePlan): { tasks: Task[]; segmentCount: numbe
 type TaskPart = Omit<Task, "shard" | "firstSegment">;
 
 /** One task for a tensor; two where the delta has rows the base lacks. Empty tensors need none. */
-function tensorParts({ tensor, offsetBytes }: PlacedTensor): TaskPart[] {
+function tensorParts(
+  { tensor, offsetBytes }: PlacedTensor,
+  planScale: number,
+  newRowOf: (tensor: PlannedTensor) => Uint8Array,
+): TaskPart[] {
+  const { base, delta, sumDType, dtype } = tensor;
   const total = elementCount(tensor.shape);
-  const shared = tensor.base === null ? 0 : Math.min(total, elementCount(tensor.base.shape));
-  const part = (base: TensorView | null, firstElement: number, count: number): TaskPart => {
-    const widest = Math.max(
-      bytesOf(tensor.dtype),
-      base === null ? 0 : bytesOf(base.dtype as FloatDType),
-      tensor.delta === null ? 0 : bytesOf(tensor.delta.dtype as FloatDType),
-    );
-    return {
-      tensor: tensor.name,
-      sumDType: tensor.sumDType,
-      dtype: tensor.dtype,
-      base: base === null ? null : openView(base),
-      delta: tensor.delta === null ? null : openView(tensor.delta),
-      adds: tensor.action !== "copied",
-      firstElement,
-      elementCount: count,
-      segmentElements: SEGMENT_BYTES / widest,
-      outputOffsetBytes: offsetBytes + firstElement * bytesOf(tensor.dtype),
-    };
-  };
-  const parts =
-    tensor.action === "grown"
-      ? [part(tensor.base, 0, shared), part(null, shared, total - shared)]
-      : [part(tensor.base, 0, total)];
+  // A tensor that only the delta has is no difference, and isn't scaled.
+  const scale = base === null ? 1 : planScale;
+  const inputs = [base, delta].filter((view) => view !== null);
+  // A scaled delta passes through float32.
+  const widest = Math.max(
+    bytesOf(dtype),
+    scale === 1 ? 0 : bytesOf("F32"),
+    ...inputs.map((view) => bytesOf(view.dtype as FloatDType)),
+  );
+  const part = (from: TaskPart["base"], firstElement: number, count: number): TaskPart => ({
+    tensor: tensor.name,
+    sumDType,
+    dtype,
+    base: from,
+    delta: delta === null ? null : openView(delta),
+    scale,
+    firstElement,
+    elementCount: count,
+    segmentElements: SEGMENT_BYTES / widest,
+    outputOffsetBytes: offsetBytes + firstElement * bytesOf(dtype),
+  });
+  const shared = base === null ? total : Math.min(total, elementCount(base.shape));
+  const parts = [part(base === null ? null : openView(base), 0, shared)];
+  if (shared < total) parts.push(part({ row: newRowOf(tensor) }, shared, total - shared));
   return parts.filter(({ elementCount: count }) => count > 0);
 }

@@ -8,7 +8,7 @@ import type { Kernel } from "../kernel/kernel.js";
 import { instantiateKernel } from "../kernel/select.js";
 import { writeFully } from "../output/target-error.js";
 import { bytesOf, type SumDType } from "../tensor.js";
-import { type Job, NEXT_SEGMENT, SEGMENT_BYTES, STOP, type Task } from "./job.js";
+import { isRepeatedRow, type Job, NEXT_SEGMENT, SEGMENT_BYTES, STOP, type Task } from "./job.js";
 
 /** The kernel's memory: three regions of a segment each. */
 const BASE_REGION = 0;
@@ -56,20 +56,38 @@ function mergeSegment(job: Job, task: Task, number: number, kernel: Kernel): num
 
 /** Leaves the elements in `task.sumDType` in memory and returns where. */
 function sumSegment(task: Task, first: number, count: number, kernel: Kernel): number {
-  const read = (input: OpenView, region: number) =>
-    readInto(input, task.sumDType, first, count, region, kernel);
-  if (!task.adds) {
-    return task.delta === null ? read(task.base as OpenView, BASE_REGION) : read(task.delta, DELTA_REGION);
-  }
-  const deltaAt = read(task.delta as OpenView, DELTA_REGION);
+  const { base, delta, sumDType, scale } = task;
+  if (delta === null) return readInto(base as OpenView, sumDType, first, count, BASE_REGION, kernel);
+  const deltaAt = readInto(delta, sumDType, first, count, DELTA_REGION, kernel);
+  if (base === null) return deltaAt;
+  if (scale !== 1) multiply(sumDType, deltaAt, count, scale, kernel);
   let baseAt = BASE_REGION;
-  if (task.base === null) {
-    kernel.memory.fill(0, BASE_REGION, BASE_REGION + count * bytesOf(task.sumDType));
-  } else {
-    baseAt = read(task.base, BASE_REGION);
-  }
-  kernel.add(task.sumDType, baseAt, deltaAt, deltaAt, count);
+  if (isRepeatedRow(base))
+    fillWithRow(base.row, first * bytesOf(sumDType), count * bytesOf(sumDType), kernel);
+  else baseAt = readInto(base, sumDType, first, count, BASE_REGION, kernel);
+  kernel.add(sumDType, baseAt, deltaAt, deltaAt, count);
   return deltaAt;
+}
+
+/** Multiplies in place as PyTorch 2 does: in float32, the factor rounded to float32, the product to the dtype. */
+function multiply(dtype: SumDType, at: number, count: number, factor: number, kernel: Kernel): void {
+  const floatsAt = dtype === "F32" ? at : RESULT_REGION;
+  if (dtype !== "F32") kernel.convert(dtype, "F32", at, floatsAt, count);
+  const floats = new Float32Array(kernel.memory.buffer, kernel.memory.byteOffset + floatsAt, count);
+  const rounded = Math.fround(factor);
+  for (let i = 0; i < count; i++) floats[i] = (floats[i] as number) * rounded;
+  if (dtype !== "F32") kernel.convert("F32", dtype, floatsAt, at, count);
+}
+
+/** Fills the base's region with a row, again and again, as it stands at a position of the tensor. */
+function fillWithRow(row: Uint8Array, positionBytes: number, byteLength: number, kernel: Kernel): void {
+  let from = positionBytes % row.length;
+  for (let done = 0; done < byteLength; ) {
+    const piece = row.subarray(from, from + byteLength - done);
+    kernel.memory.set(piece, BASE_REGION + done);
+    done += piece.length;
+    from = 0;
+  }
 }
 
 /** Reads a range of elements and rounds them to `dtype`; returns where they are. */

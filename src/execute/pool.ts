@@ -5,9 +5,11 @@
  */
 import { Worker } from "node:worker_threads";
 import { ApplyDeltaError } from "../errors.js";
-import type { CompiledKernel } from "../kernel/select.js";
-import type { MergePlan } from "../plan/merge-plan.js";
+import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
+import type { MergePlan, PlannedTensor } from "../plan/merge-plan.js";
+import { bytesOf } from "../tensor.js";
 import { type Job, planTasks, STOP, type WorkerReport } from "./job.js";
+import { MEAN_ROW_MEMORY_BYTES, meanRow } from "./mean-row.js";
 
 /** How often progress is reported. */
 const PROGRESS_INTERVAL_MS = 100;
@@ -38,7 +40,7 @@ export async function executePlan(options: PoolOptions): Promise<void> {
     written: new BigInt64Array(new SharedArrayBuffer(8 * Math.max(1, outputs.length))),
   };
   const files = outputs.map(({ path, fd }) => ({ path, fd }));
-  const job: Job = { ...planTasks(plan), outputs: files, kernel, shared };
+  const job: Job = { ...planTasks(plan, (tensor) => newRow(tensor, kernel)), outputs: files, kernel, shared };
   const stop = () => Atomics.store(shared.control, STOP, 1);
   const timer = setInterval(() => options.onProgress(readProgress(job, plan)), PROGRESS_INTERVAL_MS);
   signal?.addEventListener("abort", stop);
@@ -54,6 +56,13 @@ export async function executePlan(options: PoolOptions): Promise<void> {
   }
   throwIfAborted(signal);
   options.onProgress(readProgress(job, plan));
+}
+
+/** The row of the base that stands for the rows it lacks: zeros, or the mean of those it has. */
+function newRow(tensor: PlannedTensor, kernel: CompiledKernel): Uint8Array {
+  const { base, sumDType, newRows } = tensor;
+  if (base === null || newRows !== "mean") return new Uint8Array((tensor.shape[1] ?? 0) * bytesOf(sumDType));
+  return meanRow(base, sumDType, instantiateKernel(kernel, MEAN_ROW_MEMORY_BYTES));
 }
 
 /** Throws `interrupted` where the signal is aborted. */

@@ -1,42 +1,52 @@
 /**
  * In: the folders of delta and base, and what the target's tensors are. Out: the files beside the weights:
- * config and tokenizer, from the delta, true to the tensors.
- * Guards: `torch_dtype` and `vocab_size` in config.json say what the weights are; nothing else in it changes,
- * not even the spelling of a number (transformers refuses `"factor": 2` where it wants `2.0`).
+ * config and tokenizer, from the delta, true to the tensors and to each other.
+ * Guards: which file comes from where. The vocabulary is the delta's; the base's serves where it has a token for
+ * every row. What the files must say is `vicuna/`'s to know.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { applyEdits, modify } from "jsonc-parser";
-import { z } from "zod";
-import { sourceError } from "../checkpoint/local-file.js";
-import { ApplyDeltaError } from "../errors.js";
-
-/** A config is a few kB; stops a file that would fill the memory. */
-const MAX_CONFIG_BYTES = 16_000_000;
+import {
+  isLlama,
+  type Mended,
+  type ModelConfig,
+  mendConfig,
+  mendGenerationConfig,
+  readConfig,
+  type SpecialIds,
+} from "../vicuna/config-repair.js";
+import type { JsonFile } from "../vicuna/json-draft.js";
+import type { PromptStyle } from "../vicuna/prompt-templates.js";
+import {
+  repairTokenizer,
+  TOKENIZER_TEXTS,
+  type TokenizerRepair,
+  type TokenizerText,
+} from "../vicuna/tokenizer-repair.js";
+import { readAssetBytes, readAssetText } from "./read-asset.js";
 
 const CONFIG = "config.json";
-
 const GENERATION_CONFIG = "generation_config.json";
+const OTHER_MODEL_FILES = ["preprocessor_config.json"];
 
-const MODEL_FILES = [CONFIG, GENERATION_CONFIG, "preprocessor_config.json"];
+/** Either holds every token. */
+const VOCABULARY_FILES = ["tokenizer.model", "tokenizer.json"];
 
-const TOKENIZER_FILES = [
-  "tokenizer.model",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-  "chat_template.json",
-];
+/** Newer transformers prefer these to `chat_template` in tokenizer_config.json. */
+const TEMPLATE_FILES = ["chat_template.jinja", "chat_template.json"];
 
 export interface AssetFacts {
   /** Rows of the target's embedding, or null where it has none. */
   readonly vocabSize: number | null;
+  /** How many of the delta's rows the target leaves out. */
+  readonly trimmedRows: number;
   /** As config.json spells it: `float16`, … */
   readonly torchDType: string;
-  /** Whether the base's tokenizer has a token for every row of the target. */
-  readonly baseTokenizerFits: boolean;
+}
+
+export interface AssetOptions {
+  /** The prompt template to write into tokenizer_config.json; null: as the delta has it. */
+  readonly chatTemplate: PromptStyle | null;
 }
 
 export type Asset =
@@ -49,102 +59,158 @@ export interface Assets {
   readonly warnings: readonly string[];
 }
 
-const configSchema = z.looseObject({
-  vocab_size: z.number().int().nonnegative().optional(),
-  torch_dtype: z.string().nullish(),
-  dtype: z.string().nullish(),
-});
+interface Folders {
+  readonly delta: string;
+  readonly base: string;
+}
 
-/** Decides what is copied from where. Errors: `bad-json`, `source-unreadable`. Nothing is written. */
-export function planAssets(deltaFolder: string, baseFolder: string, facts: AssetFacts): Assets {
+/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. Nothing is written. */
+export function planAssets(
+  deltaFolder: string,
+  baseFolder: string,
+  facts: AssetFacts,
+  options: AssetOptions,
+): Assets {
+  const folders = { delta: deltaFolder, base: baseFolder };
+  const notes: string[] = [];
+  const warnings: string[] = [];
+  const configFolder = has(deltaFolder, CONFIG) ? deltaFolder : has(baseFolder, CONFIG) ? baseFolder : null;
+  const configFile = configFolder === null ? null : readAssetText(join(configFolder, CONFIG));
+  const config = configFile === null ? null : readConfig(configFile);
+
+  const tokenizer = planTokenizer(folders, config, facts, options);
+  const model = planModelFiles(folders, configFile, tokenizer.ids, facts);
+  for (const part of [model, tokenizer]) {
+    notes.push(...part.notes);
+    warnings.push(...part.warnings);
+  }
+  return { files: [...model.files, ...tokenizer.files], notes, warnings };
+}
+
+function planModelFiles(
+  { delta, base }: Folders,
+  configFile: JsonFile | null,
+  ids: SpecialIds | null,
+  { vocabSize, torchDType }: AssetFacts,
+): Assets {
   const files: Asset[] = [];
   const notes: string[] = [];
   const warnings: string[] = [];
-  const present = (folder: string, names: readonly string[]) =>
-    names.filter((name) => existsSync(join(folder, name)));
-
-  for (const fileName of present(deltaFolder, MODEL_FILES)) {
-    files.push({ fileName, copyFrom: join(deltaFolder, fileName) });
-  }
-  if (!files.some(({ fileName }) => fileName === CONFIG)) {
-    const fromBase = present(baseFolder, [CONFIG, GENERATION_CONFIG]).filter(
-      (name) => !files.some(({ fileName }) => fileName === name),
-    );
-    for (const fileName of fromBase) files.push({ fileName, copyFrom: join(baseFolder, fileName) });
-    if (fromBase.includes(CONFIG))
-      notes.push(`the delta has no config.json: ${fromBase.join(" and ")} taken from the base.`);
-    else warnings.push("neither delta nor base has a config.json: add one before you load the target.");
-  }
-
-  const tokenizer = present(deltaFolder, TOKENIZER_FILES);
-  const isWhole = isWholeTokenizer(tokenizer);
-  const allOfBase = isWhole ? [] : present(baseFolder, TOKENIZER_FILES);
-  const baseTokenizer = isWholeTokenizer(allOfBase) ? allOfBase : [];
-  const tokenizerFolder =
-    isWhole || baseTokenizer.length === 0 || !facts.baseTokenizerFits ? deltaFolder : baseFolder;
-  const tokenizerFiles = tokenizerFolder === deltaFolder ? tokenizer : baseTokenizer;
-  for (const fileName of tokenizerFiles) files.push({ fileName, copyFrom: join(tokenizerFolder, fileName) });
-  if (tokenizerFolder !== deltaFolder) {
-    notes.push(`the delta has no tokenizer: the base's is taken (${baseTokenizer.join(", ")}).`);
-  } else if (!isWhole) {
-    const why =
-      baseTokenizer.length > 0 ? " and the base's lacks the tokens the delta adds" : " and the base neither";
-    warnings.push(
-      `the delta has no tokenizer.model or tokenizer.json${why}: add one before you use the target.`,
-    );
-  }
-
-  return { files: files.map((asset) => correctConfig(asset, facts, notes)), notes, warnings };
-}
-
-function isWholeTokenizer(names: readonly string[]): boolean {
-  return names.includes("tokenizer.model") || names.includes("tokenizer.json");
-}
-
-function correctConfig(asset: Asset, facts: AssetFacts, notes: string[]): Asset {
-  if (asset.fileName !== CONFIG || !("copyFrom" in asset)) return asset;
-  const original = readText(asset.copyFrom);
-  const config = parseConfig(original, asset.copyFrom);
-  let text = original;
-  const set = (key: string, value: string | number) => {
-    const options = { formattingOptions: { insertSpaces: true, tabSize: 2 } };
-    text = applyEdits(text, modify(text, [key], value, options));
-    notes.push(`config.json: ${key} set to ${value}, as the tensors are.`);
+  const keep = (fileName: string, file: JsonFile, mended: Mended) => {
+    files.push(assetOf(fileName, file, mended.text));
+    notes.push(...mended.notes);
   };
-  // transformers 5 writes `dtype`, earlier ones `torch_dtype`; whichever is there is kept true.
-  const present = (["torch_dtype", "dtype"] as const).filter((key) => config[key] != null);
-  for (const key of present.length > 0 ? present : (["torch_dtype"] as const)) {
-    if (config[key] !== facts.torchDType) set(key, facts.torchDType);
+  const ofBase: string[] = [];
+  if (configFile === null) {
+    warnings.push("neither delta nor base has a config.json: add one before you load the target.");
+  } else {
+    if (!has(delta, CONFIG)) ofBase.push(CONFIG);
+    keep(CONFIG, configFile, mendConfig(configFile, { rows: vocabSize, torchDType, ids }));
   }
-  if (facts.vocabSize !== null && config.vocab_size !== facts.vocabSize) set("vocab_size", facts.vocabSize);
-  return text === original ? asset : { fileName: CONFIG, text };
+  // The base's goes with the base's config only.
+  const generationFolder = has(delta, GENERATION_CONFIG) ? delta : ofBase.length > 0 ? base : null;
+  if (generationFolder !== null && has(generationFolder, GENERATION_CONFIG)) {
+    if (generationFolder === base) ofBase.push(GENERATION_CONFIG);
+    const file = readAssetText(join(generationFolder, GENERATION_CONFIG));
+    keep(GENERATION_CONFIG, file, mendGenerationConfig(file, ids, vocabSize));
+  }
+  if (ofBase.length > 0)
+    notes.unshift(`the delta has no config.json: ${ofBase.join(" and ")} taken from the base.`);
+  for (const fileName of OTHER_MODEL_FILES) {
+    if (has(delta, fileName)) files.push({ fileName, copyFrom: join(delta, fileName) });
+  }
+  return { files, notes, warnings };
 }
 
-function parseConfig(text: string, path: string): z.infer<typeof configSchema> {
-  try {
-    return configSchema.parse(JSON.parse(text));
-  } catch (cause) {
-    const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    throw new ApplyDeltaError("bad-json", "config.json isn't a model's configuration.", {
-      file: path,
-      got: issue === undefined ? String(cause) : `${issue.path.join(".")}: ${issue.message}`,
-      hint: "Download config.json again from where the model came from.",
-      cause,
-    });
+function planTokenizer(
+  folders: Folders,
+  config: ModelConfig | null,
+  facts: AssetFacts,
+  { chatTemplate }: AssetOptions,
+): Assets & { readonly ids: SpecialIds | null } {
+  const repair = (pathOf: PathOf): TokenizerRepair => {
+    const modelPath = pathOf("tokenizer.model");
+    const texts: Partial<Record<TokenizerText, JsonFile>> = {};
+    for (const fileName of TOKENIZER_TEXTS) {
+      const path = pathOf(fileName);
+      if (path !== null) texts[fileName] = readAssetText(path);
+    }
+    const model = modelPath === null ? null : { path: modelPath, bytes: readAssetBytes(modelPath) };
+    return repairTokenizer(
+      { model, texts },
+      {
+        rows: facts.vocabSize,
+        trimmedRows: facts.trimmedRows,
+        isLlama: config === null ? null : isLlama(config),
+        maxPositions: config?.max_position_embeddings ?? null,
+        chatTemplate,
+      },
+    );
+  };
+  const { pathOf, repaired, notes, warnings } = chooseVocabulary(folders, facts.vocabSize, repair);
+  const files: Asset[] = [];
+  const model = pathOf("tokenizer.model");
+  if (model !== null) files.push({ fileName: "tokenizer.model", copyFrom: model });
+  for (const fileName of TOKENIZER_TEXTS) {
+    const text = repaired.texts[fileName];
+    const path = pathOf(fileName);
+    if (text !== undefined) files.push(assetOf(fileName, path === null ? null : readAssetText(path), text));
   }
+  for (const fileName of TEMPLATE_FILES) {
+    const path = pathOf(fileName);
+    if (path === null) continue;
+    if (chatTemplate === null) files.push({ fileName, copyFrom: path });
+    else notes.push(`${fileName} is left out: it would hide the template of Vicuna ${chatTemplate}.`);
+  }
+  return {
+    files,
+    notes: [...notes, ...repaired.notes],
+    warnings: [...warnings, ...repaired.warnings],
+    ids: repaired.ids,
+  };
 }
 
-function readText(path: string): string {
-  try {
-    const { size } = statSync(path);
-    if (size <= MAX_CONFIG_BYTES) return readFileSync(path, "utf8");
-    throw new ApplyDeltaError("bad-json", "config.json is too large to be a model's configuration.", {
-      file: path,
-      expected: `at most ${MAX_CONFIG_BYTES} bytes`,
-      got: `${size} bytes`,
-      hint: "Download config.json again from where the model came from.",
-    });
-  } catch (error) {
-    throw sourceError(error, path);
+/** Where a file comes from; null where it is in neither folder, or isn't to be taken. */
+type PathOf = (fileName: string) => string | null;
+
+interface Choice {
+  readonly pathOf: PathOf;
+  readonly repaired: TokenizerRepair;
+  readonly notes: string[];
+  readonly warnings: string[];
+}
+
+function chooseVocabulary(
+  { delta, base }: Folders,
+  rows: number | null,
+  repair: (pathOf: PathOf) => TokenizerRepair,
+): Choice {
+  const inDelta: PathOf = (fileName) => (has(delta, fileName) ? join(delta, fileName) : null);
+  if (VOCABULARY_FILES.some((fileName) => has(delta, fileName))) {
+    return { pathOf: inDelta, repaired: repair(inDelta), notes: [], warnings: [] };
   }
+  const ofBase = VOCABULARY_FILES.filter((fileName) => has(base, fileName));
+  const lost = "the delta has no tokenizer.model or tokenizer.json";
+  const cure = "copy the tokenizer's files from where the delta came from into the target before you use it.";
+  if (ofBase.length > 0) {
+    const inEither: PathOf = (fileName) =>
+      inDelta(fileName) ?? (has(base, fileName) ? join(base, fileName) : null);
+    const repaired = repair(inEither);
+    const size = repaired.vocabularySize ?? 0;
+    if (repaired.unnamed.length === 0 && size <= (rows ?? size)) {
+      return { pathOf: inEither, repaired, notes: [`${lost}: the base's is taken.`], warnings: [] };
+    }
+  }
+  const why = ofBase.length > 0 ? "the base's lacks the tokens the delta adds" : "the base neither";
+  const warnings = [`${lost} and ${why}: ${cure}`];
+  return { pathOf: inDelta, repaired: repair(inDelta), notes: [], warnings };
+}
+
+function has(folder: string, fileName: string): boolean {
+  return existsSync(join(folder, fileName));
+}
+
+/** A copy where nothing changed: byte for byte the source's. */
+function assetOf(fileName: string, file: JsonFile | null, text: string): Asset {
+  return file !== null && file.text === text ? { fileName, copyFrom: file.path } : { fileName, text };
 }

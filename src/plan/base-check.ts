@@ -33,6 +33,18 @@ const [BASE_AT, DELTA_AT, SUM_AT, BASE_F32_AT, DELTA_F32_AT, SUM_F32_AT, WORK_AT
 /** What a kernel for `sampleFit` needs; the last region holds a run as it is read, in float64 perhaps. */
 export const FIT_MEMORY_BYTES = WORK_AT + 2 * REGION_BYTES;
 
+/** Narrowest first. */
+const FORMATS = ["BF16", "F16", "F32"] as const satisfies readonly SumDType[];
+
+/** The formats that a delta of each dtype can have been made in. */
+const MADE_IN: Record<SumDType, readonly SumDType[]> = { BF16: ["BF16"], F16: ["BF16", "F16"], F32: FORMATS };
+
+/** Of sums of float32 numbers, all but one in 16 have one of these bits set; of sums of 16-bit numbers hardly any. */
+const LAST_BITS = 0xf;
+
+/** If fewer sums than this share have one, they were not float32's own, and that they are exact there proves nothing. */
+const FINE_SHARE = 0.5;
+
 export interface FitStatistics {
   /** Matrices sampled. */
   readonly tensors: number;
@@ -40,13 +52,17 @@ export interface FitStatistics {
   readonly sampled: number;
   /** Of those, the pairs the lemma speaks of: 0 < |d| <= |b|/2. */
   readonly comparable: number;
-  /** Of those, the pairs whose sum is not exact in the delta's dtype. */
-  readonly inexact: number;
+  /**
+   * For each format the delta can have been made in, narrowest first: the comparable pairs whose sum is no value of
+   * it. A float32 delta often holds the differences of 16-bit models, which are exact in float32 whatever the base;
+   * so a format counts if every value of the base is one it has, and float32 if the sums need its precision.
+   */
+  readonly formats: readonly { readonly dtype: SumDType; readonly inexact: number }[];
   readonly baseRms: number;
   readonly deltaRms: number;
   /** Pearson's correlation of base and delta (about their zero); near 1 where the delta is a tuned model itself. */
   readonly correlation: number;
-  /** Whether every sampled value of the base is one bfloat16 has, in a base that is not stored in it. */
+  /** Whether every sampled value of the base is one bfloat16 has, where neither base nor delta is stored in it. */
   readonly baseIsBFloat16: boolean;
 }
 
@@ -88,15 +104,40 @@ function isComparable(base: TensorView, delta: TensorView): boolean {
   );
 }
 
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+/** The bits of a number as float32. */
+function bitsOfFloat32(value: number): number {
+  scratch[0] = value;
+  return scratchBits[0] as number;
+}
+
+/** Whether a float32 number is one the format has. */
+const HAS: Record<SumDType, (value: number) => boolean> = {
+  /** bfloat16 is the upper half of a float32. */
+  BF16: (value) => (bitsOfFloat32(value) & 0xffff) === 0,
+  /** Below 2^-14 float16 has the multiples of 2^-24, above it 10 bits of mantissa. */
+  F16: (value) =>
+    Math.abs(value) < 2 ** -14
+      ? Number.isInteger(value * 2 ** 24)
+      : (bitsOfFloat32(value) & 0x1fff) === 0 && Math.abs(value) <= 65504,
+  F32: () => true,
+};
+
 class Tally {
   #sampled = 0;
   #comparable = 0;
-  #inexact = 0;
   #baseSquares = 0;
   #deltaSquares = 0;
   #products = 0;
-  #baseFitsBFloat16 = true;
-  #baseIsWider = false;
+  /** Comparable pairs of float32 numbers, and how many of their sums have one of the last bits set. */
+  readonly #float32 = { comparable: 0, fine: 0 };
+  /** Whether either side is stored in more than bfloat16 has. */
+  #isWider = false;
+  readonly #madeIn = new Set<SumDType>();
+  readonly #inexact: Record<SumDType, number> = { BF16: 0, F16: 0, F32: 0 };
+  readonly #baseFits: Record<SumDType, boolean> = { BF16: true, F16: true, F32: true };
 
   constructor(readonly kernel: Kernel) {}
 
@@ -110,41 +151,51 @@ class Tally {
     const b = this.#asFloat32(dtype, BASE_AT, BASE_F32_AT, count);
     const d = this.#asFloat32(dtype, DELTA_AT, DELTA_F32_AT, count);
     const sum = this.#asFloat32(dtype, SUM_AT, SUM_F32_AT, count);
-    for (let i = 0; i < count; i++) this.#count(b[i] as number, d[i] as number, sum[i] as number);
-    if (base.dtype !== "BF16") this.#noteBFloat16(b);
+    for (let i = 0; i < count; i++) this.#count(dtype, b[i] as number, d[i] as number, sum[i] as number);
+    for (const format of MADE_IN[dtype]) this.#madeIn.add(format);
+    if (base.dtype !== "BF16" && dtype !== "BF16") this.#isWider = true;
   }
 
   statistics(tensors: number): FitStatistics {
     const norm = Math.sqrt(this.#baseSquares * this.#deltaSquares);
+    const isCoarse = this.#float32.fine < FINE_SHARE * this.#float32.comparable;
+    const formats = FORMATS.filter(
+      (format) => this.#madeIn.has(format) && this.#baseFits[format] && !(format === "F32" && isCoarse),
+    );
     return {
       tensors,
       sampled: this.#sampled,
       comparable: this.#comparable,
-      inexact: this.#inexact,
+      formats: formats.map((dtype) => ({ dtype, inexact: this.#inexact[dtype] })),
       baseRms: Math.sqrt(this.#baseSquares / Math.max(1, this.#sampled)),
       deltaRms: Math.sqrt(this.#deltaSquares / Math.max(1, this.#sampled)),
       correlation: norm === 0 ? 0 : this.#products / norm,
-      baseIsBFloat16: this.#baseIsWider && this.#baseFitsBFloat16,
+      baseIsBFloat16: this.#isWider && this.#baseFits.BF16,
     };
   }
 
-  #count(b: number, d: number, rounded: number): void {
+  /** Counts one pair; `rounded` is its sum in `dtype`. */
+  #count(dtype: SumDType, b: number, d: number, rounded: number): void {
     if (!Number.isFinite(b) || !Number.isFinite(d)) return;
     this.#sampled++;
     this.#baseSquares += b * b;
     this.#deltaSquares += d * d;
     this.#products += b * d;
+    for (const format of MADE_IN[dtype]) {
+      if (this.#baseFits[format] && !HAS[format](b)) this.#baseFits[format] = false;
+    }
     if (d === 0 || Math.abs(d) > Math.abs(b) / 2) return;
     this.#comparable++;
     // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
-    if (rounded - b !== d) this.#inexact++;
-  }
-
-  /** bfloat16 is the upper half of a float32. */
-  #noteBFloat16(values: Float32Array): void {
-    this.#baseIsWider = true;
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-    if (this.#baseFitsBFloat16) this.#baseFitsBFloat16 = bits.every((word) => (word & 0xffff) === 0);
+    const isExact = rounded - b === d;
+    for (const format of FORMATS) {
+      if (!this.#baseFits[format]) continue;
+      const isIn = !MADE_IN[dtype].includes(format) || HAS[format](rounded);
+      if (!isExact || !isIn) this.#inexact[format]++;
+    }
+    if (dtype !== "F32") return;
+    this.#float32.comparable++;
+    if ((bitsOfFloat32(rounded) & LAST_BITS) !== 0) this.#float32.fine++;
   }
 
   #read(view: OpenView, dtype: SumDType, first: number, count: number, at: number): void {

@@ -3,17 +3,10 @@
  */
 import { ApplyDeltaError } from "../errors.js";
 import type { TensorView } from "../tensor.js";
+import { sizeOfWidth } from "./config-hints.js";
 
 /** How many names an error lists before it says "and N more". */
 const LISTED = 10;
-
-/** LLaMA's sizes by the width of the hidden state, as their users call them. */
-const SIZE_BY_WIDTH: ReadonlyMap<number, string> = new Map([
-  [4096, "7B"],
-  [5120, "13B"],
-  [6656, "30B (33B)"],
-  [8192, "65B or 70B"],
-]);
 
 /** `names-differ`, with the names on each side alone. */
 export function explainNames(
@@ -78,8 +71,7 @@ function shapesHint(base: Shapes, delta: Shapes): string {
   const [baseRows = 0, baseWidth = 0] = base.get(embed) ?? [];
   const [deltaRows = 0, deltaWidth = 0] = delta.get(embed) ?? [];
   if (baseWidth !== deltaWidth) {
-    const size = (width: number) => SIZE_BY_WIDTH.get(width) ?? `width ${width}`;
-    return `The base is ${size(baseWidth)} and the delta ${size(deltaWidth)}: give the base of the delta's size.`;
+    return `The base is ${sizeOfWidth(baseWidth)} and the delta ${sizeOfWidth(deltaWidth)}: give the base of the delta's size.`;
   }
   if (deltaRows < baseRows) {
     return "The base has more rows than the delta: it is not the original model but one with added tokens (a merged v0 Vicuna?), or base and delta are swapped. Give the original LLaMA as --base.";
@@ -90,17 +82,29 @@ function shapesHint(base: Shapes, delta: Shapes): string {
   return "Base and delta belong to different models: check which base the delta was made for.";
 }
 
+/** Names that only a quantized checkpoint has, and what it is then. */
+const QUANTIZED: readonly { readonly pattern: RegExp; readonly what: string }[] = [
+  { pattern: /\.qzeros$|\.g_idx$/, what: "is quantized (GPTQ or AWQ)" },
+  { pattern: /\.SCB$|\.weight_format$/, what: "is quantized (bitsandbytes int8)" },
+  { pattern: /\.quant_state\.|\.absmax$/, what: "is quantized (bitsandbytes 4 bit)" },
+];
+
+const quantizationIn = (tensors: readonly TensorView[]) =>
+  QUANTIZED.find(({ pattern }) => tensors.some(({ name }) => pattern.test(name)));
+
+/** Whether names say that the checkpoint is quantized. */
+export function isQuantized(tensors: readonly TensorView[]): boolean {
+  return quantizationIn(tensors) !== undefined;
+}
+
 /** Says what a checkpoint with integer or 8-bit tensors is, and what to give instead. */
 export function quantizationOf(
   tensors: readonly TensorView[],
   role: "base" | "delta",
 ): { what: string; hint: string } {
-  const some = (pattern: RegExp) => tensors.some(({ name }) => pattern.test(name));
+  const what = quantizationIn(tensors)?.what ?? "holds a tensor of a dtype that can't be added";
   const hint = `Give the ${role} in float16, bfloat16 or float32, as it was released: a quantized model can't take part in the sum.`;
-  if (some(/\.qzeros$|\.g_idx$/)) return { what: "is quantized (GPTQ or AWQ)", hint };
-  if (some(/\.SCB$|\.weight_format$/)) return { what: "is quantized (bitsandbytes int8)", hint };
-  if (some(/\.quant_state\.|\.absmax$/)) return { what: "is quantized (bitsandbytes 4 bit)", hint };
-  return { what: "holds a tensor of a dtype that can't be added", hint };
+  return { what, hint };
 }
 
 function layerCount(tensors: readonly TensorView[]): number {

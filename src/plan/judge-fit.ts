@@ -3,6 +3,7 @@
  * The thresholds come from the tables in docs/base-check.md, which `npm run base-check-table` reproduces.
  */
 import { ApplyDeltaError } from "../errors.js";
+import type { SumDType } from "../tensor.js";
 import type { FitStatistics } from "./base-check.js";
 
 export type FitVerdict =
@@ -14,7 +15,7 @@ export type FitVerdict =
   | "other"
   /** Nearly all are not: the delta was made in a wider format, which proves nothing about the base. */
   | "wider-delta"
-  /** Too few comparable elements. */
+  /** Too few comparable elements, or none that tell anything. */
   | "too-few"
   /** The delta is zero wherever it was sampled. */
   | "zero-delta"
@@ -29,6 +30,9 @@ export interface Fit {
   readonly sentence: string;
   /** Whether the user should be warned. */
   readonly isWarning: boolean;
+  /** The format the delta was made in as far as can be seen, and the sums that are no value of it. */
+  readonly checkedIn: SumDType | null;
+  readonly inexact: number;
   readonly statistics: FitStatistics;
 }
 
@@ -39,7 +43,7 @@ const FEWEST_COMPARABLE = 256;
 const OTHER_SHARE = 0.18;
 
 /** Share above which the delta must have been made in a wider format. */
-const WIDER_SHARE = 0.7;
+const WIDER_SHARE = 0.6;
 
 /** A whole model's rms is near the base's, a delta's a tenth of it or less; tuned or not, no delta comes to half. */
 const MODEL_RATIO = 0.5;
@@ -49,13 +53,19 @@ const SWAPPED_RATIO = 2;
 
 /** Judges the statistics. Pure. */
 export function judgeFit(statistics: FitStatistics): Fit {
+  const { sampled, comparable, formats, baseRms, deltaRms, baseIsBFloat16 } = statistics;
+  // The narrowest format whose sums don't say that the delta was made in a wider one.
+  const format = formats.find(({ inexact: count }) => count < WIDER_SHARE * comparable) ?? formats.at(-1);
+  const checkedIn = format?.dtype ?? null;
+  const inexact = format?.inexact ?? 0;
   const fit = (verdict: FitVerdict, isWarning: boolean, sentence: string): Fit => ({
     verdict,
     isWarning,
     sentence,
+    checkedIn,
+    inexact,
     statistics,
   });
-  const { sampled, comparable, inexact, baseRms, deltaRms, baseIsBFloat16 } = statistics;
   if (sampled === 0) return fit("too-few", true, "the base can't be checked: no matrix stands on both sides");
   if (deltaRms === 0)
     return fit("zero-delta", true, "the delta is all zeros: the target will equal the base");
@@ -64,6 +74,10 @@ export function judgeFit(statistics: FitStatistics): Fit {
     return fit("not-a-delta", true, "the delta seems to be a whole model");
   if (comparable < FEWEST_COMPARABLE) {
     return fit("too-few", false, `the base can't be checked: only ${comparable} elements tell anything`);
+  }
+  if (checkedIn === null) {
+    const sentence = "the base can't be checked: the delta's float32 numbers are differences of 16-bit ones";
+    return fit("too-few", false, sentence);
   }
   const share = inexact / comparable;
   const counts = `${inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} sums are inexact`;
@@ -79,9 +93,10 @@ export function judgeFit(statistics: FitStatistics): Fit {
   }
   if (share >= OTHER_SHARE)
     return fit("other", true, `the base is another model than the delta's (${counts})`);
-  const cause = baseIsBFloat16
-    ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
-    : "it was rounded or tuned on the way";
+  const cause =
+    baseIsBFloat16 && checkedIn !== "BF16"
+      ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
+      : "it was rounded or tuned on the way";
   return fit(
     "near",
     true,
@@ -89,10 +104,16 @@ export function judgeFit(statistics: FitStatistics): Fit {
   );
 }
 
-/** The error for a verdict that forbids the merge; null where it may go on. */
-export function fitError(fit: Fit): ApplyDeltaError | null {
-  const { baseRms, deltaRms, correlation } = fit.statistics;
+/**
+ * The error for a verdict that forbids the merge; null where it may go on. `hints` are what the configs say
+ * (`configHints`).
+ */
+export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaError | null {
+  const { baseRms, deltaRms, comparable, correlation } = fit.statistics;
   const sizes = `rms of base ${baseRms.toPrecision(3)}, of delta ${deltaRms.toPrecision(3)}, correlation ${correlation.toFixed(2)}`;
+  const said = hints
+    .map((hint) => `${hint.replace(/^./, (first) => first.toUpperCase()).replace(/\.$/, "")}. `)
+    .join("");
   switch (fit.verdict) {
     case "swapped":
       return new ApplyDeltaError("swapped", "Base and delta are swapped.", {
@@ -104,13 +125,13 @@ export function fitError(fit: Fit): ApplyDeltaError | null {
       return new ApplyDeltaError("not-a-delta", "The delta is not a delta but a whole model.", {
         expected: "a delta with much smaller values than the base",
         got: sizes,
-        hint: "A merged model needs no base: use it as it is. If it really is a delta, add --force.",
+        hint: `${said}A merged model needs no base: use it as it is. If it really is a delta, add --force.`,
       });
     case "other":
       return new ApplyDeltaError("wrong-base", "The base is not the model the delta was made from.", {
         expected: "sums that are exact where the delta is small",
-        got: fit.sentence,
-        hint: "Give the base the delta was made for (LLaMA 1 for Vicuna v0 and v1.1, not Llama 2; the same size), or add --force to merge all the same.",
+        got: `${fit.inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} that are not`,
+        hint: `${said}Give the base the delta was made for (LLaMA 1 for Vicuna v0 and v1.1, not Llama 2; the same size), or add --force to merge all the same.`,
       });
     default:
       return null;

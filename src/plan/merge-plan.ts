@@ -34,6 +34,8 @@ export interface MergePlan {
   /** In state-dict order. */
   readonly tensors: readonly PlannedTensor[];
   readonly dropped: readonly DroppedTensor[];
+  /** What the delta is multiplied by: target = base + scale * delta. */
+  readonly scale: number;
   readonly shards: readonly PlannedShard[];
   /** Text of the shard index; null where there is one shard. */
   readonly index: string | null;
@@ -46,6 +48,8 @@ export interface LayoutOptions {
   /** `auto`: each tensor as in the delta. */
   readonly dtype: "auto" | SumDType;
   readonly maxShardBytes: number;
+  /** 1 for the whole delta. */
+  readonly scale: number;
 }
 
 /** Lays the target out. Pure: no file is touched. */
@@ -62,6 +66,7 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
   return {
     tensors,
     dropped: match.dropped,
+    scale: options.scale,
     shards,
     index: shards.length === 1 ? null : encodeShardIndex(shardOf, dataBytes),
     parameterCount: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),

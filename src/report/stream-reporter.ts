@@ -51,6 +51,12 @@ function describe({ bytesDone, bytesTotal }: ProgressUpdate, bytesPerSecond: num
   return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}, ${speed}, ${left} left`;
 }
 
+/** `model-00002-of-00004.safetensors` as `shard 2/4`: the bar has to fit into 80 columns. */
+function shortShard(fileName: string): string {
+  const match = /-0*(\d+)-of-0*(\d+)\.safetensors$/.exec(fileName);
+  return match === null ? fileName : `shard ${match[1]}/${match[2]}`;
+}
+
 function progressBar(stream: NodeJS.WriteStream): ProgressView {
   const measure = speedometer();
   let bar: SingleBar | undefined;
@@ -58,7 +64,7 @@ function progressBar(stream: NodeJS.WriteStream): ProgressView {
     update(update) {
       const payload = {
         text: describe(update, measure(update.bytesDone).bytesPerSecond),
-        current: update.current,
+        current: shortShard(update.current),
       };
       if (bar === undefined) {
         // Loaded when there is something to show: most of what a run starts with needs no bar.
@@ -66,7 +72,7 @@ function progressBar(stream: NodeJS.WriteStream): ProgressView {
         bar = new cliProgress.SingleBar({
           stream,
           format: "{bar} {percentage}%  {text}  {current}",
-          barsize: 24,
+          barsize: 16,
           barCompleteChar: "█",
           barIncompleteChar: "░",
           hideCursor: true,

@@ -5,10 +5,15 @@
 import type { Fit } from "../plan/judge-fit.js";
 import type { Action } from "../plan/match.js";
 import { countActions, type MergePlan } from "../plan/merge-plan.js";
+import { describeRelease, type RecognizedRelease } from "../vicuna/recognize.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "./units.js";
 
 export interface MergeSummary {
   readonly target: string;
+  /** The delta's release and what works with it, or null where it isn't recognised. */
+  readonly release: string | null;
+  /** What the delta was multiplied by. */
+  readonly scale: number;
   readonly tensors: Readonly<Record<Action | "dropped", number>>;
   readonly shards: readonly { readonly file: string; readonly bytes: number }[];
   readonly bytesRead: number;
@@ -23,11 +28,16 @@ export interface MergeSummary {
   readonly warnings: readonly string[];
 }
 
+function scaleText(scale: number): string {
+  return `target = base + ${scale} * delta`;
+}
+
 /** The part of a prepared merge that a dry run shows. */
 export interface PlanSummary {
   readonly target: string;
   readonly plan: MergePlan;
   readonly fit: Fit | null;
+  readonly release: RecognizedRelease | null;
   readonly freeBytes: number;
   readonly assets: { readonly files: readonly { readonly fileName: string }[] };
   readonly warnings: readonly string[];
@@ -38,7 +48,9 @@ export function formatSummary(summary: MergeSummary): string {
   const { shards, seconds, bytesRead, bytesWritten } = summary;
   const speed = `${((bytesRead + bytesWritten) / 1e9 / seconds).toFixed(1)} GB/s`;
   return [
-    `${summary.target}`,
+    summary.target,
+    ...(summary.release === null ? [] : [`  release   ${summary.release}`]),
+    ...(summary.scale === 1 ? [] : [`  scale     ${scaleText(summary.scale)}`]),
     `  tensors   ${formatCounts(summary.tensors)}`,
     `  weights   ${formatBytes(bytesWritten)} in ${plural(shards.length, "shard")}`,
     ...(summary.baseCheck === null ? [] : [`  base      ${summary.baseCheck.sentence}`]),
@@ -47,10 +59,20 @@ export function formatSummary(summary: MergeSummary): string {
 }
 
 /** The plan as a document, for `--dry-run --json`. */
-export function planDocument({ target, plan, fit, freeBytes, assets, warnings }: PlanSummary): object {
+export function planDocument({
+  target,
+  plan,
+  fit,
+  release,
+  freeBytes,
+  assets,
+  warnings,
+}: PlanSummary): object {
   return {
     target,
     dryRun: true,
+    release: release === null ? null : describeRelease(release),
+    scale: plan.scale,
     tensors: countActions(plan),
     notAdded: notAdded(plan),
     shards: plan.shards.map(({ fileName, byteLength, placed }) => ({
@@ -69,9 +91,11 @@ export function planDocument({ target, plan, fit, freeBytes, assets, warnings }:
 }
 
 /** The plan for a terminal. */
-export function formatPlan({ target, plan, fit, freeBytes, assets }: PlanSummary): string {
+export function formatPlan({ target, plan, fit, release, freeBytes, assets }: PlanSummary): string {
   const lines = [
     `plan for ${target} (nothing is written)`,
+    ...(release === null ? [] : [`  release   ${describeRelease(release)}`]),
+    ...(plan.scale === 1 ? [] : [`  scale     ${scaleText(plan.scale)}`]),
     `  tensors   ${formatCounts(countActions(plan))}, ${formatCount(plan.parameterCount)} parameters`,
     ...notAdded(plan).map(({ name, action, reason }) => `            ${action.padEnd(8)} ${name}: ${reason}`),
     `  weights   ${plural(plan.shards.length, "shard")}`,

@@ -15,7 +15,7 @@ export function formatBytes(byteLength: number): string {
 
 /** `0.8 s`, `42 s`, `3 min 05 s`. */
 export function formatSeconds(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   if (seconds < 99.5) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(Math.round(seconds) / 60);
   return `${minutes} min ${String(Math.round(seconds) % 60).padStart(2, "0")} s`;
@@ -23,7 +23,7 @@ export function formatSeconds(seconds: number): string {
 
 /** `6.74 billion`, `93,824`. */
 export function formatCount(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} billion`;
+  if (count >= 999.95e6) return `${(count / 1e9).toFixed(2)} billion`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)} million`;
   return count.toLocaleString("en-US");
 }

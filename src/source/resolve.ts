@@ -5,16 +5,17 @@
 import { statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { ApplyDeltaError } from "../errors.js";
+import { sourceError } from "../checkpoint/local-file.js";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
 
 /** `owner/name` as the Hub spells repositories. */
 const HUB_NAME = /^(?:hf:\/\/)?[A-Za-z0-9][\w.-]*\/[\w.-]+(?:@[\w./-]+)?$/;
 
-/** Errors: `source-not-found`. */
-export function resolveModel(reference: string, role: "base" | "delta"): string {
+/** Errors: `source-not-found`, `source-unreadable`. */
+export function resolveModel(reference: string, role: "base" | "delta" | "model"): string {
   // A shell expands `~` in `--base ~/llama` but not in `--base=~/llama`.
   const path = reference.startsWith("~/") ? join(homedir(), reference.slice(2)) : reference;
-  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return path;
+  if (exists(path)) return path;
   if (HUB_NAME.test(reference)) {
     const name = reference.replace(/^hf:\/\//, "").replace(/@.*$/, "");
     throw new ApplyDeltaError(
@@ -30,4 +31,14 @@ export function resolveModel(reference: string, role: "base" | "delta"): string 
     file: reference,
     hint: "Check the path for a typo; it should be a model's folder or its weights file.",
   });
+}
+
+function exists(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return false;
+    throw sourceError(error, path);
+  }
 }

@@ -1,0 +1,48 @@
+/** `vicuna-apply-delta inspect <model>`: what a checkpoint holds, and what a delta changes. */
+import { writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import { ApplyDeltaError } from "../errors.js";
+import { onTarget } from "../output/target-error.js";
+import { type CommonOptions, print, runCommand } from "./run-command.js";
+import { parsePath } from "./values.js";
+
+interface InspectOptions extends CommonOptions {
+  base?: string;
+  tensors?: string;
+  plot?: string;
+}
+
+export function addInspectCommand(program: Command): void {
+  program
+    .command("inspect")
+    .argument("<model>", "a folder or a weights file", parsePath)
+    .description("shows what a checkpoint holds; with --base, how much a delta changes each layer")
+    .option("--base <model>", "measure the change against this base", parsePath)
+    .option("--tensors <glob>", "list tensors by name, e.g. '*.q_proj.*'")
+    .option("--plot <file>", "with --base: write the change of each layer as a picture (SVG)", parsePath)
+    .option("--json", "print one JSON document on stdout")
+    .option("--verbose", "print stack traces of errors")
+    .helpOption("--help", "print this help")
+    .action((model: string, options: InspectOptions) => runCommand(options, () => inspect(model, options)));
+}
+
+async function inspect(model: string, { base, tensors, plot, json }: InspectOptions): Promise<void> {
+  if (plot !== undefined && base === undefined) {
+    throw new ApplyDeltaError("bad-usage", "--plot needs a --base to measure the change against.", {
+      hint: "Add --base with the model the delta was made for.",
+    });
+  }
+  const { inspectModel } = await import("../inspect-model.js");
+  const document = await inspectModel({
+    model,
+    ...(base === undefined ? {} : { base }),
+    ...(tensors === undefined ? {} : { filter: tensors }),
+  });
+  if (plot !== undefined && document.change !== null) {
+    const { renderLayerPlot } = await import("../report/layer-plot.js");
+    const picture = renderLayerPlot(document.change);
+    onTarget(plot, () => writeFileSync(plot, picture));
+  }
+  const { formatInspection } = await import("../report/inspect-text.js");
+  print(json ? JSON.stringify(document, null, 2) : formatInspection(document));
+}

@@ -1,0 +1,64 @@
+/**
+ * The command line: words in, typed options out; errors to messages and exit codes. Nothing is decided here that
+ * a program calling `applyDelta` would have to decide again.
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { EXIT } from "../errors.js";
+import { addApplyCommand } from "./apply-command.js";
+import { addInspectCommand } from "./inspect-command.js";
+import { printError } from "./run-command.js";
+import { addWeightsCommand } from "./weights-command.js";
+
+const EXAMPLES = `
+Examples:
+  $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
+  $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
+  $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
+
+Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
+isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed, 130 interrupted,
+143 terminated, 1 a bug of this program.`;
+
+/** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that closes its end of a pipe (`| head`) is no error of ours.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+  try {
+    await createProgram().parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    // The options could not be read, so whether JSON is wanted is seen from the words alone.
+    if (error.exitCode !== 0 && argv.includes("--json"))
+      printError("bad-usage", error.message.replace(/^error: /, ""), {});
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command("vicuna-apply-delta")
+    .usage("--base <model> --delta <model> --target <folder> [options]")
+    .description("Applies delta weights to a base model: target = base + delta, bit for bit as PyTorch adds.")
+    // What stands behind a command's name is that command's.
+    .enablePositionalOptions()
+    .version(readVersion(), "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .helpCommand(false)
+    .addHelpText("after", EXAMPLES)
+    .allowExcessArguments(false)
+    .showHelpAfterError("(vicuna-apply-delta --help lists the options)")
+    .exitOverride();
+  addApplyCommand(program);
+  addWeightsCommand(program);
+  addInspectCommand(program);
+  return program;
+}
+
+function readVersion(): string {
+  const path = new URL("../../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}

@@ -1,0 +1,88 @@
+/**
+ * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
+ */
+import { type ErrorCode, type ErrorDetails, EXIT, isApplyDeltaError } from "../errors.js";
+import type { Reporter } from "../report/reporter.js";
+
+/** The options every command has. */
+export interface CommonOptions {
+  json?: true;
+  quiet?: true;
+  verbose?: true;
+  progress?: boolean;
+}
+
+export interface CommandContext {
+  readonly signal: AbortSignal;
+  readonly reporter: Reporter;
+}
+
+/** Runs a command's body and sets the exit code. Never throws. */
+export async function runCommand(
+  options: CommonOptions,
+  body: (context: CommandContext) => Promise<void>,
+): Promise<void> {
+  const controller = new AbortController();
+  let stopSignal: "SIGINT" | "SIGTERM" | undefined;
+  const stop = (signal: "SIGINT" | "SIGTERM") => {
+    stopSignal = signal;
+    controller.abort();
+  };
+  // Once: a second Ctrl-C finds the default handler and ends the process at once.
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  try {
+    const { createStreamReporter } = await import("../report/stream-reporter.js");
+    const reporter = createStreamReporter({
+      stream: process.stderr,
+      level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",
+      showProgress: options.progress ?? true,
+    });
+    await body({ signal: controller.signal, reporter });
+    process.exitCode = EXIT.done;
+  } catch (error) {
+    reportError(error, options);
+    process.exitCode = exitCodeOf(error, stopSignal);
+  } finally {
+    process.removeListener("SIGINT", stop);
+    process.removeListener("SIGTERM", stop);
+  }
+}
+
+function exitCodeOf(error: unknown, stopSignal: "SIGINT" | "SIGTERM" | undefined): number {
+  if (stopSignal === "SIGTERM" && isApplyDeltaError(error, "interrupted")) return EXIT.terminated;
+  return isApplyDeltaError(error) ? error.exitCode : EXIT.bug;
+}
+
+/** The message on stderr; with --json, also the one document that stdout gets. */
+function reportError(error: unknown, options: CommonOptions): void {
+  const isOurs = isApplyDeltaError(error);
+  const text = isOurs ? error.format() : `This is a bug of vicuna-apply-delta: ${String(error)}`;
+  process.stderr.write(`error: ${text}\n`);
+  if (error instanceof Error && (options.verbose || !isOurs))
+    process.stderr.write(`${describeStack(error)}\n`);
+  if (!options.json) return;
+  const message = error instanceof Error ? error.message : String(error);
+  printError(isOurs ? error.code : "bug", message, isOurs ? error.details : {});
+}
+
+/** The document that stdout gets instead of a result. */
+export function printError(
+  code: ErrorCode | "bug",
+  message: string,
+  { cause: _, ...details }: ErrorDetails,
+): void {
+  print(JSON.stringify({ error: { code, message, ...details } }, null, 2));
+}
+
+function describeStack(error: Error): string {
+  const causes: string[] = [];
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
+    causes.push(cause.stack ?? String(cause));
+  return causes.join("\ncaused by: ");
+}
+
+/** The one place that writes to stdout. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,17 @@
+/** `vicuna-apply-delta weights`: the table of releases. */
+import type { Command } from "commander";
+import { type CommonOptions, print, runCommand } from "./run-command.js";
+
+export function addWeightsCommand(program: Command): void {
+  program
+    .command("weights")
+    .description("lists the releases of Vicuna: which are deltas, for which base, and what works with them")
+    .option("--json", "print one JSON document on stdout")
+    .helpOption("--help", "print this help")
+    .action((options: CommonOptions) =>
+      runCommand(options, async () => {
+        const { formatWeightsTable, weightsDocument } = await import("../report/weights-table.js");
+        print(options.json ? JSON.stringify(weightsDocument(), null, 2) : formatWeightsTable());
+      }),
+    );
+}

@@ -1,0 +1,124 @@
+/**
+ * Inspecting on one screen: resolve, open, count, recognise, and with a base, measure the change.
+ * In: typed options. Out: a document, plain data, or an error. Reads headers and a sample of the weights; writes
+ * nothing.
+ */
+import { basename, resolve } from "node:path";
+import { FORMAT_NAMES } from "./checkpoint/format.js";
+import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import { ApplyDeltaError } from "./errors.js";
+import { compileKernel, instantiateKernel } from "./kernel/select.js";
+import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "./plan/layer-change.js";
+import { isRotaryBuffer } from "./plan/match.js";
+import type { InspectDocument, InspectedTensor } from "./report/inspect-text.js";
+import { resolveModel } from "./source/resolve.js";
+import { bitsOf, elementCount, type TensorView } from "./tensor.js";
+import { contextTokensOf, readModelConfig } from "./vicuna/model-config.js";
+import { recognizeRelease } from "./vicuna/recognize.js";
+import { readTokenizerState } from "./vicuna/tokenizer-state.js";
+
+export interface InspectOptions {
+  /** A local folder or weights file. */
+  readonly model: string;
+  /** What the model is a delta to, or was tuned from: measures the change. */
+  readonly base?: string;
+  /** Names of tensors to list, with `*` and `?`: `*.q_proj.*`. Default: all. */
+  readonly filter?: string;
+}
+
+/** Errors: those of opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common. */
+export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
+  const model = await openCheckpoint(resolveModel(options.model, "model"));
+  try {
+    const base = options.base === undefined ? null : await openCheckpoint(resolveModel(options.base, "base"));
+    try {
+      return await describeModel(model, base, options);
+    } finally {
+      base?.close();
+    }
+  } finally {
+    model.close();
+  }
+}
+
+async function describeModel(
+  model: Checkpoint,
+  base: Checkpoint | null,
+  options: InspectOptions,
+): Promise<InspectDocument> {
+  const wanted = globToRegExp(options.filter ?? "*");
+  const config = readModelConfig(model.folder);
+  const embedShape = model.tensors.find(({ name }) => name === "model.embed_tokens.weight")?.shape ?? null;
+  const change = base === null ? null : await changeOf(base, model);
+  const release = recognizeRelease({
+    reference: options.model,
+    folder: resolve(model.folder),
+    config,
+    embedShape,
+    shards: model.files.map(({ path, byteLength }) => ({ file: basename(path), byteLength })),
+    // Known only by comparing with its base.
+    isDelta: change?.comparedAs === "delta",
+  });
+  const weights = model.tensors.filter(({ name }) => !isRotaryBuffer(name));
+  return {
+    model: model.path,
+    formats: model.formats.map((format) => FORMAT_NAMES[format]),
+    parameters: weights.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: model.files.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    dtypes: dtypesOf(model.tensors),
+    shards: model.files.map((file) => ({
+      file: basename(file.path),
+      bytes: file.byteLength,
+      tensors: model.tensors.filter((tensor) => tensor.file === file).length,
+    })),
+    filter: options.filter ?? null,
+    tensorCount: model.tensors.length,
+    tensors: model.tensors.filter(({ name }) => wanted.test(name)).map(describeTensor),
+    config: config === null ? null : { ...config, contextTokens: contextTokensOf(config) },
+    tokenizer: readTokenizerState(model.folder, embedShape?.[0] ?? null),
+    release,
+    change: base === null || change === null ? null : { base: base.path, ...change },
+    notes: [...model.notes, ...(base?.notes ?? [])],
+  };
+}
+
+async function changeOf(base: Checkpoint, model: Checkpoint): Promise<LayerChange> {
+  const kernel = instantiateKernel(await compileKernel("auto"), CHANGE_MEMORY_BYTES);
+  const change = measureChange(base.tensors, model.tensors, kernel);
+  if (change !== null) return change;
+  throw new ApplyDeltaError("names-differ", "Base and model have no tensor in common.", {
+    file: base.path,
+    expected: model.tensors[0]?.name ?? "tensors",
+    got: base.tensors[0]?.name ?? "none",
+    hint: "Give the base the model was made from: the same kind of model, of the same size.",
+  });
+}
+
+function dtypesOf(tensors: readonly TensorView[]): InspectDocument["dtypes"] {
+  return [...new Set(tensors.map(({ dtype }) => dtype))].map((dtype) => {
+    const ofDType = tensors.filter((tensor) => tensor.dtype === dtype);
+    return {
+      dtype,
+      tensors: ofDType.length,
+      elements: ofDType.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+      bytes: ofDType.reduce((sum, tensor) => sum + dataBytes(tensor), 0),
+    };
+  });
+}
+
+function describeTensor(tensor: TensorView): InspectedTensor {
+  const { name, dtype, shape, file } = tensor;
+  return { name, dtype, shape, bytes: dataBytes(tensor), file: basename(file.path) };
+}
+
+function dataBytes({ dtype, shape }: TensorView): number {
+  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
+}
+
+/** A glob over whole names: `*` is any characters, dots too, `?` is one; everything else is itself. */
+export function globToRegExp(glob: string): RegExp {
+  const source = glob.replace(/[\\^$.*+?()[\]{}|]/g, (character) =>
+    character === "*" ? "[^]*" : character === "?" ? "[^]" : `\\${character}`,
+  );
+  return new RegExp(`^${source}$`, "u");
+}

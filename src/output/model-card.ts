@@ -1,0 +1,46 @@
+/**
+ * In: how the target was made. Out: the text of its model card (README.md), a few lines.
+ * Guards: no path of the user's machine gets into it, only the models' own names.
+ */
+import { basename, dirname, extname, resolve } from "node:path";
+
+export const MODEL_CARD = "README.md";
+
+export interface ModelCardFacts {
+  readonly target: string;
+  readonly base: string;
+  readonly delta: string;
+  readonly scale: number;
+  /** The base check's sentence, or null where it was skipped. */
+  readonly baseCheck: string | null;
+  /** The release's name and compatibility, or null where it isn't recognised. */
+  readonly release: string | null;
+}
+
+export function modelCard({ target, base, delta, scale, baseCheck, release }: ModelCardFacts): string {
+  const factor = scale === 1 ? "" : `${scale} * `;
+  const lines = [
+    "---",
+    "library_name: transformers",
+    "---",
+    "",
+    `# ${basename(target)}`,
+    "",
+    `Made by vicuna-apply-delta: target = base + ${factor}delta.`,
+    "",
+    `- base: ${modelName(base)}`,
+    `- delta: ${modelName(delta)}${scale === 1 ? "" : `, applied in part (scale ${scale})`}`,
+    ...(release === null ? [] : [`- release: ${release}`]),
+    `- base check: ${baseCheck ?? "skipped"}`,
+    "",
+    "The weights are derived from LLaMA: its licence applies to them.",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The name of the model's folder, whether the reference is the folder or a file in it. */
+function modelName(reference: string): string {
+  const path = resolve(reference);
+  const isFile = [".safetensors", ".bin", ".pt", ".pth", ".json"].includes(extname(path));
+  return isFile ? `${basename(dirname(path))}/${basename(path)}` : basename(path);
+}

@@ -1,0 +1,62 @@
+/**
+ * In: the path of a small file beside the weights. Out: its bytes or its text.
+ * Guards: a size that fits in memory, real content instead of a Git LFS pointer, valid UTF-8.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { sourceError } from "../checkpoint/local-file.js";
+import { ApplyDeltaError } from "../errors.js";
+import type { JsonFile } from "../vicuna/json-draft.js";
+
+/** A config is a few kB; stops a file that would fill the memory. */
+const MAX_CONFIG_BYTES = 16_000_000;
+
+/** The largest tokenizer.json has some 35 MB; stops one that would fill the memory. */
+const MAX_TOKENIZER_BYTES = 128_000_000;
+
+const LFS_POINTER = Buffer.from("version https://git-lfs");
+
+/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. */
+export function readAssetBytes(path: string): Buffer {
+  const name = basename(path);
+  const isTokenizer = name === "tokenizer.model" || name === "tokenizer.json";
+  const most = isTokenizer ? MAX_TOKENIZER_BYTES : MAX_CONFIG_BYTES;
+  const again = `Download ${name} again from where the model came from.`;
+  try {
+    const { size } = statSync(path);
+    if (size > most) {
+      const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
+      throw new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
+        file: path,
+        expected: `at most ${most} bytes`,
+        got: `${size} bytes`,
+        hint: again,
+      });
+    }
+    const bytes = readFileSync(path);
+    if (bytes.subarray(0, LFS_POINTER.length).equals(LFS_POINTER)) {
+      throw new ApplyDeltaError("lfs-pointer", `This is a Git LFS pointer, not ${name} itself.`, {
+        file: path,
+        got: `a pointer of ${size} bytes`,
+        hint: "Run `git lfs install && git lfs pull` in the model's folder, or download the file.",
+      });
+    }
+    return bytes;
+  } catch (error) {
+    throw sourceError(error, path);
+  }
+}
+
+/** Errors: as `readAssetBytes`. */
+export function readAssetText(path: string): JsonFile {
+  const bytes = readAssetBytes(path);
+  try {
+    return { path, text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch (cause) {
+    throw new ApplyDeltaError("bad-json", `${basename(path)} is not valid UTF-8.`, {
+      file: path,
+      hint: `Download ${basename(path)} again from where the model came from.`,
+      cause,
+    });
+  }
+}

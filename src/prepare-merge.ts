@@ -1,0 +1,242 @@
+/**
+ * In: both checkpoints, open, and the options. Out: everything that is known before the first byte is written: the
+ * plan, the files beside the weights, the verdict on the base, the release.
+ * Guards: whatever can be found wrong without writing is found wrong here.
+ */
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { FORMAT_NAMES } from "./checkpoint/format.js";
+import type { Checkpoint } from "./checkpoint/open.js";
+import { sha256Files } from "./checkpoint/sha256.js";
+import { ApplyDeltaError } from "./errors.js";
+import { type CompiledKernel, compileKernel, instantiateKernel, type KernelChoice } from "./kernel/select.js";
+import { type Assets, planAssets } from "./output/assets.js";
+import { checkFreeSpace, checkTarget } from "./output/target.js";
+import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
+import { configHints } from "./plan/config-hints.js";
+import { type Fit, fitError, judgeFit } from "./plan/judge-fit.js";
+import { type MatchRules, matchTensors } from "./plan/match.js";
+import { layOut, type MergePlan, mainDType } from "./plan/merge-plan.js";
+import { type Reporter, silentReporter } from "./report/reporter.js";
+import { plural } from "./report/units.js";
+import { type SumDType, TORCH_NAMES } from "./tensor.js";
+import { readModelConfig } from "./vicuna/model-config.js";
+import type { PromptStyle } from "./vicuna/prompt-templates.js";
+import {
+  describeRelease,
+  mergedReleaseHint,
+  type RecognizedRelease,
+  recognizeRelease,
+} from "./vicuna/recognize.js";
+import { verifyDelta } from "./vicuna/verify-delta.js";
+
+export interface ApplyDeltaOptions {
+  /** The original model: a local folder or weights file. */
+  readonly base: string;
+  /** The delta: likewise. */
+  readonly delta: string;
+  /** The folder to make. */
+  readonly target: string;
+  /** The dtype to write; `auto` (default): each tensor as in the delta. */
+  readonly dtype?: "auto" | SumDType;
+  /** Largest shard in bytes; default 5 GB, as transformers 4. */
+  readonly maxShardBytes?: number;
+  /** Worker threads; default one for each core, 8 at most. */
+  readonly threads?: number;
+  readonly kernel?: KernelChoice;
+  /** Replace a target that exists, once the new one is whole. */
+  readonly overwrite?: boolean;
+  /** Go on where the base check says that the base is another model, or the delta none. */
+  readonly force?: boolean;
+  readonly skipBaseCheck?: boolean;
+  /** Compare the delta's files with the published SHA-256 first. */
+  readonly verifyDelta?: boolean;
+  readonly rules?: Partial<MatchRules>;
+  /** target = base + scale * delta; default 1. */
+  readonly scale?: number;
+  /** Write a prompt template into the tokenizer's config; `auto`: that of the recognised release. */
+  readonly chatTemplate?: "auto" | PromptStyle | null;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** Everything that is known before the first byte is written. */
+export interface PreparedMerge {
+  /** The real path of the target. */
+  readonly target: string;
+  readonly plan: MergePlan;
+  readonly assets: Assets;
+  /** Null where the check was skipped. */
+  readonly fit: Fit | null;
+  /** Null where the delta isn't one of the known releases. */
+  readonly release: RecognizedRelease | null;
+  readonly kernel: CompiledKernel;
+  readonly threads: number;
+  readonly freeBytes: number;
+  readonly warnings: readonly string[];
+}
+
+/** transformers 4's default. */
+const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+
+/** More threads than this only wait for the disk. */
+const MOST_DEFAULT_THREADS = 8;
+
+const DEFAULT_RULES: MatchRules = { newRows: "zero", trimRows: false, deltaOnly: "error", baseOnly: "error" };
+
+/** Checks everything and plans the merge. Touches nothing. */
+export async function prepareMerge(
+  base: Checkpoint,
+  delta: Checkpoint,
+  options: ApplyDeltaOptions,
+): Promise<PreparedMerge> {
+  const voice = createVoice(options.reporter ?? silentReporter);
+  voice.describe("base", base);
+  voice.describe("delta", delta);
+  const target = checkTarget(options.target, {
+    overwrite: options.overwrite ?? false,
+    sources: [base.path, delta.path, ...[...base.files, ...delta.files].map(({ path }) => path)],
+  });
+  const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
+  const release = await recognize(delta, configs.delta, options, voice);
+  const kernel = await compileKernel(options.kernel ?? "auto");
+
+  const hints = configHints(configs.base, configs.delta);
+  const fit = options.skipBaseCheck === true ? null : measureFit(base, delta, kernel);
+  const misfit = fit === null || options.force === true ? null : fitError(fit, [...hints, ...release.hints]);
+  // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
+  if (misfit?.code === "swapped") throw misfit;
+  const match = matchTensors(
+    { tensors: base.tensors, tiesEmbeddings: configs.base?.tieWordEmbeddings ?? false },
+    { tensors: delta.tensors, tiesEmbeddings: configs.delta?.tieWordEmbeddings ?? false },
+    { ...DEFAULT_RULES, ...options.rules },
+  );
+  if (misfit !== null) throw misfit;
+  if (fit !== null) (fit.isWarning ? voice.warn : voice.detail)(`${fit.sentence}.`);
+  for (const hint of hints) (fit?.verdict === "exact" ? voice.detail : voice.warn)(`${hint} (config.json).`);
+
+  const plan = layOut(match, {
+    dtype: options.dtype ?? "auto",
+    maxShardBytes: options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES,
+    scale: options.scale ?? 1,
+  });
+  const assets = planTargetAssets(base, delta, plan, release.recognized, options);
+  assets.notes.forEach(voice.note);
+  assets.warnings.forEach(voice.warn);
+  return {
+    target,
+    plan,
+    assets,
+    fit,
+    release: release.recognized,
+    kernel,
+    threads: options.threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism()),
+    freeBytes: checkFreeSpace(target, plan.bytesToWrite),
+    warnings: voice.warnings,
+  };
+}
+
+/** Speaks through the reporter and keeps the warnings for the result. */
+interface Voice {
+  readonly warnings: readonly string[];
+  detail(this: void, text: string): void;
+  note(this: void, text: string): void;
+  warn(this: void, text: string): void;
+  describe(role: "base" | "delta", checkpoint: Checkpoint): void;
+}
+
+function createVoice(reporter: Reporter): Voice {
+  const warnings: string[] = [];
+  return {
+    warnings,
+    detail: (text) => reporter.detail(text),
+    note: (text) => reporter.note(text),
+    warn: (text) => {
+      warnings.push(text);
+      reporter.warn(text);
+    },
+    describe(role, { path, formats, files, tensors, notes }) {
+      const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
+      reporter.detail(
+        `${role}: ${path} (${names}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
+      );
+      for (const text of notes) reporter.note(text);
+    },
+  };
+}
+
+function measureFit(base: Checkpoint, delta: Checkpoint, kernel: CompiledKernel): Fit {
+  return judgeFit(sampleFit(base.tensors, delta.tensors, instantiateKernel(kernel, FIT_MEMORY_BYTES)));
+}
+
+interface Recognized {
+  readonly recognized: RecognizedRelease | null;
+  /** What the name says where the delta turns out to be none. */
+  readonly hints: readonly string[];
+}
+
+/** Which release the delta is; with `verifyDelta`, proven by checksum. Errors: `delta-altered`. */
+async function recognize(
+  delta: Checkpoint,
+  config: ReturnType<typeof readModelConfig>,
+  options: ApplyDeltaOptions,
+  voice: Voice,
+): Promise<Recognized> {
+  const recognition = recognizeRelease({
+    reference: options.delta,
+    folder: delta.folder,
+    config,
+    embedShape: embeddingOf(delta.tensors)?.shape ?? null,
+    shards: delta.files.map(({ path, byteLength }) => ({ file: basename(path), byteLength })),
+    isDelta: true,
+  });
+  recognition.doubts.forEach(voice.warn);
+  const hint = mergedReleaseHint(recognition);
+  let { recognized } = recognition;
+  if (options.verifyDelta === true) {
+    const digests = await sha256Files(delta.files, { signal: options.signal });
+    const verification = verifyDelta(digests, recognized);
+    (verification.isWarning ? voice.warn : voice.note)(`${verification.sentence}.`);
+    recognized = verification.recognized ?? recognized;
+  }
+  if (recognized !== null) voice.note(`${describeRelease(recognized)}.`);
+  return { recognized, hints: hint === null ? [] : [hint] };
+}
+
+function planTargetAssets(
+  base: Checkpoint,
+  delta: Checkpoint,
+  plan: MergePlan,
+  release: RecognizedRelease | null,
+  options: ApplyDeltaOptions,
+): Assets {
+  const embedding = embeddingOf(plan.tensors);
+  const vocabSize = embedding?.shape[0] ?? null;
+  const rowsOfDelta = embeddingOf(delta.tensors)?.shape[0] ?? vocabSize ?? 0;
+  return planAssets(
+    delta.folder,
+    base.folder,
+    {
+      vocabSize,
+      trimmedRows: rowsOfDelta - (vocabSize ?? rowsOfDelta),
+      torchDType: TORCH_NAMES[mainDType(plan)],
+    },
+    { chatTemplate: chatTemplateStyle(options.chatTemplate ?? null, release) },
+  );
+}
+
+function chatTemplateStyle(
+  asked: "auto" | PromptStyle | null,
+  recognized: RecognizedRelease | null,
+): PromptStyle | null {
+  if (asked !== "auto") return asked;
+  if (recognized !== null && recognized.sureness !== "possible") return recognized.release.prompt;
+  throw new ApplyDeltaError("bad-usage", "Which prompt template the model needs can't be told.", {
+    expected: "a delta whose release is known by its name or its checksums",
+    hint: "Name it: --chat-template v1.1, or --chat-template v0 for the deltas with 32001 rows.",
+  });
+}
+
+function embeddingOf<T extends { readonly name: string }>(tensors: readonly T[]): T | undefined {
+  return tensors.find(({ name }) => name === "model.embed_tokens.weight");
+}

@@ -1,0 +1,183 @@
+/**
+ * What `inspect` finds: the document that `--json` prints, and the same for a terminal.
+ * Pure: a document in, text out. Guards: names come from files of unknown origin, so no control character of theirs
+ * reaches the terminal.
+ */
+import type { LayerChange } from "../plan/layer-change.js";
+import type { DType } from "../tensor.js";
+import type { ModelConfig } from "../vicuna/model-config.js";
+import { describeRelease, type Recognition } from "../vicuna/recognize.js";
+import type { TokenizerState } from "../vicuna/tokenizer-state.js";
+import { formatLayerChart, percentFormat } from "./layer-chart.js";
+import { formatBytes, formatCount, plural } from "./units.js";
+
+export interface InspectedTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  /** Name of the file it lies in. */
+  readonly file: string;
+}
+
+export interface InspectDocument {
+  readonly model: string;
+  readonly formats: readonly string[];
+  /** Elements of all weights; the buffers of position encodings aren't among them. */
+  readonly parameters: number;
+  /** Size of the weights files. */
+  readonly bytes: number;
+  readonly dtypes: readonly {
+    readonly dtype: DType;
+    readonly tensors: number;
+    readonly elements: number;
+    readonly bytes: number;
+  }[];
+  readonly shards: readonly { readonly file: string; readonly bytes: number; readonly tensors: number }[];
+  readonly filter: string | null;
+  /** How many tensors there are, before the filter. */
+  readonly tensorCount: number;
+  /** In state-dict order, those the filter lets through. */
+  readonly tensors: readonly InspectedTensor[];
+  /** Null where there is no config.json. */
+  readonly config: (ModelConfig & { readonly contextTokens: number | null }) | null;
+  readonly tokenizer: TokenizerState;
+  readonly release: Recognition;
+  /** Null without a base. */
+  readonly change: (LayerChange & { readonly base: string }) | null;
+  readonly notes: readonly string[];
+}
+
+/** The document for a terminal. With a filter, tensors one by one; without, the layers' taken together. */
+export function formatInspection(untrusted: InspectDocument): string {
+  const document = withPrintableStrings(untrusted);
+  const { model, parameters, bytes, shards, formats, dtypes, change, notes } = document;
+  const fields: [string, string | null][] = [
+    ["release", describeRecognition(document.release)],
+    ["format", `${formats.join(" and ")}, ${formatBytes(bytes)} in ${plural(shards.length, "file")}`],
+    ["weights", `${formatCount(parameters)} parameters in ${plural(document.tensorCount, "tensor")}`],
+    [
+      "dtypes",
+      dtypes
+        .map((of) => `${of.dtype} (${plural(of.tensors, "tensor")}, ${formatBytes(of.bytes)})`)
+        .join(", "),
+    ],
+    ["config", describeConfig(document.config)],
+    ["tokenizer", describeTokenizer(document.tokenizer)],
+  ];
+  const sections = [
+    [
+      model,
+      ...fields.flatMap(([label, text]) => (text === null ? [] : [`  ${label.padEnd(9)}  ${text}`])),
+      ...[...document.tokenizer.problems, ...document.release.doubts].map((odd) => `  look at: ${odd}`),
+      ...notes.map((note) => `  note: ${note}`),
+    ],
+    shards.length > 1
+      ? table(shards.map((shard) => [shard.file, formatBytes(shard.bytes), plural(shard.tensors, "tensor")]))
+      : [],
+    listTensors(document),
+    change === null ? [] : describeChange(change),
+  ];
+  const written = sections.filter((lines) => lines.length > 0);
+  return written.map((lines) => lines.join("\n")).join("\n\n");
+}
+
+function describeRecognition({ recognized }: Recognition): string | null {
+  return recognized === null ? null : describeRelease(recognized);
+}
+
+function describeConfig(config: InspectDocument["config"]): string {
+  if (config === null) return "there is no config.json";
+  const { architectures, layers, hiddenSize, attentionHeads, keyValueHeads, contextTokens, torchDType } =
+    config;
+  const count = (value: number | null, noun: string) => (value === null ? [] : [plural(value, noun)]);
+  const facts = [
+    ...architectures,
+    ...count(layers, "layer"),
+    ...(hiddenSize === null ? [] : [`${hiddenSize.toLocaleString("en-US")} wide`]),
+    ...count(attentionHeads, "head"),
+    ...(keyValueHeads === attentionHeads ? [] : count(keyValueHeads, "key-value head")),
+    ...(contextTokens === null ? [] : [`${contextTokens.toLocaleString("en-US")} tokens of context`]),
+    ...(torchDType === null ? [] : [torchDType]),
+    ...(config.tieWordEmbeddings ? ["tied embeddings"] : []),
+  ];
+  return facts.join(", ") || "config.json says nothing of the model";
+}
+
+function describeTokenizer({ files, pieces, addedTokens, rows }: TokenizerState): string {
+  const count = (value: number) => value.toLocaleString("en-US");
+  const facts = [
+    ...(pieces === null ? [] : [plural(pieces, "piece")]),
+    ...(addedTokens === null || addedTokens === 0 ? [] : [`${count(addedTokens)} added`]),
+    ...(rows === null ? [] : [`for ${plural(rows, "row")}`]),
+  ];
+  const names = files.join(", ") || "no files";
+  return facts.length === 0 ? names : `${facts.join(", ").replace(", for", " for")} (${names})`;
+}
+
+function listTensors({ filter, tensors, tensorCount }: InspectDocument): string[] {
+  if (filter === null) return table(collapseLayers(tensors));
+  const heading = `${plural(tensors.length, "tensor")} of ${tensorCount.toLocaleString("en-US")} like ${filter}`;
+  return [
+    heading,
+    ...table(tensors.map((tensor) => [tensor.name, tensor.dtype, shapeOf(tensor), tensor.file])),
+  ];
+}
+
+/** One row for all layers' tensors that differ only in the number of the layer. */
+function collapseLayers(tensors: readonly InspectedTensor[]): string[][] {
+  const rows = new Map<string, { row: string[]; layers: number }>();
+  for (const tensor of tensors) {
+    const name = tensor.name.replace(/^model\.layers\.\d+\./, "model.layers.*.");
+    const row = [name, tensor.dtype, shapeOf(tensor)];
+    const seen = rows.get(row.join());
+    if (seen === undefined) rows.set(row.join(), { row, layers: 1 });
+    else seen.layers++;
+  }
+  return [...rows.values()].map(({ row, layers }) => [...row, layers === 1 ? "" : `x ${layers}`]);
+}
+
+function shapeOf({ shape }: InspectedTensor): string {
+  return shape.length === 0 ? "scalar" : shape.join(" x ");
+}
+
+function describeChange(change: LayerChange & { readonly base: string }): string[] {
+  const { overall, kinds, tensorsCompared, tensorsNotCompared, elementsSampled, elementsCompared } = change;
+  const percent = percentFormat([overall, ...kinds]);
+  const isWhole = elementsSampled === elementsCompared;
+  const share = isWhole ? "all of them" : `${formatCount(elementsSampled)} of them sampled`;
+  return [
+    formatLayerChart(change),
+    "",
+    ...table(kinds.map(({ kind, ratio }) => [kind, percent(ratio)])),
+    "",
+    `  ${percent(overall.ratio)} over all matrices, compared with ${change.base}`,
+    `  ${plural(tensorsCompared, "tensor")}, ${formatCount(elementsCompared)} elements, ${share}`,
+    ...(change.comparedAs === "difference" ? ["  a whole model, not a delta: its base was subtracted"] : []),
+    ...(change.notFinite === 0
+      ? []
+      : [`  ${plural(change.notFinite, "sampled element")} infinite or NaN, left out`]),
+    ...(tensorsNotCompared.length === 0
+      ? []
+      : [
+          `  not compared: ${tensorsNotCompared.slice(0, 5).join(", ")}${tensorsNotCompared.length > 5 ? ", …" : ""}`,
+        ]),
+  ];
+}
+
+/** Columns two spaces apart, indented by two. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
+  );
+}
+
+/** Control characters, line ends and what turns the direction of writing, as escapes. */
+function withPrintableStrings(document: InspectDocument): InspectDocument {
+  const printable = (text: string) =>
+    text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+  return JSON.parse(JSON.stringify(document), (_, value: unknown) =>
+    typeof value === "string" ? printable(value) : value,
+  );
+}

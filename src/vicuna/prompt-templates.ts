@@ -1,0 +1,69 @@
+/**
+ * How Vicuna was spoken to in training, as Jinja chat templates that transformers, vLLM and llama.cpp read from
+ * `chat_template` in tokenizer_config.json.
+ * Source: FastChat `conversation.py` (`vicuna_v1.1`; `zero_shot` for v0) and `docs/vicuna_weights_version.md`.
+ *
+ * Both begin with the bos token, since apply_chat_template and vLLM add none to what a template gives, and
+ * Vicuna was trained with it. A first `system` message replaces the default one. Users and assistants take
+ * turns; anything else is refused. The generation prompt follows a user's message and ends without a space, as
+ * in FastChat: the model's first token brings its own.
+ */
+
+export const PROMPT_STYLES = ["v0", "v1.1"] as const;
+
+/** `v1.1` is also the style of v1.3 and v1.5. */
+export type PromptStyle = (typeof PROMPT_STYLES)[number];
+
+interface Style {
+  readonly system: string;
+  /** The Jinja expressions that write one message, given `message`. */
+  readonly user: string;
+  readonly assistant: string;
+  readonly generationPrompt: string;
+}
+
+const STYLES: Record<PromptStyle, Style> = {
+  // v0 has no end token; generation stops at "###".
+  v0: {
+    system:
+      "A chat between a curious human and an artificial intelligence assistant. " +
+      "The assistant gives helpful, detailed, and polite answers to the human's questions.",
+    user: String.raw`'\n### Human: ' + message['content']`,
+    assistant: String.raw`'\n### Assistant: ' + message['content']`,
+    generationPrompt: String.raw`'\n### Assistant:'`,
+  },
+  "v1.1": {
+    system:
+      "A chat between a curious user and an artificial intelligence assistant. " +
+      "The assistant gives helpful, detailed, and polite answers to the user's questions.",
+    user: `(' ' if loop.first else '') + 'USER: ' + message['content']`,
+    assistant: `' ASSISTANT: ' + message['content'] + eos_token`,
+    generationPrompt: `' ASSISTANT:'`,
+  },
+};
+
+/** The template of a style, one line without spaces of its own. */
+export function chatTemplateOf(style: PromptStyle): string {
+  const { system, user, assistant, generationPrompt } = STYLES[style];
+  const refuse = (why: string) => `{{ raise_exception('${why}') }}`;
+  return [
+    `{% if messages and messages[0]['role'] == 'system' %}`,
+    `{% set system_message = messages[0]['content'] %}{% set turns = messages[1:] %}`,
+    `{% else %}`,
+    `{% set system_message = "${system}" %}{% set turns = messages %}`,
+    `{% endif %}`,
+    `{{ bos_token }}{{ system_message }}`,
+    `{% for message in turns %}`,
+    `{% if message['role'] != ('user' if loop.index0 % 2 == 0 else 'assistant') %}`,
+    refuse("After an optional system message, user and assistant must take turns, the user first."),
+    `{% elif message['role'] == 'user' %}`,
+    `{{ ${user} }}`,
+    `{% else %}`,
+    `{{ ${assistant} }}`,
+    `{% endif %}`,
+    `{% if loop.last and add_generation_prompt and message['role'] == 'user' %}`,
+    `{{ ${generationPrompt} }}`,
+    `{% endif %}`,
+    `{% endfor %}`,
+  ].join("");
+}

@@ -1,0 +1,204 @@
+/**
+ * In: what is known of a model without reading its weights. Out: which release of Vicuna it is, by which clue, and
+ * how sure that is.
+ * Guards: no clue says more than it can. A name is likely right and no proof. A size or a shape is shared by many
+ * models (Llama 2 7B's shards have the very sizes of Vicuna 7B v1.1's delta), so it is a possibility, and only for
+ * what was given as a delta. A name that the tensors contradict names nothing. Certain is only a checksum
+ * (verify-delta.ts).
+ */
+import type { ModelConfig } from "./model-config.js";
+import { DIMENSIONS, nameOf, RELEASES, type Release, titleOf } from "./releases.js";
+
+export interface ReleaseClues {
+  /** As the user gave it: a path, or `owner/name` on the Hub. */
+  readonly reference: string;
+  /** The local folder, where that is known and another. */
+  readonly folder?: string;
+  readonly config: ModelConfig | null;
+  /** Shape of `model.embed_tokens.weight`; null where there is none. */
+  readonly embedShape: readonly number[] | null;
+  /** The weights files, by their names. */
+  readonly shards: readonly { readonly file: string; readonly byteLength: number }[];
+  /** Whether it was given as a delta; otherwise sizes and shapes say nothing. */
+  readonly isDelta: boolean;
+}
+
+export type Clue = "checksum" | "repository" | "folder" | "config" | "shard-sizes" | "shape";
+
+export type Sureness = "certain" | "likely" | "possible";
+
+export interface RecognizedRelease {
+  readonly release: Release;
+  readonly clue: Clue;
+  readonly sureness: Sureness;
+}
+
+export interface Recognition {
+  readonly recognized: RecognizedRelease | null;
+  /** Lines to warn with: a name that the tensors contradict. */
+  readonly doubts: readonly string[];
+}
+
+/** Recognises a release by the strongest clue there is. Pure. */
+export function recognizeRelease(clues: ReleaseClues, releases = RELEASES): Recognition {
+  const named = byName(clues, releases);
+  if (named !== null) {
+    const doubts = contradictions(named.release, clues);
+    return { recognized: doubts.length === 0 ? named : null, doubts };
+  }
+  const weaker = [byConfig, byShardSizes, byShape];
+  for (const recognize of weaker) {
+    const release = recognize(clues, releases);
+    if (release !== null) return { recognized: release, doubts: [] };
+  }
+  return { recognized: null, doubts: [] };
+}
+
+/**
+ * The line for a summary: `Vicuna 7B v1.1 (delta), by the folder's name; works with fschat >= 0.2.1 and
+ * transformers >= 4.28.0`.
+ */
+export function describeRelease({ release, clue, sureness }: RecognizedRelease): string {
+  const what = `${titleOf(release)} (${release.kind})`;
+  const works = compatibilityOf(release);
+  const line = sureness === "possible" ? `possibly ${what}: ${CLUES[clue]}` : `${what}, ${CLUES[clue]}`;
+  return works === null
+    ? line
+    : `${line}; ${sureness === "possible" ? "it" : ""} ${works}`.replace("  ", " ");
+}
+
+const CLUES: Record<Clue, string> = {
+  checksum: "by its checksums",
+  repository: "by its repository",
+  folder: "by the folder's name",
+  config: "its config.json says it was made from or with that",
+  "shard-sizes": "its files have the same sizes, as those of other models may",
+  shape: "its embedding has the same shape, as those of other models may",
+};
+
+/** `works with fschat >= 0.2.1 and transformers >= 4.28.0`; null where no version is known. */
+export function compatibilityOf({ fastchat, transformers }: Release): string | null {
+  const ranges = [
+    ...(fastchat === null ? [] : [`fschat ${spaced(fastchat)}`]),
+    ...(transformers === null ? [] : [`transformers ${spaced(transformers)}`]),
+  ];
+  return ranges.length === 0 ? null : `works with ${ranges.join(" and ")}`;
+}
+
+/**
+ * What to add to the error for a delta that is a whole model, where its name says which: `vicuna-7b-v1.5 is merged:
+ * use it as it is.` Null where the name doesn't say.
+ */
+export function mergedReleaseHint({ recognized }: Recognition): string | null {
+  if (recognized === null || recognized.sureness === "possible") return null;
+  return recognized.release.kind === "merged"
+    ? `${nameOf(recognized.release)} is merged: use it as it is.`
+    : null;
+}
+
+/** `>=0.2.1` as people write it. */
+function spaced(range: string): string {
+  return range.replace(/^([<>=]+)/, "$1 ");
+}
+
+const HUB_OWNER = "lmsys";
+
+function byName(clues: ReleaseClues, releases: readonly Release[]): RecognizedRelease | null {
+  for (const reference of [clues.reference, ...(clues.folder === undefined ? [] : [clues.folder])]) {
+    const { owner, name } = nameIn(reference);
+    const release = releases.find((candidate) => sameName(nameOf(candidate), name));
+    if (release !== undefined) {
+      return { release, clue: owner === HUB_OWNER ? "repository" : "folder", sureness: "likely" };
+    }
+  }
+  return null;
+}
+
+/**
+ * The model's name in a reference, and its owner where it is surely one: `hf://lmsys/vicuna-7b-v1.5@main`, a path in
+ * the Hub's cache (`models--owner--name/snapshots/<commit>`), or a local folder, which programs that download may
+ * call `owner_name`.
+ */
+function nameIn(reference: string): { owner: string | null; name: string } {
+  const hub = /^(?:hf:\/\/)?(lmsys)\/([^/@]+)(?:@.*)?$/.exec(reference);
+  if (hub !== null) return { owner: hub[1] ?? null, name: hub[2] ?? "" };
+  const parts = reference.split(/[/\\]/).filter((part) => part !== "" && part !== ".");
+  const cached = /^models--(.+?)--(.+)$/.exec(parts.findLast((part) => part.startsWith("models--")) ?? "");
+  if (cached !== null) return { owner: cached[1] ?? null, name: cached[2] ?? "" };
+  // A weights file or an index stands for its folder.
+  const isFile = /\.(?:safetensors|bin|pt|pth|json)$/.test(parts.at(-1) ?? "");
+  const name = parts.at(isFile ? -2 : -1) ?? "";
+  return { owner: null, name: name.replace(/^lmsys_/, "") };
+}
+
+/** The whole name: `vicuna-7b-v1.5` is in the names of a hundred other models. */
+function sameName(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
+/** Where a name and the tensors disagree, the name is wrong, or shards of two models are mixed. */
+function contradictions(release: Release, { config, embedShape }: ReleaseClues): string[] {
+  const doubts: string[] = [];
+  const { hiddenSize, layers } = DIMENSIONS[release.size];
+  const named = `it is named ${nameOf(release)}, but`;
+  const [rows, width] = [embedShape?.[0] ?? config?.vocabSize, embedShape?.[1] ?? config?.hiddenSize];
+  if (rows != null && rows !== release.embedRows) {
+    const other = release.embedRows === rows - 1 ? ", as that of Vicuna v0" : "";
+    doubts.push(`${named} its embedding has ${count(rows)} rows${other}, not ${count(release.embedRows)}`);
+  }
+  if (width != null && width !== hiddenSize) {
+    doubts.push(
+      `${named} it is ${count(width)} wide, not ${count(hiddenSize)} as a ${release.size} model is`,
+    );
+  }
+  if (config?.layers != null && config.layers !== layers) {
+    doubts.push(`${named} it has ${config.layers} layers, not ${layers} as a ${release.size} model has`);
+  }
+  return doubts;
+}
+
+/**
+ * `_name_or_path` is where the model was loaded from, so one that was tuned on from a release names it, too. In a
+ * delta it names the tuned model, not the delta.
+ */
+function byConfig(clues: ReleaseClues, releases: readonly Release[]): RecognizedRelease | null {
+  if (clues.config?.nameOrPath == null) return null;
+  const { name } = nameIn(clues.config.nameOrPath);
+  const release = releases.find(
+    (candidate) =>
+      (candidate.kind === "delta") === clues.isDelta &&
+      sameName(nameOf(candidate).replace("-delta-", "-"), name.replace("-delta-", "-")),
+  );
+  if (release === undefined || contradictions(release, clues).length > 0) return null;
+  return { release, clue: "config", sureness: "possible" };
+}
+
+function byShardSizes({ shards, isDelta }: ReleaseClues, releases: readonly Release[]) {
+  const same = (release: Release) =>
+    release.shards !== null &&
+    release.shards.length === shards.length &&
+    release.shards.every(({ file, byteLength }) =>
+      shards.some((shard) => shard.file === file && shard.byteLength === byteLength),
+    );
+  return onlyDelta(isDelta, releases.filter(same), "shard-sizes");
+}
+
+function byShape({ embedShape, config, isDelta }: ReleaseClues, releases: readonly Release[]) {
+  if (embedShape === null) return null;
+  const same = ({ size, embedRows }: Release) =>
+    embedShape[0] === embedRows &&
+    embedShape[1] === DIMENSIONS[size].hiddenSize &&
+    (config?.layers ?? DIMENSIONS[size].layers) === DIMENSIONS[size].layers;
+  return onlyDelta(isDelta, releases.filter(same), "shape");
+}
+
+/** The one delta among the candidates, if there is one and it was given as a delta. */
+function onlyDelta(isDelta: boolean, candidates: readonly Release[], clue: Clue): RecognizedRelease | null {
+  const [release, ...others] = candidates.filter(({ kind }) => kind === "delta");
+  if (!isDelta || release === undefined || others.length > 0) return null;
+  return { release, clue, sureness: "possible" };
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
+}

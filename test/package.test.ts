@@ -1,0 +1,102 @@
+/** The package as others install it: what it holds, what it needs, and nothing it doesn't. */
+import assert from "node:assert/strict";
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { projectPath } from "./support/fixture-path.js";
+
+const manifest = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as {
+  name: string;
+  version: string;
+  license: string;
+  type: string;
+  engines: { node: string };
+  bin: Record<string, string>;
+  exports: Record<string, { types: string; default: string }>;
+  files: string[];
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+};
+
+const source = readdirSync(projectPath("src"), { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => readFileSync(projectPath(`src/${path}`), "utf8"))
+  .join("\n");
+
+/** Whether a module is imported, by a statement, a call or `require`. */
+const isImported = (name: string) =>
+  new RegExp(`(?:from|import|import\\(|require\\(|\\)\\()\\s*["']${name}(?:/[^"']*)?["']`).test(source);
+
+test("the command is there, executable, and starts Node", () => {
+  assert.deepEqual(Object.keys(manifest.bin), [manifest.name]);
+  for (const path of Object.values(manifest.bin)) {
+    accessSync(projectPath(path), process.platform === "win32" ? constants.R_OK : constants.X_OK);
+    assert.match(readFileSync(projectPath(path), "utf8"), /^#!\/usr\/bin\/env node\n/);
+  }
+});
+
+test("everything that is published is there, and what runs is in it", () => {
+  for (const path of manifest.files) assert.ok(existsSync(projectPath(path)), path);
+  const published = (path: string) =>
+    manifest.files.some((root) => path === root || path.startsWith(`${root}/`));
+  for (const path of Object.values(manifest.bin)) assert.ok(published(path), path);
+  for (const { types, default: main } of Object.values(manifest.exports)) {
+    assert.ok(published(types.replace(/^\.\//, "")), types);
+    assert.ok(published(main.replace(/^\.\//, "")), main);
+  }
+  assert.ok(
+    !manifest.files.some((path) => /^(?:dist|test|bench|src|dist\/test)\/?$/.test(path)),
+    "no tests, no sources",
+  );
+});
+
+test("the exports resolve to the program and its types", async () => {
+  for (const { types, default: main } of Object.values(manifest.exports)) {
+    assert.ok(existsSync(projectPath(types)), types);
+    assert.ok(existsSync(projectPath(main)), main);
+  }
+  // By its own name, as a dependent package would.
+  const path = fileURLToPath(import.meta.resolve(manifest.name));
+  assert.equal(path, projectPath("dist/src/apply-delta.js"));
+  const module = (await import(manifest.name)) as Record<string, unknown>;
+  assert.equal(typeof module.applyDelta, "function");
+  assert.equal(typeof module.planMerge, "function");
+});
+
+test("it is an ESM package for the Node it is tested on", () => {
+  assert.equal(manifest.type, "module");
+  assert.equal(manifest.engines.node, ">=20");
+  assert.ok(Number(process.versions.node.split(".")[0]) >= 20);
+  assert.match(manifest.version, /^\d+\.\d+\.\d+(?:-[\w.]+)?$/);
+  assert.equal(manifest.license, "Apache-2.0");
+});
+
+test("every dependency is imported, no development dependency is", () => {
+  for (const name of Object.keys(manifest.dependencies)) assert.ok(isImported(name), `${name} is not used`);
+  for (const name of Object.keys(manifest.devDependencies)) {
+    assert.ok(!isImported(name), `${name} is used, but won't be installed`);
+    assert.ok(!(name in manifest.dependencies), name);
+  }
+});
+
+test("every package that is imported is a dependency", () => {
+  const imported = [...source.matchAll(/\bfrom\s+"((?:@[\w-]+\/)?[a-z][\w.-]*)(?:\/[^"]*)?"/g)].map(
+    (match) => match[1] ?? "",
+  );
+  const packages = new Set(imported.filter((name) => !name.startsWith("node")));
+  for (const name of packages) assert.ok(name in manifest.dependencies, name);
+  assert.ok(packages.size >= 3);
+});
+
+test("versions are pinned, so that every install is the one that was tested", () => {
+  for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
+    assert.match(version, /^\d+\.\d+\.\d+$/, name);
+  }
+});
+
+test("nothing runs on installing", () => {
+  const { scripts } = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  for (const name of ["preinstall", "install", "postinstall"]) assert.ok(!(name in scripts), name);
+});
