@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 system_python=/usr/bin/python3
-if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c 'import fastchat, torch' 2>/dev/null; then
+if [ ! -d .venv/fschat-v0 ] || ! .venv/bin/python -c 'import fastchat, jinja2, torch' 2>/dev/null; then
   if ! "$system_python" -c 'import torch, ensurepip' 2>/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends python3-torch python3-venv >/dev/null
@@ -17,6 +17,8 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c 'import fastchat, torch' 2
     .venv/bin/pip install --quiet torch
   fi
   .venv/bin/pip install --quiet --requirement test/python/requirements.txt
+  # The last FastChat that applied Vicuna v0; beside the environment, not in it.
+  .venv/bin/pip install --quiet --no-deps --target .venv/fschat-v0 fschat==0.1.10
 fi
 export HF_HUB_OFFLINE=1 TQDM_DISABLE=1 TRANSFORMERS_VERBOSITY=error PYTHONWARNINGS=ignore
 exec .venv/bin/python -m unittest discover --start-directory test/python --pattern 'test_*.py' --verbose --buffer

@@ -98,7 +98,7 @@ class FastChatTest(unittest.TestCase):
         self.assertTrue(torch.equal(ours, theirs))
         self.assertEqual(load_model(self.folder("ours")).dtype, torch.float16)
         shards = glob.glob(os.path.join(self.folder("ours"), "model-*.safetensors"))
-        self.assertGreater(len(shards), 3)
+        self.assertGreater(len(shards), 1)
         for path in shards:
             with safe_open(path, "pt") as shard:
                 self.assertEqual(shard.metadata(), {"format": "pt"})
