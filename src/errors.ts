@@ -123,8 +123,22 @@ export class ApplyDeltaError extends Error {
     if (expected !== undefined) lines.push(`  expected: ${expected}`);
     if (got !== undefined) lines.push(`  got:      ${got}`);
     if (hint !== undefined) lines.push(`  what now: ${hint}`);
-    return lines.join("\n");
+    return lines.map(printable).join("\n");
   }
+}
+
+/** A line longer than this is a name or a value made to flood the terminal. */
+const MAX_LINE = 2_000;
+
+/** One line without control characters: a tensor's name comes from a file and could hold escape sequences. */
+function printable(line: string): string {
+  const clean = line
+    .slice(0, MAX_LINE)
+    .replace(
+      /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
+      (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+  return line.length > MAX_LINE ? `${clean}…` : clean;
 }
 
 /** Narrows a caught value, and to one code if given. */

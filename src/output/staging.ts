@@ -87,8 +87,9 @@ export function createStaging(target: string): Staging {
     },
     commit() {
       closeAll();
-      onTarget(folder, () => rmSync(join(folder, MARKER)));
       publish(folder, target);
+      // Last, so that a run killed here leaves a whole model, with a hidden file too many.
+      onTarget(target, () => rmSync(join(target, MARKER)));
       inUse.delete(folder);
     },
     discard() {
