@@ -112,7 +112,11 @@ export function printTable(rows: readonly Row[]): void {
   console.log(`1e9 elements a second, one core, ${bytesOf("F16") * COUNT} bytes of F16 in cache`);
   console.log("operation     reference   simd    ratio");
   for (const { operation, reference, simd, ratio } of rows) {
-    const numbers = [reference.toFixed(2).padStart(9), simd.toFixed(2).padStart(7), ratio.toFixed(1).padStart(8)];
+    const numbers = [
+      reference.toFixed(2).padStart(9),
+      simd.toFixed(2).padStart(7),
+      ratio.toFixed(1).padStart(8),
+    ];
     console.log(operation.padEnd(13), ...numbers);
   }
 }

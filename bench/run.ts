@@ -68,9 +68,7 @@ function benchMerge(pair: Pair): void {
       [oursSynced, cpSynced, true],
     ] as const) {
       fresh(target);
-      mine.seconds.push(
-        timed(() => void (mine.peakBytes = Math.max(mine.peakBytes, apply(pair, target))), isSynced),
-      );
+      mine.seconds.push(timed(() => applyInto(mine, pair, target), isSynced));
       fresh(copy);
       theirs.seconds.push(timed(() => execFileSync("cp", ["-r", target, copy]), isSynced));
     }
@@ -107,7 +105,7 @@ function benchPython(pair: Pair, python: string): void {
     const row: Row = { name, seconds: [], peakBytes: 0 };
     for (let run = 0; run < Math.min(runs, 3); run++) {
       fresh(join(folder, "target"));
-      ours.seconds.push(timed(() => void (ours.peakBytes = apply(bin, join(folder, "target"))), false));
+      ours.seconds.push(timed(() => applyInto(ours, bin, join(folder, "target")), false));
       const output = spawnPython(python, [method, bin.base, bin.delta, join(folder, "python-target")]);
       const { seconds, peakBytes } = JSON.parse(output) as { seconds: number; peakBytes: number };
       row.seconds.push(seconds);
@@ -128,6 +126,10 @@ function spawnPython(python: string, args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync(python, [PYTHON_SIDE, ...args], { encoding: "utf8" });
   if (status !== 0) throw new Error(`${PYTHON_SIDE} failed:\n${stderr}`);
   return stdout.trim().split("\n").at(-1) ?? "";
+}
+
+function applyInto(row: Row, pair: Pair, target: string): void {
+  row.peakBytes = Math.max(row.peakBytes, apply(pair, target));
 }
 
 /** Merges and returns the peak memory in bytes. */

@@ -4,7 +4,7 @@
  * Guards: whatever can be found wrong without writing is found wrong here.
  */
 import { availableParallelism } from "node:os";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { FORMAT_NAMES } from "./checkpoint/format.js";
 import type { Checkpoint } from "./checkpoint/open.js";
 import { sha256Files } from "./checkpoint/sha256.js";
@@ -184,7 +184,7 @@ async function recognize(
 ): Promise<Recognized> {
   const recognition = recognizeRelease({
     reference: options.delta,
-    folder: delta.folder,
+    folder: resolve(delta.folder),
     config,
     embedShape: embeddingOf(delta.tensors)?.shape ?? null,
     shards: delta.files.map(({ path, byteLength }) => ({ file: basename(path), byteLength })),

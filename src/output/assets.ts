@@ -9,9 +9,9 @@ import { join } from "node:path";
 import {
   isLlama,
   type Mended,
-  type ModelConfig,
   mendConfig,
   mendGenerationConfig,
+  type RawConfig,
   readConfig,
   type SpecialIds,
 } from "../vicuna/config-repair.js";
@@ -124,7 +124,7 @@ function planModelFiles(
 
 function planTokenizer(
   folders: Folders,
-  config: ModelConfig | null,
+  config: RawConfig | null,
   facts: AssetFacts,
   { chatTemplate }: AssetOptions,
 ): Assets & { readonly ids: SpecialIds | null } {
@@ -191,6 +191,7 @@ function chooseVocabulary(
   }
   const ofBase = VOCABULARY_FILES.filter((fileName) => has(base, fileName));
   const lost = "the delta has no tokenizer.model or tokenizer.json";
+  let why = "the base neither";
   const cure = "copy the tokenizer's files from where the delta came from into the target before you use it.";
   if (ofBase.length > 0) {
     const inEither: PathOf = (fileName) =>
@@ -200,8 +201,11 @@ function chooseVocabulary(
     if (repaired.unnamed.length === 0 && size <= (rows ?? size)) {
       return { pathOf: inEither, repaired, notes: [`${lost}: the base's is taken.`], warnings: [] };
     }
+    why =
+      repaired.unnamed.length > 0
+        ? "the base's lacks the tokens the delta adds"
+        : "the base's has too many tokens";
   }
-  const why = ofBase.length > 0 ? "the base's lacks the tokens the delta adds" : "the base neither";
   const warnings = [`${lost} and ${why}: ${cure}`];
   return { pathOf: inDelta, repaired: repair(inDelta), notes: [], warnings };
 }

@@ -22,7 +22,8 @@ const configSchema = z.looseObject({
   max_position_embeddings: z.number().int().positive().nullish(),
 });
 
-export type ModelConfig = z.infer<typeof configSchema>;
+/** The fields that are mended, as the file has them; `model-config.ts` has what the program reads. */
+export type RawConfig = z.infer<typeof configSchema>;
 
 /** The ids the tokenizer gives its special tokens; null where it doesn't tell. */
 export interface SpecialIds {
@@ -48,12 +49,12 @@ export interface Mended {
 }
 
 /** Errors: `bad-json`. */
-export function readConfig(file: JsonFile): ModelConfig {
+export function readConfig(file: JsonFile): RawConfig {
   return new JsonDraft(file, configSchema).value;
 }
 
 /** Whether LLaMA's pieces and special tokens may be taken for granted. LLaVA's language model is a LLaMA. */
-export function isLlama({ model_type, architectures }: ModelConfig): boolean {
+export function isLlama({ model_type, architectures }: RawConfig): boolean {
   return (
     model_type === "llama" || model_type === "llava" || /^(?:l+ama|llava)/i.test(architectures?.[0] ?? "")
   );
