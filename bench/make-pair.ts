@@ -108,7 +108,6 @@ function writeModel(
     vocab_size: 32000,
   };
   writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-  writeFileSync(join(folder, "tokenizer.model"), "stands for a tokenizer\n");
 }
 
 function makePool(): { base: Uint8Array; delta: Uint8Array } {

@@ -30,8 +30,7 @@ def convert(base, delta, folder):
             weight_map.update({tensor: shard for tensor in tensors})
         with open(os.path.join(target, "pytorch_model.bin.index.json"), "w") as f:
             json.dump({"metadata": {}, "weight_map": weight_map}, f)
-        for file in ("config.json", "tokenizer.model"):
-            shutil.copy(os.path.join(source, file), target)
+        shutil.copy(os.path.join(source, "config.json"), target)
 
 
 class NoTokenizer:

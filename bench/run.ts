@@ -135,7 +135,9 @@ function applyInto(row: Row, pair: Pair, target: string): void {
 /** Merges and returns the peak memory in bytes. */
 function apply(pair: Pair, target: string): number {
   const args = [BIN, "--base", pair.base, "--delta", pair.delta, "--target", target, "--json", "--quiet"];
-  const summary = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as MergeSummary;
+  // Its warning that the pair has no tokenizer is not shown.
+  const output = execFileSync(process.execPath, args, { encoding: "utf8", stdio: "pipe" });
+  const summary = JSON.parse(output) as MergeSummary;
   return summary.peakMemoryBytes;
 }
 

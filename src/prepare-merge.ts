@@ -14,7 +14,7 @@ import { type Assets, planAssets } from "./output/assets.js";
 import { checkFreeSpace, checkTarget } from "./output/target.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { configHints } from "./plan/config-hints.js";
-import { type Fit, fitError, judgeFit } from "./plan/judge-fit.js";
+import { type Fit, fitAdvice, fitError, judgeFit } from "./plan/judge-fit.js";
 import { type MatchRules, matchTensors } from "./plan/match.js";
 import { layOut, type MergePlan, mainDType } from "./plan/merge-plan.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
@@ -112,7 +112,8 @@ export async function prepareMerge(
     { ...DEFAULT_RULES, ...options.rules },
   );
   if (misfit !== null) throw misfit;
-  if (fit !== null) (fit.isWarning ? voice.warn : voice.detail)(`${fit.sentence}.`);
+  if (release.recognized !== null) voice.note(`${describeRelease(release.recognized)}.`);
+  if (fit !== null) (fit.isWarning ? voice.warn : voice.detail)(describeFit(fit));
   for (const hint of hints) (fit?.verdict === "exact" ? voice.detail : voice.warn)(`${hint} (config.json).`);
 
   const plan = layOut(match, {
@@ -169,6 +170,11 @@ function measureFit(base: Checkpoint, delta: Checkpoint, kernel: CompiledKernel)
   return judgeFit(sampleFit(base.tensors, delta.tensors, instantiateKernel(kernel, FIT_MEMORY_BYTES)));
 }
 
+function describeFit(fit: Fit): string {
+  const advice = fitAdvice(fit);
+  return advice === null ? `${fit.sentence}.` : `${fit.sentence}. ${advice}`;
+}
+
 interface Recognized {
   readonly recognized: RecognizedRelease | null;
   /** What the name says where the delta turns out to be none. */
@@ -199,7 +205,6 @@ async function recognize(
     (verification.isWarning ? voice.warn : voice.note)(`${verification.sentence}.`);
     recognized = verification.recognized ?? recognized;
   }
-  if (recognized !== null) voice.note(`${describeRelease(recognized)}.`);
   return { recognized, hints: hint === null ? [] : [hint] };
 }
 

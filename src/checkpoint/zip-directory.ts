@@ -56,11 +56,11 @@ export async function readZipDirectory(file: RandomAccessFile): Promise<ZipDirec
   const tailStart = Math.max(0, file.byteLength - TAIL_BYTES);
   const tail = asBuffer(await file.read(tailStart, file.byteLength - tailStart));
   if (tail.lastIndexOf("PK\x05\x06", undefined, "latin1") === -1) {
-    throw new ApplyDeltaError("truncated-file", "The zip file has no end: it is incomplete.", {
+    throw new ApplyDeltaError("truncated-file", "The PyTorch file (a zip) has no end: it is incomplete.", {
       file: file.path,
       offsetBytes: file.byteLength,
-      expected: "an end of central directory record",
-      hint: DOWNLOAD_AGAIN,
+      expected: "the zip's directory at the end of the file",
+      hint: "The download did not finish: fetch the file again and compare its sha256.",
     });
   }
   try {

@@ -5,6 +5,8 @@ import { ApplyDeltaError } from "../errors.js";
 import type { TensorView } from "../tensor.js";
 import { sizeOfWidth } from "./config-hints.js";
 
+const EMBED = "model.embed_tokens.weight";
+
 /** How many names an error lists before it says "and N more". */
 const LISTED = 10;
 
@@ -14,6 +16,8 @@ export function explainNames(
   delta: readonly TensorView[],
   names: readonly string[],
 ): ApplyDeltaError {
+  const otherSizes = explainSizes(base, delta);
+  if (otherSizes !== null) return otherSizes;
   const inBase = new Set(base.map((tensor) => tensor.name));
   const baseOnly = names.filter((name) => inBase.has(name));
   const deltaOnly = names.filter((name) => !inBase.has(name));
@@ -26,6 +30,31 @@ export function explainNames(
     got: parts.join("; "),
     hint: namesHint(base, delta, baseOnly, deltaOnly),
   });
+}
+
+/** Where both width and depth differ, a list of names would hide what is plain. */
+function explainSizes(base: readonly TensorView[], delta: readonly TensorView[]): ApplyDeltaError | null {
+  const [ofBase, ofDelta] = [sizeOf(base), sizeOf(delta)];
+  if (ofBase === null || ofDelta === null) return null;
+  if (ofBase.width === ofDelta.width || ofBase.layers === ofDelta.layers) return null;
+  const describe = ({ width, layers }: ModelSize) => `${sizeOfWidth(width)} (${layers} layers)`;
+  return new ApplyDeltaError("names-differ", "Base and delta are of different model sizes.", {
+    expected: "the same size on both sides",
+    got: `base ${describe(ofBase)}, delta ${describe(ofDelta)}`,
+    hint: `Give the base of the delta's size, ${sizeOfWidth(ofDelta.width)}, or the delta of the base's.`,
+  });
+}
+
+interface ModelSize {
+  readonly width: number;
+  readonly layers: number;
+}
+
+/** By the embedding and the names; null where they don't tell. */
+function sizeOf(tensors: readonly TensorView[]): ModelSize | null {
+  const width = tensors.find(({ name }) => name === EMBED)?.shape[1];
+  const layers = layerCount(tensors);
+  return width === undefined || layers === 0 ? null : { width, layers };
 }
 
 function namesHint(
@@ -67,9 +96,8 @@ export function explainShapes(
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
 function shapesHint(base: Shapes, delta: Shapes): string {
-  const embed = "model.embed_tokens.weight";
-  const [baseRows = 0, baseWidth = 0] = base.get(embed) ?? [];
-  const [deltaRows = 0, deltaWidth = 0] = delta.get(embed) ?? [];
+  const [baseRows = 0, baseWidth = 0] = base.get(EMBED) ?? [];
+  const [deltaRows = 0, deltaWidth = 0] = delta.get(EMBED) ?? [];
   if (baseWidth !== deltaWidth) {
     return `The base is ${sizeOfWidth(baseWidth)} and the delta ${sizeOfWidth(deltaWidth)}: give the base of the delta's size.`;
   }

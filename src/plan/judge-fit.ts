@@ -53,7 +53,7 @@ const SWAPPED_RATIO = 2;
 
 /** Judges the statistics. Pure. */
 export function judgeFit(statistics: FitStatistics): Fit {
-  const { sampled, comparable, formats, baseRms, deltaRms, baseIsBFloat16 } = statistics;
+  const { sampled, comparable, formats, baseRms, deltaRms } = statistics;
   // The narrowest format whose sums don't say that the delta was made in a wider one.
   const format = formats.find(({ inexact: count }) => count < WIDER_SHARE * comparable) ?? formats.at(-1);
   const checkedIn = format?.dtype ?? null;
@@ -93,10 +93,9 @@ export function judgeFit(statistics: FitStatistics): Fit {
   }
   if (share >= OTHER_SHARE)
     return fit("other", true, `the base is another model than the delta's (${counts})`);
-  const cause =
-    baseIsBFloat16 && checkedIn !== "BF16"
-      ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
-      : "it was rounded or tuned on the way";
+  const cause = isRoundedThroughBFloat16(checkedIn, statistics)
+    ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
+    : "it was rounded or tuned on the way";
   return fit(
     "near",
     true,
@@ -111,9 +110,7 @@ export function judgeFit(statistics: FitStatistics): Fit {
 export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaError | null {
   const { baseRms, deltaRms, comparable, correlation } = fit.statistics;
   const sizes = `rms of base ${baseRms.toPrecision(3)}, of delta ${deltaRms.toPrecision(3)}, correlation ${correlation.toFixed(2)}`;
-  const said = hints
-    .map((hint) => `${hint.replace(/^./, (first) => first.toUpperCase()).replace(/\.$/, "")}. `)
-    .join("");
+  const said = hints.map((hint) => `${hint.replace(/^the /, "The ").replace(/\.$/, "")}. `).join("");
   switch (fit.verdict) {
     case "swapped":
       return new ApplyDeltaError("swapped", "Base and delta are swapped.", {
@@ -122,10 +119,17 @@ export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaErr
         hint: "Exchange --base and --delta.",
       });
     case "not-a-delta":
+      if (isSameModel(fit.statistics)) {
+        return new ApplyDeltaError("not-a-delta", "Base and delta are the same model.", {
+          expected: "a base, and a delta with much smaller values",
+          got: `the same numbers on both sides (rms ${baseRms.toPrecision(3)})`,
+          hint: "Give the original model as --base and the delta as --delta. A merged model needs neither: use it as it is.",
+        });
+      }
       return new ApplyDeltaError("not-a-delta", "The delta is not a delta but a whole model.", {
         expected: "a delta with much smaller values than the base",
         got: sizes,
-        hint: `${said}A merged model needs no base: use it as it is. If it really is a delta, add --force.`,
+        hint: `${said}A merged model needs no base: use it as it is. If the base is itself a delta, give the original model as --base; if the delta really is one, add --force.`,
       });
     case "other":
       return new ApplyDeltaError("wrong-base", "The base is not the model the delta was made from.", {
@@ -136,4 +140,22 @@ export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaErr
     default:
       return null;
   }
+}
+
+/** Whether all sampled numbers are equal, as far as their sums tell. */
+function isSameModel({ baseRms, deltaRms, correlation }: FitStatistics): boolean {
+  return baseRms === deltaRms && correlation > 1 - 1e-12;
+}
+
+/** What to do about a verdict that is a warning, as a sentence; null where there is nothing to do. */
+export function fitAdvice({ verdict, checkedIn, statistics }: Fit): string | null {
+  if (verdict !== "near") return null;
+  const cure = isRoundedThroughBFloat16(checkedIn, statistics)
+    ? "take a conversion of the base that was made in float16"
+    : "give the original base, not one that was tuned or converted again";
+  return `The target will be near the released model; to get its very bits, ${cure}.`;
+}
+
+function isRoundedThroughBFloat16(checkedIn: SumDType | null, { baseIsBFloat16 }: FitStatistics): boolean {
+  return baseIsBFloat16 && checkedIn !== "BF16";
 }

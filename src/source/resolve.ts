@@ -27,10 +27,14 @@ export function resolveModel(reference: string, role: "base" | "delta" | "model"
       },
     );
   }
-  throw new ApplyDeltaError("source-not-found", `The ${role} is neither a folder nor a file.`, {
-    file: reference,
-    hint: "Check the path for a typo; it should be a model's folder or its weights file.",
-  });
+  throw new ApplyDeltaError(
+    "source-not-found",
+    `The ${role} doesn't exist: there is neither a folder nor a file of that name.`,
+    {
+      file: reference,
+      hint: "Check the path for a typo; it should be a model's folder or its weights file.",
+    },
+  );
 }
 
 function exists(path: string): boolean {

@@ -86,14 +86,12 @@ export function compatibilityOf({ fastchat, transformers }: Release): string | n
 }
 
 /**
- * What to add to the error for a delta that is a whole model, where its name says which: `vicuna-7b-v1.5 is merged:
- * use it as it is.` Null where the name doesn't say.
+ * What to add to the error for a delta that is a whole model, where its name says which: `vicuna-7b-v1.5 is a
+ * merged model.` Null where the name doesn't say.
  */
 export function mergedReleaseHint({ recognized }: Recognition): string | null {
   if (recognized === null || recognized.sureness === "possible") return null;
-  return recognized.release.kind === "merged"
-    ? `${nameOf(recognized.release)} is merged: use it as it is.`
-    : null;
+  return recognized.release.kind === "merged" ? `${nameOf(recognized.release)} is a merged model.` : null;
 }
 
 /** `>=0.2.1` as people write it. */

@@ -197,7 +197,7 @@ test("what is not known is not said", () => {
 
 test("a merged model that was given as a delta is told so by its name, and only then", () => {
   const hint = (changes: Partial<ReleaseClues>) => mergedReleaseHint(recognizeRelease(clues(changes)));
-  assert.equal(hint({ reference: "lmsys/vicuna-7b-v1.5" }), "vicuna-7b-v1.5 is merged: use it as it is.");
+  assert.equal(hint({ reference: "lmsys/vicuna-7b-v1.5" }), "vicuna-7b-v1.5 is a merged model.");
   assert.equal(hint({ reference: "vicuna-7b-delta-v1.1" }), null);
   assert.equal(hint({ config: configOf({ _name_or_path: "lmsys/vicuna-7b-v1.5" }) }), null);
   assert.equal(hint({}), null);

@@ -72,6 +72,8 @@ test("special ids are trainer_spec's, also negative and out of reach", () => {
   assert.equal(read(varintField(42, 5)).eos, null);
   // int32 in five bytes, as other writers do.
   assert.equal(read(varintField(41, 0xffff_ffff)).bos, null);
+  // More than 32 bits are cut off, as protobuf does.
+  assert.equal(read(varintField(41, 2n ** 32n + 3n)).bos?.id, 3);
 });
 
 test("fields that say nothing of the vocabulary are passed over", () => {
@@ -128,6 +130,11 @@ const REFUSED: Record<string, { bytes: Buffer; says: RegExp; at?: number }> = {
     bytes: bytesField(1, Buffer.from([0x0a, 0x05, 0x61])),
     says: /ends inside a field/,
     at: 2,
+  },
+  "a score one byte short": {
+    bytes: piece("a", Buffer.from([0x15, 0, 0, 0])),
+    says: /ends inside a field/,
+    at: 5,
   },
   "a broken normalizer_spec": {
     bytes: model(...LLAMA, trainerSpec(), bytesField(3, Buffer.from([0x0a, 0x05]))),

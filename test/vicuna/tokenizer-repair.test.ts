@@ -12,7 +12,14 @@ import {
 } from "../../src/vicuna/tokenizer-repair.js";
 import { fixturePath, projectPath } from "../support/fixture-path.js";
 import { refusal } from "../support/refusal.js";
-import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-samples.js";
+import {
+  llamaPieces,
+  NORMALIZER_SPEC,
+  piece,
+  sentencePieceModel,
+  trainerSpec,
+  varintField,
+} from "../support/sentencepiece-samples.js";
 
 const MODEL = sentencePieceModel(llamaPieces(10));
 const FACTS: TokenizerFacts = {
@@ -104,6 +111,26 @@ test("the wrong map of 96 bytes is replaced, however it is laid out", () => {
     repair({ ...RIGHT, "special_tokens_map.json": other }).texts["special_tokens_map.json"],
     other,
   );
+});
+
+test("a wrong map with more to it is mended, not replaced", () => {
+  const map =
+    '{"bos_token": "</s>", "eos_token": "</s>", "pad_token": "[PAD]", "unk_token": "</s>", "x": 1.0}';
+  const { texts, notes } = repair({ ...RIGHT, "special_tokens_map.json": map });
+  assert.equal(
+    texts["special_tokens_map.json"],
+    '{"bos_token": "<s>", "eos_token": "</s>", "pad_token": "[PAD]", "unk_token": "<unk>", "x": 1.0}',
+  );
+  assert.deepEqual(notes, [
+    "special_tokens_map.json: blank or wrong in old conversions, now bos_token <s>, unk_token <unk>; else generation never stops.",
+  ]);
+});
+
+test("a model whose pieces make </s> the bos keeps its map", () => {
+  const pieces = [piece("<unk>"), piece("</s>"), piece("</s>x"), trainerSpec(varintField(42, 1))];
+  const model = Buffer.concat([...pieces, NORMALIZER_SPEC]);
+  const texts = { ...RIGHT, "special_tokens_map.json": WRONG };
+  assert.equal(repair(texts, { rows: 3 }, model).texts["special_tokens_map.json"], WRONG);
 });
 
 test("an empty map is filled; other keys stay", () => {
@@ -253,6 +280,10 @@ test("a name that is there already stays", () => {
     { rows: 11 },
   );
   assert.equal(elsewhere.texts["added_tokens.json"], '{\n  "<pad>": 10\n}\n');
+  const several =
+    '{"added_tokens_decoder": {"10": {"content": "b"}, "11": {"content": "a"}, "12": {"content": "c"}}}';
+  const sorted = repair({ ...RIGHT, "tokenizer_config.json": several }, { rows: 12 });
+  assert.equal(sorted.texts["added_tokens.json"], '{\n  "a": 11,\n  "b": 10\n}\n');
   assert.deepEqual(elsewhere.notes, ["added_tokens.json: <pad> 10 added; llama.cpp looks for it there."]);
 });
 
@@ -453,6 +484,7 @@ test("ids that may be meant stay", () => {
     '{"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}',
     '{"bos_token_id": 1, "eos_token_id": [2, 13], "pad_token_id": 2}',
     '{"eos_token_id": 13}',
+    '{"eos_token_id": [2, 1]}',
     '{"bos_token_id": null, "eos_token_id": null, "pad_token_id": null}',
     "{}",
   ]) {
