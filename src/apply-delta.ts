@@ -5,8 +5,6 @@
 import { resourceUsage } from "node:process";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { executePlan, throwIfAborted } from "./execute/pool.js";
-import { MODEL_CARD, modelCard } from "./output/model-card.js";
-import { INDEX_FILE_NAME } from "./output/shard-index.js";
 import { createStaging } from "./output/staging.js";
 import { checkTarget } from "./output/target.js";
 import { countActions } from "./plan/merge-plan.js";
@@ -71,7 +69,7 @@ async function withPrepared<T>(
 }
 
 async function writeTarget(prepared: PreparedMerge, options: ApplyDeltaOptions): Promise<void> {
-  const { plan, assets, fit, release } = prepared;
+  const { plan, files } = prepared;
   const reporter = options.reporter ?? silentReporter;
   const staging = createStaging(prepared.target);
   try {
@@ -92,20 +90,10 @@ async function writeTarget(prepared: PreparedMerge, options: ApplyDeltaOptions):
           current: plan.shards[shard]?.fileName ?? "",
         }),
     });
-    for (const asset of assets.files) {
+    for (const asset of files) {
       if ("text" in asset) staging.writeText(asset.fileName, asset.text);
       else staging.copyFile(asset.copyFrom, asset.fileName);
     }
-    const card = modelCard({
-      target: prepared.target,
-      base: options.base,
-      delta: options.delta,
-      scale: plan.scale,
-      baseCheck: fit?.sentence ?? null,
-      release: release === null ? null : describeRelease(release),
-    });
-    staging.writeText(MODEL_CARD, card);
-    if (plan.index !== null) staging.writeText(INDEX_FILE_NAME, plan.index);
     throwIfAborted(options.signal);
     staging.commit();
   } catch (error) {

@@ -10,7 +10,9 @@ import type { Checkpoint } from "./checkpoint/open.js";
 import { sha256Files } from "./checkpoint/sha256.js";
 import { ApplyDeltaError } from "./errors.js";
 import { type CompiledKernel, compileKernel, instantiateKernel, type KernelChoice } from "./kernel/select.js";
-import { type Assets, planAssets } from "./output/assets.js";
+import { type Asset, type Assets, planAssets } from "./output/assets.js";
+import { MODEL_CARD, modelCard } from "./output/model-card.js";
+import { INDEX_FILE_NAME } from "./output/shard-index.js";
 import { checkFreeSpace, checkTarget } from "./output/target.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { configHints } from "./plan/config-hints.js";
@@ -65,7 +67,8 @@ export interface PreparedMerge {
   /** The real path of the target. */
   readonly target: string;
   readonly plan: MergePlan;
-  readonly assets: Assets;
+  /** The files beside the weights. */
+  readonly files: readonly Asset[];
   /** Null where the check was skipped. */
   readonly fit: Fit | null;
   /** Null where the delta isn't one of the known releases. */
@@ -124,10 +127,18 @@ export async function prepareMerge(
   const assets = planTargetAssets(base, delta, plan, release.recognized, options);
   assets.notes.forEach(voice.note);
   assets.warnings.forEach(voice.warn);
+  const card = modelCard({
+    target,
+    base: options.base,
+    delta: options.delta,
+    scale: plan.scale,
+    baseCheck: fit?.sentence ?? null,
+    release: release.recognized === null ? null : describeRelease(release.recognized),
+  });
   return {
     target,
     plan,
-    assets,
+    files: [...assets.files, { fileName: MODEL_CARD, text: card }, ...indexFile(plan)],
     fit,
     release: release.recognized,
     kernel,
@@ -228,6 +239,11 @@ function planTargetAssets(
     },
     { chatTemplate: chatTemplateStyle(options.chatTemplate ?? null, release) },
   );
+}
+
+/** Last of all files: transformers takes a folder with an index for a whole model. */
+function indexFile({ index }: MergePlan): Asset[] {
+  return index === null ? [] : [{ fileName: INDEX_FILE_NAME, text: index }];
 }
 
 function chatTemplateStyle(

@@ -24,8 +24,11 @@ export async function runCommand(
 ): Promise<void> {
   const controller = new AbortController();
   let stopSignal: "SIGINT" | "SIGTERM" | undefined;
+  let reporter: Reporter | undefined;
   const stop = (signal: "SIGINT" | "SIGTERM") => {
     stopSignal = signal;
+    // The bar goes away now, cursor and all: a second signal leaves no time for it.
+    reporter?.progressDone();
     controller.abort();
   };
   // Once: a second Ctrl-C finds the default handler and ends the process at once.
@@ -33,7 +36,7 @@ export async function runCommand(
   process.once("SIGTERM", stop);
   try {
     const { createStreamReporter } = await import("../report/stream-reporter.js");
-    const reporter = createStreamReporter({
+    reporter = createStreamReporter({
       stream: process.stderr,
       level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",
       showProgress: options.progress ?? true,

@@ -60,8 +60,10 @@ function shortShard(fileName: string): string {
 function progressBar(stream: NodeJS.WriteStream): ProgressView {
   const measure = speedometer();
   let bar: SingleBar | undefined;
+  let isDone = false;
   return {
     update(update) {
+      if (isDone) return;
       const payload = {
         text: describe(update, measure(update.bytesDone).bytesPerSecond),
         current: shortShard(update.current),
@@ -86,8 +88,8 @@ function progressBar(stream: NodeJS.WriteStream): ProgressView {
       }
     },
     done() {
+      isDone = true;
       bar?.stop();
-      bar = undefined;
     },
   };
 }

@@ -39,7 +39,7 @@ export interface PlanSummary {
   readonly fit: Fit | null;
   readonly release: RecognizedRelease | null;
   readonly freeBytes: number;
-  readonly assets: { readonly files: readonly { readonly fileName: string }[] };
+  readonly files: readonly { readonly fileName: string }[];
   readonly warnings: readonly string[];
 }
 
@@ -65,7 +65,7 @@ export function planDocument({
   fit,
   release,
   freeBytes,
-  assets,
+  files,
   warnings,
 }: PlanSummary): object {
   return {
@@ -80,7 +80,7 @@ export function planDocument({
       bytes: byteLength,
       tensors: placed.length,
     })),
-    files: assets.files.map(({ fileName }) => fileName),
+    files: files.map(({ fileName }) => fileName),
     parameters: plan.parameterCount,
     bytesToRead: plan.bytesToRead,
     bytesToWrite: plan.bytesToWrite,
@@ -91,7 +91,7 @@ export function planDocument({
 }
 
 /** The plan for a terminal. */
-export function formatPlan({ target, plan, fit, release, freeBytes, assets }: PlanSummary): string {
+export function formatPlan({ target, plan, fit, release, freeBytes, files }: PlanSummary): string {
   const lines = [
     `plan for ${target} (nothing is written)`,
     ...(release === null ? [] : [`  release   ${describeRelease(release)}`]),
@@ -103,7 +103,7 @@ export function formatPlan({ target, plan, fit, release, freeBytes, assets }: Pl
       ({ fileName, byteLength, placed }) =>
         `            ${fileName}  ${formatBytes(byteLength)}  ${plural(placed.length, "tensor")}`,
     ),
-    `  files     ${assets.files.map(({ fileName }) => fileName).join(", ") || "none"}`,
+    `  files     ${files.map(({ fileName }) => fileName).join(", ")}`,
     ...(fit === null ? [] : [`  base      ${fit.sentence}`]),
     `  to read   ${formatBytes(plan.bytesToRead)}`,
     `  to write  ${formatBytes(plan.bytesToWrite)} (${formatBytes(freeBytes)} free)`,
