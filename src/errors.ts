@@ -94,6 +94,22 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+const GET_AGAIN = "The file is damaged: download or copy it again, and compare its sha256.";
+
+/** What to do where the place that throws has nothing better to say: a damaged file is damaged however it shows. */
+const USUAL_HINTS: Partial<Record<ErrorCode, string>> = {
+  "truncated-file": GET_AGAIN,
+  "overlong-file": GET_AGAIN,
+  "header-malformed": GET_AGAIN,
+  "zip-malformed": GET_AGAIN,
+  "pickle-malformed": GET_AGAIN,
+  "pickle-too-large": GET_AGAIN,
+  "storage-missing": GET_AGAIN,
+  "storage-size": GET_AGAIN,
+  "view-out-of-bounds": GET_AGAIN,
+  "duplicate-tensor": GET_AGAIN,
+};
+
 /**
  * An expected failure. `message` is one sentence without location; `format` adds the location, the expected and
  * found values and the way out.
@@ -101,12 +117,17 @@ export interface ErrorDetails {
 export class ApplyDeltaError extends Error {
   override readonly name = "ApplyDeltaError";
 
+  readonly details: ErrorDetails;
+
   constructor(
     readonly code: ErrorCode,
     message: string,
-    readonly details: ErrorDetails = {},
+    details: ErrorDetails = {},
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    const usualHint = USUAL_HINTS[code];
+    this.details =
+      details.hint === undefined && usualHint !== undefined ? { ...details, hint: usualHint } : details;
   }
 
   get exitCode(): number {
