@@ -42,8 +42,9 @@ function taskOf(tasks: readonly Task[], segment: number): Task {
 }
 
 function mergeSegment(job: Job, task: Task, number: number, kernel: Kernel): number {
-  const skipped = number * task.segmentElements;
-  const count = Math.min(task.segmentElements, task.elementCount - skipped);
+  const skipped = Math.max(0, number * task.segmentElements - task.lead);
+  const end = Math.min((number + 1) * task.segmentElements - task.lead, task.elementCount);
+  const count = end - skipped;
   const first = task.firstElement + skipped;
   const sumAt = sumSegment(task, first, count, kernel);
   const resultAt = task.dtype === task.sumDType ? sumAt : RESULT_REGION;

@@ -39,6 +39,11 @@ const FORMATS = ["BF16", "F16", "F32"] as const satisfies readonly SumDType[];
 /** The formats that a delta of each dtype can have been made in. */
 const MADE_IN: Record<SumDType, readonly SumDType[]> = { BF16: ["BF16"], F16: ["BF16", "F16"], F32: FORMATS };
 
+/** The narrower ones of them. */
+function narrowerThan(dtype: SumDType): readonly SumDType[] {
+  return MADE_IN[dtype].filter((format) => format !== dtype);
+}
+
 /** Of sums of float32 numbers, all but one in 16 have one of these bits set; of sums of 16-bit numbers hardly any. */
 const LAST_BITS = 0xf;
 
@@ -151,7 +156,9 @@ class Tally {
     const b = this.#asFloat32(dtype, BASE_AT, BASE_F32_AT, count);
     const d = this.#asFloat32(dtype, DELTA_AT, DELTA_F32_AT, count);
     const sum = this.#asFloat32(dtype, SUM_AT, SUM_F32_AT, count);
-    for (let i = 0; i < count; i++) this.#count(dtype, b[i] as number, d[i] as number, sum[i] as number);
+    const inexact = this.#countRun(dtype, b, d, sum);
+    // In wider formats than the sums', those that aren't exact here aren't either.
+    for (const format of FORMATS) if (!narrowerThan(dtype).includes(format)) this.#inexact[format] += inexact;
     for (const format of MADE_IN[dtype]) this.#madeIn.add(format);
     if (base.dtype !== "BF16" && dtype !== "BF16") this.#isWider = true;
   }
@@ -174,28 +181,34 @@ class Tally {
     };
   }
 
-  /** Counts one pair; `rounded` is its sum in `dtype`. */
-  #count(dtype: SumDType, b: number, d: number, rounded: number): void {
-    if (!Number.isFinite(b) || !Number.isFinite(d)) return;
-    this.#sampled++;
-    this.#baseSquares += b * b;
-    this.#deltaSquares += d * d;
-    this.#products += b * d;
-    for (const format of MADE_IN[dtype]) {
-      if (this.#baseFits[format] && !HAS[format](b)) this.#baseFits[format] = false;
+  /** Counts a run of pairs and their sums in `dtype`; gives the number of comparable ones that aren't exact. */
+  #countRun(dtype: SumDType, bases: Float32Array, deltas: Float32Array, sums: Float32Array): number {
+    const narrower = narrowerThan(dtype).filter((format) => this.#baseFits[format]);
+    let inexact = 0;
+    for (let i = 0; i < bases.length; i++) {
+      const b = bases[i] as number;
+      const d = deltas[i] as number;
+      if (!Number.isFinite(b) || !Number.isFinite(d)) continue;
+      this.#sampled++;
+      this.#baseSquares += b * b;
+      this.#deltaSquares += d * d;
+      this.#products += b * d;
+      for (const format of narrower)
+        if (this.#baseFits[format] && !HAS[format](b)) this.#baseFits[format] = false;
+      if (d === 0 || Math.abs(d) > Math.abs(b) / 2) continue;
+      this.#comparable++;
+      const rounded = sums[i] as number;
+      // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
+      const isExact = rounded - b === d;
+      if (!isExact) inexact++;
+      for (const format of narrower) {
+        if (this.#baseFits[format] && !(isExact && HAS[format](rounded))) this.#inexact[format]++;
+      }
+      if (dtype !== "F32") continue;
+      this.#float32.comparable++;
+      if ((bitsOfFloat32(rounded) & LAST_BITS) !== 0) this.#float32.fine++;
     }
-    if (d === 0 || Math.abs(d) > Math.abs(b) / 2) return;
-    this.#comparable++;
-    // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
-    const isExact = rounded - b === d;
-    for (const format of FORMATS) {
-      if (!this.#baseFits[format]) continue;
-      const isIn = !MADE_IN[dtype].includes(format) || HAS[format](rounded);
-      if (!isExact || !isIn) this.#inexact[format]++;
-    }
-    if (dtype !== "F32") return;
-    this.#float32.comparable++;
-    if ((bitsOfFloat32(rounded) & LAST_BITS) !== 0) this.#float32.fine++;
+    return inexact;
   }
 
   #read(view: OpenView, dtype: SumDType, first: number, count: number, at: number): void {
