@@ -6,7 +6,7 @@
  * peak memory, and the kernels' speed in elements a second.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,6 +19,8 @@ import { makePair, type Pair } from "./make-pair.js";
 const ROOT = new URL("../../", import.meta.url);
 const BIN = fileURLToPath(new URL("bin/vicuna-apply-delta.js", ROOT));
 const PYTHON_SIDE = fileURLToPath(new URL("bench/python_side.py", ROOT));
+
+const WARM_CHUNK_BYTES = 2 ** 28;
 
 interface Row {
   readonly name: string;
@@ -57,23 +59,26 @@ try {
 function benchMerge(pair: Pair): void {
   const target = join(folder, "target");
   const copy = join(folder, "copy");
+  const original = join(folder, "original");
   const ours: Row = { name: "vicuna-apply-delta", seconds: [], peakBytes: 0 };
   const cp: Row = { name: "cp of the output", seconds: [], peakBytes: 0 };
   const oursSynced: Row = { name: "vicuna-apply-delta, then sync", seconds: [], peakBytes: 0 };
   const cpSynced: Row = { name: "cp of the output, then sync", seconds: [], peakBytes: 0 };
-  apply(pair, target); // Reads all inputs into the page cache.
+  apply(pair, original); // What cp copies; also reads all inputs into the page cache.
   for (let run = 0; run < runs; run++) {
     for (const [mine, theirs, isSynced] of [
       [ours, cp, false],
       [oursSynced, cpSynced, true],
     ] as const) {
-      fresh(target);
-      mine.seconds.push(timed(() => applyInto(mine, pair, target), isSynced));
-      fresh(copy);
-      theirs.seconds.push(timed(() => execFileSync("cp", ["-r", target, copy]), isSynced));
+      // Each makes the folder the other doesn't need; who goes first changes from run to run.
+      const turns = [
+        () => timeFresh(target, pair.bytes, mine, isSynced, () => applyInto(mine, pair, target)),
+        () => timeFresh(copy, pair.bytes, theirs, isSynced, () => execFileSync("cp", ["-r", original, copy])),
+      ];
+      for (const turn of run % 2 === 0 ? turns : turns.reverse()) turn();
     }
   }
-  fresh(copy);
+  rmSync(original, { recursive: true });
   printRows([ours, cp, oursSynced, cpSynced]);
   console.log(`  ratio to cp             ${ratio(ours, cp)}`);
   console.log(`  ratio to cp, with sync  ${ratio(oursSynced, cpSynced)}\n`);
@@ -83,12 +88,12 @@ function comparePeakMemory(large: Pair, small: Pair): void {
   const target = join(folder, "memory");
   const peaks = [small, large].map((pair) => {
     const seen = Array.from({ length: runs }, () => {
-      fresh(target);
+      rmSync(target, { recursive: true, force: true });
       return apply(pair, target);
     });
     return { pair, peak: median(seen) };
   });
-  fresh(target);
+  rmSync(target, { recursive: true });
   for (const { pair, peak } of peaks) {
     console.log(`  peak memory at ${formatCount(pair.parameterCount)} parameters: ${formatBytes(peak)}`);
   }
@@ -100,17 +105,18 @@ function benchPython(pair: Pair, python: string): void {
   spawnPython(python, ["convert", pair.base, pair.delta, folder]);
   const methods = { fastchat: "FastChat --low-cpu-mem", torch: "torch.load, add, torch.save" };
   const ours: Row = { name: "vicuna-apply-delta, same .bin files", seconds: [], peakBytes: 0 };
+  const target = join(folder, "target");
   const bin = { ...pair, base: join(folder, "base-bin"), delta: join(folder, "delta-bin") };
   for (const [method, name] of Object.entries(methods)) {
     const row: Row = { name, seconds: [], peakBytes: 0 };
     for (let run = 0; run < Math.min(runs, 3); run++) {
-      fresh(join(folder, "target"));
-      ours.seconds.push(timed(() => applyInto(ours, bin, join(folder, "target")), false));
-      const output = spawnPython(python, [method, bin.base, bin.delta, join(folder, "python-target")]);
+      timeFresh(target, pair.bytes, ours, false, () => applyInto(ours, bin, target));
+      fresh(target, pair.bytes);
+      const output = spawnPython(python, [method, bin.base, bin.delta, target]);
       const { seconds, peakBytes } = JSON.parse(output) as { seconds: number; peakBytes: number };
       row.seconds.push(seconds);
       row.peakBytes = Math.max(row.peakBytes, peakBytes);
-      fresh(join(folder, "python-target"));
+      rmSync(target, { recursive: true });
     }
     rows.push(row);
   }
@@ -141,10 +147,22 @@ function apply(pair: Pair, target: string): number {
   return summary.peakMemoryBytes;
 }
 
-/** Removes a folder and lets the disk come to rest. */
-function fresh(path: string): void {
-  if (existsSync(path) && readdirSync(path).length >= 0) rmSync(path, { recursive: true });
+/** Removes a folder, lets the disk come to rest, and makes free memory ready for `byteLength` bytes of page cache. */
+function fresh(path: string, byteLength: number): void {
+  rmSync(path, { recursive: true, force: true });
   execFileSync("sync");
+  // A virtual machine gives free pages back to its host after seconds, and to get them again costs more than to copy
+  // them. Memory that was just used and freed is what both find on a machine of one's own.
+  const chunks = Math.ceil((byteLength * 1.2) / WARM_CHUNK_BYTES);
+  const script = `const kept = []; for (let i = 0; i < ${chunks}; i++) kept.push(Buffer.alloc(${WARM_CHUNK_BYTES}, 1));`;
+  execFileSync(process.execPath, ["-e", script]);
+}
+
+/** Times an action that makes `path` of `byteLength` bytes. */
+function timeFresh(path: string, byteLength: number, row: Row, isSynced: boolean, action: () => void): void {
+  fresh(path, byteLength);
+  row.seconds.push(timed(action, isSynced));
+  rmSync(path, { recursive: true });
 }
 
 function timed(action: () => void, isSynced: boolean): number {

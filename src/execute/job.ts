@@ -5,14 +5,15 @@
 import { type OpenView, openView } from "../checkpoint/gather.js";
 import type { ErrorCode, ErrorDetails } from "../errors.js";
 import type { CompiledKernel } from "../kernel/select.js";
+import type { ShardFile } from "../output/shard-file.js";
 import type { MergePlan, PlacedTensor, PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
 
 /**
  * Bytes of each of a worker's three regions (base, delta, result): the largest of a segment's three ranges.
- * Measured with `npm run bench`: below 128 KiB system calls show, above 1 MiB the data leaves the L2 cache.
+ * A write past the page cache waits for the disk: with 1 MiB it takes two thirds of the time it takes with 256 KiB.
  */
-export const SEGMENT_BYTES = 256 * 1024;
+export const SEGMENT_BYTES = 1024 * 1024;
 
 /** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
 export interface RepeatedRow {
@@ -41,7 +42,7 @@ export interface Task {
   readonly segmentElements: number;
   /**
    * Elements by which the first segment is shorter, so that all later ones begin at a multiple of a segment's length
-   * in the shard's file: a write of whole pages costs a third less than one that begins and ends inside a page.
+   * in the shard's file: whole pages can be written past the page cache, and cost a third less through it.
    */
   readonly lead: number;
   /** Number of this task's first segment among all segments of the job. */
@@ -54,8 +55,8 @@ export interface Task {
 export interface Job {
   readonly tasks: readonly Task[];
   readonly segmentCount: number;
-  /** Path and open descriptor of each shard being written. */
-  readonly outputs: readonly { path: string; fd: number }[];
+  /** The shards being written. */
+  readonly outputs: readonly ShardFile[];
   readonly kernel: CompiledKernel;
   readonly shared: SharedCounters;
 }

@@ -6,7 +6,7 @@
 import { gather, type OpenView } from "../checkpoint/gather.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { instantiateKernel } from "../kernel/select.js";
-import { writeFully } from "../output/target-error.js";
+import { type ShardFile, writeSegment } from "../output/shard-file.js";
 import { bytesOf, type SumDType } from "../tensor.js";
 import { isRepeatedRow, type Job, NEXT_SEGMENT, SEGMENT_BYTES, STOP, type Task } from "./job.js";
 
@@ -49,10 +49,10 @@ function mergeSegment(job: Job, task: Task, number: number, kernel: Kernel): num
   const sumAt = sumSegment(task, first, count, kernel);
   const resultAt = task.dtype === task.sumDType ? sumAt : RESULT_REGION;
   if (resultAt !== sumAt) kernel.convert(task.sumDType, task.dtype, sumAt, resultAt, count);
-  const bytes = kernel.memory.subarray(resultAt, resultAt + count * bytesOf(task.dtype));
-  const output = job.outputs[task.shard] as Job["outputs"][number];
-  writeFully(output.fd, bytes, task.outputOffsetBytes + skipped * bytesOf(task.dtype), output.path);
-  return bytes.length;
+  const byteLength = count * bytesOf(task.dtype);
+  const offsetBytes = task.outputOffsetBytes + skipped * bytesOf(task.dtype);
+  writeSegment(job.outputs[task.shard] as ShardFile, kernel.memory, resultAt, byteLength, offsetBytes);
+  return byteLength;
 }
 
 /** Leaves the elements in `task.sumDType` in memory and returns where. */

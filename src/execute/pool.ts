@@ -6,6 +6,7 @@
 import { Worker } from "node:worker_threads";
 import { ApplyDeltaError } from "../errors.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
+import type { ShardFile } from "../output/shard-file.js";
 import type { MergePlan, PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf } from "../tensor.js";
 import { type Job, planTasks, STOP, type WorkerReport } from "./job.js";
@@ -25,7 +26,7 @@ export interface Progress {
 
 export interface PoolOptions {
   readonly plan: MergePlan;
-  readonly outputs: readonly { path: string; fd: number }[];
+  readonly outputs: readonly ShardFile[];
   readonly kernel: CompiledKernel;
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
@@ -39,8 +40,7 @@ export async function executePlan(options: PoolOptions): Promise<void> {
     control: new Int32Array(new SharedArrayBuffer(8)),
     written: new BigInt64Array(new SharedArrayBuffer(8 * Math.max(1, outputs.length))),
   };
-  const files = outputs.map(({ path, fd }) => ({ path, fd }));
-  const job: Job = { ...planTasks(plan, (tensor) => newRow(tensor, kernel)), outputs: files, kernel, shared };
+  const job: Job = { ...planTasks(plan, (tensor) => newRow(tensor, kernel)), outputs, kernel, shared };
   const stop = () => Atomics.store(shared.control, STOP, 1);
   const timer = setInterval(() => options.onProgress(readProgress(job, plan)), PROGRESS_INTERVAL_MS);
   signal?.addEventListener("abort", stop);

