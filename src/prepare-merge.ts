@@ -43,7 +43,7 @@ export interface ApplyDeltaOptions {
   readonly dtype?: "auto" | SumDType;
   /** Largest shard in bytes; default 5 GB, as transformers 4. */
   readonly maxShardBytes?: number;
-  /** Worker threads; default one for each core, 8 at most. */
+  /** Worker threads; default one for each core, 4 at most. */
   readonly threads?: number;
   readonly kernel?: KernelChoice;
   /** Replace a target that exists, once the new one is whole. */
@@ -83,7 +83,7 @@ export interface PreparedMerge {
 const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 /** More threads than this only wait for the disk. */
-const MOST_DEFAULT_THREADS = 8;
+const MOST_DEFAULT_THREADS = 4;
 
 const DEFAULT_RULES: MatchRules = { newRows: "zero", trimRows: false, deltaOnly: "error", baseOnly: "error" };
 

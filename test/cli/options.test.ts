@@ -338,7 +338,7 @@ Options:
   --target-model-path, --target <folder>  the folder to make
   --dtype <dtype>                         dtype to write; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
   --max-shard-size <size>                 largest shard, e.g. 500MB or 2GiB (default: 5GB)
-  --threads <n>                           worker threads (default: one a core, 8 at most)
+  --threads <n>                           worker threads (default: one a core, 4 at most)
   --kernel <kernel>                       how to add; all give the same bits (choices: "auto", "simd", "reference", default: "auto")
   --new-rows <rule>                       what the base counts as in embedding rows only the delta has (choices: "zero", "mean", "error", default: "zero")
   --trim-pad                              leave out embedding rows only the delta has ([PAD] of Vicuna v0)
