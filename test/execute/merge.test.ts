@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
+import { SEGMENT_BYTES } from "../../src/execute/job.js";
 import { bytesOf, denseStrides, elementCount, type FloatDType, type SumDType } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import {
@@ -177,9 +178,10 @@ for (const [baseDType, deltaDType, dtype] of [
   ["BF16", "F32", "F16"],
 ] as const) {
   test(`tensors of several segments: ${baseDType} and ${deltaDType} to ${dtype}, 1, 3 and 16 threads`, async (context) => {
-    const shape = [461, 887]; // Odd, and three segments and a bit in 16 bits.
+    const shape = [1461, 2287]; // Odd, and three segments and a bit in 16 bits.
     const base = repeated("large", baseDType, shape, 0.02, 5);
     const delta = repeated("large", deltaDType, shape, 1e-3, 7);
+    assert.ok(delta.bytes.length > 3 * SEGMENT_BYTES, "several segments");
     const beside = [floats("after", "F16", [3], [1, 2, 3]), floats("before", "F16", [1], [4])];
     const sides = {
       base: safetensorsFile([beside[1] as Tensor, base, beside[0] as Tensor]),
@@ -322,7 +324,7 @@ for (const file of [
 }
 
 test("a transposed tensor of several segments", async (context) => {
-  const [rows, columns] = [421, 643];
+  const [rows, columns] = [821, 1643];
   const stored = repeated("w", "F16", [columns, rows], 0.02, 11);
   const node = torchTensor({ numel: rows * columns, shape: [rows, columns], strides: [1, rows] });
   const torch = storedZip(checkpointEntries(stateDict({ w: node }), { "0": Buffer.from(stored.bytes) }));
@@ -334,6 +336,7 @@ test("a transposed tensor of several segments", async (context) => {
   const base = floats("w", "F16", [rows, columns], transposed);
   const delta = repeated("w", "F32", [rows, columns], 1e-3, 13);
   assert.deepEqual(denseStrides([columns, rows]), [rows, 1]);
+  assert.ok(delta.bytes.length > 2 * SEGMENT_BYTES, "several segments");
   const { tensors } = await merge(context, { base: torch, delta: safetensorsFile([delta]) }, { threads: 3 });
   assertTensor(tensors.get("w"), { base, delta }, "w");
 });

@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
+import { SEGMENT_BYTES } from "../../src/execute/job.js";
 import type { SumDType } from "../../src/tensor.js";
 import {
   floats,
@@ -21,6 +22,8 @@ const EMBED = "model.embed_tokens.weight";
 /** Wider than a block of `meanRow` has elements by half, so that blocks begin and end inside rows. */
 const WIDTH = 48_000;
 const ROWS = 5;
+/** So many that segments begin and end inside repeated rows. */
+const NEW_ROWS = 30;
 
 async function mergeTensor(
   context: TestContext,
@@ -53,9 +56,10 @@ function random(dtype: SumDType, rows: number, seed: number, deviation: number):
 for (const dtype of ["F16", "BF16", "F32"] as const) {
   test(`${dtype}: new rows are added to the mean of the base's rows`, async (context) => {
     const base = random(dtype, ROWS, 1, 0.02);
-    const delta = random(dtype, ROWS + 2, 2, 0.001);
+    const delta = random(dtype, ROWS + NEW_ROWS, 2, 0.001);
     const target = await mergeTensor(context, base, delta, { rules: { newRows: "mean" }, threads: 3 });
-    assert.deepEqual(target.shape, [ROWS + 2, WIDTH]);
+    assert.ok(NEW_ROWS * WIDTH * 2 > SEGMENT_BYTES, "several segments");
+    assert.deepEqual(target.shape, [ROWS + NEW_ROWS, WIDTH]);
     const [b, d] = [decodeNumbers(dtype, base.bytes), decodeNumbers(dtype, delta.bytes)];
     const mean = Array.from({ length: WIDTH }, (_, column) => {
       let sum = 0;
