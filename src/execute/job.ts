@@ -11,8 +11,8 @@ import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor
 
 /**
  * Bytes of each of a worker's three regions (base, delta, result): the largest of a segment's three ranges.
- * A write past the page cache waits for the disk: with 2 MiB a merge takes 0.8 of its time with 1 MiB, and 0.6 of
- * that with 256 KiB; beyond, nothing is gained.
+ * A write past the page cache waits for the disk, so fewer and larger ones are faster; `npm run bench` shows it. Above
+ * this, memory grows and nothing is gained.
  */
 export const SEGMENT_BYTES = 2 * 1024 * 1024;
 

@@ -2,8 +2,8 @@
  * In: a path in the staging folder, or bytes in a worker's memory. Out: a shard's file, and the bytes in it.
  *
  * Where the system can (Linux, most disks), whole pages are written past the page cache (O_DIRECT): they are not
- * copied, the cache keeps what the user needs, and the data is on the disk when the call returns. What shares a page
- * with a neighbour, and all of it elsewhere, goes through the cache. Measured in docs/architecture.md.
+ * copied, the cache keeps what the user needs, and their data is on the disk when the call returns. What shares a page
+ * with a neighbour, and all of it elsewhere, goes through the cache.
  * Guards: both ways write the same bytes; a system that refuses the one gets the other.
  */
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";

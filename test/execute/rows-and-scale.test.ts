@@ -19,7 +19,7 @@ import {
 import { decodeNumbers, encodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
 
 const EMBED = "model.embed_tokens.weight";
-/** Wider than a block of `meanRow` has elements by half, so that blocks begin and end inside rows. */
+/** Not a divisor of a block of `meanRow`, so that blocks begin and end inside rows. */
 const WIDTH = 48_000;
 const ROWS = 5;
 /** So many that segments begin and end inside repeated rows. */
