@@ -3,20 +3,13 @@
  * side, every dtype to write, shapes and layouts that are unlike one another, all kernels, any number of threads.
  */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
 import { SEGMENT_BYTES } from "../../src/execute/job.js";
 import { bytesOf, denseStrides, elementCount, type FloatDType, type SumDType } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
-import {
-  floats,
-  readSafetensorsFile,
-  safetensorsFile,
-  type Tensor,
-  temporaryFolder,
-} from "../support/model-folder.js";
+import { mergeFiles as merge } from "../support/merge-files.js";
+import { floats, safetensorsFile, type Tensor } from "../support/model-folder.js";
 import { convertTo, decodeNumbers, encodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
 import { checkpointEntries, stateDict, storedZip, tensor as torchTensor } from "../support/torch-samples.js";
 
@@ -29,33 +22,6 @@ const EDGES = [
   ...[1 + 2 ** -10, 1 + 2 ** -11, 1 + 2 ** -11 + 2 ** -30, 2048, 2049, 0.1, -0.1],
   ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN],
 ];
-
-interface Sides {
-  readonly base: Uint8Array;
-  readonly delta: Uint8Array;
-}
-
-/** Merges two files; the target's tensors by name, and its bytes. */
-async function merge(
-  context: TestContext,
-  sides: Sides,
-  options: Partial<ApplyDeltaOptions> = {},
-): Promise<{ tensors: Map<string, Tensor>; bytes: Buffer }> {
-  const root = temporaryFolder(context);
-  const path = (name: string) => join(root, name);
-  writeFileSync(path("base"), sides.base);
-  writeFileSync(path("delta"), sides.delta);
-  await applyDelta({
-    base: path("base"),
-    delta: path("delta"),
-    target: path("target"),
-    skipBaseCheck: true,
-    ...options,
-  });
-  const file = join(path("target"), "model.safetensors");
-  const tensors = new Map(readSafetensorsFile(file).map((tensor) => [tensor.name, tensor]));
-  return { tensors, bytes: readFileSync(file) };
-}
 
 interface Sum {
   readonly base: Tensor | null;

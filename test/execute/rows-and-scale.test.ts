@@ -3,19 +3,12 @@
  * in double arithmetic, bit for bit.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
+import type { ApplyDeltaOptions } from "../../src/apply-delta.js";
 import { SEGMENT_BYTES } from "../../src/execute/job.js";
 import type { SumDType } from "../../src/tensor.js";
-import {
-  floats,
-  readSafetensorsFile,
-  safetensorsFile,
-  type Tensor,
-  temporaryFolder,
-} from "../support/model-folder.js";
+import { mergeFiles } from "../support/merge-files.js";
+import { floats, safetensorsFile, type Tensor } from "../support/model-folder.js";
 import { decodeNumbers, encodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
 
 const EMBED = "model.embed_tokens.weight";
@@ -31,18 +24,8 @@ async function mergeTensor(
   delta: Tensor,
   options: Partial<ApplyDeltaOptions>,
 ): Promise<Tensor> {
-  const root = temporaryFolder(context);
-  const path = (name: string) => join(root, name);
-  writeFileSync(path("base"), safetensorsFile([base]));
-  writeFileSync(path("delta"), safetensorsFile([delta]));
-  await applyDelta({
-    base: path("base"),
-    delta: path("delta"),
-    target: path("target"),
-    skipBaseCheck: true,
-    ...options,
-  });
-  const [tensor] = readSafetensorsFile(join(path("target"), "model.safetensors"));
+  const sides = { base: safetensorsFile([base]), delta: safetensorsFile([delta]) };
+  const tensor = (await mergeFiles(context, sides, options)).tensors.get(EMBED);
   assert.ok(tensor);
   return tensor;
 }
@@ -106,18 +89,11 @@ test("a base in another dtype is rounded before its mean is taken", async (conte
 
 test("a tensor that only the delta has is a value, no difference, and isn't scaled", async (context) => {
   const delta = floats("model.mm_projector.bias", "F16", [3], [1, 2, 3]);
-  const root = temporaryFolder(context);
-  const path = (name: string) => join(root, name);
-  writeFileSync(path("base"), safetensorsFile([floats("w", "F16", [1], [1])]));
-  writeFileSync(path("delta"), safetensorsFile([floats("w", "F16", [1], [2]), delta]));
-  await applyDelta({
-    base: path("base"),
-    delta: path("delta"),
-    target: path("t"),
-    skipBaseCheck: true,
-    scale: 0.5,
-  });
-  const tensors = new Map(readSafetensorsFile(join(path("t"), "model.safetensors")).map((t) => [t.name, t]));
+  const sides = {
+    base: safetensorsFile([floats("w", "F16", [1], [1])]),
+    delta: safetensorsFile([floats("w", "F16", [1], [2]), delta]),
+  };
+  const { tensors } = await mergeFiles(context, sides, { scale: 0.5 });
   assert.deepEqual(
     [...decodeNumbers("F16", tensors.get("model.mm_projector.bias")?.bytes ?? new Uint8Array())],
     [1, 2, 3],
