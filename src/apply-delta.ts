@@ -4,15 +4,14 @@
  */
 import { resourceUsage } from "node:process";
 import { openCheckpoint } from "./checkpoint/open.js";
-import { executePlan, throwIfAborted } from "./execute/pool.js";
-import { createStaging } from "./output/staging.js";
+import { throwIfAborted } from "./execute/pool.js";
 import { checkTarget } from "./output/target.js";
 import { countActions } from "./plan/merge-plan.js";
 import { type ApplyDeltaOptions, type PreparedMerge, prepareMerge } from "./prepare-merge.js";
-import { silentReporter } from "./report/reporter.js";
 import type { MergeSummary } from "./report/summary.js";
 import { resolveModel } from "./source/resolve.js";
 import { describeRelease } from "./vicuna/recognize.js";
+import { writeTarget } from "./write-target.js";
 
 export type { ApplyDeltaOptions, PreparedMerge } from "./prepare-merge.js";
 
@@ -65,41 +64,5 @@ async function withPrepared<T>(
     }
   } finally {
     base.close();
-  }
-}
-
-async function writeTarget(prepared: PreparedMerge, options: ApplyDeltaOptions): Promise<void> {
-  const { plan, files } = prepared;
-  const reporter = options.reporter ?? silentReporter;
-  const staging = createStaging(prepared.target);
-  try {
-    if (staging.replacedLeftover) reporter.note(`removed ${staging.folder}, left by a run that was killed.`);
-    const outputs = plan.shards.map((shard) =>
-      staging.createFile(shard.fileName, shard.byteLength, shard.header),
-    );
-    await executePlan({
-      plan,
-      outputs,
-      kernel: prepared.kernel,
-      threads: prepared.threads,
-      signal: options.signal,
-      onProgress: ({ bytesWritten, shard }) =>
-        reporter.progress({
-          bytesDone: bytesWritten,
-          bytesTotal: plan.bytesToWrite,
-          current: plan.shards[shard]?.fileName ?? "",
-        }),
-    });
-    for (const asset of files) {
-      if ("text" in asset) staging.writeText(asset.fileName, asset.text);
-      else staging.copyFile(asset.copyFrom, asset.fileName);
-    }
-    throwIfAborted(options.signal);
-    staging.commit();
-  } catch (error) {
-    staging.discard();
-    throw error;
-  } finally {
-    reporter.progressDone();
   }
 }

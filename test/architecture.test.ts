@@ -7,7 +7,8 @@ import { projectPath } from "./support/fixture-path.js";
 
 /** A file imports from its own room and from rooms to its right, never to its left. */
 const ROOMS = [
-  ...["cli", "apply-delta", "inspect-model", "prepare-merge", "source", "report", "execute", "plan"],
+  ...["cli", "apply-delta", "inspect-model", "prepare-merge", "write-target"],
+  ...["source", "report", "execute", "plan"],
   ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors"],
 ];
 
