@@ -2,7 +2,8 @@
  * In: a plan and the files beside the weights. Out: the target folder, whole, or an error and none.
  * Every command that makes a model goes through here: staging, execution, assets, commit.
  */
-import { executePlan, throwIfAborted } from "./execute/pool.js";
+import { executePlan } from "./execute/execute-plan.js";
+import { throwIfAborted } from "./execute/pool.js";
 import type { CompiledKernel } from "./kernel/select.js";
 import type { Asset } from "./output/assets.js";
 import { createStaging } from "./output/staging.js";

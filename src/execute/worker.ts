@@ -1,17 +1,33 @@
-/** The entry of a worker thread: runs its share of the job and reports how it ended. */
+/** The entry of a worker thread: runs its share of a job and reports how it ended. */
 import { parentPort, workerData } from "node:worker_threads";
-import { isApplyDeltaError } from "../errors.js";
-import { type Job, STOP, type WorkerReport } from "./job.js";
-import { mergeSegments } from "./merge-segments.js";
+import { type ErrorCode, type ErrorDetails, isApplyDeltaError } from "../errors.js";
+import { type MergeJob, mergeSegments } from "./merge-segments.js";
+import { stopWorkers } from "./segments.js";
 
-const job = workerData as Job;
-let report: WorkerReport = { kind: "done" };
-try {
-  mergeSegments(job);
-} catch (error) {
-  Atomics.store(job.shared.control, STOP, 1);
-  report = isApplyDeltaError(error)
-    ? { kind: "failed", code: error.code, message: error.message, details: error.details }
-    : { kind: "crashed", error };
+/** What a worker is started with: which work, and the job. */
+export type WorkerJob = { readonly kind: "merge"; readonly job: MergeJob };
+
+/** What a worker posts when it ends. */
+export type WorkerReport =
+  | { readonly kind: "done" }
+  | {
+      readonly kind: "failed";
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly details: ErrorDetails;
+    }
+  | { readonly kind: "crashed"; readonly error: unknown };
+
+function work({ job }: WorkerJob): WorkerReport {
+  try {
+    mergeSegments(job);
+    return { kind: "done" };
+  } catch (error) {
+    stopWorkers(job.shared);
+    return isApplyDeltaError(error)
+      ? { kind: "failed", code: error.code, message: error.message, details: error.details }
+      : { kind: "crashed", error };
+  }
 }
-parentPort?.postMessage(report);
+
+parentPort?.postMessage(work(workerData as WorkerJob));

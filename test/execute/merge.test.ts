@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { SEGMENT_BYTES } from "../../src/execute/job.js";
+import { SEGMENT_BYTES } from "../../src/execute/segments.js";
 import { bytesOf, denseStrides, elementCount, type FloatDType, type SumDType } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { mergeFiles as merge } from "../support/merge-files.js";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { ApplyDeltaOptions } from "../../src/apply-delta.js";
-import { SEGMENT_BYTES } from "../../src/execute/job.js";
+import { SEGMENT_BYTES } from "../../src/execute/segments.js";
 import type { SumDType } from "../../src/tensor.js";
 import { mergeFiles } from "../support/merge-files.js";
 import { floats, safetensorsFile, type Tensor } from "../support/model-folder.js";

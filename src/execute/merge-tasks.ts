@@ -1,20 +1,11 @@
 /**
- * What the main thread tells the workers, and what they tell it: plain data and shared counters.
- * In: a plan and the files. Out: a job, a list of tasks cut into segments that any worker can take.
+ * In: a plan whose inputs are open. Out: the tasks of a merge: runs of elements of one target tensor that are all made
+ * the same way, as plain data that any thread can work on.
  */
 import { type OpenView, openView } from "../checkpoint/gather.js";
-import type { ErrorCode, ErrorDetails } from "../errors.js";
-import type { CompiledKernel } from "../kernel/select.js";
-import type { ShardFile } from "../output/shard-file.js";
 import type { MergePlan, PlacedTensor, PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
-
-/**
- * Bytes of each of a worker's three regions (base, delta, result): the largest of a segment's three ranges.
- * A write past the page cache waits for the disk, so fewer and larger ones are faster; `npm run bench` shows it. Above
- * this, memory grows and nothing is gained.
- */
-export const SEGMENT_BYTES = 2 * 1024 * 1024;
+import { type Run, SEGMENT_BYTES } from "./segments.js";
 
 /** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
 export interface RepeatedRow {
@@ -27,7 +18,7 @@ export function isRepeatedRow(base: OpenView | RepeatedRow): base is RepeatedRow
 }
 
 /** A run of elements of one target tensor that are all made the same way. */
-export interface Task {
+export interface MergeTask extends Run {
   readonly tensor: string;
   readonly sumDType: SumDType;
   readonly dtype: SumDType;
@@ -41,73 +32,30 @@ export interface Task {
   readonly firstElement: number;
   readonly elementCount: number;
   readonly segmentElements: number;
-  /**
-   * Elements by which the first segment is shorter, so that all later ones begin at a multiple of a segment's length
-   * in the shard's file: whole pages can be written past the page cache, and cost a third less through it.
-   */
+  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and shard-file.ts. */
   readonly lead: number;
-  /** Number of this task's first segment among all segments of the job. */
-  readonly firstSegment: number;
   readonly shard: number;
   /** Where the task's first element goes in the shard's file. */
   readonly outputOffsetBytes: number;
 }
 
-export interface Job {
-  readonly tasks: readonly Task[];
-  readonly segmentCount: number;
-  /** The shards being written. */
-  readonly outputs: readonly ShardFile[];
-  readonly kernel: CompiledKernel;
-  readonly shared: SharedCounters;
-}
-
-/** Counters all threads share. */
-export interface SharedCounters {
-  /** [next segment, stop flag] */
-  readonly control: Int32Array<SharedArrayBuffer>;
-  /** Bytes written to each shard. */
-  readonly written: BigInt64Array<SharedArrayBuffer>;
-}
-
-/** Indices into `control`. */
-export const NEXT_SEGMENT = 0;
-export const STOP = 1;
-
-/** What a worker posts when it ends. */
-export type WorkerReport =
-  | { readonly kind: "done" }
-  | {
-      readonly kind: "failed";
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly details: ErrorDetails;
-    }
-  | { readonly kind: "crashed"; readonly error: unknown };
-
 /**
  * Cuts the plan into tasks, in the order of the bytes in the target. `newRowOf` gives the row of the base that a
  * grown tensor's new rows are added to.
  */
-export function planTasks(
-  plan: MergePlan,
-  newRowOf: (tensor: PlannedTensor) => Uint8Array,
-): { tasks: Task[]; segmentCount: number } {
-  const tasks: Task[] = [];
-  let segmentCount = 0;
+export function mergeTasks(plan: MergePlan, newRowOf: (tensor: PlannedTensor) => Uint8Array): MergeTask[] {
+  const tasks: MergeTask[] = [];
   for (const [shard, { placed }] of plan.shards.entries()) {
     for (const place of placed) {
       for (const part of tensorParts(place, plan.scale, newRowOf)) {
-        const task = { ...part, shard, firstSegment: segmentCount };
-        segmentCount += Math.ceil((task.lead + task.elementCount) / task.segmentElements);
-        tasks.push(task);
+        tasks.push({ ...part, shard });
       }
     }
   }
-  return { tasks, segmentCount };
+  return tasks;
 }
 
-type TaskPart = Omit<Task, "shard" | "firstSegment">;
+type TaskPart = Omit<MergeTask, "shard">;
 
 /** One task for a tensor; two where the delta has rows the base lacks. Empty tensors need none. */
 function tensorParts(

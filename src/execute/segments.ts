@@ -1,0 +1,95 @@
+/**
+ * Work cut into segments that any worker can take: runs of elements, a shared counter, a stop flag.
+ * In: runs, in the order in which they are to be worked on. Out: for each segment of them, once in all threads, a call.
+ */
+
+/**
+ * Bytes of each of a worker's regions: the largest of a segment's ranges.
+ * A write past the page cache waits for the disk, so fewer and larger ones are faster; `npm run bench` shows it. Above
+ * this, memory grows and nothing is gained.
+ */
+export const SEGMENT_BYTES = 2 * 1024 * 1024;
+
+/** A run of elements that are all treated the same way. */
+export interface Run {
+  readonly elementCount: number;
+  readonly segmentElements: number;
+  /** Elements by which the first segment is shorter, so that all later ones begin where pages do. */
+  readonly lead: number;
+}
+
+/** A run whose segments have numbers. */
+export type NumberedRun<R extends Run> = R & {
+  /** Number of this run's first segment among all segments of the job. */
+  readonly firstSegment: number;
+};
+
+/** Work for a pool. It goes to the workers as it is: plain data and shared memory. */
+export interface SegmentedJob<R extends Run = Run> {
+  readonly runs: readonly NumberedRun<R>[];
+  readonly segmentCount: number;
+  readonly shared: SharedCounters;
+}
+
+/** Counters all threads share. */
+export interface SharedCounters {
+  /** [next segment, stop flag] */
+  readonly control: Int32Array<SharedArrayBuffer>;
+  /** What the job counts as it goes, for example bytes written to each shard. */
+  readonly counts: BigInt64Array<SharedArrayBuffer>;
+}
+
+/** Indices into `control`. */
+const NEXT_SEGMENT = 0;
+const STOP = 1;
+
+/** Numbers the segments of all runs and makes the counters, all zero. */
+export function segmentedJob<R extends Run>(runs: readonly R[], countsLength: number): SegmentedJob<R> {
+  let segmentCount = 0;
+  const numbered = runs.map((run) => {
+    const firstSegment = segmentCount;
+    segmentCount += Math.ceil((run.lead + run.elementCount) / run.segmentElements);
+    return { ...run, firstSegment };
+  });
+  const shared = {
+    control: new Int32Array(new SharedArrayBuffer(8)),
+    counts: new BigInt64Array(new SharedArrayBuffer(8 * Math.max(1, countsLength))),
+  };
+  return { runs: numbered, segmentCount, shared };
+}
+
+/** Makes every thread end after the segment it is at. */
+export function stopWorkers({ control }: SharedCounters): void {
+  Atomics.store(control, STOP, 1);
+}
+
+/**
+ * Takes segments until none is left or the job is stopped. `work` gets the run, the first element within it, and
+ * how many elements the segment has.
+ */
+export function forEachSegment<R extends Run>(
+  { runs, segmentCount, shared: { control } }: SegmentedJob<R>,
+  work: (run: R, first: number, count: number) => void,
+): void {
+  while (Atomics.load(control, STOP) === 0) {
+    const segment = Atomics.add(control, NEXT_SEGMENT, 1);
+    if (segment >= segmentCount) return;
+    const run = runOf(runs, segment);
+    const number = segment - run.firstSegment;
+    const first = Math.max(0, number * run.segmentElements - run.lead);
+    const end = Math.min((number + 1) * run.segmentElements - run.lead, run.elementCount);
+    work(run, first, end - first);
+  }
+}
+
+/** The run a segment belongs to: the last that starts at or before it. */
+function runOf<R extends Run>(runs: readonly NumberedRun<R>[], segment: number): NumberedRun<R> {
+  let low = 0;
+  let high = runs.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((runs[middle] as NumberedRun<R>).firstSegment <= segment) low = middle;
+    else high = middle - 1;
+  }
+  return runs[low] as NumberedRun<R>;
+}
