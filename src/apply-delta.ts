@@ -20,13 +20,14 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
   const start = performance.now();
   return withPrepared(options, async (prepared) => {
     const { plan, release } = prepared;
-    await writeTarget(prepared, options);
+    const keptShards = await writeTarget(prepared, options);
     return {
       target: prepared.target,
       release: release === null ? null : describeRelease(release),
       scale: plan.scale,
       tensors: countActions(plan),
       shards: plan.shards.map(({ fileName, byteLength }) => ({ file: fileName, bytes: byteLength })),
+      keptShards,
       bytesRead: plan.bytesToRead,
       bytesWritten: plan.bytesToWrite,
       seconds: (performance.now() - start) / 1000,

@@ -13,9 +13,11 @@ import { type CompiledKernel, compileKernel, instantiateKernel, type KernelChoic
 import { type Asset, type Assets, planAssets } from "./output/assets.js";
 import { MODEL_CARD, modelCard } from "./output/model-card.js";
 import { INDEX_FILE_NAME } from "./output/shard-index.js";
-import { checkFreeSpace, checkTarget } from "./output/target.js";
+import { stagedBytes } from "./output/staging.js";
+import { checkRoom, checkTarget, type Room } from "./output/target.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { configHints } from "./plan/config-hints.js";
+import type { FingerprintedSide } from "./plan/fingerprint.js";
 import { type Fit, fitAdvice, fitError, judgeFit } from "./plan/judge-fit.js";
 import { type MatchRules, matchTensors } from "./plan/match.js";
 import { layOut, type MergePlan, mainDType } from "./plan/merge-plan.js";
@@ -58,6 +60,10 @@ export interface ApplyDeltaOptions {
   readonly scale?: number;
   /** Write a prompt template into the tokenizer's config; `auto`: that of the recognised release. */
   readonly chatTemplate?: "auto" | PromptStyle | null;
+  /** Throw away what an interrupted run of the same merge has finished. */
+  readonly restart?: boolean;
+  /** Wait until everything is on the disk; default true. Without it an interrupted run starts over. */
+  readonly sync?: boolean;
   readonly reporter?: Reporter;
   readonly signal?: AbortSignal;
 }
@@ -67,6 +73,8 @@ export interface PreparedMerge {
   /** The real path of the target. */
   readonly target: string;
   readonly plan: MergePlan;
+  /** What is read, by role. */
+  readonly sources: Readonly<Record<"base" | "delta", FingerprintedSide>>;
   /** The files beside the weights. */
   readonly files: readonly Asset[];
   /** Null where the check was skipped. */
@@ -138,13 +146,25 @@ export async function prepareMerge(
   return {
     target,
     plan,
+    sources: { base, delta },
     files: [...assets.files, { fileName: MODEL_CARD, text: card }, ...indexFile(plan)],
     fit,
     release: release.recognized,
     kernel,
     threads: options.threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism()),
-    freeBytes: checkFreeSpace(target, plan.bytesToWrite),
+    freeBytes: checkRoom(target, roomFor(target, plan, assets.files.length)),
     warnings: voice.warnings,
+  };
+}
+
+/** Beside the shards and the assets: card, index, the folder, what the staging writes. */
+const FURTHER_FILES = 8;
+
+function roomFor(target: string, { bytesToWrite, shards }: MergePlan, assetCount: number): Room {
+  return {
+    bytes: bytesToWrite - stagedBytes(target),
+    files: shards.length + assetCount + FURTHER_FILES,
+    largestFileBytes: Math.max(...shards.map(({ byteLength }) => byteLength)),
   };
 }
 

@@ -81,6 +81,8 @@ export interface RandomAccessFile {
 /** A local file held open; `fd` is valid in every thread of the process until `close`. */
 export interface LocalFile extends RandomAccessFile {
   readonly fd: number;
+  /** When it was last written, in nanoseconds, as it was when it was opened. */
+  readonly modifiedNs: bigint;
   close(): void;
 }
 

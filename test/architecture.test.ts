@@ -9,7 +9,7 @@ import { projectPath } from "./support/fixture-path.js";
 const ROOMS = [
   ...["cli", "apply-delta", "inspect-model", "prepare-merge", "write-target"],
   ...["source", "report", "execute", "plan"],
-  ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors"],
+  ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors", "version"],
 ];
 
 /** The room or the file that alone may import a package. */

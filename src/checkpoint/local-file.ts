@@ -9,11 +9,12 @@ import type { LocalFile } from "../tensor.js";
 /** Opens a regular file for reading. Links are followed: a snapshot in the Hub's cache is made of them. */
 export function openLocalFile(path: string): LocalFile {
   const fd = openRegularFile(path);
-  const byteLength = fstatSync(fd).size;
+  const { size, mtimeNs: modifiedNs } = fstatSync(fd, { bigint: true });
   return {
     path,
     fd,
-    byteLength,
+    byteLength: Number(size),
+    modifiedNs,
     async read(offsetBytes, length) {
       const bytes = new Uint8Array(length);
       readFully(fd, bytes, offsetBytes, path);
@@ -21,6 +22,22 @@ export function openLocalFile(path: string): LocalFile {
     },
     close: () => closeSync(fd),
   };
+}
+
+/** Throws `source-changed` where the file was written to since it was opened. */
+export function assertUnchanged({ path, fd, byteLength, modifiedNs }: LocalFile): void {
+  const now = fstatSync(fd, { bigint: true });
+  if (Number(now.size) === byteLength && now.mtimeNs === modifiedNs) return;
+  throw new ApplyDeltaError("source-changed", "The file was changed while it was read.", {
+    file: path,
+    expected: `${byteLength} bytes, written at ${timeOf(modifiedNs)}`,
+    got: `${now.size} bytes, written at ${timeOf(now.mtimeNs)}`,
+    hint: "Let whatever writes it come to an end, then run the same command again.",
+  });
+}
+
+function timeOf(nanoseconds: bigint): string {
+  return new Date(Number(nanoseconds / 1_000_000n)).toISOString();
 }
 
 function openRegularFile(path: string): number {

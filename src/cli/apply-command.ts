@@ -23,6 +23,8 @@ interface ApplyOptions extends CommonOptions {
   baseOnly: "error" | "keep" | "drop";
   chatTemplate?: "auto" | PromptStyle;
   overwrite?: true;
+  restart?: true;
+  sync: boolean;
   force?: true;
   skipBaseCheck?: true;
   verifyDelta?: true;
@@ -68,13 +70,15 @@ export function addApplyCommand(program: Command): void {
     .addOption(
       new Option("--base-only <rule>", "tensors only the base has").choices(onSides).default("error"),
     )
-    .option("--scale <x>", "target = base + x * delta, to apply it in part (default: 1)", parseScale, 1)
+    .option("--scale <x>", "target = base + x * delta, to apply it in part", parseScale, 1)
     .addOption(
       new Option("--chat-template [style]", "write the release's prompt template into the tokenizer's config")
         .choices(["auto", "v0", "v1.1"])
         .preset("auto"),
     )
     .option("--overwrite", "replace an existing target once the new one is whole")
+    .option("--restart", "start over instead of going on from an interrupted run")
+    .option("--no-sync", "don't wait for the disk: faster, but not safe against power failure, nor resumable")
     .option("--force", "merge even if the base check says that the base is wrong")
     .option("--skip-base-check", "don't check whether the base is the delta's")
     .option("--verify-delta", "compare the delta's files with the published SHA-256 first")
@@ -113,6 +117,8 @@ async function apply(options: ApplyOptions, { signal, reporter }: CommandContext
     dtype: DTYPES[options.dtype],
     kernel: options.kernel,
     overwrite: options.overwrite ?? false,
+    restart: options.restart ?? false,
+    sync: options.sync,
     force: options.force ?? false,
     skipBaseCheck: options.skipBaseCheck ?? false,
     verifyDelta: options.verifyDelta ?? false,

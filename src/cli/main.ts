@@ -2,9 +2,9 @@
  * The command line: words in, typed options out; errors to messages and exit codes. Nothing is decided here that
  * a program calling `applyDelta` would have to decide again.
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { EXIT } from "../errors.js";
+import { PROGRAM_NAME, programVersion } from "../version.js";
 import { addApplyCommand } from "./apply-command.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { printError } from "./run-command.js";
@@ -40,12 +40,12 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 function createProgram(): Command {
-  const program = new Command("vicuna-apply-delta")
+  const program = new Command(PROGRAM_NAME)
     .usage("--base <model> --delta <model> --target <folder> [options]")
     .description("Applies delta weights to a base model: target = base + delta, bit for bit as PyTorch adds.")
     // What stands behind a command's name is that command's.
     .enablePositionalOptions()
-    .version(readVersion(), "--version", "print the version")
+    .version(programVersion(), "--version", "print the version")
     .helpOption("--help", "print this help")
     .helpCommand(false)
     .addHelpText("after", EXAMPLES)
@@ -56,9 +56,4 @@ function createProgram(): Command {
   addWeightsCommand(program);
   addInspectCommand(program);
   return program;
-}
-
-function readVersion(): string {
-  const path = new URL("../../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }

@@ -3,7 +3,7 @@
  */
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { ShardFile } from "../output/shard-file.js";
-import type { MergePlan, PlannedTensor } from "../plan/merge-plan.js";
+import type { MergePlan, PlannedShard, PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf } from "../tensor.js";
 import { MEAN_ROW_MEMORY_BYTES, meanRow } from "./mean-row.js";
 import type { MergeJob } from "./merge-segments.js";
@@ -19,21 +19,50 @@ export interface Progress {
 
 export interface ExecuteOptions {
   readonly plan: MergePlan;
-  /** One for each shard of the plan. */
-  readonly outputs: readonly ShardFile[];
+  /** One for each shard of the plan; null where the shard is there already. */
+  readonly outputs: readonly (ShardFile | null)[];
   readonly kernel: CompiledKernel;
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
   onProgress(progress: Progress): void;
+  /** Called when the last byte of a shard is written; the others go on meanwhile, and the end waits for all. */
+  finishShard(shard: number): Promise<void>;
 }
 
-/** Fills the shards. Throws the first error a worker met, or `interrupted`. */
+/** Fills the shards. Throws the first error a worker or `finishShard` met, or `interrupted`. */
 export async function executePlan(options: ExecuteOptions): Promise<void> {
   const { plan, outputs, kernel, threads, signal } = options;
-  const tasks = mergeTasks(plan, (tensor) => newRow(tensor, kernel));
+  const tasks = mergeTasks(plan, (tensor) => newRow(tensor, kernel)).filter(
+    ({ shard }) => outputs[shard] !== null,
+  );
   const job: MergeJob = { ...segmentedJob(tasks, outputs.length), outputs, kernel };
-  const onTick = () => options.onProgress(readProgress(job, plan));
+  for (const [shard, output] of outputs.entries()) {
+    if (output === null) job.shared.counts[shard] = BigInt(dataBytes(plan.shards[shard] as PlannedShard));
+  }
+  const finishing = new Map<number, Promise<void>>();
+  const failures: unknown[] = [];
+  const throwIfFailed = () => {
+    if (failures.length > 0) throw failures[0];
+  };
+  const onTick = () => {
+    throwIfFailed();
+    options.onProgress(readProgress(job, plan));
+    for (const [shard, planned] of plan.shards.entries()) {
+      if (outputs[shard] === null || finishing.has(shard)) continue;
+      if (Number(Atomics.load(job.shared.counts, shard)) < dataBytes(planned)) continue;
+      const whenDone = options.finishShard(shard).catch((error: unknown) => {
+        failures.push(error);
+      });
+      finishing.set(shard, whenDone);
+    }
+  };
   await runWorkers({ kind: "merge", job }, { threads, signal, onTick });
+  await Promise.all(finishing.values());
+  throwIfFailed();
+}
+
+function dataBytes({ byteLength, header }: PlannedShard): number {
+  return byteLength - header.length;
 }
 
 /** The row of the base that stands for the rows it lacks: zeros, or the mean of those it has. */
@@ -46,10 +75,10 @@ function newRow(tensor: PlannedTensor, kernel: CompiledKernel): Uint8Array {
 function readProgress({ shared }: MergeJob, plan: MergePlan): Progress {
   let bytesWritten = 0;
   let current = -1;
-  for (const [shard, { byteLength, header }] of plan.shards.entries()) {
-    const written = Number(Atomics.load(shared.counts, shard)) + header.length;
-    bytesWritten += written;
-    if (written < byteLength && current < 0) current = shard;
+  for (const [shard, planned] of plan.shards.entries()) {
+    const written = Number(Atomics.load(shared.counts, shard));
+    bytesWritten += written + planned.header.length;
+    if (written < dataBytes(planned) && current < 0) current = shard;
   }
   return { bytesWritten, shard: current < 0 ? plan.shards.length - 1 : current };
 }

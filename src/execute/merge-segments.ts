@@ -12,8 +12,8 @@ import { RESULT_REGION, SUM_MEMORY_BYTES, sumSegment } from "./sum-segment.js";
 
 /** A merge as the workers get it. Its counts are the bytes written to each shard. */
 export interface MergeJob extends SegmentedJob<MergeTask> {
-  /** The shards being written. */
-  readonly outputs: readonly ShardFile[];
+  /** The shards; null where none of the runs writes to it. */
+  readonly outputs: readonly (ShardFile | null)[];
   readonly kernel: CompiledKernel;
 }
 

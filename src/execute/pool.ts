@@ -17,7 +17,7 @@ const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 
 export interface PoolOptions {
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
-  /** Called several times a second while the work goes on, and once when it is done. */
+  /** Called several times a second while the work goes on, and once when it is done. What it throws ends the work. */
   onTick(): void;
 }
 
@@ -25,7 +25,17 @@ export interface PoolOptions {
 export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: PoolOptions): Promise<void> {
   const { segmentCount, shared } = work.job;
   const stop = () => stopWorkers(shared);
-  const timer = setInterval(onTick, TICK_MS);
+  const failures: unknown[] = [];
+  const tick = () => {
+    if (failures.length > 0) return;
+    try {
+      onTick();
+    } catch (error) {
+      failures.push(error);
+      stop();
+    }
+  };
+  const timer = setInterval(tick, TICK_MS);
   signal?.addEventListener("abort", stop);
   if (signal?.aborted === true) stop();
   try {
@@ -33,6 +43,7 @@ export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: P
     const outcomes = await Promise.allSettled(Array.from({ length: count }, () => runWorker(work, stop)));
     const failure = outcomes.find((outcome) => outcome.status === "rejected");
     if (failure !== undefined) throw failure.reason;
+    if (failures.length > 0) throw failures[0];
   } finally {
     clearInterval(timer);
     signal?.removeEventListener("abort", stop);

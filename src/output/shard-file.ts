@@ -6,7 +6,8 @@
  * with a neighbour, and all of it elsewhere, goes through the cache.
  * Guards: both ways write the same bytes; a system that refuses the one gets the other.
  */
-import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { promisify } from "node:util";
 import { errnoOf } from "../errors.js";
 import { onTarget, targetError, writeFully } from "./target-error.js";
 
@@ -21,8 +22,18 @@ export interface ShardFile {
   readonly directFd: number | null;
 }
 
+export interface ShardFileOptions {
+  /** Whether to write past the page cache where that is possible. */
+  readonly isDirect: boolean;
+}
+
 /** Creates a file of its final length that begins with `head`. Errors: `no-space`, `target-unwritable`. */
-export function createShardFile(path: string, byteLength: number, head: Uint8Array): ShardFile {
+export function createShardFile(
+  path: string,
+  byteLength: number,
+  head: Uint8Array,
+  { isDirect }: ShardFileOptions,
+): ShardFile {
   const fd = onTarget(path, () => openSync(path, "wx"));
   try {
     onTarget(path, () => ftruncateSync(fd, byteLength));
@@ -31,7 +42,16 @@ export function createShardFile(path: string, byteLength: number, head: Uint8Arr
     closeSync(fd);
     throw error;
   }
-  return { path, fd, directFd: openDirect(path) };
+  return { path, fd, directFd: isDirect ? openDirect(path) : null };
+}
+
+/** Resolves when all that was written is on the disk, and the system knows where. Other threads go on meanwhile. */
+export async function syncShardFile({ fd, path }: ShardFile): Promise<void> {
+  try {
+    await promisify(fsync)(fd);
+  } catch (error) {
+    throw targetError(error, path);
+  }
 }
 
 export function closeShardFile({ fd, directFd }: ShardFile): void {

@@ -1,14 +1,17 @@
 /**
  * In: a checked target path. Out: a folder beside it to work in, which becomes the target by one rename.
- * Guards: a target appears whole or not at all. Whatever fails, the folder that was at the target before is
- * there still, and the unfinished one is not.
+ * Guards: a target appears whole or not at all, and what was at the target before is there until then. Shards that
+ * are finished outlive a run that fails or is killed; a later run of the same merge keeps them. One run at a time.
  */
 import {
+  closeSync,
   copyFileSync,
   existsSync,
+  fsyncSync,
+  lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -16,123 +19,214 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
-import { closeShardFile, createShardFile, type ShardFile } from "./shard-file.js";
+import { type Fingerprint, readJournal, recordShard, startJournal } from "./journal.js";
+import { takeLock } from "./lock.js";
+import { closeShardFile, createShardFile, type ShardFile, syncShardFile } from "./shard-file.js";
 import { stagingPathOf } from "./target.js";
 import { onTarget } from "./target-error.js";
 
-/** Marks a folder as ours, so that one left behind by a killed run may be removed and no other. Holds the run's pid. */
-const MARKER = ".vicuna-apply-delta";
+/** Marks a folder as ours, so that what is in it may be removed, and records what is finished. */
+const JOURNAL = ".vicuna-apply-delta";
 
-/** The folders this process is working in. */
-const inUse = new Set<string>();
+const LOCK = ".vicuna-apply-delta.lock";
+
+export interface StagingOptions {
+  /** What the target is made of: shards are kept for the same only. */
+  readonly fingerprint: Fingerprint;
+  /** Whether to throw away what an earlier run finished. */
+  readonly restart: boolean;
+  /**
+   * Whether everything is on the disk when the target appears. If not, that is left to the system, and no shard is
+   * remembered: after a power failure one could be remembered that was never written.
+   */
+  readonly isDurable: boolean;
+}
 
 export interface Staging {
   readonly folder: string;
-  /** Whether a folder left by an earlier, killed run was removed to make room. */
-  readonly replacedLeftover: boolean;
-  /** Creates a file of its final length that begins with `head`; it stays open until `commit` or `discard`. */
+  /** File names of shards that an earlier run finished. */
+  readonly kept: ReadonlySet<string>;
+  /** The parts of the fingerprint for which an earlier run's shards were thrown away. */
+  readonly changed: readonly string[];
+  /** Creates a file of its final length that begins with `head`; it stays open until the end. */
   createFile(name: string, byteLength: number, head: Uint8Array): ShardFile;
+  /** Makes a shard whose last byte is written durable, and remembers it. */
+  finishFile(name: string): Promise<void>;
   writeText(name: string, text: string): void;
   copyFile(source: string, name: string): void;
   /** Publishes the folder as the target. */
   commit(): void;
-  /** Removes the folder and every parent that was made for it. */
+  /**
+   * Ends without a target: keeps the finished shards for a later run and removes the rest; where there is none,
+   * removes the folder and every parent that was made for it. Returns how many shards are kept.
+   */
+  suspend(): number;
+  /** Removes the folder and every parent that was made for it, finished shards and all. */
   discard(): void;
 }
 
 /** Errors: `target-exists` (the folder isn't ours or a run works in it), `target-unwritable`, `no-space`. */
-export function createStaging(target: string): Staging {
+export function openStaging(target: string, options: StagingOptions): Staging {
   const folder = stagingPathOf(target);
   const parent = dirname(target);
-  const replacedLeftover = removeLeftover(folder);
   const madeParent = onTarget(parent, () => mkdirSync(parent, { recursive: true }));
   const removeMadeParents = () => {
     if (madeParent !== undefined) removeEmptyParents(parent, madeParent);
   };
-  try {
-    makeWorkFolder(folder);
-  } catch (error) {
+  const lock = inNewFolder(folder, removeMadeParents, () => takeLock(join(folder, LOCK)));
+  const journal = join(folder, JOURNAL);
+  const earlier = readJournal(journal, folder);
+  const changed = earlier === null ? [] : differences(earlier.fingerprint, options.fingerprint);
+  const kept =
+    earlier === null || changed.length > 0 || options.restart ? new Set<string>() : earlier.finished;
+  const finished = new Set(kept);
+  const open = new Map<string, ShardFile>();
+  const closeAll = () => {
+    for (const file of open.values()) closeShardFile(file);
+    open.clear();
+  };
+  let isOver = false;
+  const discard = () => {
+    closeAll();
+    if (isOver) return;
+    isOver = true;
+    rmSync(folder, { recursive: true, force: true });
+    lock.release(join(folder, LOCK));
     removeMadeParents();
+  };
+  const sync = (path: string) => {
+    if (options.isDurable) syncPath(path);
+  };
+  try {
+    removeAllBut(folder, new Set([...kept, JOURNAL, LOCK]));
+    if (kept.size === 0) startJournal(journal, options.fingerprint);
+  } catch (error) {
+    discard();
     throw error;
   }
-  const open: ShardFile[] = [];
-  const closeAll = () => {
-    for (const file of open.splice(0)) closeShardFile(file);
-  };
   return {
     folder,
-    replacedLeftover,
+    kept,
+    changed: earlier !== null && earlier.finished.size > 0 ? changed : [],
     createFile(name, byteLength, head) {
-      const file = createShardFile(join(folder, name), byteLength, head);
-      open.push(file);
+      const file = createShardFile(join(folder, name), byteLength, head, { isDirect: options.isDurable });
+      open.set(name, file);
       return file;
+    },
+    async finishFile(name) {
+      const file = open.get(name);
+      if (file === undefined || !options.isDurable) return;
+      await syncShardFile(file);
+      // The run may have ended meanwhile.
+      if (!open.has(name)) return;
+      sync(folder);
+      recordShard(journal, folder, name);
+      finished.add(name);
     },
     writeText(name, text) {
       const path = join(folder, name);
       onTarget(path, () => writeFileSync(path, text, { flag: "wx" }));
+      sync(path);
     },
     copyFile(source, name) {
       const path = join(folder, name);
       onTarget(path, () => copyFileSync(source, path));
+      sync(path);
     },
     commit() {
       closeAll();
+      sync(folder);
       publish(folder, target);
-      // Last, so that a run killed here leaves a whole model, with a hidden file too many.
-      onTarget(target, () => rmSync(join(target, MARKER)));
-      inUse.delete(folder);
+      isOver = true;
+      // Last, so that a run killed here leaves a whole model, with hidden files too many.
+      onTarget(target, () => rmSync(join(target, JOURNAL), { force: true }));
+      lock.release(join(target, LOCK));
+      sync(target);
+      sync(parent);
     },
-    discard() {
+    suspend() {
+      if (isOver || finished.size === 0) {
+        discard();
+        return 0;
+      }
       closeAll();
-      rmSync(folder, { recursive: true, force: true });
-      inUse.delete(folder);
-      removeMadeParents();
+      isOver = true;
+      removeAllBut(folder, new Set([...finished, JOURNAL, LOCK]));
+      lock.release(join(folder, LOCK));
+      return finished.size;
     },
+    discard,
   };
 }
 
-function removeLeftover(folder: string): boolean {
-  if (!existsSync(folder)) return false;
-  if (!existsSync(join(folder, MARKER))) {
-    throw new ApplyDeltaError(
-      "target-exists",
-      "The folder to work in exists already and isn't this tool's.",
-      {
-        file: folder,
-        hint: "Move it away or choose another --target.",
-      },
-    );
-  }
-  const pid = Number(onTarget(folder, () => readFileSync(join(folder, MARKER), "utf8")));
-  if (pid === process.pid ? inUse.has(folder) : isRunning(pid)) {
-    throw new ApplyDeltaError("target-exists", `Another run is making this target (process ${pid}).`, {
-      file: folder,
-      hint: "Wait until it has ended. If there is no such run, remove the folder.",
-    });
-  }
-  onTarget(folder, () => rmSync(folder, { recursive: true }));
-  return true;
+/** Bytes of the disk that an earlier run's folder holds: they will be kept as they are or freed. */
+export function stagedBytes(target: string): number {
+  const folder = stagingPathOf(target);
+  if (!existsSync(join(folder, JOURNAL))) return 0;
+  const names = onTarget(folder, () => readdirSync(folder));
+  return names.reduce(
+    (sum, name) => sum + onTarget(folder, () => lstatSync(join(folder, name)).blocks * 512),
+    0,
+  );
 }
 
-function isRunning(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
+/** Makes the folder, or sees that it is ours, and takes the lock in it; leaves nothing behind where that fails. */
+function inNewFolder<T>(folder: string, removeMadeParents: () => void, takeIt: () => T): T {
+  let isNew = false;
   try {
-    process.kill(pid, 0); // Signal 0 sends nothing; it asks whether the process is there.
-    return true;
+    isNew = makeFolder(folder);
+    return takeIt();
   } catch (error) {
-    return errnoOf(error) === "EPERM";
-  }
-}
-
-function makeWorkFolder(folder: string): void {
-  onTarget(folder, () => mkdirSync(folder));
-  try {
-    onTarget(folder, () => writeFileSync(join(folder, MARKER), String(process.pid)));
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
+    if (isNew) rmSync(folder, { recursive: true, force: true });
+    removeMadeParents();
     throw error;
   }
-  inUse.add(folder);
+}
+
+/** False where it is there already and ours, or empty. */
+function makeFolder(folder: string): boolean {
+  const stat = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false }));
+  if (stat === undefined || stat.isSymbolicLink()) {
+    onTarget(folder, () => mkdirSync(folder));
+    return true;
+  }
+  const names = stat.isDirectory() ? onTarget(folder, () => readdirSync(folder)) : [folder];
+  if (names.includes(JOURNAL) || names.every((name) => name === LOCK)) return false;
+  throw new ApplyDeltaError("target-exists", "The folder to work in exists already and isn't this tool's.", {
+    file: folder,
+    hint: "Move it away or choose another --target.",
+  });
+}
+
+function differences(a: Fingerprint, b: Fingerprint): string[] {
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((part) => a[part] !== b[part]);
+}
+
+function removeAllBut(folder: string, names: ReadonlySet<string>): void {
+  for (const name of onTarget(folder, () => readdirSync(folder))) {
+    if (!names.has(name)) onTarget(folder, () => rmSync(join(folder, name), { recursive: true }));
+  }
+}
+
+/** What systems say that can't sync a folder: Windows, and some file systems. */
+const NO_SYNC = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP"]);
+
+/** Waits until a file or a folder's entries are on the disk. */
+function syncPath(path: string): void {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (error) {
+    if (NO_SYNC.has(errnoOf(error) ?? "")) return;
+    throw error;
+  }
+  try {
+    onTarget(path, () => fsyncSync(fd));
+  } catch (error) {
+    if (!(error instanceof ApplyDeltaError) || !NO_SYNC.has(errnoOf(error.details.cause) ?? "")) throw error;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** One rename; a folder in its place is moved aside first and removed only when the new one is there. */

@@ -2,7 +2,7 @@
  * In: the target path the user gave, and everything that is read. Out: the real path to write to.
  * Guards: nothing that exists is written over unasked; base and delta can never be the target.
  */
-import { lstatSync, readdirSync, realpathSync, statfsSync } from "node:fs";
+import { accessSync, constants, lstatSync, readdirSync, realpathSync, statfsSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { onTarget } from "./target-error.js";
@@ -50,17 +50,49 @@ export function checkTarget(target: string, options: TargetOptions): string {
   return real;
 }
 
-/** Throws `no-space` where the target's file system has less room than the plan needs. Returns the free bytes. */
-export function checkFreeSpace(target: string, neededBytes: number): number {
+/** What a target needs of its file system. */
+export interface Room {
+  readonly bytes: number;
+  readonly files: number;
+  readonly largestFileBytes: number;
+}
+
+/** FAT: `f_type` of statfs(2), and its 32 bits for a file's length. */
+const FAT_TYPE = 0x4d44;
+const FAT_LARGEST_FILE_BYTES = 2 ** 32 - 1;
+
+/**
+ * Throws `no-space` where the target's file system has less room than is needed, `target-unwritable` where it can't be
+ * written at all. Returns the free bytes.
+ */
+export function checkRoom(target: string, needed: Room): number {
   const parent = nearestExisting(dirname(target));
-  const { bavail, bsize } = onTarget(parent, () => statfsSync(parent));
+  onTarget(parent, () => accessSync(parent, constants.W_OK));
+  const { bavail, bsize, files, ffree, type } = onTarget(parent, () => statfsSync(parent));
   const freeBytes = bavail * bsize;
-  if (freeBytes < neededBytes) {
+  if (freeBytes < needed.bytes) {
     throw new ApplyDeltaError("no-space", "The disk hasn't room for the target.", {
       file: parent,
-      expected: `${neededBytes} bytes free`,
+      expected: `${needed.bytes} bytes free`,
       got: `${freeBytes} bytes free`,
-      hint: `Free ${neededBytes - freeBytes} bytes, or choose a --target on another disk.`,
+      hint: `Free ${needed.bytes - freeBytes} bytes, or choose a --target on another disk.`,
+    });
+  }
+  // File systems that make files as they need them say 0 of 0.
+  if (files > 0 && ffree < needed.files) {
+    throw new ApplyDeltaError("no-space", "The disk can't hold more files.", {
+      file: parent,
+      expected: `${needed.files} more files`,
+      got: `${ffree} (see \`df -i\`)`,
+      hint: "Remove some files there, or choose a --target on another disk.",
+    });
+  }
+  if (type === FAT_TYPE && needed.largestFileBytes > FAT_LARGEST_FILE_BYTES) {
+    throw new ApplyDeltaError("target-unwritable", "The file system (FAT) can't hold files of this size.", {
+      file: parent,
+      expected: `shards of at most ${FAT_LARGEST_FILE_BYTES} bytes`,
+      got: `${needed.largestFileBytes} bytes`,
+      hint: "Use --max-shard-size 4GB, or choose a --target on another disk.",
     });
   }
   return freeBytes;

@@ -16,6 +16,8 @@ export interface MergeSummary {
   readonly scale: number;
   readonly tensors: Readonly<Record<Action | "dropped", number>>;
   readonly shards: readonly { readonly file: string; readonly bytes: number }[];
+  /** File names of the shards that an interrupted run had finished. */
+  readonly keptShards: readonly string[];
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly seconds: number;

@@ -22,26 +22,43 @@ import { runCli } from "../support/run-cli.js";
 
 const ELEMENTS = 256 * 1024 * 1024;
 
-/** A model of one tensor of zeros that takes no room. */
+const SMALL_ELEMENTS = 1024 * 1024;
+
+/** A model of two tensors of zeros, a small and a large one, that takes no room. */
 function writeSparse(folder: string): void {
   mkdirSync(folder);
-  const entry = { dtype: "F16", shape: [ELEMENTS], data_offsets: [0, 2 * ELEMENTS] };
-  const head = safetensorsOf(JSON.stringify({ weight: entry }), new Uint8Array());
+  const dtype = "F16";
+  const [small, end] = [2 * SMALL_ELEMENTS, 2 * (SMALL_ELEMENTS + ELEMENTS)];
+  const header = {
+    a: { dtype, shape: [SMALL_ELEMENTS], data_offsets: [0, small] },
+    b: { dtype, shape: [ELEMENTS], data_offsets: [small, end] },
+  };
+  const head = safetensorsOf(JSON.stringify(header), new Uint8Array());
   const fd = openSync(join(folder, "model.safetensors"), "w");
   writeSync(fd, head);
-  ftruncateSync(fd, head.length + 2 * ELEMENTS);
+  ftruncateSync(fd, head.length + end);
   closeSync(fd);
+}
+
+function onceTrue(condition: () => boolean, callback: () => void): void {
+  const timer = setInterval(() => {
+    if (!condition()) return;
+    clearInterval(timer);
+    callback();
+  }, 5);
+  timer.unref();
 }
 
 /** Calls back once the staged weights hold data, so in the middle of the merge. */
 function onceUnderWay(folder: string, callback: () => void): void {
   const file = join(folder, "target.incomplete", "model.safetensors");
-  const timer = setInterval(() => {
-    if (!existsSync(file) || statSync(file).blocks * 512 < 4e6) return;
-    clearInterval(timer);
-    callback();
-  }, 5);
-  timer.unref();
+  onceTrue(() => existsSync(file) && statSync(file).blocks * 512 >= 4e6, callback);
+}
+
+/** Calls back once a shard is finished and remembered. */
+function onceAShardIsDone(folder: string, callback: () => void): void {
+  const journal = join(folder, "target.incomplete", ".vicuna-apply-delta");
+  onceTrue(() => existsSync(journal) && readFileSync(journal, "utf8").includes('"shard"'), callback);
 }
 
 function largeMerge(context: TestContext): { root: string; args: string[] } {
@@ -86,9 +103,64 @@ test("a killed run leaves its working folder, which the next run replaces", asyn
   const delta = writeModel(join(root, "small-delta"), pair.delta);
   const next = await runCli(["--base", base, "--delta", delta, "--target", join(root, "target")]);
   assert.equal(next.code, 0);
-  assert.match(next.stderr, /^removed .*target\.incomplete, left by a run that was killed\.$/m);
+  assert.equal(next.stderr.includes("interrupted run"), false, "no shard was finished");
   assert.ok(existsSync(join(root, "target", "model.safetensors")));
   assert.ok(!existsSync(join(root, "target.incomplete")));
+});
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+  test(`${signal} with one of two shards done: the next run does the other one alone`, async (context) => {
+    const { root, args } = largeMerge(context);
+    const sharded = [...args, "--max-shard-size", "538MB", "--json"];
+    const stopped = await runCli(sharded, {
+      whileRunning: (child) => onceAShardIsDone(root, () => child.kill(signal)),
+    });
+    if (signal !== "SIGKILL")
+      assert.match(stopped.stderr, /what now: .*goes on from here, with 1 of 2 shards done/);
+    const work = join(root, "target.incomplete");
+    const first = "model-00001-of-00002.safetensors";
+    const before = statSync(join(work, first));
+
+    const next = await runCli(sharded);
+    assert.equal(next.code, 0, next.stderr);
+    assert.match(next.stderr, /^going on from an interrupted run: 1 of 2 shards kept\.$/m);
+    assert.deepEqual((JSON.parse(next.stdout) as { keptShards: string[] }).keptShards, [first]);
+    const after = statSync(join(root, "target", first));
+    assert.deepEqual([after.ino, after.mtimeMs], [before.ino, before.mtimeMs]);
+    assert.deepEqual(readdirSync(root).sort(), ["base", "delta", "target"]);
+    assert.equal(readdirSync(join(root, "target")).filter((name) => name.startsWith(".")).length, 0);
+  });
+}
+
+for (const [what, more, note] of [
+  ["another option", ["--max-shard-size", "538MB", "--dtype", "bfloat16"], /these changed: options\./],
+  ["--restart", ["--max-shard-size", "538MB", "--restart"], null],
+] as const) {
+  test(`an interrupted run is not gone on with: ${what}`, async (context) => {
+    const { root, args } = largeMerge(context);
+    await runCli([...args, "--max-shard-size", "538MB"], {
+      whileRunning: (child) => onceAShardIsDone(root, () => child.kill("SIGKILL")),
+    });
+    const next = await runCli([...args, ...more, "--json"]);
+    assert.equal(next.code, 0, next.stderr);
+    if (note !== null) assert.match(next.stderr, note);
+    assert.deepEqual((JSON.parse(next.stdout) as { keptShards: string[] }).keptShards, []);
+  });
+}
+
+test("a second run on the same target is refused while the first works, and the first ends well", async (context) => {
+  const { root, args } = largeMerge(context);
+  let second: ReturnType<typeof runCli> | undefined;
+  const first = await runCli(args, {
+    whileRunning: () =>
+      onceUnderWay(root, () => {
+        second = runCli(args);
+      }),
+  });
+  const refused = await second;
+  assert.equal(refused?.code, 6);
+  assert.match(refused?.stderr ?? "", /Another run is making this target \(process \d+ on /);
+  assert.equal(first.code, 0, first.stderr);
 });
 
 /** Runs the example's size with one of the outputs closed at once. */

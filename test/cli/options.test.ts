@@ -344,9 +344,11 @@ Options:
   --trim-pad                              leave out embedding rows only the delta has ([PAD] of Vicuna v0)
   --delta-only <rule>                     tensors only the delta has (choices: "error", "keep", "drop", default: "error")
   --base-only <rule>                      tensors only the base has (choices: "error", "keep", "drop", default: "error")
-  --scale <x>                             target = base + x * delta, to apply it in part (default: 1) (default: 1)
+  --scale <x>                             target = base + x * delta, to apply it in part (default: 1)
   --chat-template [style]                 write the release's prompt template into the tokenizer's config (choices: "auto", "v0", "v1.1", preset: "auto")
   --overwrite                             replace an existing target once the new one is whole
+  --restart                               start over instead of going on from an interrupted run
+  --no-sync                               don't wait for the disk: faster, but not safe against power failure, nor resumable
   --force                                 merge even if the base check says that the base is wrong
   --skip-base-check                       don't check whether the base is the delta's
   --verify-delta                          compare the delta's files with the published SHA-256 first

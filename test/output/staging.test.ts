@@ -13,15 +13,21 @@ import fs, {
   writeFileSync,
 } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { createStaging, type Staging } from "../../src/output/staging.js";
+import { startOf } from "../../src/output/lock.js";
+import { openStaging, type Staging } from "../../src/output/staging.js";
 import { stagingPathOf } from "../../src/output/target.js";
 import { writeFully } from "../../src/output/target-error.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
-const MARKER = ".vicuna-apply-delta";
+const JOURNAL = ".vicuna-apply-delta";
+const LOCK = ".vicuna-apply-delta.lock";
+
+const createStaging = (target: string) =>
+  openStaging(target, { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true });
 
 interface Place {
   readonly root: string;
@@ -53,7 +59,7 @@ test("until the commit there is no target; after it, there is nothing else", (co
   const { root, target, work } = place(context);
   const staging = createStaging(target);
   assert.equal(staging.folder, work);
-  assert.equal(staging.replacedLeftover, false);
+  assert.equal(staging.kept.size, 0);
   fill(staging);
   assert.deepEqual(readdirSync(root), ["out.incomplete"]);
   staging.commit();
@@ -107,16 +113,28 @@ test("parents that were made stay after a commit", (context) => {
   assert.deepEqual(readdirSync(join(root, "new", "deep")), ["out"]);
 });
 
-test("a folder that a killed run left is removed", (context) => {
+test("what a killed run left unfinished is removed, whatever its lock says", (context) => {
   const { target, work } = place(context);
-  for (const pid of ["", String(process.pid), "4194305", "not a number"]) {
-    fileAt(join(work, MARKER), pid);
+  const holder = (more: object) => JSON.stringify({ pid: 1, host: hostname(), started: "0", ...more });
+  for (const lock of ["", holder({}), holder({ pid: process.pid }), holder({ pid: 4194305 }), "not JSON"]) {
+    fileAt(join(work, JOURNAL), "{}");
+    fileAt(join(work, LOCK), lock);
     fileAt(join(work, "old.safetensors"));
     const staging = createStaging(target);
-    assert.equal(staging.replacedLeftover, true);
-    assert.deepEqual(readdirSync(work), [MARKER]);
+    assert.equal(staging.kept.size, 0);
+    assert.deepEqual(readdirSync(work).sort(), [JOURNAL, LOCK]);
     staging.discard();
+    assert.equal(existsSync(work), false);
   }
+});
+
+test("a run on another machine that shares the disk can't be seen, and counts as alive", async (context) => {
+  const { target, work } = place(context);
+  const lock = join(work, LOCK);
+  fileAt(join(work, JOURNAL), "{}");
+  fileAt(lock, JSON.stringify({ pid: 4194305, host: "another", started: null }));
+  await refusal(() => createStaging(target), "target-exists", { file: lock, message: /on another/ });
+  assert.deepEqual(readdirSync(work).sort(), [JOURNAL, LOCK]);
 });
 
 test("a folder that isn't ours is refused and left alone", async (context) => {
@@ -145,7 +163,10 @@ test("two runs of one process never share a folder", async (context) => {
   const { target, work } = place(context);
   const first = createStaging(target);
   fill(first);
-  await refusal(() => createStaging(target), "target-exists", { file: work, message: /Another run/ });
+  await refusal(() => createStaging(target), "target-exists", {
+    file: join(work, LOCK),
+    message: /Another run/,
+  });
   first.commit();
   assert.deepEqual(readdirSync(target).sort(), WHOLE);
   const second = createStaging(target);
@@ -159,20 +180,20 @@ test("the folder of a run that goes on in another process is left alone", async 
     stdio: ["pipe", "ignore", "ignore"],
   });
   try {
-    fileAt(join(work, MARKER), String(other.pid));
+    const holder = { pid: other.pid, host: hostname(), started: startOf(other.pid ?? 0) };
+    fileAt(join(work, JOURNAL), "{}");
+    fileAt(join(work, LOCK), JSON.stringify(holder));
     await refusal(() => createStaging(target), "target-exists", {
-      file: work,
+      file: join(work, LOCK),
       message: new RegExp(`process ${other.pid}`),
     });
-    assert.deepEqual(readdirSync(work), [MARKER]);
+    assert.deepEqual(readdirSync(work).sort(), [JOURNAL, LOCK]);
   } finally {
     const ended = once(other, "exit");
     other.stdin.end();
     await ended;
   }
-  const staging = createStaging(target);
-  assert.equal(staging.replacedLeftover, true);
-  staging.discard();
+  createStaging(target).discard();
 });
 
 test("an old target stays as it was until the commit", (context) => {

@@ -1,9 +1,9 @@
 /** Where a target may be: never in, around or at anything that is read, however the paths are spelled. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, realpathSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
-import { checkFreeSpace, checkTarget, stagingPathOf } from "../../src/output/target.js";
+import { checkRoom, checkTarget, type Room, stagingPathOf } from "../../src/output/target.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
@@ -165,16 +165,28 @@ test("a name too long for the file system", async (context) => {
   await refusal(() => check(join(root, "x".repeat(300)), [base]), "target-unwritable", { hint: /shorter/ });
 });
 
+const room = (more: Partial<Room>): Room => ({ bytes: 0, files: 1, largestFileBytes: 0, ...more });
+
 test("free space is that of the nearest folder that is there", async (context) => {
   const { root } = place(context);
-  const free = checkFreeSpace(join(root, "new", "deep", "out"), 1);
+  const free = checkRoom(join(root, "new", "deep", "out"), room({ bytes: 1 }));
   assert.ok(free > 1);
   assert.ok(Number.isSafeInteger(free));
   const needed = Number.MAX_SAFE_INTEGER;
-  await refusal(() => checkFreeSpace(join(root, "new", "out"), needed), "no-space", {
+  await refusal(() => checkRoom(join(root, "new", "out"), room({ bytes: needed })), "no-space", {
     file: root,
     expected: `${needed} bytes free`,
     got: /^\d+ bytes free$/,
   });
   assert.equal(readdirSync(root).includes("new"), false);
+});
+
+test("more files than the disk can hold are refused", async (context) => {
+  const { root } = place(context);
+  const { files } = statfsSync(root);
+  if (files === 0) return context.skip("this file system has no limit");
+  await refusal(() => checkRoom(join(root, "out"), room({ files: files + 1 })), "no-space", {
+    file: root,
+    expected: `${files + 1} more files`,
+  });
 });

@@ -6,7 +6,7 @@ function unreadableFile(path: string): LocalFile {
   const refuse = () => {
     throw new Error(`${path} is read`);
   };
-  return { path, fd: -1, byteLength: 0, read: refuse, close: refuse };
+  return { path, fd: -1, byteLength: 0, modifiedNs: 0n, read: refuse, close: refuse };
 }
 
 /** A dense tensor of a file that can't be read. */

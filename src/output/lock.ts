@@ -1,0 +1,106 @@
+/**
+ * In: the path of a lock file. Out: the lock, held until it is released.
+ * Guards: one run at a time works in a folder. A lock whose run was killed is recognised and taken over.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { z } from "zod";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { onTarget } from "./target-error.js";
+
+/** Who holds a lock. `started` tells a process from a later one of the same number; null where that can't be known. */
+const holderSchema = z.object({ pid: z.int().positive(), host: z.string(), started: z.string().nullable() });
+
+type Holder = z.infer<typeof holderSchema>;
+
+export interface Lock {
+  /** Where it lies once its folder has a new name. */
+  release(path: string): void;
+}
+
+/** The locks of this process: two runs of one process share a process number. */
+const held = new Set<string>();
+
+/** Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`. */
+export function takeLock(path: string): Lock {
+  if (held.has(path)) throw heldError(path, me());
+  if (!create(path)) takeOver(path);
+  held.add(path);
+  return {
+    release(at) {
+      held.delete(path);
+      onTarget(at, () => rmSync(at, { force: true }));
+    },
+  };
+}
+
+/** Of two runs that find a dead one's lock, one renames it and one creates the next. */
+function takeOver(path: string): void {
+  const holder = readHolder(path);
+  if (holder !== null && isAlive(holder)) throw heldError(path, holder);
+  const aside = `${path}.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    // Another run was faster: its lock is seen below.
+    if (errnoOf(error) !== "ENOENT")
+      onTarget(path, () => {
+        throw error;
+      });
+  }
+  rmSync(aside, { force: true });
+  if (!create(path)) throw heldError(path, readHolder(path));
+}
+
+function create(path: string): boolean {
+  try {
+    onTarget(path, () => writeFileSync(path, JSON.stringify(me()), { flag: "wx" }));
+    return true;
+  } catch (error) {
+    if (error instanceof ApplyDeltaError && errnoOf(error.details.cause) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function me(): Holder {
+  return { pid: process.pid, host: hostname(), started: startOf(process.pid) };
+}
+
+/** Null where the file is none of ours, or was cut off: its run is dead. */
+function readHolder(path: string): Holder | null {
+  try {
+    return holderSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+/** On another machine that shares the folder nothing can be seen, so a holder there counts as alive. */
+function isAlive({ pid, host, started }: Holder): boolean {
+  if (host !== hostname()) return true;
+  try {
+    process.kill(pid, 0); // Signal 0 sends nothing; it asks whether the process is there.
+  } catch (error) {
+    if (errnoOf(error) !== "EPERM") return false;
+  }
+  return pid !== process.pid && startOf(pid) === started;
+}
+
+/** When a process was started, in the kernel's own count (proc(5), /proc/PID/stat, field 22); null outside Linux. */
+export function startOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The second field is the program's name in brackets, and may hold spaces and brackets.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function heldError(path: string, holder: Holder | null): ApplyDeltaError {
+  const who = holder === null ? "" : ` (process ${holder.pid} on ${holder.host})`;
+  return new ApplyDeltaError("target-exists", `Another run is making this target${who}.`, {
+    file: path,
+    hint: "Wait until it has ended. If there is no such run, remove this file.",
+  });
+}
