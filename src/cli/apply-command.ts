@@ -78,7 +78,7 @@ export function addApplyCommand(program: Command): void {
     )
     .option("--overwrite", "replace an existing target once the new one is whole")
     .option("--restart", "start over instead of going on from an interrupted run")
-    .option("--no-sync", "don't wait for the disk: faster, but not safe against power failure, nor resumable")
+    .option("--no-sync", "don't wait for a slow disk: not safe against power failure, nor resumable")
     .option("--force", "merge even if the base check says that the base is wrong")
     .option("--skip-base-check", "don't check whether the base is the delta's")
     .option("--verify-delta", "compare the delta's files with the published SHA-256 first")

@@ -348,7 +348,7 @@ Options:
   --chat-template [style]                 write the release's prompt template into the tokenizer's config (choices: "auto", "v0", "v1.1", preset: "auto")
   --overwrite                             replace an existing target once the new one is whole
   --restart                               start over instead of going on from an interrupted run
-  --no-sync                               don't wait for the disk: faster, but not safe against power failure, nor resumable
+  --no-sync                               don't wait for a slow disk: not safe against power failure, nor resumable
   --force                                 merge even if the base check says that the base is wrong
   --skip-base-check                       don't check whether the base is the delta's
   --verify-delta                          compare the delta's files with the published SHA-256 first
