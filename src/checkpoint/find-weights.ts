@@ -36,6 +36,30 @@ export function findWeights(path: string): FoundWeights {
     return { folder: dirname(path), index: isIndex ? path : null, files: isIndex ? [] : [path], notes: [] };
   }
   const names = listFolder(path);
+  const chosen = chooseWeights(names, path);
+  if (chosen === null) throw noWeights(path, names);
+  const { index, files, notes } = chosen;
+  return {
+    folder: path,
+    index: index === null ? null : join(path, index),
+    files: files.map((name) => join(path, name)),
+    notes,
+  };
+}
+
+export interface ChosenWeights {
+  /** Name of the shard index, or null. */
+  readonly index: string | null;
+  /** Names of the weights files where there is no index, in order. */
+  readonly files: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * The choice among a folder's names; null where none is a weights file. `folder` is for notes and errors.
+ * Errors: `shard-missing`.
+ */
+export function chooseWeights(names: readonly string[], folder: string): ChosenWeights | null {
   const candidates = [
     ["model.safetensors", "model.safetensors.index.json", [".safetensors"]],
     ["pytorch_model.bin", "pytorch_model.bin.index.json", [".bin", ".pt", ".pth"]],
@@ -46,18 +70,18 @@ export function findWeights(path: string): FoundWeights {
     const globbed = inShardOrder(names.filter((name) => isWeights(name, endings)));
     if (globbed.length === 0 && !names.includes(index)) continue;
     if (single === "model.safetensors" && hasTorch) {
-      notes.push(`${path} holds safetensors and PyTorch weights; the safetensors were read.`);
+      notes.push(`${folder} holds safetensors and PyTorch weights; the safetensors were read.`);
     }
     if (names.includes(single)) {
       if (names.includes(index))
-        notes.push(`${path} holds ${single} and an index; ${single} was read, as transformers does.`);
-      return { folder: path, index: null, files: [join(path, single)], notes };
+        notes.push(`${folder} holds ${single} and an index; ${single} was read, as transformers does.`);
+      return { index: null, files: [single], notes };
     }
-    if (names.includes(index)) return { folder: path, index: join(path, index), files: [], notes };
-    checkShardCount(path, globbed);
-    return { folder: path, index: null, files: globbed.map((name) => join(path, name)), notes };
+    if (names.includes(index)) return { index, files: [], notes };
+    checkShardCount(folder, globbed);
+    return { index: null, files: globbed, notes };
   }
-  throw noWeights(path, names);
+  return null;
 }
 
 function isFolder(path: string): boolean {
@@ -149,7 +173,8 @@ const CLUES: readonly Clue[] = [
   },
 ];
 
-function noWeights(folder: string, names: readonly string[]): ApplyDeltaError {
+/** The error for names among which there are no weights: what they are instead. */
+export function noWeights(folder: string, names: readonly string[]): ApplyDeltaError {
   const clue = CLUES.find(({ pattern }) => names.some((name) => pattern.test(name)));
   const inside = names.find((name) => folderHoldsWeights(join(folder, name)));
   const shown =

@@ -35,6 +35,16 @@ const VOCABULARY_FILES = ["tokenizer.model", "tokenizer.json"];
 /** Newer transformers prefer these to `chat_template` in tokenizer_config.json. */
 const TEMPLATE_FILES = ["chat_template.jinja", "chat_template.json"];
 
+/** Every file beside the weights that a target may be made from. */
+export const ASSET_NAMES: readonly string[] = [
+  CONFIG,
+  GENERATION_CONFIG,
+  ...OTHER_MODEL_FILES,
+  "tokenizer.model",
+  ...TOKENIZER_TEXTS,
+  ...TEMPLATE_FILES,
+];
+
 export interface AssetFacts {
   /** Rows of the target's embedding, or null where it has none. */
   readonly vocabSize: number | null;

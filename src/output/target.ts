@@ -2,7 +2,7 @@
  * In: the target path the user gave, and everything that is read. Out: the real path to write to.
  * Guards: nothing that exists is written over unasked; base and delta can never be the target.
  */
-import { accessSync, constants, lstatSync, readdirSync, realpathSync, statfsSync } from "node:fs";
+import { accessSync, constants, lstatSync, readdirSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { onTarget } from "./target-error.js";
@@ -96,6 +96,21 @@ export function checkRoom(target: string, needed: Room): number {
     });
   }
   return freeBytes;
+}
+
+export interface FreeSpace {
+  /** The part of the path that exists. */
+  readonly folder: string;
+  readonly freeBytes: number;
+  /** The same for all folders of one file system. */
+  readonly device: number;
+}
+
+/** The room there is where `path` is or would be made. */
+export function freeSpaceAt(path: string): FreeSpace {
+  const folder = nearestExisting(path);
+  const { bavail, bsize } = onTarget(folder, () => statfsSync(folder));
+  return { folder, freeBytes: bavail * bsize, device: onTarget(folder, () => statSync(folder).dev) };
 }
 
 /** Follows links as far as the path exists; the rest is taken as it stands. */
