@@ -4,10 +4,20 @@
  */
 
 export interface ProgressUpdate {
+  /** What is done, where a run has several stretches: `downloading`. A new one begins a new bar. */
+  readonly activity?: string;
   readonly bytesDone: number;
   readonly bytesTotal: number;
   /** What is being written now, for example a shard's name. */
   readonly current: string;
+  /** The files under way, where there are several at once. */
+  readonly files?: readonly FileProgress[];
+}
+
+export interface FileProgress {
+  readonly name: string;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
 }
 
 export interface Reporter {
@@ -18,7 +28,7 @@ export interface Reporter {
   /** Something that may be wrong. */
   warn(text: string): void;
   progress(update: ProgressUpdate): void;
-  /** No more progress is to come; the bar, if any, is taken away. */
+  /** No more progress of this activity is to come; the bar, if any, is taken away. */
   progressDone(): void;
 }
 

@@ -20,7 +20,9 @@ const LINE_INTERVAL_MS = 5_000;
 export function createStreamReporter({ stream, level, showProgress }: StreamReporterOptions): Reporter {
   const line = (text: string) => void stream.write(`${text}\n`);
   const wanted = showProgress && level !== "quiet";
-  const progress = !wanted ? null : stream.isTTY ? progressBar(stream) : progressLines(line);
+  const progress = wanted
+    ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(line)))
+    : null;
   return {
     detail: (text) => (level === "verbose" ? line(text) : undefined),
     note: (text) => (level === "quiet" ? undefined : line(text)),
@@ -33,6 +35,34 @@ export function createStreamReporter({ stream, level, showProgress }: StreamRepo
 interface ProgressView {
   update(update: ProgressUpdate): void;
   done(): void;
+}
+
+/**
+ * A view for each activity, so that each has its own speed. One that is done stays so: after an interruption, updates
+ * may still be on their way. Done while none is under way, none begins any more.
+ */
+function perActivity(create: () => ProgressView): ProgressView {
+  let current: { readonly activity: string; readonly view: ProgressView; isDone: boolean } | undefined;
+  let isOver = false;
+  return {
+    update(update) {
+      if (isOver) return;
+      const { activity = "" } = update;
+      if (current === undefined || current.activity !== activity) {
+        current?.view.done();
+        current = { activity, view: create(), isDone: false };
+      }
+      if (!current.isDone) current.view.update(update);
+    },
+    done() {
+      if (current === undefined || current.isDone) {
+        isOver = true;
+        return;
+      }
+      current.isDone = true;
+      current.view.done();
+    },
+  };
 }
 
 /** Bytes per second since the first update. */
@@ -53,20 +83,34 @@ function describe({ bytesDone, bytesTotal }: ProgressUpdate, bytesPerSecond: num
 
 /** `model-00002-of-00004.safetensors` as `shard 2/4`: the bar has to fit into 80 columns. */
 function shortShard(fileName: string): string {
-  const match = /-0*(\d+)-of-0*(\d+)\.safetensors$/.exec(fileName);
+  const match = /-0*(\d+)-of-0*(\d+)\.(?:safetensors|bin)$/.exec(fileName);
   return match === null ? fileName : `shard ${match[1]}/${match[2]}`;
+}
+
+/** More don't fit into 80 columns. */
+const MOST_FILES_IN_BAR = 2;
+
+/** The files under way, each with its share; else what is written now. */
+function describeFiles(
+  { current, files = [] }: ProgressUpdate,
+  most: number,
+  nameOf: (fileName: string) => string,
+): string {
+  if (files.length === 0) return nameOf(current);
+  const shown = files.slice(0, most).map(({ name, bytesDone, bytesTotal }) => {
+    return `${nameOf(name)} ${Math.floor((100 * bytesDone) / Math.max(1, bytesTotal))}%`;
+  });
+  return shown.join(", ") + (files.length > most ? ", …" : "");
 }
 
 function progressBar(stream: NodeJS.WriteStream): ProgressView {
   const measure = speedometer();
   let bar: SingleBar | undefined;
-  let isDone = false;
   return {
     update(update) {
-      if (isDone) return;
       const payload = {
         text: describe(update, measure(update.bytesDone).bytesPerSecond),
-        current: shortShard(update.current),
+        current: describeFiles(update, MOST_FILES_IN_BAR, shortShard),
       };
       if (bar === undefined) {
         // Loaded when there is something to show: most of what a run starts with needs no bar.
@@ -88,7 +132,6 @@ function progressBar(stream: NodeJS.WriteStream): ProgressView {
       }
     },
     done() {
-      isDone = true;
       bar?.stop();
     },
   };
@@ -103,7 +146,7 @@ function progressLines(line: (text: string) => void): ProgressView {
       if (seconds * 1000 - lastLineAt < LINE_INTERVAL_MS) return;
       lastLineAt = seconds * 1000;
       const percent = Math.floor((100 * update.bytesDone) / Math.max(1, update.bytesTotal));
-      line(`${percent}%  ${describe(update, bytesPerSecond)}  ${update.current}`);
+      line(`${percent}%  ${describe(update, bytesPerSecond)}  ${describeFiles(update, 8, (name) => name)}`);
     },
     done() {},
   };
