@@ -26,6 +26,18 @@ export const EXIT_OF = {
   "source-unreadable": EXIT.source,
   "source-changed": EXIT.source,
 
+  "repository-not-found": EXIT.source,
+  "revision-not-found": EXIT.source,
+  "gated-repository": EXIT.source,
+  "bad-token": EXIT.source,
+  "no-network": EXIT.source,
+  "not-in-cache": EXIT.source,
+  "rate-limited": EXIT.source,
+  "hub-failure": EXIT.source,
+  "download-damaged": EXIT.source,
+  "cache-unwritable": EXIT.source,
+  "unsafe-file-name": EXIT.malformed,
+
   "no-weights": EXIT.malformed,
   "lfs-pointer": EXIT.malformed,
   "html-page": EXIT.malformed,

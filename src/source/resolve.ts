@@ -1,40 +1,123 @@
 /**
- * In: a model reference from the command line. Out: an existing local path.
- * Guards: a reference that is no path is told what it was taken for.
+ * In: model references from the command line. Out: local folders or files, downloaded where they are on the Hub.
+ * Guards: a local path wins; a reference that is neither is told both readings; local models load nothing of the Hub.
  */
 import { statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { sourceError } from "../checkpoint/local-file.js";
+import { openCheckpoint } from "../checkpoint/open.js";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { type Reporter, silentReporter } from "../report/reporter.js";
+import type { WantedModel } from "./hub-models.js";
+import { completeHubSettings, type HubOptions } from "./hub-settings.js";
+import { hasHubScheme, parseHubReference } from "./reference.js";
 
-/** `owner/name` as the Hub spells repositories. */
-const HUB_NAME = /^(?:hf:\/\/)?[A-Za-z0-9][\w.-]*\/[\w.-]+(?:@[\w./-]+)?$/;
+export type ModelRole = "base" | "delta" | "model";
 
-/** Errors: `source-not-found`, `source-unreadable`. */
-export function resolveModel(reference: string, role: "base" | "delta" | "model"): string {
+export interface ModelRequest {
+  readonly role: ModelRole;
+  /** A local path, `owner/name`, `owner/name@revision` or `hf://owner/name`. */
+  readonly reference: string;
+  /** The revision, where an option names it. */
+  readonly revision?: string | undefined;
+}
+
+export interface ResolvedModel {
+  /** A folder or a file that exists. */
+  readonly path: string;
+  readonly reference: string;
+  /** Null for a local path. */
+  readonly hub: { readonly repository: string; readonly revision: string; readonly commit: string } | null;
+}
+
+export interface ResolveOptions {
+  readonly hub?: HubOptions | undefined;
+  readonly reporter?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Where a target will be made, about as large as the delta; its room is checked before a download. */
+  readonly target?: string;
+}
+
+/** A request that was understood: a local path, or a model on the Hub. */
+export type ReadRequest = ModelRequest & ({ readonly path: string } | { readonly wanted: WantedModel });
+
+/** Errors: `source-not-found`, `source-unreadable`, `bad-usage`. Asks no network. */
+export function readRequest(request: ModelRequest): ReadRequest {
+  const { role, reference, revision } = request;
   // A shell expands `~` in `--base ~/llama` but not in `--base=~/llama`.
   const path = reference.startsWith("~/") ? join(homedir(), reference.slice(2)) : reference;
-  if (exists(path)) return path;
-  if (HUB_NAME.test(reference)) {
-    const name = reference.replace(/^hf:\/\//, "").replace(/@.*$/, "");
-    throw new ApplyDeltaError(
-      "source-not-found",
-      `The ${role} ${JSON.stringify(reference)} isn't a local path.`,
-      {
-        file: reference,
-        hint: `Check the path for a typo. If you mean the model on the Hugging Face Hub, download it first: huggingface-cli download ${name} --local-dir ${name.split("/")[1]}`,
-      },
-    );
+  if (!hasHubScheme(reference) && exists(path)) {
+    if (revision === undefined) return { ...request, path };
+    throw new ApplyDeltaError("bad-usage", `A revision is given for the ${role}, which is a local path.`, {
+      file: path,
+      got: revision,
+      hint: "Leave the revision out, or name a model on the Hub: hf://owner/name.",
+    });
   }
+  const wanted = parseHubReference(reference, revision);
+  if (wanted !== null) return { ...request, wanted: { ...wanted, reference } };
   throw new ApplyDeltaError(
     "source-not-found",
-    `The ${role} doesn't exist: there is neither a folder nor a file of that name.`,
+    `The ${role} doesn't exist: there is neither a folder nor a file of that name, and it is no name on the Hub either.`,
     {
       file: reference,
+      expected: "a model's folder, its weights file, or owner/name on the Hugging Face Hub",
       hint: "Check the path for a typo; it should be a model's folder or its weights file.",
     },
   );
+}
+
+/** Brings all models onto this machine. Errors: those of `readRequest` and of `fetchModels`. */
+export async function resolveModels(
+  requests: readonly ModelRequest[],
+  options: ResolveOptions = {},
+): Promise<ResolvedModel[]> {
+  const read = requests.map(readRequest);
+  const remote = read.flatMap((request) => ("wanted" in request ? [request] : []));
+  if (remote.length === 0) {
+    return read.map((request) => ({ path: pathOf(request), reference: request.reference, hub: null }));
+  }
+  const settings = completeHubSettings(options.hub);
+  const { target } = options;
+  const localDelta = read.find((request) => request.role === "delta" && "path" in request);
+  const localBytes = localDelta === undefined ? 0 : await weightBytesOf(pathOf(localDelta));
+  const { fetchModels } = await import("./hub-models.js");
+  const fetched = await fetchModels(
+    remote.map(({ wanted }) => wanted),
+    {
+      settings,
+      reporter: options.reporter ?? silentReporter,
+      signal: options.signal,
+      otherNeeds(weightBytes) {
+        const delta = remote.findIndex(({ role }) => role === "delta");
+        const bytes = weightBytes[delta] ?? localBytes;
+        return target === undefined ? [] : [{ path: target, bytes, what: "the target" }];
+      },
+    },
+  );
+  return read.map((request) => {
+    const { reference } = request;
+    if ("path" in request) return { path: request.path, reference, hub: null };
+    const { repository, revision } = request.wanted;
+    const model = fetched[remote.indexOf(request)];
+    if (model === undefined) throw new Error(`${repository} was not fetched`);
+    return { path: model.path, reference, hub: { repository, revision, commit: model.commit } };
+  });
+}
+
+function pathOf(request: ReadRequest): string {
+  return "path" in request ? request.path : "";
+}
+
+/** A local delta is opened before anything is downloaded for it: what is wrong with it is said at once. */
+async function weightBytesOf(path: string): Promise<number> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return checkpoint.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  } finally {
+    checkpoint.close();
+  }
 }
 
 function exists(path: string): boolean {

@@ -14,15 +14,32 @@ export interface CliResult {
 
 export interface CliOptions {
   readonly cwd?: string;
+  /** Variables besides the usual ones; `undefined` takes one away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Called with the process while it runs. */
   readonly whileRunning?: (child: ChildProcess) => void;
 }
 
+/** No test depends on this machine's login, cache or proxies, and none asks a network unless it says so. */
+const NEUTRAL: Readonly<Record<string, string | undefined>> = {
+  ...Object.fromEntries(
+    Object.keys(process.env)
+      .filter((name) => /^(?:HF_|HUGGING|TRANSFORMERS_)|_proxy$/i.test(name))
+      .map((name) => [name, undefined]),
+  ),
+  HF_HUB_OFFLINE: "1",
+  HF_HOME: "no-such-cache",
+};
+
 /** Resolves when the process has ended, however it ended. */
-export function runCli(args: readonly string[], { cwd, whileRunning }: CliOptions = {}): Promise<CliResult> {
+export function runCli(
+  args: readonly string[],
+  { cwd, env, whileRunning }: CliOptions = {},
+): Promise<CliResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [BIN, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...NEUTRAL, ...env },
       ...(cwd === undefined ? {} : { cwd }),
     });
     let stdout = "";

@@ -1,0 +1,153 @@
+/**
+ * The cache that is shared with Python: `models--owner--name/{blobs,refs,snapshots}`, as huggingface_hub lays it out
+ * (docs "Understand caching"; `file_download.py`). In: names and hashes. Out: paths, and files put into place.
+ * Guards: no name from the Hub leads out of the cache; a snapshot's file is whole, or isn't there.
+ */
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { isCommit } from "./reference.js";
+
+export interface RepositoryCache {
+  readonly folder: string;
+  /** Where the blob of an etag lies once it is whole. */
+  blobPath(etag: string): string;
+  /** Where the lock of a blob of ours lies. */
+  lockPath(etag: string): string;
+  snapshotFolder(commit: string): string;
+  /** Size of a snapshot's file, or null where it isn't there or its link leads nowhere. */
+  sizeOf(commit: string, name: string): number | null;
+  /** The commit a revision stood for when it was last asked for, or null. */
+  readRef(revision: string): string | null;
+  writeRef(revision: string, commit: string): void;
+  /** Shows a whole blob in a snapshot. `isNew`: nothing else may use it yet. */
+  addToSnapshot(commit: string, name: string, etag: string, isNew: boolean): void;
+}
+
+export type MakeLink = (target: string, path: string) => void;
+
+/** `repository` is checked: `owner/name`. `makeLink` stands for the system's where links aren't allowed. */
+export function repositoryCache(
+  cacheFolder: string,
+  repository: string,
+  makeLink: MakeLink = symlinkSync,
+): RepositoryCache {
+  const name = ["models", ...repository.split("/")].join("--");
+  const folder = join(resolve(cacheFolder), name);
+  const blobPath = (etag: string) => join(folder, "blobs", etag);
+  const snapshotFolder = (commit: string) => join(folder, "snapshots", commit);
+  return {
+    folder,
+    blobPath,
+    // Not Python's `<etag>.lock`: that one is locked with flock, which Node doesn't have.
+    lockPath: (etag) => join(resolve(cacheFolder), ".locks", name, `${etag}.vicuna-apply-delta.lock`),
+    snapshotFolder,
+    sizeOf: (commit, fileName) => sizeOfFile(join(snapshotFolder(commit), fileName)),
+    readRef(revision) {
+      if (isCommit(revision)) return revision;
+      const path = join(folder, "refs", revision);
+      if (sizeOfFile(path) === null) return null;
+      const commit = onCache(path, () => readFileSync(path, "utf8")).trim();
+      return isCommit(commit) ? commit : null;
+    },
+    writeRef(revision, commit) {
+      if (isCommit(revision) || this.readRef(revision) === commit) return;
+      const path = join(folder, "refs", revision);
+      makeFolder(dirname(path));
+      onCache(path, () => writeFileSync(path, commit));
+    },
+    addToSnapshot(commit, fileName, etag, isNew) {
+      const path = join(snapshotFolder(commit), fileName);
+      makeFolder(dirname(path));
+      onCache(path, () => show(blobPath(etag), path, isNew, makeLink));
+    },
+  };
+}
+
+/** `EINVAL`, `ENOSYS`, … : file systems that know no links; `EPERM`: Windows without the right to make them. */
+const NO_LINKS = new Set(["EPERM", "EACCES", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "UNKNOWN"]);
+
+/** A relative link; where there are none, the blob itself moves, or is copied if something else may use it. */
+function show(blob: string, path: string, isNew: boolean, makeLink: MakeLink): void {
+  const target = relative(dirname(path), blob);
+  rmSync(path, { force: true });
+  try {
+    makeLink(target, path);
+  } catch (error) {
+    const errno = errnoOf(error) ?? "";
+    // Another run made the same link in this very moment.
+    if (errno === "EEXIST" && readlinkSync(path) === target) return;
+    if (!NO_LINKS.has(errno)) throw error;
+    const copy = `${path}.${process.pid}.incomplete`;
+    if (!isNew) copyFileSync(blob, copy);
+    renameSync(isNew ? blob : copy, path);
+  }
+}
+
+/** Size of a regular file, links followed; null where there is none. */
+export function sizeOfFile(path: string): number | null {
+  const stat = onCache(path, () => {
+    try {
+      return statSync(path, { throwIfNoEntry: false });
+    } catch (error) {
+      if (errnoOf(error) === "ENOTDIR") return undefined;
+      throw error;
+    }
+  });
+  return stat?.isFile() ? stat.size : null;
+}
+
+export function makeFolder(folder: string): void {
+  onCache(folder, () => mkdirSync(folder, { recursive: true }));
+}
+
+/**
+ * Errors: `unsafe-file-name`. No real repository has such a name; one that does wants to write elsewhere. Names with
+ * a folder in them are sound, and none of ours.
+ */
+export function checkFileName(repository: string, name: string): void {
+  const parts = name.split("/");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one of these is refused.
+  if (!/[\\:\u0000-\u001f]/.test(name) && parts.every((part) => !["", ".", ".."].includes(part))) return;
+  throw new ApplyDeltaError(
+    "unsafe-file-name",
+    "The repository has a file whose name leads out of its folder.",
+    {
+      file: repository,
+      got: JSON.stringify(name),
+      hint: "Don't use this model; a real repository never has such a name.",
+    },
+  );
+}
+
+/** Runs a file operation in the cache, with its errors typed. */
+export function onCache<T>(path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined || error instanceof ApplyDeltaError) throw error;
+    const isFull = errno === "ENOSPC" || errno === "EDQUOT";
+    throw new ApplyDeltaError(
+      isFull ? "no-space" : "cache-unwritable",
+      isFull ? "The disk with the Hub's cache is full." : `The Hub's cache can't be used (${errno}).`,
+      {
+        file: path,
+        hint: isFull
+          ? "Free some space, or choose a cache on another disk with --cache-dir or HF_HOME."
+          : "Check the folder's rights, or choose another cache with --cache-dir or HF_HOME.",
+        cause: error,
+      },
+    );
+  }
+}

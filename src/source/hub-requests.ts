@@ -1,0 +1,76 @@
+/**
+ * In: requests of the Hub's library and of ours. Out: answers, after redirects.
+ * Guards: the token goes to the endpoint's origin and nowhere else, whatever asked for it and wherever a redirect
+ * leads; no redirect goes from HTTPS to HTTP; an answer that is held in memory has a bound.
+ */
+import { HubAnswer, OddAnswer } from "./hub-errors.js";
+
+export type Send = (url: URL, init: RequestInit) => Promise<Response>;
+export type Fetch = typeof globalThis.fetch;
+
+export interface RequestPolicy {
+  readonly endpoint: string;
+  readonly token: string | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** More than the Hub has in any path of ours (two); stops a circle. */
+const MOST_REDIRECTS = 8;
+
+/** The file list of a repository is some 300 bytes a file; stops an answer that would fill the memory. */
+const MOST_ANSWER_BYTES = 32_000_000;
+
+/** A fetch that follows redirects by our rules. Any final status is an answer. */
+export function createFetch(send: Send, { endpoint, token, signal }: RequestPolicy): Fetch {
+  const home = new URL(endpoint).origin;
+  return async (input, init = {}) => {
+    let url = new URL(input instanceof Request ? input.url : input);
+    const headers = new Headers(init.headers);
+    headers.set("user-agent", "vicuna-apply-delta");
+    // Compressed, ranges and lengths would be those of something else.
+    headers.set("accept-encoding", "identity");
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+      if (url.origin === home && token !== null && !headers.has("authorization")) {
+        headers.set("authorization", `Bearer ${token}`);
+      }
+      const own = { ...init, headers, redirect: "manual" as const };
+      const answer = await send(url, signal === undefined ? own : { ...own, signal });
+      const location = answer.headers.get("location");
+      if (answer.status < 300 || answer.status > 399 || location === null) return answer;
+      await answer.body?.cancel();
+      const next = new URL(location, url);
+      if (!/^https?:$/.test(next.protocol) || (url.protocol === "https:" && next.protocol === "http:")) {
+        throw new OddAnswer(`a redirect from ${url.protocol}//${url.host} to ${next.protocol}//${next.host}`);
+      }
+      // Whoever's credentials they are, they were meant for the origin that was asked.
+      if (next.origin !== url.origin) headers.delete("authorization");
+      url = next;
+    }
+    throw new OddAnswer(`more than ${MOST_REDIRECTS} redirects`);
+  };
+}
+
+/** The same for small answers: read at once, so that no connection stays open; anything but success is thrown. */
+export function createApiFetch(fetchAny: Fetch): Fetch {
+  return async (input, init) => {
+    const answer = await fetchAny(input, init);
+    const bytes = await readBody(answer);
+    if (!answer.ok) throw HubAnswer.of(answer);
+    return new Response(answer.status === 204 ? null : bytes, {
+      status: answer.status,
+      headers: answer.headers,
+    });
+  };
+}
+
+async function readBody({ body }: Response): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let byteLength = 0;
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+    byteLength += chunk.length;
+    if (byteLength > MOST_ANSWER_BYTES)
+      throw new OddAnswer(`an answer of more than ${MOST_ANSWER_BYTES} bytes`);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}

@@ -1,0 +1,82 @@
+/**
+ * How the Hub is reached and where its files are kept, as plain data. The command line fills it from its options and
+ * the environment; a program gives what it wants, and the rest is as Python's huggingface_hub has it.
+ */
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+export interface HubSettings {
+  /** Where the Hub is, without a slash at the end. */
+  readonly endpoint: string;
+  /** The folder with `models--owner--name`, shared with Python. */
+  readonly cacheFolder: string;
+  /** Sent to the endpoint, and to nothing else. */
+  readonly token: string | null;
+  /** Holds the token where `token` is null; it needn't exist. */
+  readonly tokenFile: string | null;
+  /** Nothing is asked of the network. */
+  readonly offline: boolean;
+  /** Whether files in Xet storage are read by its protocol; otherwise over plain HTTP, as the Hub offers both. */
+  readonly useXet: boolean;
+  readonly proxy: ProxySettings;
+  readonly transfer: TransferSettings;
+}
+
+export interface ProxySettings {
+  /** URL of the proxy for `http:`. */
+  readonly http: string | null;
+  /** URL of the proxy for `https:`. */
+  readonly https: string | null;
+  /** Hosts that are reached without one, as NO_PROXY spells them. */
+  readonly except: string;
+}
+
+export interface TransferSettings {
+  /** Requests at once, over all files. */
+  readonly connections: number;
+  /** What one request asks for, in bytes. */
+  readonly rangeBytes: number;
+  /** After this many new bytes what has arrived is noted: what a killed run loses at most, for each file. */
+  readonly noteBytes: number;
+  /** Silence for so long ends a request. */
+  readonly stallMs: number;
+  /** Failures in a row, without a byte in between, until it is given up. */
+  readonly attempts: number;
+  /** The wait after the first failure; each further one doubles it. */
+  readonly firstDelayMs: number;
+  /** No wait is longer, even if the server asks for it. */
+  readonly longestDelayMs: number;
+}
+
+const PLAIN_TRANSFER: TransferSettings = {
+  connections: 8,
+  rangeBytes: 32 * 1024 * 1024,
+  noteBytes: 4 * 1024 * 1024,
+  // As huggingface_hub's HF_HUB_DOWNLOAD_TIMEOUT.
+  stallMs: 10_000,
+  attempts: 6,
+  firstDelayMs: 500,
+  longestDelayMs: 120_000,
+};
+
+/** Settings as a program may give them: any part. */
+export type HubOptions = Partial<Omit<HubSettings, "transfer" | "proxy">> & {
+  readonly transfer?: Partial<TransferSettings>;
+  readonly proxy?: Partial<ProxySettings>;
+};
+
+/** Fills in what isn't given. */
+export function completeHubSettings(options: HubOptions = {}): HubSettings {
+  const home = join(homedir(), ".cache", "huggingface");
+  return {
+    endpoint: "https://huggingface.co",
+    cacheFolder: join(home, "hub"),
+    token: null,
+    tokenFile: join(home, "token"),
+    offline: false,
+    useXet: true,
+    ...options,
+    proxy: { http: null, https: null, except: "", ...options.proxy },
+    transfer: { ...PLAIN_TRANSFER, ...options.transfer },
+  };
+}

@@ -1,0 +1,224 @@
+/**
+ * In: settings. Out: the Hub: what a repository holds, and its files read at offsets. The one place that knows the
+ * Hub's library and the network.
+ * Guards: a read gives the bytes of the range that was asked for, or fails; the library never sees the token
+ * (hub-requests.ts adds it) and never prints.
+ */
+import { downloadFile, fileDownloadInfo, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
+import { Agent, type Dispatcher, ProxyAgent, fetch as undiciFetch } from "undici";
+import { z } from "zod";
+import { ApplyDeltaError } from "../errors.js";
+import { HubAnswer, mayPass, OddAnswer } from "./hub-errors.js";
+import { createApiFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
+import type { HubSettings } from "./hub-settings.js";
+import { proxyFor } from "./proxy.js";
+import type { HubReference } from "./reference.js";
+
+/** A file of a repository, as its tree lists it. */
+export interface HubEntry {
+  /** Its path in the repository. Not to be trusted as a path here. */
+  readonly path: string;
+  readonly byteLength: number;
+  /** What its blob is called in the cache: the SHA-256 of an LFS file, git's SHA-1 of any other. */
+  readonly etag: string;
+  /** Whether it lies in Xet storage. */
+  readonly isXet: boolean;
+}
+
+export interface HubListing {
+  readonly commit: string;
+  readonly entries: readonly HubEntry[];
+}
+
+/** A file on the Hub. */
+export interface RemoteFile {
+  /** Asks for one byte, to learn whether there is access. */
+  probe(): Promise<void>;
+  /** The bytes from `start` to before `end`, as they come in. One attempt; an end before `end` is an error. */
+  read(start: number, end: number): AsyncGenerator<Uint8Array>;
+}
+
+export interface Hub {
+  /** The commit of a revision and the files in its top folder. */
+  list(reference: HubReference): Promise<HubListing>;
+  file(repository: string, commit: string, entry: HubEntry): RemoteFile;
+  /** Ends all connections. */
+  close(): Promise<void>;
+}
+
+const digest = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
+const entrySchema = z.object({
+  type: z.string(),
+  path: z.string(),
+  size: z.number().int().nonnegative(),
+  oid: digest,
+  lfs: z.object({ oid: digest, size: z.number().int().nonnegative() }).optional(),
+  xetHash: z.string().optional(),
+});
+const infoSchema = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
+
+/** `token` is the one in use, from wherever the settings say. */
+export function createHub(settings: HubSettings, token: string | null, signal?: AbortSignal): Hub {
+  const { endpoint, transfer, useXet } = settings;
+  const dispatchers = new Map<string, Dispatcher>();
+  const dispatcherFor = (url: URL) => {
+    const proxy = proxyFor(url, settings.proxy) ?? "";
+    const { stallMs } = transfer;
+    const patience = { headersTimeout: stallMs, bodyTimeout: stallMs, connect: { timeout: stallMs } };
+    const found = dispatchers.get(proxy);
+    const dispatcher =
+      found ?? (proxy === "" ? new Agent(patience) : new ProxyAgent({ uri: proxy, ...patience }));
+    dispatchers.set(proxy, dispatcher);
+    return dispatcher;
+  };
+  // Node's own fetch and undici's have the same shape, and different types.
+  const send = ((url: URL, init: object) =>
+    undiciFetch(url, { ...init, dispatcher: dispatcherFor(url) })) as unknown as Send;
+  const fetchAny = createFetch(send, { endpoint, token, signal });
+  const fetchApi = createApiFetch(fetchAny);
+  return {
+    async list({ repository, revision }) {
+      const common = { hubUrl: endpoint, fetch: fetchApi };
+      const info = await modelInfo({ ...common, name: repository, revision, additionalFields: ["sha"] });
+      const { sha: commit } = parsed(infoSchema, info);
+      const entries: HubEntry[] = [];
+      const listed = listFiles({ ...common, repo: { type: "model", name: repository }, revision: commit });
+      for await (const item of listed) {
+        if (item.type !== "file") continue;
+        const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item);
+        const [byteLength, etag] = [lfs?.size ?? size, lfs?.oid ?? oid];
+        entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
+      }
+      return { commit, entries };
+    },
+    file: (repository, commit, entry) =>
+      remoteFile({ repository, commit, entry, endpoint, useXet, fetchAny, fetchApi }),
+    async close() {
+      await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
+    },
+  };
+}
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new OddAnswer(`unexpected JSON at ${result.error.issues[0]?.path.join(".") ?? "its top"}`);
+}
+
+interface RemoteContext {
+  readonly repository: string;
+  readonly commit: string;
+  readonly entry: HubEntry;
+  readonly endpoint: string;
+  readonly useXet: boolean;
+  /** Any status is an answer; the body streams. */
+  readonly fetchAny: Fetch;
+  readonly fetchApi: Fetch;
+}
+
+function remoteFile(context: RemoteContext): RemoteFile {
+  const { repository, commit, entry, endpoint, fetchAny, fetchApi } = context;
+  const repo = { type: "model", name: repository } as const;
+  const path = entry.path.split("/").map(encodeURIComponent).join("/");
+  const resolveUrl = `${endpoint}/${repository}/resolve/${commit}/${path}`;
+  let isXet = context.useXet && entry.isXet;
+  let info: ReturnType<typeof fileDownloadInfo> | undefined;
+  const locate = async () => {
+    info ??= fileDownloadInfo({ repo, path, revision: commit, hubUrl: endpoint, fetch: fetchApi });
+    try {
+      return await info;
+    } catch (error) {
+      info = undefined;
+      throw error;
+    }
+  };
+  /** Where the last redirect led: an address that is signed for a while. */
+  let location: string | null = null;
+
+  async function request(range: string): Promise<Response> {
+    const answer = await fetchAny(location ?? resolveUrl, { headers: { range } });
+    if (answer.ok) {
+      location = answer.url;
+      return answer;
+    }
+    await answer.body?.cancel();
+    const hasExpired = location !== null && answer.status < 500 && answer.status !== 429;
+    location = null;
+    if (hasExpired) return request(range);
+    throw HubAnswer.of(answer);
+  }
+
+  async function* readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const answer = await request(`bytes=${start}-${end - 1}`);
+    checkRange(answer, start, end, entry);
+    if (answer.body !== null) yield* exactly(answer.body, end - start);
+  }
+
+  async function* readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const downloadInfo = await locate();
+    // Serial: a range of ours is a request's worth, and several are under way already.
+    const options = { repo, path, revision: commit, hubUrl: endpoint, fetch: fetchAny };
+    const blob =
+      downloadInfo?.xet === undefined
+        ? null
+        : await downloadFile({ ...options, downloadInfo, parallelDownloads: false });
+    if (blob === null) throw new OddAnswer("no Xet address for a file in Xet storage");
+    yield* exactly(blob.slice(start, end).stream(), end - start);
+  }
+
+  return {
+    async probe() {
+      const answer = await request("bytes=0-0");
+      await answer.body?.cancel();
+    },
+    async *read(start, end) {
+      let at = start;
+      if (isXet) {
+        try {
+          for await (const bytes of readXet(start, end)) {
+            at += bytes.length;
+            yield bytes;
+          }
+          return;
+        } catch (caught) {
+          const error =
+            caught instanceof HubApiError ? new HubAnswer(caught.statusCode, null, null, null) : caught;
+          if (mayPass(error)) throw error;
+          // The Hub serves every such file over plain HTTP as well.
+          isXet = false;
+        }
+      }
+      yield* readPlain(at, end);
+    },
+  };
+}
+
+/** 206 with the very range, or 200 where the range begins at the file's first byte. */
+function checkRange({ status, headers }: Response, start: number, end: number, entry: HubEntry): void {
+  if (status === 200 && start === 0) return;
+  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "");
+  if (status !== 206 || range === null) throw new OddAnswer(`status ${status} for a part of a file`);
+  const [first, last, total] = range.slice(1).map(Number);
+  if (total !== entry.byteLength) {
+    throw new ApplyDeltaError("download-damaged", "The Hub gives a file of another size than it lists.", {
+      file: entry.path,
+      expected: `${entry.byteLength} bytes`,
+      got: `${total} bytes`,
+      hint: "Try again later; if it stays so, tell the repository's owner.",
+    });
+  }
+  if (first !== start || last !== end - 1) throw new OddAnswer("another part of a file than was asked for");
+}
+
+/** `byteLength` bytes and no more; a stream that ends early failed as a connection fails. */
+async function* exactly(stream: AsyncIterable<Uint8Array>, byteLength: number): AsyncGenerator<Uint8Array> {
+  let left = byteLength;
+  for await (const bytes of stream) {
+    const part = bytes.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) yield part;
+    // Only a server without ranges sends more. An answer that was read to its end leaves a connection to use again.
+    if (part.length < bytes.length) return;
+  }
+  if (left > 0) throw Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
+}

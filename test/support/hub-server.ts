@@ -1,0 +1,281 @@
+/**
+ * A Hub on loopback, as far as `@huggingface/hub`, this tool and Python's huggingface_hub ask it: model info, tree,
+ * resolve and, on a second port that plays the content server, the bytes. Every request is recorded; a test decides
+ * what goes wrong with which (`Fault`).
+ *
+ * - `GET /api/models/o/n/revision/r`, `GET /api/models/o/n/tree/r` (in pages), `X-Error-Code` for what isn't there
+ * - `GET|HEAD /o/n/resolve/r/f`: small files at once, LFS files by a redirect to the content server, with `ETag`,
+ *   `X-Linked-ETag`, `X-Linked-Size`; a file in Xet storage shows its address to whoever accepts it (hub-xet.ts)
+ * - `GET content/<etag>?signature=<n>`: ranges; a signature older than `validSignatures` requests is refused
+ */
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestContext } from "node:test";
+import { answerXet, XET_ACCEPT, xetAddress } from "./hub-xet.js";
+
+export interface RepositorySample {
+  readonly files: Readonly<Record<string, Buffer>>;
+  /** Asks for a token that has access. */
+  readonly gated?: boolean;
+  /** Not there for whoever has no token. */
+  readonly isPrivate?: boolean;
+  /** Names of revisions besides `main`. */
+  readonly branches?: readonly string[];
+  /** LFS files are in Xet storage. */
+  readonly xet?: boolean;
+  /** What the tree says of a file instead of the truth. */
+  readonly listed?: Readonly<
+    Record<string, { readonly path?: string; readonly size?: number; readonly oid?: string }>
+  >;
+}
+
+export type Fault =
+  /** The connection breaks after so many bytes of the body. */
+  | { readonly kind: "drop"; readonly afterBytes: number }
+  /** Nothing comes any more after so many bytes. */
+  | { readonly kind: "stall"; readonly afterBytes: number }
+  /** The body ends early as if that were all. */
+  | { readonly kind: "truncate"; readonly afterBytes: number }
+  /** One byte is another. */
+  | { readonly kind: "corrupt" }
+  | { readonly kind: "throttle"; readonly bytesPerSecond: number }
+  | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly kind: "redirect"; readonly to: string };
+
+export interface RecordedRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  /** `hub` or the content server. */
+  readonly at: "hub" | "content";
+  readonly authorization: string | undefined;
+  /** What `Range` asks for, end exclusive; null where it is absent. */
+  readonly range: readonly [number, number] | null;
+  /** Bytes of a file's content that were sent. */
+  sentBytes: number;
+}
+
+export interface HubServer {
+  readonly url: string;
+  readonly contentUrl: string;
+  readonly requests: RecordedRequest[];
+  /** Decides what goes wrong; set by the test. */
+  fault: (request: RecordedRequest) => Fault | undefined;
+  /** So many redirects later a signed address is refused. */
+  validSignatures: number;
+  /** The repositories, by `owner/name`; a test may change them. */
+  readonly repositories: Record<string, RepositorySample>;
+  commitOf(repository: string): string;
+  /** Requests for the bytes of weights. */
+  contentRequests(): RecordedRequest[];
+  close(): Promise<void>;
+}
+
+export const TOKEN = "hf_test_token_with_access";
+
+/** Larger files are LFS files. */
+const LFS_ABOVE = 4096;
+const PAGE = 4;
+
+export const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+export const gitSha1 = (bytes: Uint8Array) =>
+  createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+export const isLfs = (bytes: Uint8Array) => bytes.length > LFS_ABOVE;
+export const etagOf = (bytes: Uint8Array) => (isLfs(bytes) ? sha256(bytes) : gitSha1(bytes));
+
+/** Starts both servers; they end with the test. */
+export async function startHub(
+  repositories: Record<string, RepositorySample>,
+  context?: TestContext,
+): Promise<HubServer> {
+  const hub = createServer((request, response) => void answer(request, response, "hub"));
+  const content = createServer((request, response) => void answer(request, response, "content"));
+  const [url, contentUrl] = await Promise.all([hub, content].map(listen));
+  let signatures = 0;
+  const server: HubServer = {
+    url: url ?? "",
+    contentUrl: contentUrl ?? "",
+    requests: [],
+    fault: () => undefined,
+    validSignatures: Number.POSITIVE_INFINITY,
+    repositories,
+    commitOf: (name) => commitOf(repositories[name]),
+    contentRequests: () => server.requests.filter(({ at }) => at === "content"),
+    async close() {
+      for (const each of [hub, content]) each.closeAllConnections();
+      await Promise.all([hub, content].map((each) => new Promise((resolve) => each.close(resolve))));
+    },
+  };
+  context?.after(() => server.close());
+
+  async function answer(request: IncomingMessage, response: ServerResponse, at: "hub" | "content") {
+    const recorded: RecordedRequest = {
+      method: request.method ?? "",
+      url: request.url ?? "",
+      at,
+      authorization: request.headers.authorization,
+      range: rangeOf(request.headers.range),
+      sentBytes: 0,
+    };
+    server.requests.push(recorded);
+    const fault = server.fault(recorded);
+    if (fault?.kind === "status") return void response.writeHead(fault.status, fault.headers).end();
+    if (fault?.kind === "redirect") return void response.writeHead(302, { location: fault.to }).end();
+    const send = (bytes: Buffer, headers: Record<string, string>) =>
+      sendFile(recorded, response, bytes, headers, fault);
+    const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
+    if (at === "content") {
+      const blobs = Object.values(repositories).flatMap(({ files }) => Object.values(files));
+      if (await answerXet(request, response, path, blobs, server, send)) return;
+      const bytes = blobs.find((candidate) => path === `/content/${sha256(candidate)}`);
+      const signature = Number(new URL(recorded.url, server.url).searchParams.get("signature"));
+      if (signature + server.validSignatures < signatures) return void response.writeHead(403).end();
+      return bytes === undefined
+        ? void response.writeHead(404).end()
+        : send(bytes, { etag: `"${sha256(bytes)}"` });
+    }
+    const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree|xet-read-token)\/(.+)$/.exec(path);
+    const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(path);
+    const name = (api ?? file)?.[1] ?? "";
+    const revision = (api?.[3] ?? file?.[2] ?? "").replace(/\?.*$/, "");
+    const repository = repositories[name];
+    const hasToken = recorded.authorization === `Bearer ${TOKEN}`;
+    const fail = (status: number, code: string, message = code) =>
+      void response.writeHead(status, { "x-error-code": code, "x-error-message": message }).end();
+    if (recorded.authorization !== undefined && !hasToken) {
+      const headers = { "x-error-message": "Invalid credentials in Authorization header" };
+      return void response.writeHead(401, headers).end();
+    }
+    if (repository === undefined || (repository.isPrivate && !hasToken)) {
+      return hasToken ? fail(404, "RepoNotFound") : fail(401, "RepoNotFound", "Repository not found");
+    }
+    const commit = commitOf(repository);
+    if (![commit, "main", ...(repository.branches ?? [])].includes(revision))
+      return fail(404, "RevisionNotFound");
+    if (api?.[2] === "revision") return json(response, modelInfo(name, repository));
+    if (api?.[2] === "tree") return tree(request, response, repository, server.url);
+    if (repository.gated && !hasToken) return fail(401, "GatedRepo", `Access to model ${name} is restricted`);
+    if (api?.[2] === "xet-read-token") {
+      return json(response, { accessToken: "cas", casUrl: server.contentUrl, exp: 4e9 });
+    }
+    const bytes = repository.files[file?.[3] ?? ""];
+    if (bytes === undefined) return fail(404, "EntryNotFound");
+    const headers = { "x-repo-commit": commit, etag: `"${etagOf(bytes)}"`, "accept-ranges": "bytes" };
+    if (!isLfs(bytes)) return send(bytes, headers);
+    const linked = {
+      ...headers,
+      "x-linked-etag": `"${sha256(bytes)}"`,
+      "x-linked-size": String(bytes.length),
+    };
+    if (repository.xet && request.headers.accept?.includes(XET_ACCEPT)) {
+      const address = xetAddress(name, commit, sha256(bytes), server);
+      return void response.writeHead(200, { ...linked, ...address }).end("{}");
+    }
+    const location = `${server.contentUrl}/content/${sha256(bytes)}?signature=${++signatures}`;
+    response.writeHead(302, { ...linked, location }).end();
+  }
+  return server;
+}
+
+function listen(server: Server): Promise<string> {
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () =>
+      resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    );
+  });
+}
+
+function commitOf(repository: RepositorySample | undefined): string {
+  const content = Object.entries(repository?.files ?? {}).map(([name, bytes]) => `${name} ${gitSha1(bytes)}`);
+  return createHash("sha1").update(content.join("\n")).digest("hex");
+}
+
+function json(response: ServerResponse, value: unknown, headers: Record<string, string> = {}): void {
+  response.writeHead(200, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
+}
+
+function modelInfo(name: string, repository: RepositorySample) {
+  return {
+    ...{
+      _id: "1",
+      id: name,
+      modelId: name,
+      sha: commitOf(repository),
+      lastModified: "2023-04-01T00:00:00.000Z",
+    },
+    ...{
+      private: repository.isPrivate ?? false,
+      gated: repository.gated ? "manual" : false,
+      disabled: false,
+    },
+    ...{ downloads: 1, likes: 1, tags: [], pipeline_tag: "text-generation" },
+    siblings: Object.keys(repository.files).map((rfilename) => ({ rfilename })),
+  };
+}
+
+function tree(request: IncomingMessage, response: ServerResponse, repository: RepositorySample, url: string) {
+  const asked = new URL(request.url ?? "", url);
+  const cursor = Number(asked.searchParams.get("cursor") ?? 0);
+  const entries = Object.entries(repository.files).map(([path, bytes]) => {
+    const size = bytes.length;
+    const lfs = isLfs(bytes) ? { lfs: { oid: sha256(bytes), size, pointerSize: 134 } } : {};
+    const xet = repository.xet && isLfs(bytes) ? { xetHash: sha256(bytes) } : {};
+    const entry = { type: "file", oid: gitSha1(bytes), size, path, ...lfs, ...xet };
+    const { path: newPath, size: newSize, oid } = repository.listed?.[path] ?? {};
+    if (newPath !== undefined) entry.path = newPath;
+    if (newSize !== undefined) entry.size = newSize;
+    if (oid !== undefined) entry.oid = oid;
+    if ("lfs" in entry && entry.lfs !== undefined) {
+      return { ...entry, lfs: { ...entry.lfs, oid: oid ?? entry.lfs.oid, size: entry.size } };
+    }
+    return entry;
+  });
+  asked.searchParams.set("cursor", String(cursor + PAGE));
+  const next = cursor + PAGE < entries.length ? { link: `<${asked.href}>; rel="next"` } : {};
+  json(response, entries.slice(cursor, cursor + PAGE), next as Record<string, string>);
+}
+
+/** `bytes=0-9` as [0, 10]. */
+function rangeOf(header: string | undefined): readonly [number, number] | null {
+  const match = /^bytes=(\d+)-(\d*)$/.exec(header ?? "");
+  return match === null
+    ? null
+    : [Number(match[1]), match[2] === "" ? Number.POSITIVE_INFINITY : Number(match[2]) + 1];
+}
+
+export type SendFile = (bytes: Buffer, headers: Record<string, string>) => Promise<void>;
+
+async function sendFile(
+  request: RecordedRequest,
+  response: ServerResponse,
+  bytes: Buffer,
+  headers: Record<string, string>,
+  fault: Fault | undefined,
+): Promise<void> {
+  const { range } = request;
+  const [start, end] = range === null ? [0, bytes.length] : [range[0], Math.min(range[1], bytes.length)];
+  if (range !== null && start >= bytes.length) return void response.writeHead(416).end();
+  const body = Buffer.from(bytes.subarray(start, end));
+  if (fault?.kind === "corrupt") body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
+  // Without a length the end of a truncated body looks like an end.
+  const length = fault?.kind === "truncate" ? {} : { "content-length": String(body.length) };
+  const partial = range === null ? {} : { "content-range": `bytes ${start}-${end - 1}/${bytes.length}` };
+  response.writeHead(range === null ? 200 : 206, { ...headers, ...length, ...partial });
+  if (request.method === "HEAD") return void response.end();
+  const most = fault !== undefined && "afterBytes" in fault ? fault.afterBytes : body.length;
+  const piece = fault?.kind === "throttle" ? Math.ceil(fault.bytesPerSecond / 50) : 64 * 1024;
+  for (let at = 0; at < Math.min(most, body.length) && !response.destroyed; at += piece) {
+    const part = body.subarray(at, Math.min(at + piece, most, body.length));
+    await new Promise<void>((resolve) => {
+      response.once("close", resolve);
+      response.write(part, () => resolve());
+    });
+    if (!response.destroyed) request.sentBytes += part.length;
+    if (fault?.kind === "throttle") await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  if (fault?.kind === "stall") return;
+  // What is written already still reaches the client.
+  if (fault?.kind === "drop" && most < body.length) response.socket?.destroySoon();
+  else response.end();
+}
