@@ -1,5 +1,5 @@
 /**
- * Inspecting on one screen: resolve, open, count, recognise, and with a base, measure the change.
+ * Inspecting on one screen: resolve (and download), open, count, recognise, and with a base, measure the change.
  * In: typed options. Out: a document, plain data, or an error. Reads headers and a sample of the weights; writes
  * nothing.
  */
@@ -11,26 +11,40 @@ import { compileKernel, instantiateKernel } from "./kernel/select.js";
 import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "./plan/layer-change.js";
 import { isRotaryBuffer } from "./plan/match.js";
 import type { InspectDocument, InspectedTensor } from "./report/inspect-text.js";
-import { resolveModel } from "./source/resolve.js";
+import type { Reporter } from "./report/reporter.js";
+import type { HubOptions } from "./source/hub-settings.js";
+import { type ModelRequest, resolveModels } from "./source/resolve.js";
 import { bitsOf, elementCount, type TensorView } from "./tensor.js";
 import { contextTokensOf, readModelConfig } from "./vicuna/model-config.js";
 import { recognizeRelease } from "./vicuna/recognize.js";
 import { readTokenizerState } from "./vicuna/tokenizer-state.js";
 
 export interface InspectOptions {
-  /** A local folder or weights file. */
+  /** A local folder or weights file, or `owner/name` on the Hub. */
   readonly model: string;
   /** What the model is a delta to, or was tuned from: measures the change. */
   readonly base?: string;
   /** Names of tensors to list, with `*` and `?`: `*.q_proj.*`. Default: all. */
   readonly filter?: string;
+  /** Branch, tag or commit of a model on the Hub; default `main`. */
+  readonly revision?: string | undefined;
+  readonly baseRevision?: string | undefined;
+  readonly hub?: HubOptions;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
 }
 
-/** Errors: those of opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common. */
+/** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common. */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
-  const model = await openCheckpoint(resolveModel(options.model, "model"));
+  const requests: ModelRequest[] = [{ role: "model", reference: options.model, revision: options.revision }];
+  if (options.base !== undefined) {
+    requests.push({ role: "base", reference: options.base, revision: options.baseRevision });
+  }
+  const [resolved, resolvedBase] = await resolveModels(requests, options);
+  if (resolved === undefined) throw new Error("the model was not resolved");
+  const model = await openCheckpoint(resolved.path);
   try {
-    const base = options.base === undefined ? null : await openCheckpoint(resolveModel(options.base, "base"));
+    const base = resolvedBase === undefined ? null : await openCheckpoint(resolvedBase.path);
     try {
       return await describeModel(model, base, options);
     } finally {

@@ -23,6 +23,8 @@ import { type MatchRules, matchTensors } from "./plan/match.js";
 import { layOut, type MergePlan, mainDType } from "./plan/merge-plan.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
 import { plural } from "./report/units.js";
+import type { HubOptions } from "./source/hub-settings.js";
+import type { ResolvedModel } from "./source/resolve.js";
 import { type SumDType, TORCH_NAMES } from "./tensor.js";
 import { readModelConfig } from "./vicuna/model-config.js";
 import type { PromptStyle } from "./vicuna/prompt-templates.js";
@@ -35,10 +37,15 @@ import {
 import { verifyDelta } from "./vicuna/verify-delta.js";
 
 export interface ApplyDeltaOptions {
-  /** The original model: a local folder or weights file. */
+  /** The original model: a local folder or weights file, or `owner/name` on the Hub. */
   readonly base: string;
   /** The delta: likewise. */
   readonly delta: string;
+  /** Branch, tag or commit of a base on the Hub; default `main`. */
+  readonly baseRevision?: string | undefined;
+  readonly deltaRevision?: string | undefined;
+  /** How the Hub is reached; what isn't given is as huggingface_hub has it, the environment apart. */
+  readonly hub?: HubOptions;
   /** The folder to make. */
   readonly target: string;
   /** The dtype to write; `auto` (default): each tensor as in the delta. */
@@ -100,6 +107,7 @@ export async function prepareMerge(
   base: Checkpoint,
   delta: Checkpoint,
   options: ApplyDeltaOptions,
+  sources: Record<"base" | "delta", ResolvedModel>,
 ): Promise<PreparedMerge> {
   const voice = createVoice(options.reporter ?? silentReporter);
   voice.describe("base", base);
@@ -137,8 +145,8 @@ export async function prepareMerge(
   assets.warnings.forEach(voice.warn);
   const card = modelCard({
     target,
-    base: options.base,
-    delta: options.delta,
+    base: sources.base,
+    delta: sources.delta,
     scale: plan.scale,
     baseCheck: fit?.sentence ?? null,
     release: release.recognized === null ? null : describeRelease(release.recognized),

@@ -16,6 +16,7 @@ const ROOMS = [
 const ONLY_IMPORTER: Readonly<Record<string, string>> = {
   commander: "cli",
   "@huggingface/hub": "source/hub.ts",
+  undici: "source/hub.ts",
 };
 
 const MAX_LINES = 320;

@@ -5,12 +5,15 @@ import { type Command, Option } from "commander";
 import type { ApplyDeltaOptions } from "../apply-delta.js";
 import type { SumDType } from "../tensor.js";
 import type { PromptStyle } from "../vicuna/prompt-templates.js";
+import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath, parseScale, parseSize, parseThreads } from "./values.js";
 
-interface ApplyOptions extends CommonOptions {
+interface ApplyOptions extends CommonOptions, HubCommandOptions {
   base: string;
   delta: string;
+  baseRevision?: string;
+  deltaRevision?: string;
   target: string;
   dtype: "auto" | "float16" | "bfloat16" | "float32";
   maxShardSize?: number;
@@ -43,8 +46,12 @@ const DTYPES: Record<ApplyOptions["dtype"], "auto" | SumDType> = {
 export function addApplyCommand(program: Command): void {
   const onSides = ["error", "keep", "drop"];
   program
-    .option("--base-model-path, --base <model>", "the original model: a folder or a weights file", parsePath)
-    .option("--delta-path, --delta <model>", "the delta: a folder or a weights file", parsePath)
+    .option(
+      "--base-model-path, --base <model>",
+      "the original model: a folder, a weights file, or owner/name on the Hub",
+      parsePath,
+    )
+    .option("--delta-path, --delta <model>", "the delta: likewise", parsePath)
     .option("--target-model-path, --target <folder>", "the folder to make", parsePath)
     .addOption(
       new Option("--dtype <dtype>", "dtype to write; auto: each tensor as in the delta")
@@ -83,7 +90,10 @@ export function addApplyCommand(program: Command): void {
     .option("--skip-base-check", "don't check whether the base is the delta's")
     .option("--verify-delta", "compare the delta's files with the published SHA-256 first")
     .option("--low-cpu-mem", "accepted for FastChat's sake; memory use is always low")
-    .option("--dry-run", "print the plan and touch nothing")
+    .option("--base-revision <revision>", "branch, tag or commit of a base on the Hub", parsePath)
+    .option("--delta-revision <revision>", "branch, tag or commit of a delta on the Hub", parsePath);
+  addHubOptions(program)
+    .option("--dry-run", "print the plan and make no target; models on the Hub are downloaded for it")
     .option("--json", "print the result as one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--quiet", "print errors and warnings only")
@@ -113,6 +123,9 @@ async function apply(options: ApplyOptions, { signal, reporter }: CommandContext
   const mergeOptions: ApplyDeltaOptions = {
     base: options.base,
     delta: options.delta,
+    baseRevision: options.baseRevision,
+    deltaRevision: options.deltaRevision,
+    hub: hubOptionsOf(options, process.env),
     target: options.target,
     dtype: DTYPES[options.dtype],
     kernel: options.kernel,

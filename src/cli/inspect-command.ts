@@ -3,30 +3,44 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { ApplyDeltaError } from "../errors.js";
 import { onTarget } from "../output/target-error.js";
-import { type CommonOptions, print, runCommand } from "./run-command.js";
+import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath } from "./values.js";
 
-interface InspectOptions extends CommonOptions {
+interface InspectOptions extends CommonOptions, HubCommandOptions {
   base?: string;
+  revision?: string;
+  baseRevision?: string;
   tensors?: string;
   plot?: string;
 }
 
 export function addInspectCommand(program: Command): void {
-  program
+  const command = program
     .command("inspect")
-    .argument("<model>", "a folder or a weights file", parsePath)
+    .argument("<model>", "a folder, a weights file, or owner/name on the Hub", parsePath)
     .description("shows what a checkpoint holds; with --base, how much a delta changes each layer")
     .option("--base <model>", "measure the change against this base", parsePath)
     .option("--tensors <glob>", "list tensors by name, e.g. '*.q_proj.*'")
     .option("--plot <file>", "with --base: write the change of each layer as a picture (SVG)", parsePath)
+    .option("--revision <revision>", "branch, tag or commit of a model on the Hub", parsePath)
+    .option("--base-revision <revision>", "the same for the base", parsePath);
+  addHubOptions(command)
     .option("--json", "print one JSON document on stdout")
-    .option("--verbose", "print stack traces of errors")
+    .option("--no-progress", "show no progress")
+    .option("--verbose", "print details, and stack traces of errors")
     .helpOption("--help", "print this help")
-    .action((model: string, options: InspectOptions) => runCommand(options, () => inspect(model, options)));
+    .action((model: string, options: InspectOptions) =>
+      runCommand(options, (context) => inspect(model, options, context)),
+    );
 }
 
-async function inspect(model: string, { base, tensors, plot, json }: InspectOptions): Promise<void> {
+async function inspect(
+  model: string,
+  options: InspectOptions,
+  { reporter, signal }: CommandContext,
+): Promise<void> {
+  const { base, tensors, plot, json } = options;
   if (plot !== undefined && base === undefined) {
     throw new ApplyDeltaError("bad-usage", "--plot needs a --base to measure the change against.", {
       hint: "Add --base with the model the delta was made for.",
@@ -35,6 +49,11 @@ async function inspect(model: string, { base, tensors, plot, json }: InspectOpti
   const { inspectModel } = await import("../inspect-model.js");
   const document = await inspectModel({
     model,
+    revision: options.revision,
+    baseRevision: options.baseRevision,
+    hub: hubOptionsOf(options, process.env),
+    reporter,
+    signal,
     ...(base === undefined ? {} : { base }),
     ...(tensors === undefined ? {} : { filter: tensors }),
   });

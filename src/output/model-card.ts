@@ -6,10 +6,17 @@ import { basename, dirname, extname, resolve } from "node:path";
 
 export const MODEL_CARD = "README.md";
 
+/** Where a model came from. */
+export interface ModelOrigin {
+  readonly path: string;
+  /** Null for a local path. */
+  readonly hub: { readonly repository: string; readonly commit: string } | null;
+}
+
 export interface ModelCardFacts {
   readonly target: string;
-  readonly base: string;
-  readonly delta: string;
+  readonly base: ModelOrigin;
+  readonly delta: ModelOrigin;
   readonly scale: number;
   /** The base check's sentence, or null where it was skipped. */
   readonly baseCheck: string | null;
@@ -38,9 +45,10 @@ export function modelCard({ target, base, delta, scale, baseCheck, release }: Mo
   return `${lines.join("\n")}\n`;
 }
 
-/** The name of the model's folder, whether the reference is the folder or a file in it. */
-function modelName(reference: string): string {
-  const path = resolve(reference);
+/** The repository and its commit; else the name of the model's folder, whether the path is that or a file in it. */
+function modelName({ path: given, hub }: ModelOrigin): string {
+  if (hub !== null) return `${hub.repository}, commit ${hub.commit}`;
+  const path = resolve(given);
   const isFile = [".safetensors", ".bin", ".pt", ".pth", ".json"].includes(extname(path));
   return isFile ? `${basename(dirname(path))}/${basename(path)}` : basename(path);
 }

@@ -5,8 +5,8 @@ import { modelCard } from "../../src/output/model-card.js";
 
 const FACTS = {
   target: "/data/out/vicuna-7b",
-  base: "/home/me/models/llama-7b/",
-  delta: "../downloads/vicuna-7b-delta-v1.1",
+  base: { path: "/home/me/models/llama-7b/", hub: null },
+  delta: { path: "../downloads/vicuna-7b-delta-v1.1", hub: null },
   scale: 1,
   baseCheck: "the base is the one this delta was made from (5 sums, all exact)",
   release: "Vicuna 7B v1.1 (delta), by the folder's name",
@@ -42,7 +42,14 @@ test("a delta applied in part, an unknown release, no base check", () => {
 });
 
 test("a file is named with its folder, and no more of its path", () => {
-  const text = modelCard({ ...FACTS, base: "/home/me/llama-7b/model.safetensors" });
+  const text = modelCard({ ...FACTS, base: { path: "/home/me/llama-7b/model.safetensors", hub: null } });
   assert.match(text, /^- base: llama-7b\/model\.safetensors$/m);
   assert.doesNotMatch(text, /\/home|downloads/);
+});
+
+test("a model of the Hub is named with its commit, not with the cache's path", () => {
+  const hub = { repository: "huggyllama/llama-7b", commit: "a".repeat(40) };
+  const text = modelCard({ ...FACTS, base: { path: "/home/me/.cache/hub/snapshots/aaa", hub } });
+  assert.match(text, /^- base: huggyllama\/llama-7b, commit a{40}$/m);
+  assert.doesNotMatch(text, /cache/);
 });

@@ -1,0 +1,63 @@
+/**
+ * In: options and the environment. Out: how the Hub is reached, as plain data. The variables and their defaults are
+ * those of Python's huggingface_hub (`constants.py`), so that both share a cache and a login.
+ */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { HubOptions } from "../source/hub-settings.js";
+import { parsePath } from "./values.js";
+
+export interface HubCommandOptions {
+  cacheDir?: string;
+  offline?: true;
+  token?: string;
+}
+
+/** The options of every command that reads models. */
+export function addHubOptions(command: Command): Command {
+  return command
+    .option(
+      "--cache-dir <folder>",
+      "the Hub's cache, shared with Python (default: as HF_HOME says)",
+      parsePath,
+    )
+    .option("--offline", "use what is in the cache and ask no network")
+    .option("--token <token>", "a token for the Hub (default: HF_TOKEN, or as logged in)", parsePath);
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubOptions {
+  const path = (name: string) => expand(env[name], env);
+  const isOn = (name: string) => /^(?:1|on|yes|true)$/i.test(env[name] ?? "");
+  const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
+  const isAnonymous = isOn("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+  const stored = isAnonymous ? null : ((env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN) ?? null);
+  const stallSeconds = Number(env.HF_HUB_DOWNLOAD_TIMEOUT);
+  return {
+    ...(env.HF_ENDPOINT ? { endpoint: env.HF_ENDPOINT.replace(/\/+$/, "") } : {}),
+    cacheFolder:
+      options.cacheDir ?? path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
+    token: options.token ?? (stored === "" ? null : stored),
+    tokenFile: isAnonymous ? null : (path("HF_TOKEN_PATH") ?? join(home, "token")),
+    offline: options.offline ?? (isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE")),
+    useXet: !isOn("HF_HUB_DISABLE_XET"),
+    proxy: {
+      http: env.http_proxy ?? env.HTTP_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
+      https: env.https_proxy ?? env.HTTPS_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
+      except: env.no_proxy ?? env.NO_PROXY ?? "",
+    },
+    transfer: stallSeconds > 0 ? { stallMs: stallSeconds * 1000 } : {},
+  };
+}
+
+/** `~` and `$NAME`, as Python expands them in these variables; an empty one counts as none. */
+function expand(text: string | undefined, env: Environment): string | undefined {
+  if (text === undefined || text === "") return undefined;
+  const expanded = text.replace(
+    /\$(?:(\w+)|\{(\w+)\})/g,
+    (whole, bare, braced) => env[bare ?? braced] ?? whole,
+  );
+  return expanded.replace(/^~(?=$|[/\\])/, homedir());
+}
