@@ -145,7 +145,7 @@ function takeOver(theirs: string, ours: string, byteLength: number): void {
 }
 
 function isAbandoned(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = onCache(path, () => statSync(path, { throwIfNoEntry: false }));
   return stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_MS;
 }
 

@@ -62,6 +62,8 @@ export interface HubServer {
   readonly requests: RecordedRequest[];
   /** Decides what goes wrong; set by the test. */
   fault: (request: RecordedRequest) => Fault | undefined;
+  /** The most requests for content that were answered at the same time. */
+  mostAtOnce: number;
   /** So many redirects later a signed address is refused. */
   validSignatures: number;
   /** The repositories, by `owner/name`; a test may change them. */
@@ -93,11 +95,13 @@ export async function startHub(
   const content = createServer((request, response) => void answer(request, response, "content"));
   const [url, contentUrl] = await Promise.all([hub, content].map(listen));
   let signatures = 0;
+  let underWay = 0;
   const server: HubServer = {
     url: url ?? "",
     contentUrl: contentUrl ?? "",
     requests: [],
     fault: () => undefined,
+    mostAtOnce: 0,
     validSignatures: Number.POSITIVE_INFINITY,
     repositories,
     commitOf: (name) => commitOf(repositories[name]),
@@ -126,6 +130,8 @@ export async function startHub(
       sendFile(recorded, response, bytes, headers, fault);
     const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
     if (at === "content") {
+      server.mostAtOnce = Math.max(server.mostAtOnce, ++underWay);
+      response.once("close", () => underWay--);
       const blobs = Object.values(repositories).flatMap(({ files }) => Object.values(files));
       if (await answerXet(request, response, path, blobs, server, send)) return;
       const bytes = blobs.find((candidate) => path === `/content/${sha256(candidate)}`);
