@@ -11,13 +11,19 @@ import { ApplyDeltaError } from "../errors.js";
 import { onCache, type RepositoryCache } from "./hub-cache.js";
 import type { HubReference } from "./reference.js";
 
+/** A model on the Hub that is asked for. */
+export interface WantedModel extends HubReference {
+  /** As the user gave it. */
+  readonly reference: string;
+}
+
 export interface CachedModel {
   readonly path: string;
   readonly commit: string;
 }
 
 /** Errors: `not-in-cache`, and those of a shard index. */
-export async function cachedModel(cache: RepositoryCache, wanted: HubReference): Promise<CachedModel> {
+export async function cachedModel(cache: RepositoryCache, wanted: WantedModel): Promise<CachedModel> {
   const { repository, revision } = wanted;
   const commit = cache.readRef(revision);
   const missing = commit === null ? null : await missingFiles(cache, commit);
@@ -29,7 +35,8 @@ export async function cachedModel(cache: RepositoryCache, wanted: HubReference):
         ? "nothing of it"
         : `other commits of it: ${others.slice(0, 5).join(", ")}`
       : `commit ${commit} without ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ", …" : ""}`;
-  throw new ApplyDeltaError("not-in-cache", "The model isn't in the Hub's cache as a whole.", {
+  const what = `${JSON.stringify(wanted.reference)} isn't a local path, and not in the Hub's cache as a whole.`;
+  throw new ApplyDeltaError("not-in-cache", what, {
     file: `${repository}@${revision}`,
     expected: `its files in ${cache.folder}`,
     got: has,
@@ -38,7 +45,7 @@ export async function cachedModel(cache: RepositoryCache, wanted: HubReference):
 }
 
 /** What the cache has of a model, as the end of a sentence. */
-export async function describeCached(cache: RepositoryCache, wanted: HubReference): Promise<string> {
+export async function describeCached(cache: RepositoryCache, wanted: WantedModel): Promise<string> {
   try {
     const { commit } = await cachedModel(cache, wanted);
     return `the cache has it as a whole, as of commit ${commit.slice(0, 12)}: add --offline to use that`;

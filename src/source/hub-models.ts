@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../report/reporter.js";
 import { formatBytes, plural } from "../report/units.js";
-import { cachedModel, describeCached, shardsOf } from "./cached-model.js";
+import { cachedModel, describeCached, shardsOf, type WantedModel } from "./cached-model.js";
 import { chooseFiles } from "./choose-files.js";
 import { checkSpace, type SpaceNeed } from "./disk-space.js";
 import { createHub, type Hub, type HubEntry } from "./hub.js";
@@ -18,11 +18,6 @@ import type { HubSettings } from "./hub-settings.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference } from "./reference.js";
 import { createRetrier, withRetries } from "./retry.js";
-
-export interface WantedModel extends HubReference {
-  /** As the user gave it. */
-  readonly reference: string;
-}
 
 export interface FetchedModel {
   /** The snapshot's folder. */

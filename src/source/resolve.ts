@@ -9,7 +9,7 @@ import { sourceError } from "../checkpoint/local-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { type Reporter, silentReporter } from "../report/reporter.js";
-import type { WantedModel } from "./hub-models.js";
+import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
 import { hasHubScheme, parseHubReference } from "./reference.js";
 
