@@ -14,6 +14,7 @@ const EXAMPLES = `
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
+  $ vicuna-apply-delta --base huggyllama/llama-7b --delta lmsys/vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that

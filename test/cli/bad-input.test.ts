@@ -106,11 +106,11 @@ const SOURCES: Case[] = [
     says: ["The delta", "delta.bin"],
   },
   {
-    name: "a Hub name",
+    name: "a Hub name, offline",
     exit: 3,
-    code: "source-not-found",
+    code: "not-in-cache",
     make: () => ({ delta: "lmsys/vicuna-7b-delta-v1.1" }),
-    says: ["lmsys/vicuna-7b-delta-v1.1", "huggingface-cli download lmsys/vicuna-7b-delta-v1.1"],
+    says: ["lmsys/vicuna-7b-delta-v1.1", "isn't a local path", "--offline"],
   },
   {
     name: "a device",

@@ -417,8 +417,8 @@ const MISTAKES: Mistake[] = [
     make: writeBoth,
   },
   {
-    heading: "A model that is on the Hub, not on this machine",
-    command: apply(BASE_NAME, "lmsys/vicuna-7b-delta-v1.1"),
+    heading: "A model on the Hub, without a network",
+    command: `${apply(BASE_NAME, "lmsys/vicuna-7b-delta-v1.1")} --offline`,
     exit: 3,
     make: writeBase,
   },

@@ -333,8 +333,8 @@ PyTorch adds.
 
 Options:
   --version                               print the version
-  --base-model-path, --base <model>       the original model: a folder or a weights file
-  --delta-path, --delta <model>           the delta: a folder or a weights file
+  --base-model-path, --base <model>       the original model: a folder, a weights file, or owner/name on the Hub
+  --delta-path, --delta <model>           the delta: likewise
   --target-model-path, --target <folder>  the folder to make
   --dtype <dtype>                         dtype to write; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
   --max-shard-size <size>                 largest shard, e.g. 500MB or 2GiB (default: 5GB)
@@ -353,7 +353,12 @@ Options:
   --skip-base-check                       don't check whether the base is the delta's
   --verify-delta                          compare the delta's files with the published SHA-256 first
   --low-cpu-mem                           accepted for FastChat's sake; memory use is always low
-  --dry-run                               print the plan and touch nothing
+  --base-revision <revision>              branch, tag or commit of a base on the Hub
+  --delta-revision <revision>             branch, tag or commit of a delta on the Hub
+  --cache-dir <folder>                    the Hub's cache, shared with Python (default: as HF_HOME says)
+  --offline                               use what is in the cache and ask no network
+  --token <token>                         a token for the Hub (default: HF_TOKEN, or as logged in)
+  --dry-run                               print the plan and make no target; models on the Hub are downloaded for it
   --json                                  print the result as one JSON document on stdout
   --no-progress                           show no progress
   --quiet                                 print errors and warnings only
@@ -367,6 +372,7 @@ Commands:
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
+  $ vicuna-apply-delta --base huggyllama/llama-7b --delta lmsys/vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that

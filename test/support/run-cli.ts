@@ -28,7 +28,7 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
       .map((name) => [name, undefined]),
   ),
   HF_HUB_OFFLINE: "1",
-  HF_HOME: "no-such-cache",
+  HF_HOME: "huggingface",
 };
 
 /** Resolves when the process has ended, however it ended. */
