@@ -80,7 +80,15 @@ export const TOKEN = "hf_test_token_with_access";
 const LFS_ABOVE = 4096;
 const PAGE = 4;
 
-export const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+const digests = new WeakMap<Uint8Array, string>();
+
+/** Kept: every request asks for it. */
+export function sha256(bytes: Uint8Array): string {
+  const digest = digests.get(bytes) ?? createHash("sha256").update(bytes).digest("hex");
+  digests.set(bytes, digest);
+  return digest;
+}
+
 export const gitSha1 = (bytes: Uint8Array) =>
   createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 export const isLfs = (bytes: Uint8Array) => bytes.length > LFS_ABOVE;
@@ -193,7 +201,7 @@ function listen(server: Server): Promise<string> {
 }
 
 function commitOf(repository: RepositorySample | undefined): string {
-  const content = Object.entries(repository?.files ?? {}).map(([name, bytes]) => `${name} ${gitSha1(bytes)}`);
+  const content = Object.entries(repository?.files ?? {}).map(([name, bytes]) => `${name} ${sha256(bytes)}`);
   return createHash("sha1").update(content.join("\n")).digest("hex");
 }
 
@@ -262,7 +270,8 @@ async function sendFile(
   const { range } = request;
   const [start, end] = range === null ? [0, bytes.length] : [range[0], Math.min(range[1], bytes.length)];
   if (range !== null && start >= bytes.length) return void response.writeHead(416).end();
-  const body = Buffer.from(bytes.subarray(start, end));
+  const body =
+    fault?.kind === "corrupt" ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end);
   if (fault?.kind === "corrupt") body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
   // Without a length the end of a truncated body looks like an end.
   const length = fault?.kind === "truncate" ? {} : { "content-length": String(body.length) };
@@ -271,10 +280,13 @@ async function sendFile(
   if (request.method === "HEAD") return void response.end();
   const most = fault !== undefined && "afterBytes" in fault ? fault.afterBytes : body.length;
   const piece = fault?.kind === "throttle" ? Math.ceil(fault.bytesPerSecond / 50) : 64 * 1024;
+  // A connection that closes takes back no write.
+  let wake = () => {};
+  response.once("close", () => wake());
   for (let at = 0; at < Math.min(most, body.length) && !response.destroyed; at += piece) {
     const part = body.subarray(at, Math.min(at + piece, most, body.length));
     await new Promise<void>((resolve) => {
-      response.once("close", resolve);
+      wake = resolve;
       response.write(part, () => resolve());
     });
     if (!response.destroyed) request.sentBytes += part.length;
