@@ -1,14 +1,12 @@
 /**
  * In: the path of a blob's lock. Out: the lock, once no other run of this tool holds it.
- * Guards: two runs never write to one partial blob. A file that names its process; a process that was killed holds
- * nothing. Python has locks of its own and files of its own (partial-blob.ts), so there is nothing to share.
+ * Guards: two runs never write to one partial blob. Python has locks of its own and files of its own
+ * (partial-blob.ts), so there is nothing to share with it.
  */
-import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errnoOf } from "../errors.js";
-import { isRunning } from "../output/staging.js";
+import { isApplyDeltaError } from "../errors.js";
+import { type Lock, takeLock } from "../output/lock.js";
 import { makeFolder, onCache } from "./hub-cache.js";
 import { throwIfStopped } from "./retry.js";
 
@@ -16,11 +14,8 @@ export interface BlobLock {
   release(): void;
 }
 
-/** How often a waiting run looks, and a holding one shows that it lives. */
-const BEAT_MS = 500;
-
-/** A lock that nobody touched for so long is nobody's; of a run on another machine nothing else is known. */
-const SILENT_MS = 60_000;
+/** How often a waiting run looks. */
+const LOOK_MS = 500;
 
 /** Waits for the lock. `onWait` is called once if another run holds it. Errors: `interrupted`, `cache-unwritable`. */
 export async function lockBlob(
@@ -30,53 +25,21 @@ export async function lockBlob(
   makeFolder(dirname(path));
   for (let isFirst = true; ; isFirst = false) {
     throwIfStopped(signal);
-    if (tryLock(path) || (removeIfDead(path) && tryLock(path))) break;
+    const lock = tryLock(path);
+    if (lock !== null) return { release: () => lock.release(path) };
     if (isFirst) onWait?.();
-    await sleep(BEAT_MS);
+    await sleep(LOOK_MS);
   }
-  const beat = setInterval(() => touch(path), BEAT_MS * 20);
-  beat.unref();
-  return {
-    release() {
-      clearInterval(beat);
-      rmSync(path, { force: true });
-    },
-  };
 }
 
-function tryLock(path: string): boolean {
-  return onCache(path, () => {
-    try {
-      writeFileSync(path, JSON.stringify([hostname(), process.pid]), { flag: "wx" });
-      return true;
-    } catch (error) {
-      if (errnoOf(error) === "EEXIST") return false;
-      throw error;
-    }
-  });
-}
-
-function touch(path: string): void {
+/** Null where another run holds it. */
+function tryLock(path: string): Lock | null {
   try {
-    utimesSync(path, new Date(), new Date());
-  } catch {
-    // Somebody removed the lock; the worst is that a file is fetched twice.
+    return takeLock(path);
+  } catch (error) {
+    if (isApplyDeltaError(error, "target-exists")) return null;
+    return onCache(path, () => {
+      throw isApplyDeltaError(error) ? error.details.cause : error;
+    });
   }
-}
-
-/** Whether the lock was held by a process that is no more; then it is gone. */
-function removeIfDead(path: string): boolean {
-  let holder: string;
-  let ageMs: number;
-  try {
-    holder = readFileSync(path, "utf8");
-    ageMs = Date.now() - statSync(path).mtimeMs;
-  } catch {
-    return true; // Released in this moment.
-  }
-  const [, host, pid] = /^\["(.*)",(\d+)\]$/.exec(holder) ?? [];
-  // A process's number may be another's by now; one that holds the lock touches it.
-  if (ageMs < SILENT_MS && (host !== hostname() || isRunning(Number(pid)))) return false;
-  rmSync(path, { force: true });
-  return true;
 }

@@ -99,8 +99,12 @@ async function downloadFile(
   const { entry, cache, commit, repository } = download;
   const { stop, reporter, transfer } = options;
   const blobPath = cache.blobPath(entry.etag);
-  const onWait = () => reporter.note(`waiting for another run that downloads ${repository}/${entry.path}.`);
-  const lock = await lockBlob(cache.lockPath(entry.etag), { signal: stop.signal, onWait });
+  const lockPath = cache.lockPath(entry.etag);
+  const onWait = () =>
+    reporter.note(
+      `waiting for another run that downloads ${repository}/${entry.path}; it holds ${lockPath}.`,
+    );
+  const lock = await lockBlob(lockPath, { signal: stop.signal, onWait });
   try {
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
     if (isNew) {
