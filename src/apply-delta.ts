@@ -35,6 +35,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
       kernel: prepared.kernel.name,
       threads: prepared.threads,
       baseCheck: prepared.fit,
+      verified: options.verify ?? false,
       warnings: prepared.warnings,
     };
   });

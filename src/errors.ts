@@ -86,6 +86,8 @@ export const EXIT_OF = {
   "no-space": EXIT.target,
 
   "delta-altered": EXIT.verification,
+  "record-malformed": EXIT.verification,
+  "target-altered": EXIT.verification,
 
   interrupted: EXIT.interrupted,
 } as const satisfies Record<string, number>;

@@ -11,7 +11,9 @@ import { sha256Files } from "./checkpoint/sha256.js";
 import { ApplyDeltaError } from "./errors.js";
 import { type CompiledKernel, compileKernel, instantiateKernel, type KernelChoice } from "./kernel/select.js";
 import { type Asset, type Assets, planAssets } from "./output/assets.js";
+import { CHECKSUMS } from "./output/checksums.js";
 import { MODEL_CARD, modelCard } from "./output/model-card.js";
+import { type MergeRecord, PROVENANCE } from "./output/provenance.js";
 import { INDEX_FILE_NAME } from "./output/shard-index.js";
 import { stagedBytes } from "./output/staging.js";
 import { checkRoom, checkTarget, type Room } from "./output/target.js";
@@ -19,14 +21,15 @@ import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { configHints } from "./plan/config-hints.js";
 import type { FingerprintedSide } from "./plan/fingerprint.js";
 import { type Fit, fitAdvice, fitError, judgeFit } from "./plan/judge-fit.js";
-import { type MatchRules, matchTensors } from "./plan/match.js";
+import { type Match, type MatchRules, matchTensors } from "./plan/match.js";
 import { layOut, type MergePlan, mainDType } from "./plan/merge-plan.js";
+import { recordMerge } from "./plan/merge-record.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
 import { plural } from "./report/units.js";
 import type { HubOptions } from "./source/hub-settings.js";
 import type { ResolvedModel } from "./source/resolve.js";
 import { type SumDType, TORCH_NAMES } from "./tensor.js";
-import { readModelConfig } from "./vicuna/model-config.js";
+import { type ModelConfig, readModelConfig } from "./vicuna/model-config.js";
 import type { PromptStyle } from "./vicuna/prompt-templates.js";
 import {
   describeRelease,
@@ -62,6 +65,10 @@ export interface ApplyDeltaOptions {
   readonly skipBaseCheck?: boolean;
   /** Compare the delta's files with the published SHA-256 first. */
   readonly verifyDelta?: boolean;
+  /** Write `SHA256SUMS` beside the model. */
+  readonly checksums?: boolean;
+  /** Read the target back from the disk and compare it, before it appears. */
+  readonly verify?: boolean;
   readonly rules?: Partial<MatchRules>;
   /** target = base + scale * delta; default 1. */
   readonly scale?: number;
@@ -84,6 +91,10 @@ export interface PreparedMerge {
   readonly sources: Readonly<Record<"base" | "delta", FingerprintedSide>>;
   /** The files beside the weights. */
   readonly files: readonly Asset[];
+  /** What the provenance says of the merge. */
+  readonly record: MergeRecord;
+  /** Names of the files that record what was made, written after the others. */
+  readonly records: readonly string[];
   /** Null where the check was skipped. */
   readonly fit: Fit | null;
   /** Null where the delta isn't one of the known releases. */
@@ -95,12 +106,22 @@ export interface PreparedMerge {
 }
 
 /** transformers 4's default. */
-const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 /** More threads than this only wait for the disk. */
 const MOST_DEFAULT_THREADS = 4;
 
-const DEFAULT_RULES: MatchRules = { newRows: "zero", trimRows: false, deltaOnly: "error", baseOnly: "error" };
+/** Worker threads where the user names no number. */
+export function defaultThreads(): number {
+  return Math.min(MOST_DEFAULT_THREADS, availableParallelism());
+}
+
+export const DEFAULT_RULES: MatchRules = {
+  newRows: "zero",
+  trimRows: false,
+  deltaOnly: "error",
+  baseOnly: "error",
+};
 
 /** Checks everything and plans the merge. Touches nothing. */
 export async function prepareMerge(
@@ -125,18 +146,16 @@ export async function prepareMerge(
   const misfit = fit === null || options.force === true ? null : fitError(fit, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (misfit?.code === "swapped") throw misfit;
-  const match = matchTensors(
-    { tensors: base.tensors, tiesEmbeddings: configs.base?.tieWordEmbeddings ?? false },
-    { tensors: delta.tensors, tiesEmbeddings: configs.delta?.tieWordEmbeddings ?? false },
-    { ...DEFAULT_RULES, ...options.rules },
-  );
+  const rules = { ...DEFAULT_RULES, ...options.rules };
+  const match = matchCheckpoints(base, delta, configs, rules);
   if (misfit !== null) throw misfit;
   if (release.recognized !== null) voice.note(`${describeRelease(release.recognized)}.`);
   if (fit !== null) (fit.isWarning ? voice.warn : voice.detail)(describeFit(fit));
   for (const hint of hints) (fit?.verdict === "exact" ? voice.detail : voice.warn)(`${hint} (config.json).`);
 
+  const dtype = options.dtype ?? "auto";
   const plan = layOut(match, {
-    dtype: options.dtype ?? "auto",
+    dtype,
     maxShardBytes: options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES,
     scale: options.scale ?? 1,
   });
@@ -156,10 +175,19 @@ export async function prepareMerge(
     plan,
     sources: { base, delta },
     files: [...assets.files, { fileName: MODEL_CARD, text: card }, ...indexFile(plan)],
+    record: await recordMerge({
+      base: { origin: sources.base, checkpoint: base },
+      delta: { origin: sources.delta, checkpoint: delta },
+      rules,
+      dtype,
+      plan,
+      fit,
+    }),
+    records: [PROVENANCE, ...(options.checksums === true ? [CHECKSUMS] : [])],
     fit,
     release: release.recognized,
     kernel,
-    threads: options.threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism()),
+    threads: options.threads ?? defaultThreads(),
     freeBytes: checkRoom(target, roomFor(target, plan, assets.files.length)),
     warnings: voice.warnings,
   };
@@ -174,6 +202,20 @@ function roomFor(target: string, { bytesToWrite, shards }: MergePlan, assetCount
     files: shards.length + assetCount + FURTHER_FILES,
     largestFileBytes: Math.max(...shards.map(({ byteLength }) => byteLength)),
   };
+}
+
+/** Matches the tensors of two open checkpoints by the rules. Errors: those of `matchTensors`. */
+export function matchCheckpoints(
+  base: Checkpoint,
+  delta: Checkpoint,
+  configs: { readonly base: ModelConfig | null; readonly delta: ModelConfig | null },
+  rules: MatchRules,
+): Match {
+  return matchTensors(
+    { tensors: base.tensors, tiesEmbeddings: configs.base?.tieWordEmbeddings ?? false },
+    { tensors: delta.tensors, tiesEmbeddings: configs.delta?.tieWordEmbeddings ?? false },
+    rules,
+  );
 }
 
 /** Speaks through the reporter and keeps the warnings for the result. */

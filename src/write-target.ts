@@ -1,18 +1,22 @@
 /**
  * In: a plan and the files beside the weights. Out: the target folder, whole, or an error and none.
- * Every command that makes a model goes through here: staging, execution, assets, commit.
+ * Every command that makes a model goes through here: staging, execution, assets, records, verification, commit.
  */
 import { assertUnchanged } from "./checkpoint/local-file.js";
-import { ApplyDeltaError, type ErrorCode, isApplyDeltaError } from "./errors.js";
+import { ApplyDeltaError, type ErrorCode, EXIT, isApplyDeltaError } from "./errors.js";
 import { executePlan } from "./execute/execute-plan.js";
 import { throwIfAborted } from "./execute/pool.js";
 import type { CompiledKernel } from "./kernel/select.js";
 import type { Asset } from "./output/assets.js";
+import { CHECKSUMS, checksumFiles, encodeChecksums } from "./output/checksums.js";
+import { encodeProvenance, type MergeRecord, PROVENANCE, recordTarget } from "./output/provenance.js";
 import { openStaging, type Staging } from "./output/staging.js";
 import { type FingerprintedSide, fingerprintOf } from "./plan/fingerprint.js";
 import type { MergePlan, PlannedShard } from "./plan/merge-plan.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
 import { plural } from "./report/units.js";
+import { describeFailures, verificationOf } from "./report/verify-text.js";
+import { verifyFolder } from "./verify/verify-folder.js";
 
 /** Everything a target is made of. */
 export interface TargetContents {
@@ -25,6 +29,8 @@ export interface TargetContents {
   readonly files: readonly Asset[];
   readonly kernel: CompiledKernel;
   readonly threads: number;
+  /** What the provenance beside the weights says; none is written where this is left out. */
+  readonly record?: MergeRecord;
 }
 
 export interface WriteOptions {
@@ -34,10 +40,14 @@ export interface WriteOptions {
   readonly sync?: boolean | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Write `SHA256SUMS`. */
+  readonly checksums?: boolean;
+  /** Read everything back and compare it before the target appears. */
+  readonly verify?: boolean;
 }
 
-/** Errors that say that even finished shards are of no use. */
-const WORTHLESS: readonly ErrorCode[] = ["source-changed"];
+/** Errors that say that even finished shards are of no use: a damaged one must not be gone on with. */
+const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered"];
 
 /**
  * Makes the target; returns the shards that an interrupted run had finished. Rejects with an `ApplyDeltaError`; then
@@ -61,6 +71,8 @@ export async function writeTarget(
       if ("text" in asset) staging.writeText(asset.fileName, asset.text);
       else staging.copyFile(asset.copyFrom, asset.fileName);
     }
+    await writeRecords(contents, staging, options);
+    if (options.verify === true) await verifyStaged(contents, staging, options);
     throwIfAborted(options.signal);
     staging.commit();
     return [...staging.kept];
@@ -123,4 +135,48 @@ function resumable(error: unknown, keptShards: number, shards: number): unknown 
       ? `Run the same command again: ${how}`
       : `${error.details.hint ?? ""} Then run the same command again: ${how}`.trim();
   return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
+}
+
+/** The files that say what was made, after everything they speak of. */
+async function writeRecords(
+  { plan, files, record }: TargetContents,
+  staging: Staging,
+  { checksums = false, reporter = silentReporter, signal }: WriteOptions,
+): Promise<void> {
+  const names = files.map(({ fileName }) => fileName);
+  if (record !== undefined) {
+    const made = await recordTarget(staging.folder, names, { checksums }).catch((error: unknown) => {
+      // What this program wrote is well-formed, unless it was changed since.
+      const isMalformed = isApplyDeltaError(error) && error.exitCode === EXIT.malformed;
+      throw isMalformed ? alteredTarget(`weights: ${error.message}`) : error;
+    });
+    staging.writeText(PROVENANCE, encodeProvenance(record, made));
+    names.push(PROVENANCE);
+  }
+  if (!checksums) return;
+  const all = [...plan.shards.map(({ fileName }) => fileName), ...names];
+  const sha256Of = await checksumFiles(staging.folder, all, {
+    signal,
+    onProgress: (progress) => reporter.progress({ ...progress, current: CHECKSUMS }),
+  });
+  staging.writeText(CHECKSUMS, encodeChecksums(sha256Of));
+}
+
+/** Errors: `target-altered`; those of reading; `interrupted`. */
+async function verifyStaged(
+  { plan, kernel, threads }: TargetContents,
+  { folder }: Staging,
+  { reporter, signal }: WriteOptions,
+): Promise<void> {
+  const { checks, notes } = await verifyFolder(folder, { plan, kernel, threads, reporter, signal });
+  const verification = verificationOf(folder, checks, notes);
+  if (verification.verdict === "ok") return;
+  throw alteredTarget(describeFailures(verification));
+}
+
+function alteredTarget(got: string): ApplyDeltaError {
+  return new ApplyDeltaError("target-altered", "The target failed its verification and was not made.", {
+    got,
+    hint: "If `weights`, `sum` or `checksums` failed, what was written isn't what was read back: check the disk, or choose a --target on another. Otherwise base or delta is at fault: look at them with `inspect`.",
+  });
 }

@@ -100,7 +100,8 @@ function listFolder(path: string): string[] {
   }
 }
 
-function isWeights(name: string, endings: readonly string[]): boolean {
+/** Whether a file of this name holds weights that a loader would read. */
+export function isWeights(name: string, endings: readonly string[]): boolean {
   return endings.some((ending) => name.endsWith(ending)) && !name.startsWith(".") && !NOT_WEIGHTS.test(name);
 }
 

@@ -16,6 +16,8 @@ export interface ShardIndex {
   readonly shards: readonly string[];
   /** Tensor name to shard file name. */
   readonly shardOf: ReadonlyMap<string, string>;
+  /** What the index says all tensors' data come to, in bytes; null where it says nothing. */
+  readonly totalBytes: number | null;
 }
 
 const indexSchema = z.object({
@@ -62,7 +64,9 @@ export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex
     shardOf.set(tensor, shard);
   }
   if (shardOf.size === 0) fail("`weight_map` names no tensor");
-  return { shards: [...new Set(shardOf.values())].sort(), shardOf };
+  const metadata = isJsonObject(json) && isJsonObject(json.metadata) ? json.metadata : {};
+  const totalBytes = typeof metadata.total_size === "number" ? metadata.total_size : null;
+  return { shards: [...new Set(shardOf.values())].sort(), shardOf, totalBytes };
 }
 
 /** A name without separators, drive letters or control characters, on any system. */

@@ -31,11 +31,14 @@ interface ApplyOptions extends CommonOptions, HubCommandOptions {
   force?: true;
   skipBaseCheck?: true;
   verifyDelta?: true;
+  checksums?: true;
+  verify?: true;
   lowCpuMem?: true;
   dryRun?: true;
 }
 
-const DTYPES: Record<ApplyOptions["dtype"], "auto" | SumDType> = {
+/** How each dtype is spelled on the command line. */
+export const DTYPES: Record<ApplyOptions["dtype"], "auto" | SumDType> = {
   auto: "auto",
   float16: "F16",
   bfloat16: "BF16",
@@ -89,6 +92,8 @@ export function addApplyCommand(program: Command): void {
     .option("--force", "merge even if the base check says that the base is wrong")
     .option("--skip-base-check", "don't check whether the base is the delta's")
     .option("--verify-delta", "compare the delta's files with the published SHA-256 first")
+    .option("--checksums", "write SHA256SUMS beside the model, for sha256sum -c")
+    .option("--verify", "read the target back from the disk and compare it before it appears")
     .option("--low-cpu-mem", "accepted for FastChat's sake; memory use is always low")
     .option("--base-revision <revision>", "branch, tag or commit of a base on the Hub", parsePath)
     .option("--delta-revision <revision>", "branch, tag or commit of a delta on the Hub", parsePath);
@@ -135,6 +140,8 @@ async function apply(options: ApplyOptions, { signal, reporter }: CommandContext
     force: options.force ?? false,
     skipBaseCheck: options.skipBaseCheck ?? false,
     verifyDelta: options.verifyDelta ?? false,
+    checksums: options.checksums ?? false,
+    verify: options.verify ?? false,
     scale: options.scale,
     chatTemplate: options.chatTemplate ?? null,
     rules: {

@@ -8,6 +8,7 @@ import { PROGRAM_NAME, programVersion } from "../version.js";
 import { addApplyCommand } from "./apply-command.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { printError } from "./run-command.js";
+import { addVerifyCommand } from "./verify-command.js";
 import { addWeightsCommand } from "./weights-command.js";
 
 const EXAMPLES = `
@@ -56,5 +57,6 @@ function createProgram(): Command {
   addApplyCommand(program);
   addWeightsCommand(program);
   addInspectCommand(program);
+  addVerifyCommand(program);
   return program;
 }

@@ -15,6 +15,8 @@ export interface CommonOptions {
 export interface CommandContext {
   readonly signal: AbortSignal;
   readonly reporter: Reporter;
+  /** Sets the exit code of a command that did its work and found something wrong. */
+  endWith(this: void, code: number): void;
 }
 
 /** Runs a command's body and sets the exit code. Never throws. */
@@ -41,8 +43,12 @@ export async function runCommand(
       level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",
       showProgress: options.progress ?? true,
     });
-    await body({ signal: controller.signal, reporter });
-    process.exitCode = EXIT.done;
+    let exitCode: number = EXIT.done;
+    const endWith = (code: number) => {
+      exitCode = code;
+    };
+    await body({ signal: controller.signal, reporter, endWith });
+    process.exitCode = exitCode;
   } catch (error) {
     reportError(error, options);
     process.exitCode = exitCodeOf(error, stopSignal);

@@ -66,7 +66,7 @@ function dataBytes({ byteLength, header }: PlannedShard): number {
 }
 
 /** The row of the base that stands for the rows it lacks: zeros, or the mean of those it has. */
-function newRow(tensor: PlannedTensor, kernel: CompiledKernel): Uint8Array {
+export function newRow(tensor: PlannedTensor, kernel: CompiledKernel): Uint8Array {
   const { base, sumDType, newRows } = tensor;
   if (base === null || newRows !== "mean") return new Uint8Array((tensor.shape[1] ?? 0) * bytesOf(sumDType));
   return meanRow(base, sumDType, instantiateKernel(kernel, MEAN_ROW_MEMORY_BYTES));

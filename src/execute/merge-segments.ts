@@ -8,7 +8,7 @@ import { type ShardFile, writeSegment } from "../output/shard-file.js";
 import { bytesOf } from "../tensor.js";
 import type { MergeTask } from "./merge-tasks.js";
 import { forEachSegment, type SegmentedJob } from "./segments.js";
-import { RESULT_REGION, SUM_MEMORY_BYTES, sumSegment } from "./sum-segment.js";
+import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
 
 /** A merge as the workers get it. Its counts are the bytes written to each shard. */
 export interface MergeJob extends SegmentedJob<MergeTask> {
@@ -21,9 +21,7 @@ export interface MergeJob extends SegmentedJob<MergeTask> {
 export function mergeSegments(job: MergeJob): void {
   const kernel = instantiateKernel(job.kernel, SUM_MEMORY_BYTES);
   forEachSegment(job, (task, first, count) => {
-    const sumAt = sumSegment(task, task.firstElement + first, count, kernel);
-    const resultAt = task.dtype === task.sumDType ? sumAt : RESULT_REGION;
-    if (resultAt !== sumAt) kernel.convert(task.sumDType, task.dtype, sumAt, resultAt, count);
+    const resultAt = targetSegment(task, task.firstElement + first, count, kernel);
     const byteLength = count * bytesOf(task.dtype);
     const offsetBytes = task.outputOffsetBytes + first * bytesOf(task.dtype);
     const output = job.outputs[task.shard] as ShardFile;

@@ -1,5 +1,5 @@
 /**
- * In: a task and a range of its elements. Out: the sum, in the kernel's memory.
+ * In: a task and a range of its elements. Out: what the target has there, in the kernel's memory.
  * Nothing is allocated: inputs are read straight into the memory's regions.
  */
 import { gather, type OpenView } from "../checkpoint/gather.js";
@@ -12,13 +12,13 @@ const BASE_REGION = 0;
 const DELTA_REGION = SEGMENT_BYTES;
 
 /** A region the sum never ends in: free for what becomes of it. */
-export const RESULT_REGION = 2 * SEGMENT_BYTES;
+const RESULT_REGION = 2 * SEGMENT_BYTES;
 
-/** What a kernel for `sumSegment` needs: three regions of a segment each. */
+/** What a kernel for `targetSegment` needs: three regions of a segment each. */
 export const SUM_MEMORY_BYTES = 3 * SEGMENT_BYTES;
 
 /** Leaves elements [first, first + count) of the tensor, in `task.sumDType`, in memory; returns where. */
-export function sumSegment(task: MergeTask, first: number, count: number, kernel: Kernel): number {
+function sumSegment(task: MergeTask, first: number, count: number, kernel: Kernel): number {
   const { base, delta, sumDType, scale } = task;
   if (delta === null) return readInto(base as OpenView, sumDType, first, count, BASE_REGION, kernel);
   const deltaAt = readInto(delta, sumDType, first, count, DELTA_REGION, kernel);
@@ -30,6 +30,14 @@ export function sumSegment(task: MergeTask, first: number, count: number, kernel
   else baseAt = readInto(base, sumDType, first, count, BASE_REGION, kernel);
   kernel.add(sumDType, baseAt, deltaAt, deltaAt, count);
   return deltaAt;
+}
+
+/** The same in `task.dtype`, as it stands in the target. */
+export function targetSegment(task: MergeTask, first: number, count: number, kernel: Kernel): number {
+  const sumAt = sumSegment(task, first, count, kernel);
+  if (task.dtype === task.sumDType) return sumAt;
+  kernel.convert(task.sumDType, task.dtype, sumAt, RESULT_REGION, count);
+  return RESULT_REGION;
 }
 
 /** Multiplies in place as PyTorch 2 does: in float32, the factor rounded to float32, the product to the dtype. */

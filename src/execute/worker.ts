@@ -3,9 +3,12 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, type ErrorDetails, isApplyDeltaError } from "../errors.js";
 import { type MergeJob, mergeSegments } from "./merge-segments.js";
 import { stopWorkers } from "./segments.js";
+import { type VerifyJob, verifySegments } from "./verify-segments.js";
 
 /** What a worker is started with: which work, and the job. */
-export type WorkerJob = { readonly kind: "merge"; readonly job: MergeJob };
+export type WorkerJob =
+  | { readonly kind: "merge"; readonly job: MergeJob }
+  | { readonly kind: "verify"; readonly job: VerifyJob };
 
 /** What a worker posts when it ends. */
 export type WorkerReport =
@@ -18,9 +21,10 @@ export type WorkerReport =
     }
   | { readonly kind: "crashed"; readonly error: unknown };
 
-function work({ job }: WorkerJob): WorkerReport {
+function work({ kind, job }: WorkerJob): WorkerReport {
   try {
-    mergeSegments(job);
+    if (kind === "merge") mergeSegments(job);
+    else verifySegments(job);
     return { kind: "done" };
   } catch (error) {
     stopWorkers(job.shared);

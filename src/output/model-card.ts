@@ -35,8 +35,8 @@ export function modelCard({ target, base, delta, scale, baseCheck, release }: Mo
     "",
     `Made by vicuna-apply-delta: target = base + ${factor}delta.`,
     "",
-    `- base: ${modelName(base)}`,
-    `- delta: ${modelName(delta)}${scale === 1 ? "" : `, applied in part (scale ${scale})`}`,
+    `- base: ${describeOrigin(base)}`,
+    `- delta: ${describeOrigin(delta)}${scale === 1 ? "" : `, applied in part (scale ${scale})`}`,
     ...(release === null ? [] : [`- release: ${release}`]),
     `- base check: ${baseCheck ?? "skipped"}`,
     "",
@@ -45,9 +45,17 @@ export function modelCard({ target, base, delta, scale, baseCheck, release }: Mo
   return `${lines.join("\n")}\n`;
 }
 
-/** The repository and its commit; else the name of the model's folder, whether the path is that or a file in it. */
-function modelName({ path: given, hub }: ModelOrigin): string {
-  if (hub !== null) return `${hub.repository}, commit ${hub.commit}`;
+/** A repository and its commit; else the name of the model's folder, whether the path is that or a file in it. */
+function describeOrigin({ path, hub }: ModelOrigin): string {
+  return hub === null ? folderName(path) : `${hub.repository}, commit ${hub.commit}`;
+}
+
+/** The model's own name, without what names this machine. */
+export function modelName({ path, hub }: ModelOrigin): string {
+  return hub?.repository ?? folderName(path);
+}
+
+function folderName(given: string): string {
   const path = resolve(given);
   const isFile = [".safetensors", ".bin", ".pt", ".pth", ".json"].includes(extname(path));
   return isFile ? `${basename(dirname(path))}/${basename(path)}` : basename(path);

@@ -86,6 +86,23 @@ export function countActions(plan: MergePlan): Record<Action | "dropped", number
   };
 }
 
+export interface NotAdded {
+  readonly name: string;
+  readonly action: Action | "dropped";
+  readonly reason: string;
+}
+
+/** Every tensor that isn't plainly added, with the reason. */
+export function notAdded(plan: MergePlan): NotAdded[] {
+  const special = plan.tensors.flatMap(({ name, action, reason }) =>
+    reason === null ? [] : [{ name, action, reason }],
+  );
+  return [
+    ...special,
+    ...plan.dropped.map(({ name, reason }) => ({ name, action: "dropped" as const, reason })),
+  ];
+}
+
 /** The dtype most of the target's bytes are in, as config.json's `torch_dtype` should say. */
 export function mainDType(plan: MergePlan): SumDType {
   const bytes = new Map<SumDType, number>();

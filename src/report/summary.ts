@@ -4,7 +4,7 @@
  */
 import type { Fit } from "../plan/judge-fit.js";
 import type { Action } from "../plan/match.js";
-import { countActions, type MergePlan } from "../plan/merge-plan.js";
+import { countActions, type MergePlan, notAdded } from "../plan/merge-plan.js";
 import { describeRelease, type RecognizedRelease } from "../vicuna/recognize.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "./units.js";
 
@@ -27,6 +27,8 @@ export interface MergeSummary {
   readonly threads: number;
   /** Null where the check was skipped. */
   readonly baseCheck: Fit | null;
+  /** Whether the target was read back and compared before it was published. */
+  readonly verified: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -42,6 +44,8 @@ export interface PlanSummary {
   readonly release: RecognizedRelease | null;
   readonly freeBytes: number;
   readonly files: readonly { readonly fileName: string }[];
+  /** Names of the files that record what was made, written after the others. */
+  readonly records: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -56,6 +60,9 @@ export function formatSummary(summary: MergeSummary): string {
     `  tensors   ${formatCounts(summary.tensors)}`,
     `  weights   ${formatBytes(bytesWritten)} in ${plural(shards.length, "shard")}`,
     ...(summary.baseCheck === null ? [] : [`  base      ${summary.baseCheck.sentence}`]),
+    ...(summary.verified
+      ? ["  verified  read back from the disk: what base and delta give, bit for bit"]
+      : []),
     `  took      ${formatSeconds(seconds)} (${speed} read and written), ${formatBytes(summary.peakMemoryBytes)} of memory, ${summary.kernel} kernel, ${plural(summary.threads, "thread")}`,
   ].join("\n");
 }
@@ -68,6 +75,7 @@ export function planDocument({
   release,
   freeBytes,
   files,
+  records,
   warnings,
 }: PlanSummary): object {
   return {
@@ -82,7 +90,7 @@ export function planDocument({
       bytes: byteLength,
       tensors: placed.length,
     })),
-    files: files.map(({ fileName }) => fileName),
+    files: [...files.map(({ fileName }) => fileName), ...records],
     parameters: plan.parameterCount,
     bytesToRead: plan.bytesToRead,
     bytesToWrite: plan.bytesToWrite,
@@ -93,7 +101,7 @@ export function planDocument({
 }
 
 /** The plan for a terminal. */
-export function formatPlan({ target, plan, fit, release, freeBytes, files }: PlanSummary): string {
+export function formatPlan({ target, plan, fit, release, freeBytes, files, records }: PlanSummary): string {
   const lines = [
     `plan for ${target} (nothing is written)`,
     ...(release === null ? [] : [`  release   ${describeRelease(release)}`]),
@@ -105,23 +113,12 @@ export function formatPlan({ target, plan, fit, release, freeBytes, files }: Pla
       ({ fileName, byteLength, placed }) =>
         `            ${fileName}  ${formatBytes(byteLength)}  ${plural(placed.length, "tensor")}`,
     ),
-    `  files     ${files.map(({ fileName }) => fileName).join(", ")}`,
+    `  files     ${[...files.map(({ fileName }) => fileName), ...records].join(", ")}`,
     ...(fit === null ? [] : [`  base      ${fit.sentence}`]),
     `  to read   ${formatBytes(plan.bytesToRead)}`,
     `  to write  ${formatBytes(plan.bytesToWrite)} (${formatBytes(freeBytes)} free)`,
   ];
   return lines.join("\n");
-}
-
-/** Every tensor that isn't plainly added, with the reason. */
-function notAdded(plan: MergePlan): { name: string; action: Action | "dropped"; reason: string }[] {
-  const special = plan.tensors.flatMap(({ name, action, reason }) =>
-    reason === null ? [] : [{ name, action, reason }],
-  );
-  return [
-    ...special,
-    ...plan.dropped.map(({ name, reason }) => ({ name, action: "dropped" as const, reason })),
-  ];
 }
 
 function formatCounts(counts: MergeSummary["tensors"]): string {

@@ -27,6 +27,8 @@ export interface ModelConfig {
   readonly attentionHeads: number | null;
   /** Equal to `attentionHeads` where the file says nothing, as transformers takes it. */
   readonly keyValueHeads: number | null;
+  /** Width of one head; null where the file leaves it to be `hiddenSize / attentionHeads`. */
+  readonly headDim: number | null;
   readonly vocabSize: number | null;
   /** In tokens, before any scaling. */
   readonly maxPositionEmbeddings: number | null;
@@ -58,6 +60,7 @@ const configSchema = z.looseObject({
   num_hidden_layers: extent,
   num_attention_heads: extent,
   num_key_value_heads: extent,
+  head_dim: extent,
   vocab_size: z.number().int().nonnegative().nullish(),
   max_position_embeddings: extent,
   max_sequence_length: extent,
@@ -99,6 +102,7 @@ export function parseModelConfig(text: string, path: string): ModelConfig {
     layers: raw.num_hidden_layers ?? null,
     attentionHeads: raw.num_attention_heads ?? null,
     keyValueHeads: raw.num_key_value_heads ?? raw.num_attention_heads ?? null,
+    headDim: raw.head_dim ?? null,
     vocabSize: raw.vocab_size ?? null,
     maxPositionEmbeddings: raw.max_position_embeddings ?? null,
     maxSequenceLength: raw.max_sequence_length ?? null,

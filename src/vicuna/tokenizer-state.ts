@@ -35,17 +35,20 @@ export interface TokenizerState {
   readonly rows: number | null;
   /** What is missing or can't be read, a sentence each. */
   readonly problems: readonly string[];
+  /** Those of the problems that keep the model from being used: an unreadable file, tokens without a row. */
+  readonly faults: readonly string[];
 }
 
 export function readTokenizerState(folder: string, rows: number | null): TokenizerState {
   const files = TOKENIZER_FILES.filter((name) => existsSync(join(folder, name)));
-  const problems: string[] = [];
+  const faults: string[] = [];
+  const remarks: string[] = [];
   const attempt = <T>(name: string, read: (path: string) => T): T | null => {
     if (!files.includes(name)) return null;
     try {
       return read(join(folder, name));
     } catch (error) {
-      problems.push(`${name} can't be read: ${describe(error)}`);
+      faults.push(`${name} can't be read: ${describe(error)}`);
       return null;
     }
   };
@@ -61,21 +64,20 @@ export function readTokenizerState(folder: string, rows: number | null): Tokeniz
   ]);
   const addedTokens = pieces === null ? null : [...addedIds].filter((id) => id >= pieces).length;
   if (!files.includes("tokenizer.model") && !files.includes("tokenizer.json")) {
-    problems.push("there is neither tokenizer.model nor tokenizer.json");
+    remarks.push("there is neither tokenizer.model nor tokenizer.json");
   }
-  if (rows !== null && pieces !== null) problems.push(...compareRows(rows, pieces, addedTokens ?? 0));
-  return { files, pieces, addedTokens, rows, problems };
+  if (rows !== null && pieces !== null) {
+    const spare = rows - pieces - (addedTokens ?? 0);
+    if (spare < 0) faults.push(describeSpareRows(rows, spare));
+    if (spare > 0) remarks.push(describeSpareRows(rows, spare));
+  }
+  return { files, pieces, addedTokens, rows, problems: [...faults, ...remarks], faults };
 }
 
-function compareRows(rows: number, pieces: number, addedTokens: number): string[] {
-  const tokens = pieces + addedTokens;
+function describeSpareRows(rows: number, spare: number): string {
   const count = (value: number) => value.toLocaleString("en-US");
-  if (tokens > rows) return [`${count(tokens)} tokens, but the embedding has only ${count(rows)} rows`];
-  const spare = rows - tokens;
-  if (spare === 0) return [];
-  return [
-    `${spare === 1 ? "1 row" : `${count(spare)} rows`} of the embedding ${spare === 1 ? "has" : "have"} no token`,
-  ];
+  if (spare < 0) return `${count(rows - spare)} tokens, but the embedding has only ${count(rows)} rows`;
+  return `${spare === 1 ? "1 row" : `${count(spare)} rows`} of the embedding ${spare === 1 ? "has" : "have"} no token`;
 }
 
 function readBytes(path: string): Buffer {

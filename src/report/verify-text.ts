@@ -1,0 +1,86 @@
+/**
+ * What `verify` finds: the document that `--json` prints, and the same for a terminal.
+ * Pure: a document in, text out. Guards: what wasn't checked is said, so that no verdict claims more than was looked
+ * at; names come from files of unknown origin, so no control character of theirs reaches the terminal.
+ */
+
+export type CheckName =
+  | "weights"
+  | "index"
+  | "config"
+  | "tokenizer"
+  | "record"
+  | "checksums"
+  | "numbers"
+  | "sum";
+
+export interface Check {
+  readonly name: CheckName;
+  readonly status: "ok" | "failed" | "skipped";
+  /** What was looked at, what is wrong, or why it was not looked at. */
+  readonly detail: string;
+}
+
+export interface Verification {
+  /** As the user gave it. */
+  readonly target: string;
+  /** `failed` where a check failed. */
+  readonly verdict: "ok" | "failed";
+  readonly checks: readonly Check[];
+  /** Whether every bit of the weights was compared, with checksums or with the sum of base and delta. */
+  readonly weightsProven: boolean;
+  readonly notes: readonly string[];
+}
+
+export function verificationOf(
+  target: string,
+  checks: readonly Check[],
+  notes: readonly string[],
+): Verification {
+  return {
+    target,
+    verdict: checks.some(({ status }) => status === "failed") ? "failed" : "ok",
+    checks,
+    weightsProven: checks.some(
+      ({ name, status }) => status === "ok" && (name === "checksums" || name === "sum"),
+    ),
+    notes,
+  };
+}
+
+/** The checks that failed, as one sentence: `record: config.json: …`. */
+export function describeFailures({ checks }: Verification): string {
+  const failed = checks.filter(({ status }) => status === "failed");
+  return failed.map(({ name, detail }) => `${name}: ${detail}`).join("; ");
+}
+
+const UNPROVEN =
+  "no fault found; but the weights' bytes themselves were not checked: give --base and --delta, or make the target with --checksums";
+
+/** The document for a terminal: a line a check, then the verdict. */
+export function formatVerification(verification: Verification): string {
+  const { target, verdict, checks, weightsProven, notes } = verification;
+  const failed = checks.filter(({ status }) => status === "failed").map(({ name }) => name);
+  const lines = [
+    target,
+    ...checks.map(
+      ({ name, status, detail }) =>
+        `  ${name.padEnd(9)}  ${(status === "failed" ? "FAILED" : status).padEnd(7)}  ${detail}`,
+    ),
+    ...notes.map((note) => `  note: ${note}`),
+    verdict === "failed"
+      ? `verification FAILED: ${failed.join(", ")}`
+      : weightsProven
+        ? "verified"
+        : UNPROVEN,
+  ];
+  return lines.map(printable).join("\n");
+}
+
+/** Control characters, line ends and what turns the direction of writing, as escapes. */
+function printable(line: string): string {
+  return line.replace(
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+}

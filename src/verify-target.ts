@@ -1,0 +1,139 @@
+/**
+ * Verifying on one screen: open, read the record, plan the sum again, check.
+ * In: typed options. Out: a document that says of each check how it ended. Nothing is written.
+ * A target that is wrong is a result; only sources that can't be read or don't fit are errors.
+ */
+import { statSync } from "node:fs";
+import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import { ApplyDeltaError, isApplyDeltaError } from "./errors.js";
+import { compileKernel, type KernelChoice } from "./kernel/select.js";
+import { PROVENANCE, type Provenance, recordWeights } from "./output/provenance.js";
+import type { MatchRules } from "./plan/match.js";
+import { type LayoutOptions, layOut, type MergePlan } from "./plan/merge-plan.js";
+import { DEFAULT_MAX_SHARD_BYTES, DEFAULT_RULES, defaultThreads, matchCheckpoints } from "./prepare-merge.js";
+import type { Reporter } from "./report/reporter.js";
+import { type Verification, verificationOf } from "./report/verify-text.js";
+import type { HubOptions } from "./source/hub-settings.js";
+import { type ModelRequest, resolveModels } from "./source/resolve.js";
+import { trustedProvenance, verifyFolder } from "./verify/verify-folder.js";
+import { readModelConfig } from "./vicuna/model-config.js";
+
+export interface VerifyOptions {
+  /** A model's folder, or `owner/name` on the Hub. */
+  readonly target: string;
+  /** What it was made from, both or neither: every number is then computed again and compared. */
+  readonly sources?: { readonly base: string; readonly delta: string };
+  /** How it was made. Each one left out is taken from the target's record, and without one it is apply's default. */
+  readonly dtype?: LayoutOptions["dtype"];
+  readonly scale?: number;
+  readonly rules?: Partial<MatchRules>;
+  /** How the Hub is reached. */
+  readonly hub?: HubOptions;
+  readonly threads?: number;
+  readonly kernel?: KernelChoice;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Errors: `source-not-found`, `source-unreadable`, `bad-usage`, `interrupted`; with sources, those of opening and
+ * matching them.
+ */
+export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
+  const { folder, sourcePaths } = await resolveAll(options);
+  if (!statSync(folder).isDirectory()) {
+    throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
+      file: folder,
+      hint: "Give the folder it lies in.",
+    });
+  }
+  try {
+    return await withSources(sourcePaths, async (sources) => {
+      const provenance = trustedProvenance(folder);
+      const notes = sources === null ? [] : await compareSources(sources, provenance);
+      const found = await verifyFolder(folder, {
+        plan: sources === null ? null : planSum(sources, provenance, options),
+        kernel: await compileKernel(options.kernel ?? "auto"),
+        threads: options.threads ?? defaultThreads(),
+        reporter: options.reporter,
+        signal: options.signal,
+      });
+      return verificationOf(options.target, found.checks, [...found.notes, ...notes]);
+    });
+  } catch (error) {
+    if (!isApplyDeltaError(error, "interrupted")) throw error;
+    throw new ApplyDeltaError("interrupted", "Interrupted; the target was not verified to the end.", {
+      hint: "Run the same command again to start over.",
+    });
+  }
+}
+
+interface Sources {
+  readonly base: Checkpoint;
+  readonly delta: Checkpoint;
+}
+
+interface SourcePaths {
+  readonly base: string;
+  readonly delta: string;
+}
+
+/** Everything that is read, on this machine. */
+async function resolveAll({ target, sources, ...options }: VerifyOptions): Promise<{
+  folder: string;
+  sourcePaths: SourcePaths | null;
+}> {
+  const requests: ModelRequest[] = [{ role: "model", reference: target }];
+  if (sources !== undefined) {
+    requests.push({ role: "base", reference: sources.base }, { role: "delta", reference: sources.delta });
+  }
+  const [model, base, delta] = await resolveModels(requests, options);
+  if (model === undefined) throw new Error("the model was not resolved");
+  const hasSources = base !== undefined && delta !== undefined;
+  return { folder: model.path, sourcePaths: hasSources ? { base: base.path, delta: delta.path } : null };
+}
+
+/** Opens both sides where they are given, runs `body`, closes them whatever happens. */
+async function withSources<T>(
+  paths: SourcePaths | null,
+  body: (sources: Sources | null) => Promise<T>,
+): Promise<T> {
+  if (paths === null) return body(null);
+  const base = await openCheckpoint(paths.base);
+  try {
+    const delta = await openCheckpoint(paths.delta);
+    try {
+      return await body({ base, delta });
+    } finally {
+      delta.close();
+    }
+  } finally {
+    base.close();
+  }
+}
+
+/** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
+function planSum({ base, delta }: Sources, record: Provenance | null, options: VerifyOptions): MergePlan {
+  const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
+  const rules = { ...DEFAULT_RULES, ...record?.rules, ...options.rules };
+  return layOut(matchCheckpoints(base, delta, configs, rules), {
+    dtype: options.dtype ?? record?.dtype ?? "auto",
+    scale: options.scale ?? record?.scale ?? 1,
+    maxShardBytes: DEFAULT_MAX_SHARD_BYTES,
+  });
+}
+
+/** What differs from the files on record: no fault, since another conversion may hold the same numbers. */
+async function compareSources(sources: Sources, record: Provenance | null): Promise<string[]> {
+  if (record === null)
+    return [`${PROVENANCE} is not there or not as it was written: the sum follows the options`];
+  const notes: string[] = [];
+  for (const role of ["base", "delta"] as const) {
+    const given = JSON.stringify(await recordWeights(sources[role]));
+    if (given === JSON.stringify(record[role].files)) continue;
+    notes.push(
+      `the ${role} isn't, file for file, the one on record (${record[role].reference}): only its numbers are compared`,
+    );
+  }
+  return notes;
+}

@@ -1,0 +1,80 @@
+/**
+ * In: a target's folder. Out: whether its files are the ones that its own records, `vicuna-apply-delta.json` and
+ * `SHA256SUMS`, name.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { isWeights } from "../checkpoint/find-weights.js";
+import type { Checkpoint } from "../checkpoint/open.js";
+import type { Sha256Options } from "../checkpoint/sha256.js";
+import { CHECKSUMS, checksumFiles, readChecksums } from "../output/checksums.js";
+import { PROVENANCE, type Provenance, recordWeights } from "../output/provenance.js";
+import { plural } from "../report/units.js";
+import type { Check } from "../report/verify-text.js";
+import { failed, ok, skipped } from "./outcome.js";
+
+/** Everything but the weights' data: the small files whole, of the weights size and header. */
+export async function checkRecord(
+  folder: string,
+  provenance: Provenance | null,
+  target: Checkpoint | null,
+): Promise<Check> {
+  if (provenance === null)
+    return skipped("record", `there is no ${PROVENANCE}: the target isn't this tool's`);
+  const { weights, files, checksums } = provenance.target;
+  const faults: string[] = [];
+  const present = [...weights, ...files].filter(({ name }) => {
+    if (existsSync(join(folder, name))) return true;
+    faults.push(`${name} is missing`);
+    return false;
+  });
+  const wanted = files.filter((file) => present.includes(file));
+  const sha256Of = await checksumFiles(
+    folder,
+    wanted.map(({ name }) => name),
+    {},
+  );
+  for (const { name, sha256 } of wanted) {
+    if (sha256Of.get(name) !== sha256) faults.push(`${name} was changed`);
+  }
+  if (checksums && !existsSync(join(folder, CHECKSUMS))) faults.push(`${CHECKSUMS} is missing`);
+  if (target !== null) faults.push(...(await compareWeights(weights, target)));
+  if (faults.length > 0) return failed("record", faults);
+  const seen = target === null ? "" : `; size and header of ${plural(weights.length, "weights file")}`;
+  return ok("record", `${plural(wanted.length, "small file")} as recorded${seen}`);
+}
+
+async function compareWeights(
+  wanted: Provenance["target"]["weights"],
+  target: Checkpoint,
+): Promise<string[]> {
+  const got = new Map((await recordWeights(target)).map((record) => [record.name, record]));
+  const faults = wanted.flatMap(({ name, bytes, headerSha256 }) => {
+    const file = got.get(name);
+    if (file === undefined) return [];
+    if (file.bytes !== bytes) return [`${name} has ${file.bytes} bytes, not ${bytes}`];
+    return file.headerSha256 === headerSha256 ? [] : [`the header of ${name} was changed`];
+  });
+  const strange = [...got.keys()].filter((name) => wanted.every((record) => record.name !== name));
+  return [...faults, ...strange.map((name) => `${name} is none of the recorded files`)];
+}
+
+/** Every byte of every file that `SHA256SUMS` names. */
+export async function checkChecksums(folder: string, options: Sha256Options): Promise<Check> {
+  const wanted = readChecksums(folder);
+  if (wanted === null) return skipped("checksums", `there is no ${CHECKSUMS}`);
+  const faults: string[] = [];
+  const names = [...wanted.keys()].filter((name) => {
+    if (existsSync(join(folder, name))) return true;
+    faults.push(`${name} is missing`);
+    return false;
+  });
+  const got = await checksumFiles(folder, names, options);
+  for (const name of names) if (got.get(name) !== wanted.get(name)) faults.push(`${name} was changed`);
+  const unnamed = readdirSync(folder).filter(
+    (name) => isWeights(name, [".safetensors", ".bin"]) && !wanted.has(name),
+  );
+  faults.push(...unnamed.map((name) => `${name} isn't in ${CHECKSUMS}`));
+  if (faults.length > 0) return failed("checksums", faults);
+  return ok("checksums", `${plural(names.length, "file")}, every byte`);
+}

@@ -1,0 +1,136 @@
+/**
+ * In: a target that could be opened. Out: whether index, config and tokenizer say what its tensors are.
+ * Reads small files only.
+ */
+import { readdirSync } from "node:fs";
+import { basename, extname } from "node:path";
+import { findWeights, isWeights } from "../checkpoint/find-weights.js";
+import { FORMAT_NAMES } from "../checkpoint/format.js";
+import { openLocalFile } from "../checkpoint/local-file.js";
+import type { Checkpoint } from "../checkpoint/open.js";
+import { readShardIndex } from "../checkpoint/shard-index.js";
+import { isRotaryBuffer } from "../plan/match.js";
+import { formatBytes, plural } from "../report/units.js";
+import type { Check } from "../report/verify-text.js";
+import { bitsOf, type DType, elementCount, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
+import { expectedTensors } from "../vicuna/expected-tensors.js";
+import { type ModelConfig, readModelConfig } from "../vicuna/model-config.js";
+import { readTokenizerState } from "../vicuna/tokenizer-state.js";
+import { failed, listed, ok, skipped } from "./outcome.js";
+
+/** That it could be opened says that headers and sizes are right; a file too many is seen here. */
+export function checkWeights({ folder, files, formats, tensors }: Checkpoint): Check {
+  const read = new Set(files.map(({ path }) => basename(path)));
+  const endings = [...new Set([...read].map((name) => extname(name)))];
+  const strays = readdirSync(folder)
+    .filter((name) => isWeights(name, endings) && !read.has(name))
+    .sort();
+  if (strays.length > 0) {
+    return failed(
+      "weights",
+      strays.map((name) => `${name} is no part of the model, but some loaders would read it`),
+    );
+  }
+  const bytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
+  const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (${names})`;
+  return ok("weights", `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`);
+}
+
+/** That it could be opened says that every tensor of the index is in its shard. */
+export async function checkIndex({ path, tensors }: Checkpoint): Promise<Check> {
+  const { index: indexPath } = findWeights(path);
+  if (indexPath === null) return skipped("index", "there is no shard index");
+  const file = openLocalFile(indexPath);
+  try {
+    const { shardOf, shards, totalBytes } = await readShardIndex(file);
+    const data = tensors.reduce((sum, tensor) => sum + dataBytes(tensor), 0);
+    const missing = tensors.filter(({ name }) => !shardOf.has(name)).map(({ name }) => `${name} is left out`);
+    // Tensors of a PyTorch file may share their data, which some programs count once.
+    const isWrong = totalBytes !== null && totalBytes !== data;
+    const wrong = isWrong ? [`total_size is ${totalBytes}, the tensors have ${data} bytes`] : [];
+    if (missing.length + wrong.length > 0) return failed("index", [...missing, ...wrong]);
+    return ok("index", `${plural(shardOf.size, "tensor")} in ${plural(shards.length, "shard")}`);
+  } finally {
+    file.close();
+  }
+}
+
+export function checkConfig({ folder, tensors }: Checkpoint): Check {
+  const config = readModelConfig(folder);
+  if (config === null) return skipped("config", "there is no config.json");
+  const expected = expectedTensors(config);
+  const faults = [...compareDType(config, tensors), ...compareRows(config, tensors)];
+  if (expected !== null) faults.push(...compareTensors(expected, tensors));
+  if (faults.length > 0) return failed("config", faults);
+  const architecture = config.architectures.join(", ") || "no architecture named";
+  if (expected !== null) {
+    return ok("config", `${architecture}: ${plural(expected.size, "tensor")} of the shapes it says`);
+  }
+  return ok("config", `${architecture}; names and shapes are not checked for it`);
+}
+
+function compareDType({ torchDType }: ModelConfig, tensors: readonly TensorView[]): string[] {
+  const main = mainDType(tensors);
+  if (torchDType === null || main === null || !(main in TORCH_NAMES)) return [];
+  const name = TORCH_NAMES[main as keyof typeof TORCH_NAMES];
+  return torchDType === name ? [] : [`torch_dtype is ${torchDType}, the tensors are ${name}`];
+}
+
+/** The dtype that most bytes of the float tensors are in. */
+function mainDType(tensors: readonly TensorView[]): DType | null {
+  const bytes = new Map<DType, number>();
+  for (const tensor of tensors.filter(({ dtype }) => isFloatDType(dtype))) {
+    bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + dataBytes(tensor));
+  }
+  return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
+}
+
+function compareRows({ vocabSize }: ModelConfig, tensors: readonly TensorView[]): string[] {
+  const rows = embeddingRows(tensors);
+  if (vocabSize === null || rows === null || rows === vocabSize) return [];
+  return [`vocab_size is ${vocabSize}, the embedding has ${rows} rows`];
+}
+
+function compareTensors(
+  expected: ReadonlyMap<string, readonly number[]>,
+  tensors: readonly TensorView[],
+): string[] {
+  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape.join(" x ")]));
+  const faults: string[] = [];
+  for (const [name, shape] of expected) {
+    const got = shapes.get(name);
+    if (got === undefined) faults.push(`${name} is missing`);
+    else if (got !== shape.join(" x ")) faults.push(`${name} is ${got}, not ${shape.join(" x ")}`);
+  }
+  for (const name of shapes.keys()) {
+    const isKnown = expected.has(name) || isRotaryBuffer(name) || MORE.test(name);
+    if (!isKnown && !expected.has(name.replace(/\.bias$/, ".weight")))
+      faults.push(`${name} is none of its tensors`);
+  }
+  return faults;
+}
+
+/** What models that call themselves LLaMA have on top of it: LLaVA's projector; a head beside a tied embedding. */
+const MORE = /^(?:model\.mm_projector\.|lm_head\.weight$)/;
+
+export function checkTokenizer({ folder, tensors }: Checkpoint): Check {
+  const { files, pieces, addedTokens, rows, problems, faults } = readTokenizerState(
+    folder,
+    embeddingRows(tensors),
+  );
+  if (faults.length > 0) return failed("tokenizer", faults);
+  if (pieces === null) return skipped("tokenizer", listed(problems));
+  const added = addedTokens === null || addedTokens === 0 ? "" : ` and ${plural(addedTokens, "added token")}`;
+  const of = rows === null ? "" : ` for ${plural(rows, "row")}`;
+  const rest = problems.length === 0 ? "" : `; ${listed(problems)}`;
+  return ok("tokenizer", `${plural(pieces, "piece")}${added}${of} (${files.join(", ")})${rest}`);
+}
+
+function embeddingRows(tensors: readonly TensorView[]): number | null {
+  return tensors.find(({ name }) => name === "model.embed_tokens.weight")?.shape[0] ?? null;
+}
+
+function dataBytes({ dtype, shape }: TensorView): number {
+  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
+}
