@@ -157,6 +157,8 @@ async function writeRecords(
   const all = [...plan.shards.map(({ fileName }) => fileName), ...names];
   const sha256Of = await checksumFiles(staging.folder, all, {
     signal,
+    // Shards are written past the page cache: this reads them several at a time, ahead of the hash.
+    fromDisk: true,
     onProgress: (progress) => reporter.progress({ ...progress, current: CHECKSUMS }),
   });
   staging.writeText(CHECKSUMS, encodeChecksums(sha256Of));

@@ -1,12 +1,13 @@
 /** A thread that hashes one file. In: a `Sha256Job` as worker data. Out: one `Sha256Report`. */
 import { parentPort, workerData } from "node:worker_threads";
 import { ApplyDeltaError } from "../errors.js";
-import { hashFile } from "./hash-file.js";
+import { hashFile, hashFileOnDisk } from "./hash-file.js";
 import type { Sha256Job, Sha256Report } from "./sha256.js";
 
-function report(job: Sha256Job): Sha256Report {
+async function report(job: Sha256Job): Promise<Sha256Report> {
   try {
-    return { sha256: hashFile(job) };
+    const { directFd } = job;
+    return { sha256: directFd === null ? hashFile(job) : await hashFileOnDisk(job, directFd) };
   } catch (error) {
     if (!(error instanceof ApplyDeltaError)) throw error;
     const { cause: _, ...details } = error.details;
@@ -14,4 +15,5 @@ function report(job: Sha256Job): Sha256Report {
   }
 }
 
-parentPort?.postMessage(report(workerData as Sha256Job));
+const outcome = await report(workerData as Sha256Job);
+parentPort?.postMessage(outcome);

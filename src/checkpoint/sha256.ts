@@ -5,16 +5,20 @@
  * A file of one chunk is hashed here: that takes less time than to start a thread.
  * Guards: memory is one chunk a thread, whatever the files' sizes; every byte is read, or it is an error.
  */
+import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../errors.js";
 import type { LocalFile } from "../tensor.js";
+import { openDirect } from "./disk-read.js";
 import { CHUNK_BYTES, hashFile } from "./hash-file.js";
 
 export interface Sha256Options {
   /** Files hashed at once; default one for each core, `MOST_DEFAULT_THREADS` at most. */
   readonly threads?: number;
   readonly signal?: AbortSignal | undefined;
+  /** Hash what the disk has, not what the page cache still has of a file just written. Default: false. */
+  readonly fromDisk?: boolean;
   /** Called now and then with the bytes read so far, of all files. */
   readonly onProgress?: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) => void;
 }
@@ -29,6 +33,8 @@ export interface FileSha256 {
 /** What a thread is given. */
 export interface Sha256Job {
   readonly fd: number;
+  /** Reads past the page cache; null where that isn't wanted or possible. */
+  readonly directFd: number | null;
   readonly path: string;
   readonly byteLength: number;
   /** One counter, shared: bytes read so far. */
@@ -47,7 +53,7 @@ const PROGRESS_INTERVAL_MS = 100;
 /** Errors: `truncated-file`, `source-unreadable`, `interrupted`. The files stay open. */
 export async function sha256Files(
   files: readonly LocalFile[],
-  { threads, signal, onProgress }: Sha256Options = {},
+  { threads, signal, fromDisk = false, onProgress }: Sha256Options = {},
 ): Promise<FileSha256[]> {
   const bytesTotal = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const bytesDone = new BigUint64Array(new SharedArrayBuffer(BigUint64Array.BYTES_PER_ELEMENT));
@@ -60,7 +66,13 @@ export async function sha256Files(
   const lane = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const { fd, path, byteLength } = file;
-      digests.set(file, await hashInThread({ fd, path, byteLength, bytesDone }, AbortSignal.any(signals)));
+      const directFd = fromDisk && byteLength > CHUNK_BYTES ? openDirect(path) : null;
+      try {
+        const job = { fd, directFd, path, byteLength, bytesDone };
+        digests.set(file, await hashInThread(job, AbortSignal.any(signals)));
+      } finally {
+        if (directFd !== null) closeSync(directFd);
+      }
     }
   };
   const timer = onProgress === undefined ? undefined : setInterval(report, PROGRESS_INTERVAL_MS);

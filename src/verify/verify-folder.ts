@@ -56,6 +56,7 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
         checkChecksums(folder, {
           threads,
           signal,
+          fromDisk: true,
           onProgress: ({ bytesDone, bytesTotal }) => onChecksums(bytesDone, bytesTotal),
         }),
       ),
