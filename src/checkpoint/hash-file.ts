@@ -7,13 +7,23 @@ import { read } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../errors.js";
 import { readFully, sourceError } from "./local-file.js";
-import type { Sha256Job } from "./sha256.js";
 
 /** Large enough that reads cost little beside the hash, small enough for the cache. */
 export const CHUNK_BYTES = 1024 * 1024;
 
 /** Reads under way at once where a disk is read, so that it never waits for the hash. */
 const READS_AHEAD = 4;
+
+/** What a thread is given. */
+export interface Sha256Job {
+  readonly fd: number;
+  /** Reads past the page cache; null where that isn't wanted or possible. */
+  readonly directFd: number | null;
+  readonly path: string;
+  readonly byteLength: number;
+  /** One counter, shared: bytes read so far. */
+  readonly bytesDone: BigUint64Array;
+}
 
 /** 64 hexadecimal digits. Errors: `truncated-file`, `source-unreadable`. */
 export function hashFile({ fd, path, byteLength, bytesDone }: Sha256Job): string {

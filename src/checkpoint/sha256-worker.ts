@@ -1,8 +1,8 @@
 /** A thread that hashes one file. In: a `Sha256Job` as worker data. Out: one `Sha256Report`. */
 import { parentPort, workerData } from "node:worker_threads";
 import { ApplyDeltaError } from "../errors.js";
-import { hashFile, hashFileOnDisk } from "./hash-file.js";
-import type { Sha256Job, Sha256Report } from "./sha256.js";
+import { hashFile, hashFileOnDisk, type Sha256Job } from "./hash-file.js";
+import type { Sha256Report } from "./sha256.js";
 
 async function report(job: Sha256Job): Promise<Sha256Report> {
   try {

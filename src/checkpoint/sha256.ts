@@ -11,7 +11,7 @@ import { Worker } from "node:worker_threads";
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../errors.js";
 import type { LocalFile } from "../tensor.js";
 import { openDirect } from "./disk-read.js";
-import { CHUNK_BYTES, hashFile } from "./hash-file.js";
+import { CHUNK_BYTES, hashFile, type Sha256Job } from "./hash-file.js";
 
 export interface Sha256Options {
   /** Files hashed at once; default one for each core, `MOST_DEFAULT_THREADS` at most. */
@@ -28,17 +28,6 @@ export interface FileSha256 {
   readonly path: string;
   readonly byteLength: number;
   readonly sha256: string;
-}
-
-/** What a thread is given. */
-export interface Sha256Job {
-  readonly fd: number;
-  /** Reads past the page cache; null where that isn't wanted or possible. */
-  readonly directFd: number | null;
-  readonly path: string;
-  readonly byteLength: number;
-  /** One counter, shared: bytes read so far. */
-  readonly bytesDone: BigUint64Array;
 }
 
 export type Sha256Report =

@@ -99,3 +99,39 @@ test("a signal stops it, before and during; the files can be closed then", async
   });
   await refusal(() => hashing, "interrupted");
 });
+
+test("what the disk has is the same, at every length around chunks and reads ahead", async (t) => {
+  const lengths = [0, 1, 1, 2, 4, 5, 9].flatMap((chunks) => [
+    chunks * MIB,
+    chunks * MIB + 1,
+    chunks * MIB + 4095,
+  ]);
+  const files = filesOf(t, [...lengths, MIB - 1, 4 * MIB - 1]);
+  const expected = files.map(({ byteLength }) =>
+    createHash("sha256").update(bytesOf(byteLength)).digest("hex"),
+  );
+  let last = -1;
+  const digests = await sha256Files(files, {
+    fromDisk: true,
+    onProgress: ({ bytesDone }) => {
+      last = bytesDone;
+    },
+  });
+  assert.deepEqual(
+    digests.map(({ sha256 }) => sha256),
+    expected,
+  );
+  assert.equal(
+    last,
+    files.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  );
+});
+
+test("a file that shrinks while the disk is read is an error there, too", async (t) => {
+  const [file] = filesOf(t, [3 * MIB]);
+  assert.ok(file !== undefined);
+  truncateSync(file.path, 2 * MIB + 5);
+  await refusal(() => sha256Files([file], { fromDisk: true }), "truncated-file", {
+    offsetBytes: 2 * MIB + 5,
+  });
+});

@@ -352,6 +352,8 @@ Options:
   --force                                 merge even if the base check says that the base is wrong
   --skip-base-check                       don't check whether the base is the delta's
   --verify-delta                          compare the delta's files with the published SHA-256 first
+  --checksums                             write SHA256SUMS beside the model, for sha256sum -c
+  --verify                                read the target back from the disk and compare it before it appears
   --low-cpu-mem                           accepted for FastChat's sake; memory use is always low
   --base-revision <revision>              branch, tag or commit of a base on the Hub
   --delta-revision <revision>             branch, tag or commit of a delta on the Hub
@@ -368,6 +370,7 @@ Options:
 Commands:
   weights [options]                       lists the releases of Vicuna: which are deltas, for which base, and what works with them
   inspect [options] <model>               shows what a checkpoint holds; with --base, how much a delta changes each layer
+  verify [options] <target>               checks that a model is whole; with --base and --delta, that every bit is their sum
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
