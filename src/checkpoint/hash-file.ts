@@ -54,7 +54,7 @@ export async function hashFileOnDisk(job: Sha256Job, directFd: number): Promise<
   try {
     for (let offset = 0; offset < byteLength; offset += CHUNK_BYTES) {
       for (; ahead < Math.min(byteLength, offset + memory.length); ahead += CHUNK_BYTES)
-        reads.push(readChunk(job, directFd, chunkAt(ahead), ahead));
+        reads.push(startRead(job, directFd, chunkAt(ahead), ahead));
       await reads.shift();
       const part = chunkAt(offset).subarray(0, Math.min(CHUNK_BYTES, byteLength - offset));
       sum.update(part);
@@ -68,6 +68,13 @@ export async function hashFileOnDisk(job: Sha256Job, directFd: number): Promise<
 }
 
 const readAsync = promisify(read);
+
+/** A read whose failure waits until it is asked for: two may fail before the first is. */
+function startRead(...chunk: Parameters<typeof readChunk>): Promise<void> {
+  const reading = readChunk(...chunk);
+  reading.catch(() => {});
+  return reading;
+}
 
 /** Fills a chunk up to the file's end; what the direct read refuses or leaves is read the ordinary way. */
 async function readChunk(

@@ -15,14 +15,14 @@ test("good targets: exit 0, and what was not proven is said", async (context) =>
   const run = (...words: string[]) => runCli(["verify", "target", ...words], { cwd: root });
   const alone = await run();
   assert.deepEqual([alone.code, alone.stderr], [0, ""]);
-  assert.match(alone.stdout, /^target\n {2}weights {4}ok {6}21 tensors, /);
+  assert.match(alone.stdout, /^target\n {2}weights {4}ok {7}21 tensors, /);
   assert.match(alone.stdout, /^ {2}checksums {2}skipped {2}there is no SHA256SUMS$/m);
   assert.match(alone.stdout, UNPROVEN);
   const whole = await run("--base", "base", "--delta", "delta");
   assert.deepEqual([whole.code, whole.stderr], [0, ""]);
   assert.match(
     whole.stdout,
-    /^ {2}sum {8}ok {6}all 5,776 elements are what base and delta give, bit for bit\nverified\n$/m,
+    /^ {2}sum {8}ok {7}all 5,840 elements are what base and delta give, bit for bit\nverified\n$/m,
   );
   const quiet = await run("--quiet");
   assert.deepEqual([quiet.code, quiet.stdout, quiet.stderr], [0, "", ""]);

@@ -20,6 +20,7 @@ test("the example's", () => {
     layers: 4,
     attentionHeads: 4,
     keyValueHeads: 4,
+    headDim: null,
     vocabSize: 320,
     maxPositionEmbeddings: 2048,
     maxSequenceLength: null,

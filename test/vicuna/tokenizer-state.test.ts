@@ -25,6 +25,7 @@ test("the example's", () => {
     addedTokens: 0,
     rows: 320,
     problems: [],
+    faults: [],
   });
 });
 
@@ -32,6 +33,7 @@ test("a row without a token, as v0's without its added_tokens.json", (t) => {
   const state = readTokenizerState(folderOf(t, PIECES), 17);
   assert.deepEqual([state.pieces, state.addedTokens], [16, 0]);
   assert.deepEqual(state.problems, ["1 row of the embedding has no token"]);
+  assert.deepEqual(state.faults, []);
   assert.deepEqual(readTokenizerState(folderOf(t, PIECES), 20).problems, [
     "4 rows of the embedding have no token",
   ]);
@@ -55,9 +57,9 @@ for (const [file, content] of NAMING) {
 
 test("tokens without rows", (t) => {
   const folder = folderOf(t, { ...PIECES, "added_tokens.json": '{"[PAD]": 16}' });
-  assert.deepEqual(readTokenizerState(folder, 16).problems, [
-    "17 tokens, but the embedding has only 16 rows",
-  ]);
+  const { problems, faults } = readTokenizerState(folder, 16);
+  assert.deepEqual(problems, ["17 tokens, but the embedding has only 16 rows"]);
+  assert.deepEqual(faults, problems);
 });
 
 test("a tokenizer.json alone counts, too", (t) => {
