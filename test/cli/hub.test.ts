@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { hubOptionsOf } from "../../src/cli/hub-options.js";
+import { readProvenance } from "../../src/output/provenance.js";
 import { filesIn, tinyRepositories } from "../support/hub-run.js";
 import { type HubServer, startHub, TOKEN } from "../support/hub-server.js";
 import { safetensorsOf, temporaryFolder } from "../support/model-folder.js";
@@ -48,6 +49,8 @@ describe("owner/name", { concurrency: 2 }, () => {
     assert.match(cold.stderr, /^[\d.]+ kB in all\.$/m);
     const card = readFileSync(join(root, "cold", "README.md"), "utf8");
     assert.ok(card.includes(`- delta: ${DELTA}, commit ${hub.commitOf(DELTA)}`), card);
+    const { delta } = readProvenance(join(root, "cold")) ?? assert.fail("no record");
+    assert.deepEqual([delta.reference, delta.revision], [DELTA, hub.commitOf(DELTA)]);
 
     hub.requests.length = 0;
     const warm = await apply("warm");
