@@ -76,7 +76,7 @@ function speedometer(): (bytesDone: number) => { bytesPerSecond: number; seconds
 }
 
 function describe({ bytesDone, bytesTotal }: ProgressUpdate, bytesPerSecond: number): string {
-  const speed = bytesPerSecond > 0 ? `${(bytesPerSecond / 1e9).toFixed(2)} GB/s` : "- GB/s";
+  const speed = `${bytesPerSecond > 0 ? formatBytes(bytesPerSecond) : "-"}/s`;
   const left = bytesPerSecond > 0 ? formatSeconds((bytesTotal - bytesDone) / bytesPerSecond) : "-";
   return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}, ${speed}, ${left} left`;
 }

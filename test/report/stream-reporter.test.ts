@@ -76,8 +76,8 @@ test("without a terminal: a line every five seconds", (context) => {
   assert.equal(
     written(),
     [
-      "25%  2.50 GB of 10.0 GB, 0.50 GB/s, 15 s left  model-00001-of-00003.safetensors",
-      "50%  5.00 GB of 10.0 GB, 0.50 GB/s, 10 s left  model-00002-of-00003.safetensors",
+      "25%  2.50 GB of 10.0 GB, 500 MB/s, 15 s left  model-00001-of-00003.safetensors",
+      "50%  5.00 GB of 10.0 GB, 500 MB/s, 10 s left  model-00002-of-00003.safetensors",
       "",
     ].join("\n"),
   );
@@ -135,10 +135,10 @@ function lastLine(text: string): string {
   return line;
 }
 
-test("on a terminal: a bar with percent, bytes, GB/s, time left and shard", (context) => {
+test("on a terminal: a bar with percent, bytes, speed, time left and shard", (context) => {
   const { reporter, written, wait } = fake(context, { columns: 80 });
   reporter.progress(update(0));
-  assert.equal(lastLine(written()), "░░░░░░░░░░░░░░░░ 0%  0 B of 10.0 GB, - GB/s, - left  shard 1/3");
+  assert.equal(lastLine(written()), "░░░░░░░░░░░░░░░░ 0%  0 B of 10.0 GB, -/s, - left  shard 1/3");
   wait(2000);
   reporter.progress(update(2.5e9, 2));
   wait(1000);
@@ -192,4 +192,36 @@ test("the silent reporter has every voice and uses none", () => {
   speak(silentReporter);
   silentReporter.progress(update(1));
   silentReporter.progressDone();
+});
+
+test("files under way are named with their share; a new activity begins a new bar, one that is done stays so", (context) => {
+  const { reporter, written, wait } = fake(context);
+  const file = (name: string, bytesDone: number) => ({ name, bytesDone, bytesTotal: 1e9 });
+  const files = [file("a-00001-of-00002.bin", 25e7), file("a-00002-of-00002.bin", 0)];
+  const download = { activity: "downloading", bytesDone: 0, bytesTotal: 2e9, current: "a", files };
+  reporter.progress(download);
+  wait(5_000);
+  reporter.progress({ ...download, bytesDone: 25e7 });
+  assert.match(
+    written(),
+    /^12% {2}.*50\.0 MB\/s.*left {2}a-00001-of-00002\.bin 25%, a-00002-of-00002\.bin 0%$/m,
+  );
+  reporter.progressDone();
+  const before = written();
+  wait(60_000);
+  reporter.progress({ ...download, bytesDone: 1e9 });
+  assert.equal(written(), before);
+  reporter.progress(update(0));
+  wait(5_000);
+  reporter.progress(update(5e9));
+  assert.match(written().slice(before.length), /^50% {2}.*1\.00 GB\/s/);
+  // Done twice: it was interrupted, and nothing begins any more.
+  reporter.progressDone();
+  reporter.progressDone();
+  const end = written();
+  wait(60_000);
+  reporter.progress({ ...download, activity: "another" });
+  wait(60_000);
+  reporter.progress({ ...download, activity: "another", bytesDone: 2e9 });
+  assert.equal(written(), end);
 });
