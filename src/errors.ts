@@ -138,10 +138,14 @@ export class ApplyDeltaError extends Error {
     message: string,
     details: ErrorDetails = {},
   ) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(bounded(message), details.cause === undefined ? undefined : { cause: details.cause });
     const usualHint = USUAL_HINTS[code];
-    this.details =
+    const given =
       details.hint === undefined && usualHint !== undefined ? { ...details, hint: usualHint } : details;
+    const entries = Object.entries(given) as [string, unknown][];
+    this.details = Object.fromEntries(
+      entries.map(([key, value]) => [key, typeof value === "string" ? bounded(value) : value]),
+    );
   }
 
   get exitCode(): number {
@@ -165,15 +169,20 @@ export class ApplyDeltaError extends Error {
 /** A line longer than this is a name or a value made to flood the terminal. */
 const MAX_LINE = 2_000;
 
+function bounded(line: string): string {
+  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
+}
+
 /** One line without control characters: a tensor's name comes from a file and could hold escape sequences. */
-function printable(line: string): string {
-  const clean = line
-    .slice(0, MAX_LINE)
-    .replace(
-      /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
-      (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-    );
-  return line.length > MAX_LINE ? `${clean}…` : clean;
+export function printable(line: string): string {
+  return escapeControls(bounded(line)).replaceAll("\n", "\\u000a");
+}
+
+/** Any text with its control characters escaped, but for line ends; JSON stays the same JSON. */
+export function escapeControls(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (char) =>
+    char === "\n" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Narrows a caught value, and to one code if given. */

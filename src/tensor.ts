@@ -97,9 +97,15 @@ export interface TensorView<File extends RandomAccessFile = LocalFile> {
   readonly offsetBytes: number;
 }
 
-/** Number of elements of a shape; 1 for rank 0. */
+/**
+ * PyTorch and NumPy allow 64 dimensions; stops a shape that is millions long: whatever walks the dimensions may then
+ * do so by recursion.
+ */
+export const MAX_RANK = 64;
+
+/** Number of elements of a shape; 1 for rank 0, 0 where any extent is, though the others' product be beyond counting. */
 export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
+  return shape.includes(0) ? 0 : shape.reduce((product, extent) => product * extent, 1);
 }
 
 /** The strides of a row-major (C-contiguous) tensor, in elements. */

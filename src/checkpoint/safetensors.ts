@@ -4,7 +4,14 @@
  * Format: huggingface/safetensors, README "Format" and safetensors/src/tensor.rs (`Metadata::validate`).
  */
 import { ApplyDeltaError } from "../errors.js";
-import { bitsOf, denseStrides, isDType, type RandomAccessFile, type TensorView } from "../tensor.js";
+import {
+  bitsOf,
+  denseStrides,
+  isDType,
+  MAX_RANK,
+  type RandomAccessFile,
+  type TensorView,
+} from "../tensor.js";
 import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "./strict-json.js";
 
 /** Little-endian u64 before the header: its length in bytes. */
@@ -12,9 +19,6 @@ const LENGTH_BYTES = 8;
 
 /** The format's own limit (`MAX_HEADER_SIZE`); stops a file whose first bytes claim gigabytes of header. */
 export const MAX_HEADER_BYTES = 100_000_000;
-
-/** PyTorch allows 64 dimensions; stops a shape list that is millions long. */
-const MAX_RANK = 64;
 
 /** Characters of a malformed value that an error shows. */
 const MAX_EXCERPT = 100;

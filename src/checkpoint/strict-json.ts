@@ -8,6 +8,15 @@ import { ApplyDeltaError, type ErrorCode } from "../errors.js";
 /** Nesting deeper than any real header or index; stops a file of a million `[`. */
 const MAX_DEPTH = 16;
 
+/**
+ * Stops 30 million `{}` in a header of 100 MB, which take gigabytes. An entry of a safetensors header has about eight
+ * values, one of an index has one.
+ */
+const MAX_VALUES = 1 << 20;
+
+/** Characters of a key or a number that a message shows. */
+const MAX_EXCERPT = 100;
+
 /** A number with a fraction or an exponent, or `-0`: never a count. Kept as it was written. */
 export class JsonDecimal {
   constructor(readonly text: string) {}
@@ -62,6 +71,7 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const WHITESPACE = /[ \t\n\r]*/y;
 class Parser {
   #at = 0;
+  #values = 0;
 
   constructor(
     readonly text: string,
@@ -70,6 +80,7 @@ class Parser {
 
   value(depth: number): JsonValue {
     if (depth > MAX_DEPTH) this.fail(`nesting deeper than ${MAX_DEPTH}`);
+    if (++this.#values > MAX_VALUES) this.fail(`more than ${MAX_VALUES} values`);
     this.#skip();
     const char = this.text[this.#at];
     if (char === "{") return this.#object(depth);
@@ -118,7 +129,7 @@ class Parser {
         this.#at = keyAt;
         throw new ApplyDeltaError(
           this.context.duplicate,
-          `${JSON.stringify(key)} stands twice in one object.`,
+          `${JSON.stringify(excerpt(key))} stands twice in one object.`,
           {
             file: this.context.file,
             offsetBytes: this.#byteOffset(),
@@ -176,7 +187,7 @@ class Parser {
       this.fail(this.#at < this.text.length ? "an unexpected character" : "it ends too early");
     const isInteger = match[1] === undefined && match[2] === undefined && match[0] !== "-0";
     const value = Number(match[0]);
-    if (isInteger && !Number.isSafeInteger(value)) this.fail(`the integer ${match[0]} is too large`);
+    if (isInteger && !Number.isSafeInteger(value)) this.fail(`the integer ${excerpt(match[0])} is too large`);
     this.#at += match[0].length;
     return isInteger ? value : new JsonDecimal(match[0]);
   }
@@ -193,4 +204,8 @@ class Parser {
     WHITESPACE.exec(this.text);
     this.#at = WHITESPACE.lastIndex;
   }
+}
+
+function excerpt(text: string): string {
+  return text.length <= MAX_EXCERPT ? text : `${text.slice(0, MAX_EXCERPT)}…`;
 }

@@ -6,8 +6,21 @@
  * state dict is skipped.
  */
 import { ApplyDeltaError } from "../errors.js";
-import { bitsOf, type DType, elementCount, type RandomAccessFile, type TensorView } from "../tensor.js";
+import {
+  bitsOf,
+  type DType,
+  elementCount,
+  MAX_RANK,
+  type RandomAccessFile,
+  type TensorView,
+} from "../tensor.js";
 import { Dict, describe, type PickleValue, quote, type StorageNode, TensorNode } from "./torch-values.js";
+
+/**
+ * A view with strides of 0, as `expand` makes, has more elements than its storage. Stops a storage of one element that
+ * is said to be 10^15 of them: a few bytes of file would fill the disk. A file of LLaMA's weights has at most 2^33.
+ */
+const MAX_REPEATED_ELEMENTS = 2 ** 34;
 
 /** Keys under which training scripts put the state dict beside optimizer, epoch and the like. */
 const WRAPPER_KEYS = ["state_dict", "model"] as const;
@@ -65,8 +78,19 @@ export function viewTensors<F extends RandomAccessFile>(
   tensors: ReadonlyMap<string, TensorNode>,
   dataOffsetOf: (storage: StorageNode) => number,
 ): TensorView<F>[] {
+  let repeated = 0;
   return Array.from(tensors, ([name, { storage, offset, shape, strides }]) => {
     const checked = checkView(file.path, name, storage, offset, shape, strides);
+    repeated += Math.max(0, elementCount(checked.shape) - storage.numel);
+    if (repeated > MAX_REPEATED_ELEMENTS) {
+      throw new ApplyDeltaError("view-out-of-bounds", "Tensors repeat what the file holds without end.", {
+        file: file.path,
+        tensor: name,
+        expected: `at most ${MAX_REPEATED_ELEMENTS} elements more than are stored`,
+        got: `${repeated}`,
+        hint: "Don't use this file unless you know who made it; no state dict repeats its weights like this.",
+      });
+    }
     const firstElement = storage.start + checked.offset;
     return {
       name,
@@ -90,6 +114,10 @@ function checkView(
   const refuse = (message: string, expected: string, got: string) =>
     new ApplyDeltaError("view-out-of-bounds", message, { file: path, tensor: name, expected, got });
 
+  if (shape.length > MAX_RANK || strides.length > MAX_RANK) {
+    const got = `${Math.max(shape.length, strides.length)}`;
+    throw refuse("A tensor has more dimensions than PyTorch allows.", `at most ${MAX_RANK}`, got);
+  }
   const numbers = [offset, ...shape, ...strides];
   const bad = numbers.find((value) => !(Number.isSafeInteger(value) && (value as number) >= 0));
   if (bad !== undefined) {

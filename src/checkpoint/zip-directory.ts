@@ -16,6 +16,12 @@ import type { RandomAccessFile } from "../tensor.js";
 /** Stops a directory of millions of entries, which takes seconds and memory to list; a checkpoint has hundreds. */
 const MAX_ENTRIES = 1 << 16;
 
+/** Stops a directory whose names fill the memory: an entry takes some hundred bytes. */
+const MAX_DIRECTORY_BYTES = 16 * 1024 * 1024;
+
+/** Extra field "Info-ZIP Unicode Path": another name for the entry, which PyTorch doesn't read (APPNOTE 4.6.9). */
+const UNICODE_PATH = 0x7075;
+
 /** The longest end record: zip64 locator 20, end record 22, comment at most 65535 bytes. */
 const TAIL_BYTES = 20 + 22 + 0xffff;
 
@@ -85,6 +91,11 @@ async function scan(file: RandomAccessFile, reader: WindowReader): Promise<ZipDi
   reader.forgetExtent();
   const entries = new Map<string, StoredEntry>();
   for await (const entry of zip.eachEntry()) {
+    if (reader.highestOffset - reader.lowestOffset > MAX_DIRECTORY_BYTES) {
+      throw malformed(file, "The directory of the zip file is far longer than a checkpoint's.", undefined, {
+        expected: `at most ${MAX_DIRECTORY_BYTES} bytes`,
+      });
+    }
     if (entries.has(entry.fileName)) {
       throw malformed(
         file,
@@ -103,6 +114,9 @@ async function scan(file: RandomAccessFile, reader: WindowReader): Promise<ZipDi
 function storedEntry(file: RandomAccessFile, entry: Entry): StoredEntry {
   if ((entry.generalPurposeBitFlag & ENCRYPTED) !== 0) {
     throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} is encrypted.`, undefined);
+  }
+  if (entry.extraFields.some(({ id }) => id === UNICODE_PATH)) {
+    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} has two names.`, undefined);
   }
   return {
     name: entry.fileName,

@@ -1,7 +1,7 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
-import { type ErrorCode, type ErrorDetails, EXIT, isApplyDeltaError } from "../errors.js";
+import { type ErrorCode, type ErrorDetails, EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../report/reporter.js";
 
 /** The options every command has. */
@@ -67,9 +67,9 @@ function exitCodeOf(error: unknown, stopSignal: "SIGINT" | "SIGTERM" | undefined
 function reportError(error: unknown, options: CommonOptions): void {
   const isOurs = isApplyDeltaError(error);
   const text = isOurs ? error.format() : `This is a bug of vicuna-apply-delta: ${String(error)}`;
-  process.stderr.write(`error: ${text}\n`);
+  process.stderr.write(`error: ${escapeControls(text)}\n`);
   if (error instanceof Error && (options.verbose || !isOurs))
-    process.stderr.write(`${describeStack(error)}\n`);
+    process.stderr.write(`${escapeControls(describeStack(error))}\n`);
   if (!options.json) return;
   const message = error instanceof Error ? error.message : String(error);
   printError(isOurs ? error.code : "bug", message, isOurs ? error.details : {});
@@ -93,5 +93,5 @@ function describeStack(error: Error): string {
 
 /** The one place that writes to stdout. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${escapeControls(text)}\n`);
 }

@@ -6,6 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { ApplyDeltaError } from "../errors.js";
 import {
   isLlama,
   type Mended,
@@ -23,6 +24,7 @@ import {
   type TokenizerRepair,
   type TokenizerText,
 } from "../vicuna/tokenizer-repair.js";
+import { MAX_TOKEN_ID } from "../vicuna/vocabulary.js";
 import { readAssetBytes, readAssetText } from "./read-asset.js";
 
 const CONFIG = "config.json";
@@ -74,7 +76,7 @@ interface Folders {
   readonly base: string;
 }
 
-/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. Nothing is written. */
+/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`, `wrong-size`. Nothing is written. */
 export function planAssets(
   deltaFolder: string,
   baseFolder: string,
@@ -82,6 +84,7 @@ export function planAssets(
   options: AssetOptions,
 ): Assets {
   const folders = { delta: deltaFolder, base: baseFolder };
+  refuseTooManyRows(facts.vocabSize);
   const notes: string[] = [];
   const warnings: string[] = [];
   const configFolder = has(deltaFolder, CONFIG) ? deltaFolder : has(baseFolder, CONFIG) ? baseFolder : null;
@@ -95,6 +98,17 @@ export function planAssets(
     warnings.push(...part.warnings);
   }
   return { files: [...model.files, ...tokenizer.files], notes, warnings };
+}
+
+/** Rows without a token are counted and listed by their ids. */
+function refuseTooManyRows(rows: number | null): void {
+  if (rows === null || rows <= MAX_TOKEN_ID) return;
+  throw new ApplyDeltaError("wrong-size", "The embedding has more rows than any vocabulary has tokens.", {
+    tensor: "model.embed_tokens.weight",
+    expected: `at most ${MAX_TOKEN_ID} rows`,
+    got: rows,
+    hint: "Base and delta are not language models, or the file is made up: get them where they were released.",
+  });
 }
 
 function planModelFiles(
@@ -127,7 +141,7 @@ function planModelFiles(
   if (ofBase.length > 0)
     notes.unshift(`the delta has no config.json: ${ofBase.join(" and ")} taken from the base.`);
   for (const fileName of OTHER_MODEL_FILES) {
-    if (has(delta, fileName)) files.push({ fileName, copyFrom: join(delta, fileName) });
+    if (has(delta, fileName)) files.push(copyOf(fileName, join(delta, fileName)));
   }
   return { files, notes, warnings };
 }
@@ -169,7 +183,7 @@ function planTokenizer(
   for (const fileName of TEMPLATE_FILES) {
     const path = pathOf(fileName);
     if (path === null) continue;
-    if (chatTemplate === null) files.push({ fileName, copyFrom: path });
+    if (chatTemplate === null) files.push(copyOf(fileName, path));
     else notes.push(`${fileName} is left out: it would hide the template of Vicuna ${chatTemplate}.`);
   }
   return {
@@ -222,6 +236,12 @@ function chooseVocabulary(
 
 function has(folder: string, fileName: string): boolean {
   return existsSync(join(folder, fileName));
+}
+
+/** A file nothing is looked for in, if it is one that can be copied: real, and of a size such files have. */
+function copyOf(fileName: string, path: string): Asset {
+  readAssetBytes(path);
+  return { fileName, copyFrom: path };
 }
 
 /** A copy where nothing changed: byte for byte the source's. */

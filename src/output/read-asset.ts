@@ -9,21 +9,36 @@ import { ApplyDeltaError } from "../errors.js";
 import type { JsonFile } from "../vicuna/json-draft.js";
 
 /** A config is a few kB; stops a file that would fill the memory. */
-const MAX_CONFIG_BYTES = 16_000_000;
+const MAX_CONFIG_BYTES = 4_000_000;
 
 /** The largest tokenizer.json has some 35 MB; stops one that would fill the memory. */
 const MAX_TOKENIZER_BYTES = 128_000_000;
 
+/** The largest tokenizer.model has some 5 MB; stops one whose fields take half a minute to walk. */
+const MAX_PIECES_BYTES = 16_000_000;
+
 const LFS_POINTER = Buffer.from("version https://git-lfs");
+
+const MOST_BYTES: ReadonlyMap<string, number> = new Map([
+  ["tokenizer.json", MAX_TOKENIZER_BYTES],
+  ["tokenizer.model", MAX_PIECES_BYTES],
+]);
 
 /** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. */
 export function readAssetBytes(path: string): Buffer {
   const name = basename(path);
-  const isTokenizer = name === "tokenizer.model" || name === "tokenizer.json";
-  const most = isTokenizer ? MAX_TOKENIZER_BYTES : MAX_CONFIG_BYTES;
+  const most = MOST_BYTES.get(name) ?? MAX_CONFIG_BYTES;
   const again = `Download ${name} again from where the model came from.`;
   try {
-    const { size } = statSync(path);
+    const stat = statSync(path);
+    const { size } = stat;
+    if (!stat.isFile()) {
+      // Looked at before it is opened: opening a FIFO would wait for a writer.
+      throw new ApplyDeltaError("source-unreadable", `${name} is not a regular file.`, {
+        file: path,
+        hint: again,
+      });
+    }
     if (size > most) {
       const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
       throw new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {

@@ -23,11 +23,14 @@ export interface EncodedHeader<Entry extends HeaderEntry> {
 
 const LENGTH_BYTES = 8;
 
+/** The format's own limit (`MAX_HEADER_SIZE`), padding included. */
+const MAX_HEADER_BYTES = 100_000_000;
+
 const METADATA_KEY = "__metadata__";
 
 /**
  * Lays the tensors out as the reference writer does: widest dtype first, then names in byte order.
- * Errors: `not-a-state-dict` where a tensor has the one name the format keeps for itself.
+ * Errors: `not-a-state-dict` where a tensor has the one name the format keeps for itself; `header-too-long`.
  */
 export function encodeSafetensorsHeader<Entry extends HeaderEntry>(
   entries: readonly Entry[],
@@ -53,6 +56,17 @@ export function encodeSafetensorsHeader<Entry extends HeaderEntry>(
     return { entry, begin, byteLength: end - begin };
   });
   const json = Buffer.from(`{${fields.join(",")}}`, "utf8");
+  if (json.length > MAX_HEADER_BYTES) {
+    throw new ApplyDeltaError(
+      "header-too-long",
+      "The target's header would be longer than the format allows.",
+      {
+        expected: `at most ${MAX_HEADER_BYTES} bytes`,
+        got: `${json.length} bytes`,
+        hint: "No real model has names this long: get base and delta where they were released.",
+      },
+    );
+  }
   const padded = Math.ceil(json.length / 8) * 8;
   const bytes = Buffer.alloc(LENGTH_BYTES + padded, " ");
   bytes.writeBigUInt64LE(BigInt(padded), 0);

@@ -44,8 +44,11 @@ export function formatLayerChart(change: LayerChange, width = DEFAULT_WIDTH): st
     value: percent(part.ratio),
     share: largest === 0 ? 0 : (part.ratio ?? 0) / largest,
   }));
-  const valueWidth = Math.max(...rows.map(({ value }) => value.length));
-  const widest = Math.max(...rows.map(({ label }) => label.length));
+  // No spread into Math.max: names choose how many parts there are.
+  const widestOf = (lengthOf: (row: (typeof rows)[number]) => number) =>
+    rows.reduce((widest, row) => Math.max(widest, lengthOf(row)), 0);
+  const valueWidth = widestOf(({ value }) => value.length);
+  const widest = widestOf(({ label }) => label.length);
   const labelWidth = Math.min(widest, Math.max(1, width - valueWidth - NARROWEST_BAR - 4));
   const barWidth = Math.max(1, width - labelWidth - valueWidth - 4);
   const lines = rows.map(({ label, value, share }) => {

@@ -4,6 +4,7 @@
  */
 import { createRequire } from "node:module";
 import type { SingleBar } from "cli-progress";
+import { printable } from "../errors.js";
 import type { ProgressUpdate, Reporter } from "./reporter.js";
 import { formatBytes, formatSeconds } from "./units.js";
 
@@ -18,7 +19,8 @@ const LINE_INTERVAL_MS = 5_000;
 
 /** Quiet keeps warnings: a warning that nobody sees is none. */
 export function createStreamReporter({ stream, level, showProgress }: StreamReporterOptions): Reporter {
-  const line = (text: string) => void stream.write(`${text}\n`);
+  // Notes and warnings quote names from files.
+  const line = (text: string) => void stream.write(`${printable(text)}\n`);
   const wanted = showProgress && level !== "quiet";
   const progress = wanted
     ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(line)))

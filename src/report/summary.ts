@@ -2,6 +2,7 @@
  * What a merge reports: the documents that `--json` prints, and the same for people.
  * Pure: values in, values and text out.
  */
+import { printable } from "../errors.js";
 import type { Fit } from "../plan/judge-fit.js";
 import type { Action } from "../plan/match.js";
 import { countActions, type MergePlan, notAdded } from "../plan/merge-plan.js";
@@ -118,7 +119,8 @@ export function formatPlan({ target, plan, fit, release, freeBytes, files, recor
     `  to read   ${formatBytes(plan.bytesToRead)}`,
     `  to write  ${formatBytes(plan.bytesToWrite)} (${formatBytes(freeBytes)} free)`,
   ];
-  return lines.join("\n");
+  // Tensors' names come from files.
+  return lines.map(printable).join("\n");
 }
 
 function formatCounts(counts: MergeSummary["tensors"]): string {

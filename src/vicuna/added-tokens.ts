@@ -5,8 +5,8 @@
  * added_tokens.json (`tokenization_utils_base.py`, `_from_pretrained`); llama.cpp's converter reads
  * added_tokens.json and refuses a vocabulary with fewer tokens than rows (FastChat #153, #363, #484).
  */
-import { z } from "zod";
 import { compareNames } from "../tensor.js";
+import { recordOf } from "./bounded-json.js";
 import type { JsonDraft } from "./json-draft.js";
 import { contentOf, type SpecialTokensMap, type TokenizerConfig } from "./special-tokens.js";
 import { type TokenizerJson, tokenId, type Vocabulary } from "./vocabulary.js";
@@ -14,7 +14,7 @@ import { type TokenizerJson, tokenId, type Vocabulary } from "./vocabulary.js";
 /** The token of the one row that Vicuna v0's embeddings have above LLaMA's, as FastChat 0.1.10 wrote it. */
 const PAD_TOKEN = "[PAD]";
 
-export const addedTokensSchema = z.record(z.string(), tokenId);
+export const addedTokensSchema = recordOf(tokenId);
 
 /** Where a tokenizer's files name tokens; null for a file that isn't there, `added` then is empty. */
 export interface TokenFiles {
@@ -59,7 +59,9 @@ export function completeAddedTokens(
     const lacking = [...names]
       .filter(([id, content]) => id >= vocabulary.size && id < rows && files.added.value[content] !== id)
       .sort(([, a], [, b]) => compareNames(a, b));
-    for (const [id, content] of lacking) files.added.set([content], id);
+    // All at once, here and below: every change reads the text anew, and there may be as many as rows.
+    const complete = [...Object.entries(files.added.value), ...lacking.map(([id, content]) => [content, id])];
+    if (lacking.length > 0) files.added.set([], Object.fromEntries(complete));
     const list = lacking.map(([id, content]) => `${content} ${id}`).join(", ");
     if (lacking.length > 0) notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
   }
@@ -88,12 +90,9 @@ export function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
     ...Object.entries(files.added.value).flatMap(([content, id]) => (id >= rows ? [content] : [])),
   ]);
   const { config, map, tokenizerJson, added } = files;
-  for (const [content, id] of Object.entries(added.value)) {
-    if (id >= rows) added.set([content], undefined);
-  }
-  for (const id of Object.keys(config?.value.added_tokens_decoder ?? {})) {
-    if (Number(id) >= rows) config?.set(["added_tokens_decoder", id], undefined);
-  }
+  removeFromRecord(added, [], added.value, (_, id) => id >= rows);
+  const decoder = config?.value.added_tokens_decoder;
+  removeFromRecord(config, ["added_tokens_decoder"], decoder, (id) => Number(id) >= rows);
   removeFromList(tokenizerJson, ["added_tokens"], tokenizerJson?.value.added_tokens, ({ id }) => id >= rows);
   for (const draft of [config, map]) {
     for (const key of ["bos_token", "eos_token", "unk_token", "pad_token"] as const) {
@@ -103,6 +102,17 @@ export function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
     removeFromList(draft, [key], draft?.value[key], (value) => gone.has(contentOf(value) ?? ""));
   }
   return [...beyond].sort(([a], [b]) => a - b).map(([id, content]) => `${content} ${id}`);
+}
+
+function removeFromRecord<T>(
+  draft: { set(at: string[], value: Record<string, T>): void } | null,
+  at: string[],
+  record: Readonly<Record<string, T>> | null | undefined,
+  isGone: (key: string, value: T) => boolean,
+): void {
+  const entries = Object.entries(record ?? {});
+  const kept = entries.filter(([key, value]) => !isGone(key, value));
+  if (kept.length < entries.length) draft?.set(at, Object.fromEntries(kept));
 }
 
 /** The list is written anew: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
@@ -116,6 +126,9 @@ function removeFromList<T>(
   if (kept.length < (list ?? []).length) draft?.set(at, kept);
 }
 
+/** More runs than this are no help to anyone. */
+const MAX_RUNS = 20;
+
 /** `32001`, `32001 to 32003`, `5, 7 to 9`. */
 export function formatIds(ids: readonly number[]): string {
   const runs: [first: number, last: number][] = [];
@@ -124,5 +137,8 @@ export function formatIds(ids: readonly number[]): string {
     if (run !== undefined && run[1] === id - 1) run[1] = id;
     else runs.push([id, id]);
   }
-  return runs.map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`)).join(", ");
+  const shown = runs
+    .slice(0, MAX_RUNS)
+    .map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`));
+  return [...shown, ...(runs.length > MAX_RUNS ? ["…"] : [])].join(", ");
 }

@@ -4,9 +4,17 @@
  * Guards: only what is wrong changes.
  */
 import { z } from "zod";
+import { listOf } from "./bounded-json.js";
 import { JsonDraft, type JsonFile } from "./json-draft.js";
 
-const ids = z.union([z.number().int(), z.array(z.number().int())]).nullish();
+/** A model has one; each that is misspelt is mended by itself. */
+const MAX_ARCHITECTURES = 16;
+
+const architectureList = listOf(z.string()).refine((names) => names.length <= MAX_ARCHITECTURES, {
+  error: `more than ${MAX_ARCHITECTURES}`,
+});
+
+const ids = z.union([z.number().int(), listOf(z.number().int())]).nullish();
 
 const tokenIds = { bos_token_id: ids, eos_token_id: ids, pad_token_id: ids };
 
@@ -17,7 +25,7 @@ const configSchema = z.looseObject({
   vocab_size: z.number().int().nonnegative().optional(),
   torch_dtype: z.string().nullish(),
   dtype: z.string().nullish(),
-  architectures: z.array(z.string()).nullish(),
+  architectures: architectureList.nullish(),
   model_type: z.string().optional(),
   max_position_embeddings: z.number().int().positive().nullish(),
 });

@@ -3,9 +3,12 @@
  * Guards: whatever isn't changed stays as it was written, down to the spelling of a number: JavaScript would
  * write `10000.0` as `10000`, which transformers refuses in `rope_scaling`.
  */
+
+import { isDeepStrictEqual } from "node:util";
 import { applyEdits, type JSONPath, modify } from "jsonc-parser";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
+import { parseBoundedJson } from "./bounded-json.js";
 
 /** A file as it was found; `path` is for messages. */
 export interface JsonFile {
@@ -43,21 +46,35 @@ export class JsonDraft<T> {
   set(at: JSONPath, value: unknown): void {
     this.#text = applyEdits(this.#text, modify(this.#text, at, value, STYLE));
     this.#value = this.#parse();
+    // Of a key that stands twice the first was changed, and the last counts, here as in Python.
+    if (!isDeepStrictEqual(valueAt(this.#value, at), value))
+      throw this.#bad(`${at.join(".")} stands twice`, undefined);
   }
 
   #parse(): T {
     try {
-      return this.schema.parse(JSON.parse(this.#text));
+      return this.schema.parse(parseBoundedJson(this.#text));
     } catch (cause) {
-      const name = this.path.split(/[\\/]/).at(-1);
-      throw new ApplyDeltaError("bad-json", `${name} isn't what a model's ${name} must be.`, {
-        file: this.path,
-        got: cause instanceof z.ZodError ? describeIssue(cause) : String(cause),
-        hint: `Download ${name} again from where the model came from.`,
-        cause,
-      });
+      throw this.#bad(cause instanceof z.ZodError ? describeIssue(cause) : String(cause), cause);
     }
   }
+
+  #bad(got: string, cause: unknown): ApplyDeltaError {
+    const name = this.path.split(/[\\/]/).at(-1);
+    return new ApplyDeltaError("bad-json", `${name} isn't what a model's ${name} must be.`, {
+      file: this.path,
+      got,
+      hint: `Download ${name} again from where the model came from.`,
+      cause,
+    });
+  }
+}
+
+function valueAt(value: unknown, path: JSONPath): unknown {
+  return path.reduce<unknown>(
+    (inside, key) => Object.getOwnPropertyDescriptor(Object(inside), key)?.value,
+    value,
+  );
 }
 
 function describeIssue(error: z.ZodError): string {

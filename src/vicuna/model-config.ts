@@ -8,9 +8,10 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { listOf, parseBoundedJson } from "./bounded-json.js";
 
 /** A config is a few kB; stops a file that would fill the memory. */
-const MAX_CONFIG_BYTES = 16_000_000;
+const MAX_CONFIG_BYTES = 4_000_000;
 
 export interface RopeScaling {
   /** `linear`, `dynamic`, `yarn`, …; null where the file doesn't say. */
@@ -50,10 +51,10 @@ export interface ModelConfig {
 }
 
 const extent = z.number().int().positive().nullish();
-const tokenIds = z.union([z.number().int(), z.array(z.number().int())]).nullish();
+const tokenIds = z.union([z.number().int(), listOf(z.number().int())]).nullish();
 
 const configSchema = z.looseObject({
-  architectures: z.array(z.string()).nullish(),
+  architectures: listOf(z.string()).nullish(),
   model_type: z.string().nullish(),
   hidden_size: extent,
   intermediate_size: extent,
@@ -137,7 +138,7 @@ function firstOf(value: number | readonly number[] | null | undefined): number |
 
 function parse(text: string, path: string): z.infer<typeof configSchema> {
   try {
-    return configSchema.parse(JSON.parse(text));
+    return configSchema.parse(parseBoundedJson(text));
   } catch (cause) {
     const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
     throw badJson(path, "config.json isn't a model's configuration.", {

@@ -4,6 +4,7 @@
  * (FastChat `docs/vicuna_weights_version.md`, "Tokenizer issues", and its issues #408, #433, #466, #514).
  */
 import { z } from "zod";
+import { listOf, recordOf } from "./bounded-json.js";
 import { formatJson, type JsonDraft } from "./json-draft.js";
 import { tokenId } from "./vocabulary.js";
 
@@ -22,19 +23,22 @@ const tokenKeys = {
   eos_token: token.nullish(),
   unk_token: token.nullish(),
   pad_token: token.nullish(),
-  additional_special_tokens: z.array(token).nullish(),
+  additional_special_tokens: listOf(token).nullish(),
 };
+
+function isTokenId(key: string): boolean {
+  return /^\d+$/.test(key) && tokenId.safeParse(Number(key)).success;
+}
 
 export const specialTokensMapSchema = z.looseObject(tokenKeys);
 
 export const tokenizerConfigSchema = z.looseObject({
   ...tokenKeys,
   tokenizer_class: z.string().nullish(),
-  added_tokens_decoder: z
-    .record(z.string().regex(/^\d+$/), z.looseObject({ content: z.string() }))
+  added_tokens_decoder: recordOf(z.looseObject({ content: z.string() }))
     .nullish()
-    .refine((decoder) => Object.keys(decoder ?? {}).every((id) => tokenId.safeParse(Number(id)).success), {
-      error: "an id is too large",
+    .refine((decoder) => Object.keys(decoder ?? {}).every(isTokenId), {
+      error: "a key is no token's id",
     }),
 });
 

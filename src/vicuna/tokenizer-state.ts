@@ -7,6 +7,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { addedTokensSchema } from "./added-tokens.js";
+import { parseBoundedJson } from "./bounded-json.js";
 import { tokenizerConfigSchema } from "./special-tokens.js";
 import { tokenizerJsonSchema, vocabularyOfJson, vocabularyOfModel } from "./vocabulary.js";
 
@@ -88,7 +89,7 @@ function readBytes(path: string): Buffer {
 }
 
 function readJson(path: string): unknown {
-  return JSON.parse(readBytes(path).toString("utf8"));
+  return parseBoundedJson(readBytes(path).toString("utf8"));
 }
 
 function describe(error: unknown): string {

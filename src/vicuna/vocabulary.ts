@@ -3,6 +3,7 @@
  * how many tokens, their ids, and which are special.
  */
 import { z } from "zod";
+import { listOf, recordOf } from "./bounded-json.js";
 import { readSentencePiece, type SpecialPiece, type SpecialRole } from "./sentencepiece.js";
 
 export interface Vocabulary {
@@ -16,17 +17,17 @@ export interface Vocabulary {
 /** LLaMA's special tokens (`special_tokens_map.json` that FastChat's FAQ asks for). */
 export const LLAMA_TOKENS = { bos: "<s>", eos: "</s>", unk: "<unk>" } as const;
 
-/** Every id is a count of something in memory; stops one that would make a loop of years. */
-export const MAX_TOKEN_ID = 1 << 24;
+/** The largest vocabularies have some 260 000 tokens. Ids are counted through; stops one that would take years. */
+export const MAX_TOKEN_ID = 1 << 22;
 
 export const tokenId = z.number().int().nonnegative().max(MAX_TOKEN_ID);
 
 /** The part of Hugging Face's `tokenizer.json` that is looked at. */
 export const tokenizerJsonSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })).nullish(),
+  added_tokens: listOf(z.looseObject({ id: tokenId, content: z.string() })).nullish(),
   model: z.looseObject({
     /** BPE and WordPiece map tokens to ids, Unigram lists [token, score]. */
-    vocab: z.union([z.record(z.string(), tokenId), z.array(z.tuple([z.string(), z.number()]))]),
+    vocab: z.union([recordOf(tokenId), listOf(z.tuple([z.string(), z.number()]))]),
   }),
 });
 

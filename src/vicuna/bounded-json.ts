@@ -1,0 +1,83 @@
+/**
+ * In: the text of a JSON file of a model folder. Out: its value, and schemas for its lists and records.
+ * Guards: a file of any size within its cap takes memory and stack in proportion to a real one's: nesting and the
+ * number of values are counted before anything is made of them, and a list of nothing but wrong items is refused at
+ * the first.
+ */
+import { z } from "zod";
+
+/** `tokenizer.json` nests about ten deep; stops a million `[`, on which a recursive reader would end. */
+const MAX_DEPTH = 64;
+
+/** The largest tokenizer.json has some 2.5 million; stops a file of nothing but `{}`, which takes gigabytes. */
+const MAX_VALUES = 1 << 22;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** As `JSON.parse`, within the limits. Throws a `SyntaxError`. */
+export function parseBoundedJson(text: string): unknown {
+  checkExtent(text);
+  return JSON.parse(text);
+}
+
+/** Whether the text is valid JSON is `JSON.parse`'s to say. */
+function checkExtent(text: string): void {
+  let depth = 0;
+  let values = 1;
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === QUOTE) at = closingQuote(text, at);
+    else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
+      depth++;
+      values++;
+    } else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) depth--;
+    else if (char === COMMA) values++;
+    if (depth > MAX_DEPTH) throw new SyntaxError(`it is nested deeper than ${MAX_DEPTH}`);
+    if (values > MAX_VALUES) throw new SyntaxError(`it holds more than ${MAX_VALUES} values`);
+  }
+}
+
+function closingQuote(text: string, opening: number): number {
+  for (let at = opening + 1; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === BACKSLASH) at++;
+    else if (char === QUOTE) return at;
+  }
+  return text.length;
+}
+
+/** As `z.array`, which notes an issue for every wrong item, with only the first one noted. */
+export function listOf<T>(item: z.ZodType<T>): z.ZodType<T[]> {
+  return z.custom<T[]>().superRefine((value, context) => {
+    if (Array.isArray(value)) refineEach(value.entries(), item, context);
+    else context.addIssue({ code: "custom", message: "expected a list" });
+  });
+}
+
+/** As `z.record`, likewise; a key named `__proto__` is a key like any other. */
+export function recordOf<T>(item: z.ZodType<T>): z.ZodType<Record<string, T>> {
+  return z.custom<Record<string, T>>().superRefine((value, context) => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      refineEach(Object.entries(value), item, context);
+    } else context.addIssue({ code: "custom", message: "expected an object" });
+  });
+}
+
+function refineEach(
+  entries: Iterable<[string | number, unknown]>,
+  item: z.ZodType,
+  context: z.RefinementCtx,
+): void {
+  for (const [key, value] of entries) {
+    const issue = item.safeParse(value).error?.issues[0];
+    if (issue === undefined) continue;
+    context.addIssue({ code: "custom", message: issue.message, path: [key, ...issue.path] });
+    return;
+  }
+}
