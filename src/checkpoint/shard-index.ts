@@ -36,7 +36,7 @@ export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex
     duplicate: "duplicate-tensor",
     hint: "Download the index again from where the model came from.",
   });
-  if (!isJsonObject(json)) return fail("the document is not an object");
+  if (!isJsonObject(json)) return fail("the document is not an object with `weight_map`");
   const weightMap = json.weight_map;
   if (!isJsonObject(weightMap)) return fail("`weight_map` is not an object");
   const shardOf = new Map<string, string>();
