@@ -6,6 +6,7 @@ import { readTorchLegacy } from "../../src/checkpoint/torch-legacy.js";
 import { readTorchZip } from "../../src/checkpoint/torch-zip.js";
 import { isApplyDeltaError } from "../../src/errors.js";
 import { isDense } from "../../src/tensor.js";
+import { fixturePath } from "../support/fixture-path.js";
 import { fixtureFile, type MemoryFile } from "../support/memory-file.js";
 import { gather } from "../support/torch-samples.js";
 
@@ -16,33 +17,34 @@ interface ExpectedTensor {
   data: string;
 }
 
-const expected = JSON.parse(fixtureFile("torch/expected.json").bytes.toString("utf8")) as Record<
-  string,
-  ExpectedTensor[]
->;
-
 const read = (name: string, file: MemoryFile) =>
   name.startsWith("legacy-") ? readTorchLegacy(file) : readTorchZip(file);
 
-for (const [name, tensors] of Object.entries(expected)) {
-  test(`${name} gives its tensors in order, byte for byte`, async () => {
-    const views = await read(name, fixtureFile(`torch/${name}`));
-    const got = views.map((view) => ({
-      name: view.name,
-      dtype: view.dtype,
-      shape: view.shape,
-      data: gather(view).toString("base64"),
-    }));
-    assert.deepEqual(got, tensors);
+/** Written by PyTorch 1.13 and 2.15. */
+for (const folder of ["torch", "torch2"]) {
+  const expected = JSON.parse(fixtureFile(`${folder}/expected.json`).bytes.toString("utf8")) as Record<
+    string,
+    ExpectedTensor[]
+  >;
+
+  for (const [name, tensors] of Object.entries(expected)) {
+    test(`${folder}/${name} gives its tensors in order, byte for byte`, async () => {
+      const views = await read(name, fixtureFile(`${folder}/${name}`));
+      const got = views.map((view) => ({
+        name: view.name,
+        dtype: view.dtype,
+        shape: view.shape,
+        data: gather(view).toString("base64"),
+      }));
+      assert.deepEqual(got, tensors);
+    });
+  }
+
+  test(`every fixture of ${folder} is expected`, () => {
+    const files = readdirSync(fixturePath(folder)).filter((name) => /\.(bin|pt)$/.test(name));
+    assert.deepEqual(files.sort(), Object.keys(expected).sort());
   });
 }
-
-test("every fixture is expected", () => {
-  const files = readdirSync(new URL("../../../test/fixtures/torch/", import.meta.url)).filter((name) =>
-    /\.(bin|pt)$/.test(name),
-  );
-  assert.deepEqual(files.sort(), Object.keys(expected).sort());
-});
 
 for (const name of readdirSync(new URL("../../../test/fixtures/torch/refused/", import.meta.url))) {
   test(`refused/${name}`, async () => {

@@ -46,10 +46,15 @@ function filesOf(folder: string, pattern: RegExp): Buffer[] {
 }
 
 const zipSeeds = () => [
+  ...filesOf(fixturePath("torch2"), /^(?!legacy|page-aligned).*\.bin$/),
   ...filesOf(TORCH, /^(?!legacy).*\.(?:bin|pt)$/),
   ...filesOf(join(TORCH, "refused"), /\.pt$/),
 ];
-const legacySeeds = () => [legacyStream(), ...filesOf(TORCH, /^legacy.*\.(?:bin|pt)$/)];
+const legacySeeds = () => [
+  legacyStream(),
+  ...filesOf(fixturePath("torch2"), /^legacy.*\.bin$/),
+  ...filesOf(TORCH, /^legacy.*\.(?:bin|pt)$/),
+];
 const safetensorsSeeds = () => filesOf(fixturePath("safetensors"), /\.safetensors$/);
 const indexSeeds = () => [
   readFileSync(fixturePath("shard-index/pretrained/model.safetensors.index.json")),
