@@ -12,7 +12,7 @@ const MAX_DEPTH = 16;
  * Stops 30 million `{}` in a header of 100 MB, which take gigabytes. An entry of a safetensors header has about eight
  * values, one of an index has one.
  */
-const MAX_VALUES = 1 << 20;
+const MAX_VALUES = 1 << 19;
 
 /** Characters of a key or a number that a message shows. */
 const MAX_EXCERPT = 100;

@@ -24,7 +24,7 @@ export interface Job {
 }
 
 const [seed = "", jobs = "", progress = ""] = process.argv.slice(2);
-const progressFile = openSync(progress, "w");
+const progressFile = openSync(progress, "r+");
 
 for (const [at, job] of (JSON.parse(jobs) as Job[]).entries()) {
   const report = await runJob(job, (number) => {

@@ -16,6 +16,8 @@ export interface CliOptions {
   readonly cwd?: string;
   /** Variables besides the usual ones; `undefined` takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Limit of V8's heap. */
+  readonly heapMegabytes?: number;
   /** Called with the process while it runs. */
   readonly whileRunning?: (child: ChildProcess) => void;
 }
@@ -34,10 +36,11 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
 /** Resolves when the process has ended, however it ended. */
 export function runCli(
   args: readonly string[],
-  { cwd, env, whileRunning }: CliOptions = {},
+  { cwd, env, heapMegabytes, whileRunning }: CliOptions = {},
 ): Promise<CliResult> {
+  const nodeArgs = heapMegabytes === undefined ? [] : [`--max-old-space-size=${heapMegabytes}`];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [BIN, ...args], {
+    const child = spawn(process.execPath, [...nodeArgs, BIN, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...NEUTRAL, ...env },
       ...(cwd === undefined ? {} : { cwd }),
