@@ -1,7 +1,7 @@
 /** Typed errors: what a user sees of one, and what decides the exit code. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ApplyDeltaError, EXIT, EXIT_OF, errnoOf, isApplyDeltaError } from "../src/errors.js";
+import { ApplyDeltaError, EXIT, EXIT_OF, errnoOf, escapeControls, isApplyDeltaError } from "../src/errors.js";
 
 test("every fact has a line, in one order", () => {
   const error = new ApplyDeltaError("wrong-size", "A tensor's byte range does not match.", {
@@ -52,4 +52,15 @@ test("errors are told apart from anything else", () => {
   assert.ok(!isApplyDeltaError(new Error("x")));
   assert.equal(errnoOf(Object.assign(new Error("x"), { code: "ENOENT" })), "ENOENT");
   assert.equal(errnoOf("ENOENT"), undefined);
+});
+
+test("a detail of a megabyte is cut, also for --json", () => {
+  const { message, details } = new ApplyDeltaError("bad-usage", "x".repeat(1e6), { tensor: "y".repeat(1e6) });
+  assert.ok(message.length < 3000 && (details.tensor ?? "").length < 3000);
+});
+
+test("control characters of any text are escaped, and JSON stays the same JSON", () => {
+  const json = JSON.stringify({ name: "a\u009b2J\u007f\u2028\n" }, null, 2);
+  assert.deepEqual(JSON.parse(escapeControls(json)), JSON.parse(json));
+  assert.doesNotMatch(escapeControls(json), /[^\P{Cc}\n]/u);
 });

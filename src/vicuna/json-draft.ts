@@ -5,7 +5,7 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { applyEdits, type JSONPath, modify } from "jsonc-parser";
+import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
 import { parseBoundedJson } from "./bounded-json.js";
@@ -44,7 +44,7 @@ export class JsonDraft<T> {
 
   /** Sets one value, where `undefined` removes it, and leaves everything else as it is written. */
   set(at: JSONPath, value: unknown): void {
-    this.#text = applyEdits(this.#text, modify(this.#text, at, value, STYLE));
+    this.#text = withValue(this.#text, at, value);
     this.#value = this.#parse();
     // Of a key that stands twice the first was changed, and the last counts, here as in Python.
     if (!isDeepStrictEqual(valueAt(this.#value, at), value))
@@ -68,6 +68,20 @@ export class JsonDraft<T> {
       cause,
     });
   }
+}
+
+/**
+ * jsonc-parser makes the place, with a null in it, and the value is written there: its formatter copies the whole text
+ * for every line, which for a large value takes minutes.
+ */
+function withValue(text: string, at: JSONPath, value: unknown): string {
+  const made = applyEdits(text, modify(text, at, value === undefined ? undefined : null, STYLE));
+  if (value === undefined) return made;
+  const root = parseTree(made);
+  const place = root && findNodeAtLocation(root, at);
+  if (place === undefined) return made;
+  const written = JSON.stringify(value, null, 2).replaceAll("\n", `\n${"  ".repeat(at.length)}`);
+  return made.slice(0, place.offset) + written + made.slice(place.offset + place.length);
 }
 
 function valueAt(value: unknown, path: JSONPath): unknown {

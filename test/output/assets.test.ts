@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type AssetFacts, type AssetOptions, type Assets, planAssets } from "../../src/output/assets.js";
+import { fixturePath } from "../support/fixture-path.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
@@ -315,4 +316,13 @@ test("a chat template that is asked for isn't hidden by another file", (context)
   assert.match(chat_template, /USER/);
   assert.deepEqual(others, SPECIAL);
   assert.ok(notes.includes("chat_template.jinja is left out: it would hide the template of Vicuna v1.1."));
+});
+
+test("more rows than any vocabulary has tokens are refused before they are counted through", async () => {
+  const root = fixturePath("tokenizer");
+  await refusal(
+    () => planAssets(root, root, { ...FACTS, vocabSize: 2 ** 40 }, { chatTemplate: null }),
+    "wrong-size",
+    { tensor: "model.embed_tokens.weight", got: 2 ** 40 },
+  );
 });

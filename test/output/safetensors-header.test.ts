@@ -85,3 +85,13 @@ test("the one name that a tensor can't have", async () => {
   const entries = [{ name: "__metadata__", dtype: "F16", shape: [1] }] as const;
   await refusal(() => encodeSafetensorsHeader(entries), "not-a-state-dict", { tensor: "__metadata__" });
 });
+
+test("a header longer than the format allows is refused, not written", async () => {
+  const name = "n".repeat(50_000_000);
+  const entries = ["a", "b"].map((end) => ({ name: name + end, dtype: "F16" as const, shape: [1] }));
+  await refusal(() => encodeSafetensorsHeader(entries), "header-too-long", { got: /bytes/ });
+});
+
+test("an empty tensor has no elements, however large its other extents", () => {
+  assert.equal(elementCount([...Array<number>(30).fill(2 ** 53 - 1), 0]), 0);
+});

@@ -225,3 +225,10 @@ test("files under way are named with their share; a new activity begins a new ba
   reporter.progress({ ...download, activity: "another", bytesDone: 2e9 });
   assert.equal(written(), end);
 });
+
+test("what a note quotes from a file can't write to the terminal", (context) => {
+  const { reporter, written } = fake(context);
+  reporter.note("tensor \u001b[2J\nwarning: made up");
+  reporter.warn("\u009b2J");
+  assert.equal(written(), "tensor \\u001b[2J\\u000awarning: made up\nwarning: \\u009b2J\n");
+});
