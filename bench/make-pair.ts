@@ -6,7 +6,7 @@ import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:f
 import { join } from "node:path";
 import { instantiateKernel } from "../src/kernel/select.js";
 import { encodeSafetensorsHeader, type HeaderEntry } from "../src/output/safetensors-header.js";
-import { encodeShardIndex, shardFileName } from "../src/output/shard-index.js";
+import { encodeShardIndex, indexFileName, shardFileName } from "../src/output/shard-index.js";
 import { elementCount } from "../src/tensor.js";
 
 /** Standard deviations of a weight and of its change in tuning. */
@@ -80,7 +80,7 @@ function writeModel(
   const shardOf = new Map<string, string>();
   const start = new Map(entries.map(({ name }, i) => [name, ((i * 1_000_003) % POOL_ELEMENTS) * 2]));
   for (let shard = 0; shard < count; shard++) {
-    const name = shardFileName(shard + 1, count);
+    const name = shardFileName("safetensors", shard + 1, count);
     const { bytes, placed } = encodeSafetensorsHeader(
       entries.slice(shard * perShard, (shard + 1) * perShard),
     );
@@ -99,8 +99,7 @@ function writeModel(
     closeSync(fd);
   }
   const total = entries.reduce((sum, { shape }) => sum + elementCount(shape) * 2, 0);
-  if (count > 1)
-    writeFileSync(join(folder, "model.safetensors.index.json"), encodeShardIndex(shardOf, total));
+  if (count > 1) writeFileSync(join(folder, indexFileName("safetensors")), encodeShardIndex(shardOf, total));
   const config = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",

@@ -14,7 +14,7 @@ import { type Asset, type Assets, planAssets } from "./output/assets.js";
 import { CHECKSUMS } from "./output/checksums.js";
 import { MODEL_CARD, modelCard } from "./output/model-card.js";
 import { type MergeRecord, PROVENANCE } from "./output/provenance.js";
-import { INDEX_FILE_NAME } from "./output/shard-index.js";
+import { indexFileName, type TargetFormat } from "./output/shard-index.js";
 import { stagedBytes } from "./output/staging.js";
 import { checkRoom, checkTarget, type Room } from "./output/target.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
@@ -53,6 +53,8 @@ export interface ApplyDeltaOptions {
   readonly target: string;
   /** The dtype to write; `auto` (default): each tensor as in the delta. */
   readonly dtype?: "auto" | SumDType;
+  /** How the weights are stored; default safetensors. */
+  readonly format?: TargetFormat;
   /** Largest shard in bytes; default 5 GB, as transformers 4. */
   readonly maxShardBytes?: number;
   /** Worker threads; default one for each core, 4 at most. */
@@ -156,6 +158,7 @@ export async function prepareMerge(
   const dtype = options.dtype ?? "auto";
   const plan = layOut(match, {
     dtype,
+    format: options.format ?? "safetensors",
     maxShardBytes: options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES,
     scale: options.scale ?? 1,
   });
@@ -312,8 +315,8 @@ function planTargetAssets(
 }
 
 /** Last of all files: transformers takes a folder with an index for a whole model. */
-function indexFile({ index }: MergePlan): Asset[] {
-  return index === null ? [] : [{ fileName: INDEX_FILE_NAME, text: index }];
+function indexFile({ index, format }: MergePlan): Asset[] {
+  return index === null ? [] : [{ fileName: indexFileName(format), text: index }];
 }
 
 function chatTemplateStyle(

@@ -119,6 +119,8 @@ function planSum({ base, delta }: Sources, record: Provenance | null, options: V
   return layOut(matchCheckpoints(base, delta, configs, rules), {
     dtype: options.dtype ?? record?.dtype ?? "auto",
     scale: options.scale ?? record?.scale ?? 1,
+    // The format whose layout no tensor's name can fail.
+    format: "bin",
     maxShardBytes: DEFAULT_MAX_SHARD_BYTES,
   });
 }

@@ -101,8 +101,8 @@ async function writeShards(
   staging: Staging,
   options: WriteOptions,
 ): Promise<void> {
-  const outputs = plan.shards.map(({ fileName, byteLength, header }) =>
-    staging.kept.has(fileName) ? null : staging.createFile(fileName, byteLength, header),
+  const outputs = plan.shards.map(({ fileName, byteLength, pieces }) =>
+    staging.kept.has(fileName) ? null : staging.createFile(fileName, byteLength, pieces),
   );
   const assertSourcesUnchanged = () => {
     for (const { files } of Object.values(sources)) files.forEach(assertUnchanged);

@@ -3,6 +3,7 @@
  */
 import { type Command, Option } from "commander";
 import type { ApplyDeltaOptions } from "../apply-delta.js";
+import type { TargetFormat } from "../output/shard-index.js";
 import type { SumDType } from "../tensor.js";
 import type { PromptStyle } from "../vicuna/prompt-templates.js";
 import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
@@ -16,6 +17,7 @@ interface ApplyOptions extends CommonOptions, HubCommandOptions {
   deltaRevision?: string;
   target: string;
   dtype: "auto" | "float16" | "bfloat16" | "float32";
+  format: TargetFormat;
   maxShardSize?: number;
   threads?: number;
   kernel: "auto" | "simd" | "reference";
@@ -60,6 +62,11 @@ export function addApplyCommand(program: Command): void {
       new Option("--dtype <dtype>", "dtype to write; auto: each tensor as in the delta")
         .choices(Object.keys(DTYPES))
         .default("auto"),
+    )
+    .addOption(
+      new Option("--format <format>", "how to store the weights; bin: as torch.save does")
+        .choices(["safetensors", "bin"])
+        .default("safetensors"),
     )
     .option("--max-shard-size <size>", "largest shard, e.g. 500MB or 2GiB (default: 5GB)", parseSize)
     .option("--threads <n>", "worker threads (default: one a core, 4 at most)", parseThreads)
@@ -133,6 +140,7 @@ async function apply(options: ApplyOptions, { signal, reporter }: CommandContext
     hub: hubOptionsOf(options, process.env),
     target: options.target,
     dtype: DTYPES[options.dtype],
+    format: options.format,
     kernel: options.kernel,
     overwrite: options.overwrite ?? false,
     restart: options.restart ?? false,

@@ -3,8 +3,9 @@
  */
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { ShardFile } from "../output/shard-file.js";
-import type { MergePlan, PlannedShard, PlannedTensor } from "../plan/merge-plan.js";
+import { fixedBytes, type MergePlan, type PlannedShard, type PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf } from "../tensor.js";
+import { checksumsFor, writeChecksums } from "./checksums.js";
 import { MEAN_ROW_MEMORY_BYTES, meanRow } from "./mean-row.js";
 import type { MergeJob } from "./merge-segments.js";
 import { mergeTasks } from "./merge-tasks.js";
@@ -35,7 +36,9 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   const tasks = mergeTasks(plan, (tensor) => newRow(tensor, kernel)).filter(
     ({ shard }) => outputs[shard] !== null,
   );
-  const job: MergeJob = { ...segmentedJob(tasks, outputs.length), outputs, kernel };
+  const segmented = segmentedJob(tasks, outputs.length);
+  const checksums = checksumsFor(plan, segmented.segmentCount);
+  const job: MergeJob = { ...segmented, outputs, kernel, checksums };
   for (const [shard, output] of outputs.entries()) {
     if (output === null) job.shared.counts[shard] = BigInt(dataBytes(plan.shards[shard] as PlannedShard));
   }
@@ -44,13 +47,17 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   const throwIfFailed = () => {
     if (failures.length > 0) throw failures[0];
   };
+  const finish = async (shard: number, planned: PlannedShard) => {
+    writeChecksums(job, shard, planned);
+    await options.finishShard(shard);
+  };
   const onTick = () => {
     throwIfFailed();
     options.onProgress(readProgress(job, plan));
     for (const [shard, planned] of plan.shards.entries()) {
       if (outputs[shard] === null || finishing.has(shard)) continue;
       if (Number(Atomics.load(job.shared.counts, shard)) < dataBytes(planned)) continue;
-      const whenDone = options.finishShard(shard).catch((error: unknown) => {
+      const whenDone = finish(shard, planned).catch((error: unknown) => {
         failures.push(error);
       });
       finishing.set(shard, whenDone);
@@ -61,8 +68,8 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   throwIfFailed();
 }
 
-function dataBytes({ byteLength, header }: PlannedShard): number {
-  return byteLength - header.length;
+function dataBytes(shard: PlannedShard): number {
+  return shard.byteLength - fixedBytes(shard);
 }
 
 /** The row of the base that stands for the rows it lacks: zeros, or the mean of those it has. */
@@ -77,7 +84,7 @@ function readProgress({ shared }: MergeJob, plan: MergePlan): Progress {
   let current = -1;
   for (const [shard, planned] of plan.shards.entries()) {
     const written = Number(Atomics.load(shared.counts, shard));
-    bytesWritten += written + planned.header.length;
+    bytesWritten += written + fixedBytes(planned);
     if (written < dataBytes(planned) && current < 0) current = shard;
   }
   return { bytesWritten, shard: current < 0 ? plan.shards.length - 1 : current };

@@ -48,7 +48,7 @@ export function segmentedJob<R extends Run>(runs: readonly R[], countsLength: nu
   let segmentCount = 0;
   const numbered = runs.map((run) => {
     const firstSegment = segmentCount;
-    segmentCount += Math.ceil((run.lead + run.elementCount) / run.segmentElements);
+    segmentCount += segmentsOf(run);
     return { ...run, firstSegment };
   });
   const shared = {
@@ -63,22 +63,35 @@ export function stopWorkers({ control }: SharedCounters): void {
   Atomics.store(control, STOP, 1);
 }
 
+/** How many segments a run is cut into. */
+export function segmentsOf({ lead, elementCount, segmentElements }: Run): number {
+  return Math.ceil((lead + elementCount) / segmentElements);
+}
+
+/** The elements of a run's segment; `number` counts from 0 within the run. */
+export function segmentRange(
+  { lead, elementCount, segmentElements }: Run,
+  number: number,
+): { first: number; count: number } {
+  const first = Math.max(0, number * segmentElements - lead);
+  const end = Math.min((number + 1) * segmentElements - lead, elementCount);
+  return { first, count: end - first };
+}
+
 /**
- * Takes segments until none is left or the job is stopped. `work` gets the run, the first element within it, and
- * how many elements the segment has.
+ * Takes segments until none is left or the job is stopped. `work` gets the run, the first element within it, how
+ * many elements the segment has, and its number among all segments of the job.
  */
 export function forEachSegment<R extends Run>(
   { runs, segmentCount, shared: { control } }: SegmentedJob<R>,
-  work: (run: R, first: number, count: number) => void,
+  work: (run: R, first: number, count: number, segment: number) => void,
 ): void {
   while (Atomics.load(control, STOP) === 0) {
     const segment = Atomics.add(control, NEXT_SEGMENT, 1);
     if (segment >= segmentCount) return;
     const run = runOf(runs, segment);
-    const number = segment - run.firstSegment;
-    const first = Math.max(0, number * run.segmentElements - run.lead);
-    const end = Math.min((number + 1) * run.segmentElements - run.lead, run.elementCount);
-    work(run, first, end - first);
+    const { first, count } = segmentRange(run, segment - run.firstSegment);
+    work(run, first, count, segment);
   }
 }
 

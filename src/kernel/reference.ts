@@ -7,7 +7,8 @@
  */
 
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
-import { CANONICAL_NAN, checkRange, type Kernel } from "./kernel.js";
+import { crc32 } from "./crc32.js";
+import { CANONICAL_NAN, CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel } from "./kernel.js";
 
 type Elements = Uint16Array | Uint32Array | Float64Array;
 
@@ -164,5 +165,10 @@ export function createReferenceKernel(memoryByteLength: number): Kernel {
     flush(sum, destination);
   }
 
-  return { name: "reference", memory, convert, add };
+  const crc32Of: Kernel["crc32"] = (source, byteLength, scratch) => {
+    checkBytes(memory, source, byteLength);
+    checkBytes(memory, scratch, CRC32_SCRATCH_BYTES);
+    return crc32(memory.subarray(source, source + byteLength));
+  };
+  return { name: "reference", memory, convert, add, crc32: crc32Of };
 }

@@ -8,7 +8,8 @@
 import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
-import { checkRange, type Kernel } from "./kernel.js";
+import { crc32Folded } from "./crc32.js";
+import { CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel } from "./kernel.js";
 import { createReferenceKernel } from "./reference.js";
 
 export type KernelChoice = "auto" | "simd" | "reference";
@@ -28,7 +29,10 @@ export const MAX_MEMORY_BYTES = 65_536 * PAGE_BYTES;
 type AddFunction = (base: number, delta: number, destination: number, count: number) => void;
 type ConvertFunction = (source: number, destination: number, count: number) => void;
 type Narrowing = { [From in FloatDType]: `convert${From}To${Exclude<SumDType, From>}` }[FloatDType];
-type SimdExports = Record<`add${SumDType}`, AddFunction> & Record<Narrowing, ConvertFunction>;
+type FoldFunction = (source: number, words: number, scratch: number) => void;
+type SimdExports = Record<`add${SumDType}`, AddFunction> &
+  Record<Narrowing, ConvertFunction> &
+  Record<"foldCrc32", FoldFunction>;
 
 /** `(module (func (drop (v128.const i32x4 0 0 0 0))))`: valid only where WebAssembly has SIMD. */
 const SIMD_PROBE = Uint8Array.of(
@@ -82,6 +86,11 @@ function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
     add(dtype, base, delta, destination, count) {
       for (const offset of [base, delta, destination]) checkRange(memory, dtype, offset, count);
       simd[`add${dtype}`](base, delta, destination, count);
+    },
+    crc32(source, byteLength, scratch) {
+      checkBytes(memory, source, byteLength);
+      checkBytes(memory, scratch, CRC32_SCRATCH_BYTES);
+      return crc32Folded(memory, source, byteLength, scratch, simd.foldCrc32);
     },
   };
 }

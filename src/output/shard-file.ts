@@ -14,6 +14,12 @@ import { onTarget, targetError, writeFully } from "./target-error.js";
 /** What O_DIRECT wants memory, offset and length to be multiples of; a disk's own block is no larger. */
 const PAGE_BYTES = 4096;
 
+/** Bytes of a file that are known before its data is. */
+export interface FixedPiece {
+  readonly offsetBytes: number;
+  readonly bytes: Uint8Array;
+}
+
 export interface ShardFile {
   readonly path: string;
   /** Writes through the page cache. */
@@ -27,17 +33,17 @@ export interface ShardFileOptions {
   readonly isDirect: boolean;
 }
 
-/** Creates a file of its final length that begins with `head`. Errors: `no-space`, `target-unwritable`. */
+/** Creates a file of its final length with the pieces in it. Errors: `no-space`, `target-unwritable`. */
 export function createShardFile(
   path: string,
   byteLength: number,
-  head: Uint8Array,
+  pieces: readonly FixedPiece[],
   { isDirect }: ShardFileOptions,
 ): ShardFile {
   const fd = onTarget(path, () => openSync(path, "wx"));
   try {
     onTarget(path, () => ftruncateSync(fd, byteLength));
-    writeFully(fd, head, 0, path);
+    for (const { bytes, offsetBytes } of pieces) writeFully(fd, bytes, offsetBytes, path);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -110,4 +116,11 @@ function writePages(directFd: number, bytes: Uint8Array, offsetBytes: number, pa
     isRefused = true;
     return 0;
   }
+}
+
+/** Writes a CRC-32 to a place left for it. Errors: `no-space`, `target-unwritable`. */
+export function writeChecksum({ fd, path }: ShardFile, checksum: number, offsetBytes: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(checksum);
+  writeFully(fd, bytes, offsetBytes, path);
 }

@@ -4,13 +4,25 @@
  */
 import { compareNames } from "../tensor.js";
 
-export const INDEX_FILE_NAME = "model.safetensors.index.json";
+/** How the weights of a target are stored: safetensors, or the zip of torch.save. */
+export type TargetFormat = "safetensors" | "bin";
 
-/** `model.safetensors` where there is one shard, else `model-00001-of-0000N.safetensors` (`number` counts from 1). */
-export function shardFileName(number: number, count: number): string {
-  if (count === 1) return "model.safetensors";
+/** transformers/utils/__init__.py: SAFE_WEIGHTS_NAME, WEIGHTS_NAME. */
+const STEMS: Record<TargetFormat, string> = { safetensors: "model", bin: "pytorch_model" };
+
+/** `model.safetensors.index.json` or `pytorch_model.bin.index.json`. */
+export function indexFileName(format: TargetFormat): string {
+  return `${shardFileName(format, 1, 1)}.index.json`;
+}
+
+/**
+ * `model.safetensors` or `pytorch_model.bin` where there is one shard, else `model-00001-of-0000N.safetensors` or
+ * `pytorch_model-00001-of-0000N.bin` (`number` counts from 1).
+ */
+export function shardFileName(format: TargetFormat, number: number, count: number): string {
   const pad = (value: number) => String(value).padStart(5, "0");
-  return `model-${pad(number)}-of-${pad(count)}.safetensors`;
+  const which = count === 1 ? "" : `-${pad(number)}-of-${pad(count)}`;
+  return `${STEMS[format]}${which}.${format}`;
 }
 
 /** The index as text. `totalBytes` counts the tensors' data, not the headers. */

@@ -21,7 +21,13 @@ import { dirname, join } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { type Fingerprint, readJournal, recordShard, startJournal } from "./journal.js";
 import { takeLock } from "./lock.js";
-import { closeShardFile, createShardFile, type ShardFile, syncShardFile } from "./shard-file.js";
+import {
+  closeShardFile,
+  createShardFile,
+  type FixedPiece,
+  type ShardFile,
+  syncShardFile,
+} from "./shard-file.js";
 import { stagingPathOf } from "./target.js";
 import { onTarget } from "./target-error.js";
 
@@ -48,8 +54,8 @@ export interface Staging {
   readonly kept: ReadonlySet<string>;
   /** The parts of the fingerprint for which an earlier run's shards were thrown away. */
   readonly changed: readonly string[];
-  /** Creates a file of its final length that begins with `head`; it stays open until the end. */
-  createFile(name: string, byteLength: number, head: Uint8Array): ShardFile;
+  /** Creates a file of its final length with the pieces in it; it stays open until the end. */
+  createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile;
   /** Makes a shard whose last byte is written durable, and remembers it. */
   finishFile(name: string): Promise<void>;
   writeText(name: string, text: string): void;
@@ -108,8 +114,8 @@ export function openStaging(target: string, options: StagingOptions): Staging {
     folder,
     kept,
     changed: earlier !== null && earlier.finished.size > 0 ? changed : [],
-    createFile(name, byteLength, head) {
-      const file = createShardFile(join(folder, name), byteLength, head, { isDirect: options.isDurable });
+    createFile(name, byteLength, pieces) {
+      const file = createShardFile(join(folder, name), byteLength, pieces, { isDirect: options.isDurable });
       open.set(name, file);
       return file;
     },

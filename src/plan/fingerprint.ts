@@ -38,7 +38,11 @@ function describePlan({ tensors, dropped: _, shards, ...rest }: MergePlan): unkn
   return {
     ...rest,
     tensors: tensors.map(({ base: _base, delta: _delta, ...tensor }) => tensor),
-    shards: shards.map(({ fileName, byteLength, header }) => [fileName, byteLength, digestBytes(header)]),
+    shards: shards.map(({ fileName, byteLength, pieces }) => [
+      fileName,
+      byteLength,
+      pieces.map(({ offsetBytes, bytes }) => [offsetBytes, digestBytes(bytes)]),
+    ]),
   };
 }
 

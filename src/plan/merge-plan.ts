@@ -3,8 +3,9 @@
  * known before the first byte of weights is read.
  * Guards: shards are filled as `save_pretrained` fills them; offsets and sizes are final.
  */
-import { type EncodedHeader, encodeSafetensorsHeader } from "../output/safetensors-header.js";
-import { encodeShardIndex, shardFileName } from "../output/shard-index.js";
+import { layOutShard } from "../output/lay-out-shard.js";
+import type { FixedPiece } from "../output/shard-file.js";
+import { encodeShardIndex, shardFileName, type TargetFormat } from "../output/shard-index.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
 import { type Action, type DroppedTensor, isRotaryBuffer, type Match, type MatchedTensor } from "./match.js";
 
@@ -20,12 +21,15 @@ export interface PlacedTensor {
   /** From the start of the shard file. */
   readonly offsetBytes: number;
   readonly byteLength: number;
+  /** Where the CRC-32 of those bytes goes, if the format has one: four bytes each, little-endian. */
+  readonly checksumAt: readonly number[];
 }
 
 export interface PlannedShard {
   readonly fileName: string;
   readonly byteLength: number;
-  readonly header: Uint8Array;
+  /** Everything in the file that isn't a tensor's data: final, but for the checksums. */
+  readonly pieces: readonly FixedPiece[];
   /** In file order. */
   readonly placed: readonly PlacedTensor[];
 }
@@ -36,6 +40,7 @@ export interface MergePlan {
   readonly dropped: readonly DroppedTensor[];
   /** What the delta is multiplied by: target = base + scale * delta. */
   readonly scale: number;
+  readonly format: TargetFormat;
   readonly shards: readonly PlannedShard[];
   /** Text of the shard index; null where there is one shard. */
   readonly index: string | null;
@@ -47,6 +52,7 @@ export interface MergePlan {
 export interface LayoutOptions {
   /** `auto`: each tensor as in the delta. */
   readonly dtype: "auto" | SumDType;
+  readonly format: TargetFormat;
   readonly maxShardBytes: number;
   /** 1 for the whole delta. */
   readonly scale: number;
@@ -55,9 +61,10 @@ export interface LayoutOptions {
 /** Lays the target out. Pure: no file is touched. */
 export function layOut(match: Match, options: LayoutOptions): MergePlan {
   const tensors = match.tensors.map((tensor) => withDTypes(tensor, options.dtype));
+  const { format } = options;
   const groups = fillShards(tensors, options.maxShardBytes);
   const shards = groups.map((group, i) =>
-    plannedShard(shardFileName(i + 1, groups.length), encodeSafetensorsHeader(group)),
+    plannedShard(format, shardFileName(format, i + 1, groups.length), group),
   );
   const dataBytes = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
   const shardOf = new Map(
@@ -67,12 +74,18 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
     tensors,
     dropped: match.dropped,
     scale: options.scale,
+    format,
     shards,
     index: shards.length === 1 ? null : encodeShardIndex(shardOf, dataBytes),
     parameterCount: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
     bytesToRead: tensors.reduce((sum, { base, delta }) => sum + viewBytes(base) + viewBytes(delta), 0),
     bytesToWrite: shards.reduce((sum, shard) => sum + shard.byteLength, 0),
   };
+}
+
+/** Bytes of a shard that are in its file before the first tensor is. */
+export function fixedBytes({ pieces }: PlannedShard): number {
+  return pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
 /** How many tensors had each thing happen to them. */
@@ -145,17 +158,13 @@ function fillShards(tensors: readonly PlannedTensor[], maxShardBytes: number): P
   return shards;
 }
 
-function plannedShard(fileName: string, encoded: EncodedHeader<PlannedTensor>): PlannedShard {
-  return {
-    fileName,
-    byteLength: encoded.fileByteLength,
-    header: encoded.bytes,
-    placed: encoded.placed.map(({ entry, offsetBytes, byteLength }) => ({
-      tensor: entry,
-      offsetBytes,
-      byteLength,
-    })),
-  };
+function plannedShard(
+  format: TargetFormat,
+  fileName: string,
+  tensors: readonly PlannedTensor[],
+): PlannedShard {
+  const { placed, ...layout } = layOutShard(format, fileName, tensors);
+  return { fileName, ...layout, placed: placed.map(({ entry, ...place }) => ({ tensor: entry, ...place })) };
 }
 
 function byteLengthOf(tensor: PlannedTensor): number {

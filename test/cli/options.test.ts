@@ -67,6 +67,7 @@ const WRONG_USAGE: readonly { args: readonly string[]; says: string }[] = [
   { args: [...THREE, "--threads", "0"], says: "whole number from 1 to 256" },
   { args: [...THREE, "--threads", "1.5"], says: "whole number from 1 to 256" },
   { args: [...THREE, "--threads", "many"], says: "whole number from 1 to 256" },
+  { args: [...THREE, "--format", "pt"], says: "Allowed choices are safetensors, bin." },
   { args: [...THREE, "--max-shard-size", "0"], says: "such as 5GB, 500MB or 2GiB" },
   { args: [...THREE, "--max-shard-size", "5XB"], says: "such as 5GB, 500MB or 2GiB" },
   { args: [...THREE, "--max-shard-size", "-5GB"], says: "such as 5GB, 500MB or 2GiB" },
@@ -337,6 +338,7 @@ Options:
   --delta-path, --delta <model>           the delta: likewise
   --target-model-path, --target <folder>  the folder to make
   --dtype <dtype>                         dtype to write; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
+  --format <format>                       how to store the weights; bin: as torch.save does (choices: "safetensors", "bin", default: "safetensors")
   --max-shard-size <size>                 largest shard, e.g. 500MB or 2GiB (default: 5GB)
   --threads <n>                           worker threads (default: one a core, 4 at most)
   --kernel <kernel>                       how to add; all give the same bits (choices: "auto", "simd", "reference", default: "auto")

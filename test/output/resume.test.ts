@@ -35,7 +35,7 @@ function place(context: TestContext): Place {
 }
 
 function create(staging: Staging, name: string): void {
-  const { fd, path } = staging.createFile(name, 8, Buffer.from("head"));
+  const { fd, path } = staging.createFile(name, 8, [{ offsetBytes: 0, bytes: Buffer.from("head") }]);
   writeFully(fd, Buffer.from("tail"), 4, path);
 }
 

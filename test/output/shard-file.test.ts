@@ -38,12 +38,7 @@ for (const [name, way] of WAYS) {
       for (const length of LENGTHS) {
         for (let i = 0; i < REGION; i++) memory[REGION + i] = (i * 31 + length) & 0xff;
         const bytes = Buffer.from(memory.slice(REGION, REGION + length));
-        const file = createShardFile(
-          join(folder, `${offsetBytes}-${length}`),
-          FILE_BYTES,
-          Buffer.alloc(0),
-          DIRECT,
-        );
+        const file = createShardFile(join(folder, `${offsetBytes}-${length}`), FILE_BYTES, [], DIRECT);
         writeSegment(way(file), memory, REGION, length, offsetBytes);
         closeShardFile(file);
         const expected = Buffer.alloc(FILE_BYTES);
@@ -61,12 +56,7 @@ test("neighbours that share a page keep their bytes, in whatever order they are 
   const expected = Buffer.alloc(FILE_BYTES);
   for (const [i, { start, end }] of parts.entries()) expected.fill(i + 1, start, end);
   for (const order of [parts, [...parts].reverse()]) {
-    const file = createShardFile(
-      join(temporaryFolder(context), "shard"),
-      FILE_BYTES,
-      Buffer.alloc(0),
-      DIRECT,
-    );
+    const file = createShardFile(join(temporaryFolder(context), "shard"), FILE_BYTES, [], DIRECT);
     for (const { start, end } of order) {
       memory.fill(expected[start] ?? 0, 0, end - start);
       writeSegment(file, memory, 0, end - start, start);
@@ -76,12 +66,14 @@ test("neighbours that share a page keep their bytes, in whatever order they are 
   }
 });
 
-test("the file has its final length and its head from the start, and isn't made twice", async (context) => {
+test("the file has its final length and its pieces from the start, and isn't made twice", async (context) => {
   const path = join(temporaryFolder(context), "shard");
-  const file = createShardFile(path, 100, Buffer.from("head"), DIRECT);
-  assert.equal(readFileSync(path).toString("latin1"), `head${"\0".repeat(96)}`);
-  await refusal(() => createShardFile(path, 100, Buffer.alloc(0), DIRECT), "target-unwritable", {
-    file: path,
-  });
+  const pieces = [
+    { offsetBytes: 0, bytes: Buffer.from("head") },
+    { offsetBytes: 96, bytes: Buffer.from("tail") },
+  ];
+  const file = createShardFile(path, 100, pieces, DIRECT);
+  assert.equal(readFileSync(path).toString("latin1"), `head${"\0".repeat(92)}tail`);
+  await refusal(() => createShardFile(path, 100, [], DIRECT), "target-unwritable", { file: path });
   closeShardFile(file);
 });

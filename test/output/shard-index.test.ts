@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { readShardIndex } from "../../src/checkpoint/shard-index.js";
-import { encodeShardIndex, shardFileName } from "../../src/output/shard-index.js";
+import { encodeShardIndex, indexFileName, shardFileName } from "../../src/output/shard-index.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";
 
@@ -31,8 +31,12 @@ test("what is written reads back the same", async () => {
 });
 
 test("names of shards", () => {
-  assert.equal(shardFileName(1, 1), "model.safetensors");
-  assert.equal(shardFileName(1, 2), "model-00001-of-00002.safetensors");
-  assert.equal(shardFileName(12, 345), "model-00012-of-00345.safetensors");
-  assert.equal(shardFileName(99_999, 100_000), "model-99999-of-100000.safetensors");
+  assert.equal(shardFileName("safetensors", 1, 1), "model.safetensors");
+  assert.equal(shardFileName("safetensors", 1, 2), "model-00001-of-00002.safetensors");
+  assert.equal(shardFileName("safetensors", 12, 345), "model-00012-of-00345.safetensors");
+  assert.equal(shardFileName("safetensors", 99_999, 100_000), "model-99999-of-100000.safetensors");
+  assert.equal(indexFileName("safetensors"), "model.safetensors.index.json");
+  assert.equal(shardFileName("bin", 1, 1), "pytorch_model.bin");
+  assert.equal(shardFileName("bin", 12, 345), "pytorch_model-00012-of-00345.bin");
+  assert.equal(indexFileName("bin"), "pytorch_model.bin.index.json");
 });

@@ -43,7 +43,9 @@ function place(context: TestContext, target = "out"): Place {
 
 /** Makes what a run makes, in small. */
 function fill(staging: Staging, text = "new"): void {
-  const { fd, path } = staging.createFile("model.safetensors", 10, Buffer.from("head"));
+  const { fd, path } = staging.createFile("model.safetensors", 10, [
+    { offsetBytes: 0, bytes: Buffer.from("head") },
+  ]);
   writeFully(fd, Buffer.from("tail"), 6, path);
   staging.writeText("config.json", text);
 }
@@ -267,9 +269,9 @@ test("where the last rename fails, the old target is put back", async (context) 
 test("a file is made of its final length at once, and only once", async (context) => {
   const { target } = place(context);
   const staging = createStaging(target);
-  const { path } = staging.createFile("a", 1_000_000, Buffer.from("head"));
+  const { path } = staging.createFile("a", 1_000_000, [{ offsetBytes: 0, bytes: Buffer.from("head") }]);
   assert.equal(statSync(path).size, 1_000_000);
-  await refusal(() => staging.createFile("a", 4, Buffer.alloc(0)), "target-unwritable", { file: path });
+  await refusal(() => staging.createFile("a", 4, []), "target-unwritable", { file: path });
   staging.writeText("b", "");
   await refusal(() => staging.writeText("b", ""), "target-unwritable", { file: join(staging.folder, "b") });
   staging.discard();
@@ -291,7 +293,7 @@ test("no file stays open", { skip: process.platform !== "linux" && "needs /proc"
   const before = count();
   for (const end of ["commit", "discard"] as const) {
     const staging = createStaging(target);
-    for (let i = 0; i < 20; i++) staging.createFile(`${i}`, 1, Buffer.alloc(0));
+    for (let i = 0; i < 20; i++) staging.createFile(`${i}`, 1, []);
     assert.ok(count() >= before + 20);
     staging[end]();
     assert.equal(count(), before);

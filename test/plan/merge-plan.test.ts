@@ -6,12 +6,19 @@ import { test } from "node:test";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
 import { readSafetensors } from "../../src/checkpoint/safetensors.js";
 import { type MatchRules, matchTensors } from "../../src/plan/match.js";
-import { countActions, type LayoutOptions, layOut, mainDType } from "../../src/plan/merge-plan.js";
+import {
+  countActions,
+  fixedBytes,
+  type LayoutOptions,
+  layOut,
+  mainDType,
+} from "../../src/plan/merge-plan.js";
 import { type DType, elementCount, type SumDType, type TensorView } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";
 import { tinyShapes } from "../support/model-folder.js";
 import { view } from "../support/views.js";
+import { wholeShard } from "../support/whole-shard.js";
 
 const RULES: MatchRules = { newRows: "zero", trimRows: false, deltaOnly: "keep", baseOnly: "keep" };
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
@@ -26,6 +33,7 @@ const plan = (
 ) =>
   layOut(matchTensors(side(base), side(delta), { ...RULES, ...rules }), {
     dtype: "auto",
+    format: "safetensors",
     maxShardBytes: NO_LIMIT,
     scale: 1,
     ...options,
@@ -67,10 +75,13 @@ test("the shards and index of a real save_pretrained, header by header", async (
       .filter((name) => name.endsWith(".safetensors"))
       .sort(),
   );
-  for (const { fileName, header, byteLength } of shards) {
+  for (const { fileName, pieces, byteLength } of shards) {
     const written = readFileSync(join(folder, fileName));
     assert.equal(byteLength, written.length);
-    assert.deepEqual(Buffer.from(header), written.subarray(0, header.length));
+    assert.equal(pieces.length, 1);
+    for (const { offsetBytes, bytes } of pieces) {
+      assert.deepEqual(Buffer.from(bytes), written.subarray(offsetBytes, offsetBytes + bytes.length));
+    }
   }
 });
 
@@ -78,9 +89,9 @@ test("the plan's places are where a reader of its headers finds the tensors", as
   const tensors = tinyShapes().map(({ name, shape }, i) => view(name, shape, i % 3 === 0 ? "F32" : "BF16"));
   const { shards } = plan(tensors, tensors, { maxShardBytes: 9000 });
   assert.ok(shards.length > 3);
-  for (const { header, byteLength, placed } of shards) {
-    const file = memoryFile(Buffer.concat([header, Buffer.alloc(byteLength - header.length)]));
-    const read = await readSafetensors(file);
+  for (const shard of shards) {
+    const { placed } = shard;
+    const read = await readSafetensors(memoryFile(wholeShard(shard)));
     assert.deepEqual(
       read.map(({ name, dtype, shape, offsetBytes }) => ({ name, dtype, shape, offsetBytes })),
       placed.map(({ tensor: { name, dtype, shape }, offsetBytes }) => ({ name, dtype, shape, offsetBytes })),
@@ -151,7 +162,10 @@ test("counts of tensors, parameters and bytes", () => {
   assert.equal(got.parameterCount, 3 + 10 + 5 + 7);
   assert.equal(got.bytesToRead, 3 * 4 + 3 * 2 + 8 * 2 + 10 * 2 + 5 * 2 + 7 * 2);
   assert.equal(got.bytesToWrite, got.shards[0]?.byteLength);
-  assert.equal(got.bytesToWrite, (got.shards[0]?.header.length ?? 0) + 2 * got.parameterCount);
+  assert.equal(
+    got.bytesToWrite,
+    got.shards.reduce((sum, shard) => sum + fixedBytes(shard), 0) + 2 * got.parameterCount,
+  );
 });
 
 test("rows that are left out are neither counted nor written", () => {

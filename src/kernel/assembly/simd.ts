@@ -288,3 +288,5 @@ export function convertF64ToF32(source: usize, destination: usize, count: usize)
     destination += 4;
   }
 }
+
+export { foldCrc32 } from "./crc32";
