@@ -21,7 +21,8 @@ import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { configHints } from "./plan/config-hints.js";
 import type { FingerprintedSide } from "./plan/fingerprint.js";
 import { type Fit, fitAdvice, fitError, judgeFit } from "./plan/judge-fit.js";
-import { type Match, type MatchRules, matchTensors } from "./plan/match.js";
+import type { MatchRules } from "./plan/match.js";
+import { DEFAULT_RULES, matchCheckpoints } from "./plan/match-checkpoints.js";
 import { layOut, type MergePlan, mainDType } from "./plan/merge-plan.js";
 import { recordMerge } from "./plan/merge-record.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
@@ -29,7 +30,7 @@ import { plural } from "./report/units.js";
 import type { HubOptions } from "./source/hub-settings.js";
 import type { ResolvedModel } from "./source/resolve.js";
 import { type SumDType, TORCH_NAMES } from "./tensor.js";
-import { type ModelConfig, readModelConfig } from "./vicuna/model-config.js";
+import { readModelConfig } from "./vicuna/model-config.js";
 import type { PromptStyle } from "./vicuna/prompt-templates.js";
 import {
   describeRelease,
@@ -118,13 +119,6 @@ export function defaultThreads(): number {
   return Math.min(MOST_DEFAULT_THREADS, availableParallelism());
 }
 
-export const DEFAULT_RULES: MatchRules = {
-  newRows: "zero",
-  trimRows: false,
-  deltaOnly: "error",
-  baseOnly: "error",
-};
-
 /** Checks everything and plans the merge. Touches nothing. */
 export async function prepareMerge(
   base: Checkpoint,
@@ -205,20 +199,6 @@ function roomFor(target: string, { bytesToWrite, shards }: MergePlan, assetCount
     files: shards.length + assetCount + FURTHER_FILES,
     largestFileBytes: Math.max(...shards.map(({ byteLength }) => byteLength)),
   };
-}
-
-/** Matches the tensors of two open checkpoints by the rules. Errors: those of `matchTensors`. */
-export function matchCheckpoints(
-  base: Checkpoint,
-  delta: Checkpoint,
-  configs: { readonly base: ModelConfig | null; readonly delta: ModelConfig | null },
-  rules: MatchRules,
-): Match {
-  return matchTensors(
-    { tensors: base.tensors, tiesEmbeddings: configs.base?.tieWordEmbeddings ?? false },
-    { tensors: delta.tensors, tiesEmbeddings: configs.delta?.tieWordEmbeddings ?? false },
-    rules,
-  );
 }
 
 /** Speaks through the reporter and keeps the warnings for the result. */

@@ -159,7 +159,7 @@ async function writeRecords(
     signal,
     // Shards are written past the page cache: this reads them several at a time, ahead of the hash.
     fromDisk: true,
-    onProgress: (progress) => reporter.progress({ ...progress, current: CHECKSUMS }),
+    onProgress: (progress) => reporter.progress({ activity: "checksums", ...progress, current: CHECKSUMS }),
   });
   staging.writeText(CHECKSUMS, encodeChecksums(sha256Of));
 }

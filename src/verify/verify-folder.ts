@@ -49,7 +49,7 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
     }
     checks.push(await attempt("record", () => checkRecord(folder, readProvenance(folder), target)));
     const progress = (current: string) => (bytesDone: number, bytesTotal: number) =>
-      reporter.progress({ bytesDone, bytesTotal, current });
+      reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current });
     const onChecksums = progress("checksums");
     checks.push(
       await attempt("checksums", () =>

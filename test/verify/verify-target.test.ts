@@ -185,8 +185,11 @@ test("apply --verify: what the disk changed is never published", async (context)
   const target = join(root, "checked");
   const path = join(`${target}.incomplete`, "model.safetensors");
   // Once all of the weights are written, one bit of them turns.
+  let isDamaged = false;
   const progress = ({ bytesDone, bytesTotal, current }: ProgressUpdate) => {
-    if (current !== "model.safetensors" || bytesDone !== bytesTotal) return;
+    // The end may be told twice, and a bit that turns twice is as it was.
+    if (isDamaged || current !== "model.safetensors" || bytesDone !== bytesTotal) return;
+    isDamaged = true;
     const bytes = readFileSync(path);
     bytes.writeUInt8(bytes.readUInt8(bytes.length - 40) ^ 1, bytes.length - 40);
     writeFileSync(path, bytes);
@@ -198,6 +201,29 @@ test("apply --verify: what the disk changed is never published", async (context)
   assert.equal(error.exitCode, 7);
   assert.deepEqual([existsSync(target), existsSync(`${target}.incomplete`)], [false, false]);
   // The same damage, unlooked for.
+  isDamaged = false;
   await applyDelta(options);
   assert.ok(existsSync(target));
+});
+
+test("a shard that failed its verification is not gone on with", async (context) => {
+  const { root, base, delta } = await makeTarget(context);
+  const target = join(root, "again");
+  const shard = join(`${target}.incomplete`, "model-00001-of-00002.safetensors");
+  let isDamaged = false;
+  const progress = ({ bytesDone, bytesTotal, current }: ProgressUpdate) => {
+    if (isDamaged || bytesDone !== bytesTotal || !current.startsWith("model-")) return;
+    isDamaged = true;
+    const bytes = readFileSync(shard);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 0x80, bytes.length - 1);
+    writeFileSync(shard, bytes);
+  };
+  const options = { base, delta, target, skipBaseCheck: true, maxShardBytes: 6_000, verify: true };
+  await refusal(
+    () => applyDelta({ ...options, reporter: { ...silentReporter, progress } }),
+    "target-altered",
+    { got: /^sum: / },
+  );
+  assert.ok(isDamaged && !existsSync(`${target}.incomplete`));
+  assert.equal((await applyDelta(options)).verified, true);
 });
