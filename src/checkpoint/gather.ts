@@ -2,22 +2,23 @@
  * In: a view and a range of its elements in row-major order. Out: those elements, dense, in memory.
  * Guards: any strides give the elements PyTorch would give; a dense view costs one read.
  */
-import { bytesOf, type FloatDType, isDense, type TensorView } from "../tensor.js";
+import { bitsOf, type DType, type FloatDType, isDense, type TensorView } from "../tensor.js";
 import { readFully } from "./local-file.js";
 
-/** A view of a float tensor as any thread can read it: plain data, the file by its descriptor. */
-export interface OpenView {
+/** A view of a tensor, of floats where nothing else is said, as any thread can read it: plain data, the file by its descriptor. */
+export interface OpenView<D extends DType = FloatDType> {
   readonly fd: number;
   readonly path: string;
-  readonly dtype: FloatDType;
+  readonly dtype: D;
   readonly offsetBytes: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
 }
 
-/** The caller has made sure that the dtype is a float's. */
-export function openView({ file, dtype, offsetBytes, shape, strides }: TensorView): OpenView {
-  return { fd: file.fd, path: file.path, dtype: dtype as FloatDType, offsetBytes, shape, strides };
+/** The caller has made sure that the dtype is one of `D`. */
+export function openView<D extends DType = FloatDType>(tensor: TensorView): OpenView<D> {
+  const { file, dtype, offsetBytes, shape, strides } = tensor;
+  return { fd: file.fd, path: file.path, dtype: dtype as D, offsetBytes, shape, strides };
 }
 
 /** Bytes of a strided view that are read at a time; a run of elements lies closer than that or is read singly. */
@@ -25,15 +26,15 @@ const SCRATCH_BYTES = 64 * 1024;
 
 let scratch: Uint8Array | undefined;
 
-/** Reads elements [first, first + count) of the view into `memory` from byte `destination` on. */
+/** Reads elements [first, first + count) of the view into `memory` from byte `destination` on. Elements are whole bytes. */
 export function gather(
-  input: OpenView,
+  input: OpenView<DType>,
   first: number,
   count: number,
   memory: Uint8Array,
   destination: number,
 ): void {
-  const size = bytesOf(input.dtype);
+  const size = bitsOf(input.dtype) / 8;
   if (isDense(input.shape, input.strides)) {
     const into = memory.subarray(destination, destination + count * size);
     readFully(input.fd, into, input.offsetBytes + first * size, input.path);
@@ -80,8 +81,13 @@ export function boxesOf(shape: readonly number[], first: number, end: number): E
  * Reads one box: along the dimension whose elements lie closest together in the file, runs are read into the
  * scratch buffer and scattered to their places.
  */
-function readBox(input: OpenView, box: readonly Extent[], memory: Uint8Array, destination: number): void {
-  const size = bytesOf(input.dtype);
+function readBox(
+  input: OpenView<DType>,
+  box: readonly Extent[],
+  memory: Uint8Array,
+  destination: number,
+): void {
+  const size = bitsOf(input.dtype) / 8;
   const outStrides = box.map((_, dim) =>
     box.slice(dim + 1).reduce((product, { length }) => product * length, 1),
   );
@@ -110,7 +116,7 @@ function readBox(input: OpenView, box: readonly Extent[], memory: Uint8Array, de
   } while (advance(index, box, runDim));
 }
 
-function readScratch(input: OpenView, offsetBytes: number, length: number): Uint8Array {
+function readScratch(input: OpenView<DType>, offsetBytes: number, length: number): Uint8Array {
   scratch ??= new Uint8Array(SCRATCH_BYTES);
   const bytes = scratch.subarray(0, length);
   readFully(input.fd, bytes, offsetBytes, input.path);

@@ -14,15 +14,23 @@ const TICK_MS = 100;
 /** Workers hold a few objects; small heaps keep their garbage from growing into the memory bound. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
 
+/** What is said of a merge that was stopped. */
+const NO_TARGET = "the target was not made";
+
 export interface PoolOptions {
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
+  /** How an interruption leaves things, as the end of a sentence; without, as a merge does. */
+  readonly ifAborted?: string;
   /** Called several times a second while the work goes on, and once when it is done. What it throws ends the work. */
   onTick(): void;
 }
 
 /** Runs the job in up to `threads` threads. Throws the first error a worker met, or `interrupted`. */
-export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: PoolOptions): Promise<void> {
+export async function runWorkers(
+  work: WorkerJob,
+  { threads, signal, ifAborted, onTick }: PoolOptions,
+): Promise<void> {
   const { segmentCount, shared } = work.job;
   const stop = () => stopWorkers(shared);
   const failures: unknown[] = [];
@@ -48,14 +56,14 @@ export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: P
     clearInterval(timer);
     signal?.removeEventListener("abort", stop);
   }
-  throwIfAborted(signal);
+  throwIfAborted(signal, ifAborted);
   onTick();
 }
 
 /** Throws `interrupted` where the signal is aborted. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
+export function throwIfAborted(signal: AbortSignal | undefined, outcome = NO_TARGET): void {
   if (signal?.aborted !== true) return;
-  throw new ApplyDeltaError("interrupted", "Interrupted; the target was not made.", {
+  throw new ApplyDeltaError("interrupted", `Interrupted; ${outcome}.`, {
     hint: "Run the same command again to start over.",
   });
 }

@@ -1,14 +1,16 @@
 /** The entry of a worker thread: runs its share of a job and reports how it ended. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, type ErrorDetails, isApplyDeltaError } from "../errors.js";
-import { type MergeJob, mergeSegments } from "./merge-segments.js";
+import type { CompareJob } from "./compare-segments.js";
+import type { MergeJob } from "./merge-segments.js";
 import { stopWorkers } from "./segments.js";
-import { type VerifyJob, verifySegments } from "./verify-segments.js";
+import type { VerifyJob } from "./verify-segments.js";
 
 /** What a worker is started with: which work, and the job. */
 export type WorkerJob =
   | { readonly kind: "merge"; readonly job: MergeJob }
-  | { readonly kind: "verify"; readonly job: VerifyJob };
+  | { readonly kind: "verify"; readonly job: VerifyJob }
+  | { readonly kind: "compare"; readonly job: CompareJob };
 
 /** What a worker posts when it ends. */
 export type WorkerReport =
@@ -21,17 +23,23 @@ export type WorkerReport =
     }
   | { readonly kind: "crashed"; readonly error: unknown };
 
-function work({ kind, job }: WorkerJob): WorkerReport {
+/** Each kind's code is loaded where it is needed: a worker starts the sooner. */
+async function runJob({ kind, job }: WorkerJob): Promise<void> {
+  if (kind === "merge") (await import("./merge-segments.js")).mergeSegments(job);
+  else if (kind === "verify") (await import("./verify-segments.js")).verifySegments(job);
+  else (await import("./compare-segments.js")).compareSegments(job);
+}
+
+async function work(assigned: WorkerJob): Promise<WorkerReport> {
   try {
-    if (kind === "merge") mergeSegments(job);
-    else verifySegments(job);
+    await runJob(assigned);
     return { kind: "done" };
   } catch (error) {
-    stopWorkers(job.shared);
+    stopWorkers(assigned.job.shared);
     return isApplyDeltaError(error)
       ? { kind: "failed", code: error.code, message: error.message, details: error.details }
       : { kind: "crashed", error };
   }
 }
 
-parentPort?.postMessage(work(workerData as WorkerJob));
+parentPort?.postMessage(await work(workerData as WorkerJob));

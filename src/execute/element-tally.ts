@@ -1,0 +1,140 @@
+/**
+ * In: runs of elements of two tensors, in memory. Out: a row of numbers that says how they differ.
+ * Rows of several threads add up to one. What counts as a difference is defined here and in docs/architecture.md:
+ * - NaN equals NaN, and -0 equals +0, as values; their bits may differ.
+ * - The absolute difference is |a - b|, made in float64.
+ * - The relative difference is |a - b| / max(|a|, |b|): 0 to 2, the same from both sides.
+ * - A difference that isn't finite (NaN or an infinity on one side) is counted, beyond any tolerance, and no largest.
+ */
+
+/** What still counts as equal: an element is within where either of its differences is. */
+export interface Tolerance {
+  /** Largest absolute difference. */
+  readonly absolute: number;
+  /** Largest relative difference. */
+  readonly relative: number;
+}
+
+/** Fields of a row. Places are the element's index plus 1, so that a row of zeros says "none". */
+export const ROW = {
+  differentBits: 0,
+  differentValues: 1,
+  beyond: 2,
+  notFinite: 3,
+  firstBits: 4,
+  firstValue: 5,
+  absolute: 6,
+  absoluteAt: 7,
+  absoluteA: 8,
+  absoluteB: 9,
+  relative: 10,
+  relativeAt: 11,
+  relativeA: 12,
+  relativeB: 13,
+} as const;
+
+export const ROW_LENGTH = 14;
+
+type Numbers = Float32Array | Float64Array;
+
+/**
+ * Counts the elements whose bytes differ. `first` is the index of the first element in its tensor. Runs of one
+ * tensor come in rising order.
+ */
+export function tallyBits(
+  a: Uint8Array,
+  b: Uint8Array,
+  elementBytes: number,
+  first: number,
+  row: Float64Array,
+): void {
+  const count = a.length / elementBytes;
+  let different = 0;
+  let firstAt = -1;
+  const see = (i: number) => {
+    if (different++ === 0) firstAt = i;
+  };
+  if (elementBytes === 8) {
+    // Halves of 32 bits: BigInt64Array would make an object of every element.
+    const [x, y] = [integers(a, 4), integers(b, 4)];
+    for (let i = 0; i < count; i++)
+      if (x[2 * i] !== y[2 * i] || x[2 * i + 1] !== y[2 * i + 1]) see(i);
+  } else {
+    const [x, y] = [integers(a, elementBytes), integers(b, elementBytes)];
+    for (let i = 0; i < count; i++) if (x[i] !== y[i]) see(i);
+  }
+  if (different > 0 && row[ROW.firstBits] === 0) row[ROW.firstBits] = first + firstAt + 1;
+  row[ROW.differentBits] = (row[ROW.differentBits] as number) + different;
+}
+
+/** The bytes as integers of their size; the bytes are aligned. */
+function integers({ buffer, byteOffset, byteLength }: Uint8Array, size: number) {
+  if (size === 1) return new Uint8Array(buffer, byteOffset, byteLength);
+  return size === 2
+    ? new Uint16Array(buffer, byteOffset, byteLength / 2)
+    : new Uint32Array(buffer, byteOffset, byteLength / 4);
+}
+
+/** Counts and measures the elements whose values differ; see `tallyBits`. */
+export function tallyValues(
+  a: Numbers,
+  b: Numbers,
+  { absolute: mostAbsolute, relative: mostRelative }: Tolerance,
+  first: number,
+  row: Float64Array,
+): void {
+  let different = 0;
+  let beyond = 0;
+  let notFinite = 0;
+  let firstAt = -1;
+  let absolute = row[ROW.absolute] as number;
+  let absoluteAt = -1;
+  let relative = row[ROW.relative] as number;
+  let relativeAt = -1;
+  for (let i = 0; i < a.length; i++) {
+    const x = a[i] as number;
+    const y = b[i] as number;
+    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
+    if (different++ === 0) firstAt = i;
+    const difference = Math.abs(x - y);
+    if (!(difference < Number.POSITIVE_INFINITY)) {
+      notFinite++;
+      beyond++;
+      continue;
+    }
+    const [p, q] = [Math.abs(x), Math.abs(y)];
+    // Not zero: at least one of two different numbers isn't.
+    const share = difference / (p > q ? p : q);
+    if (difference > mostAbsolute && share > mostRelative) beyond++;
+    if (difference > absolute) {
+      absolute = difference;
+      absoluteAt = i;
+    }
+    if (share > relative) {
+      relative = share;
+      relativeAt = i;
+    }
+  }
+  if (different === 0) return;
+  row[ROW.differentValues] = (row[ROW.differentValues] as number) + different;
+  row[ROW.beyond] = (row[ROW.beyond] as number) + beyond;
+  row[ROW.notFinite] = (row[ROW.notFinite] as number) + notFinite;
+  if (row[ROW.firstValue] === 0) row[ROW.firstValue] = first + firstAt + 1;
+  if (absoluteAt >= 0) row.set([absolute, first + absoluteAt + 1, a[absoluteAt] ?? 0, b[absoluteAt] ?? 0], ROW.absolute);
+  if (relativeAt >= 0) row.set([relative, first + relativeAt + 1, a[relativeAt] ?? 0, b[relativeAt] ?? 0], ROW.relative);
+}
+
+/** Adds one thread's row to another's. Of equal differences the first in the tensor stays, whoever found it. */
+export function addRow(sum: Float64Array, row: Float64Array): void {
+  for (const field of [ROW.differentBits, ROW.differentValues, ROW.beyond, ROW.notFinite])
+    sum[field] = (sum[field] as number) + (row[field] as number);
+  for (const field of [ROW.firstBits, ROW.firstValue]) {
+    const [mine, other] = [sum[field] as number, row[field] as number];
+    sum[field] = mine === 0 ? other : other === 0 ? mine : Math.min(mine, other);
+  }
+  for (const field of [ROW.absolute, ROW.relative]) {
+    const [mine, other] = [sum[field] as number, row[field] as number];
+    const isEarlier = (row[field + 1] as number) < (sum[field + 1] as number);
+    if (other > mine || (other === mine && isEarlier)) sum.set(row.subarray(field, field + 4), field);
+  }
+}
