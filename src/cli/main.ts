@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { EXIT } from "../errors.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { addApplyCommand } from "./apply-command.js";
+import { addCompareCommand } from "./compare-command.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { printError } from "./run-command.js";
 import { addVerifyCommand } from "./verify-command.js";
@@ -19,8 +20,8 @@ Examples:
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
-isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed, 130 interrupted,
-143 terminated, 1 a bug of this program.`;
+isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed or models differ,
+130 interrupted, 143 terminated, 1 a bug of this program.`;
 
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -58,5 +59,6 @@ function createProgram(): Command {
   addWeightsCommand(program);
   addInspectCommand(program);
   addVerifyCommand(program);
+  addCompareCommand(program);
   return program;
 }

@@ -44,6 +44,15 @@ export function parseThreads(text: string): number {
   return threads;
 }
 
+/** A finite number, 0 or greater. */
+export function parseTolerance(text: string): number {
+  const tolerance = Number(text);
+  if (text.trim() === "" || !Number.isFinite(tolerance) || tolerance < 0) {
+    throw new InvalidArgumentError("Give a number from 0 on, such as 1e-3.");
+  }
+  return tolerance;
+}
+
 /** A finite factor; 0 would make a copy of the base. */
 export function parseScale(text: string): number {
   const scale = Number(text);

@@ -70,7 +70,13 @@ export function compareSegments(job: CompareJob): void {
   });
 }
 
-function read(view: OpenView<DType>, first: number, count: number, at: number, { memory }: Kernel): Uint8Array {
+function read(
+  view: OpenView<DType>,
+  first: number,
+  count: number,
+  at: number,
+  { memory }: Kernel,
+): Uint8Array {
   gather(view, first, count, memory, at);
   return memory.subarray(at, at + (count * bitsOf(view.dtype)) / 8);
 }

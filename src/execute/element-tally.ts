@@ -57,8 +57,7 @@ export function tallyBits(
   if (elementBytes === 8) {
     // Halves of 32 bits: BigInt64Array would make an object of every element.
     const [x, y] = [integers(a, 4), integers(b, 4)];
-    for (let i = 0; i < count; i++)
-      if (x[2 * i] !== y[2 * i] || x[2 * i + 1] !== y[2 * i + 1]) see(i);
+    for (let i = 0; i < count; i++) if (x[2 * i] !== y[2 * i] || x[2 * i + 1] !== y[2 * i + 1]) see(i);
   } else {
     const [x, y] = [integers(a, elementBytes), integers(b, elementBytes)];
     for (let i = 0; i < count; i++) if (x[i] !== y[i]) see(i);
@@ -120,8 +119,10 @@ export function tallyValues(
   row[ROW.beyond] = (row[ROW.beyond] as number) + beyond;
   row[ROW.notFinite] = (row[ROW.notFinite] as number) + notFinite;
   if (row[ROW.firstValue] === 0) row[ROW.firstValue] = first + firstAt + 1;
-  if (absoluteAt >= 0) row.set([absolute, first + absoluteAt + 1, a[absoluteAt] ?? 0, b[absoluteAt] ?? 0], ROW.absolute);
-  if (relativeAt >= 0) row.set([relative, first + relativeAt + 1, a[relativeAt] ?? 0, b[relativeAt] ?? 0], ROW.relative);
+  if (absoluteAt >= 0)
+    row.set([absolute, first + absoluteAt + 1, a[absoluteAt] ?? 0, b[absoluteAt] ?? 0], ROW.absolute);
+  if (relativeAt >= 0)
+    row.set([relative, first + relativeAt + 1, a[relativeAt] ?? 0, b[relativeAt] ?? 0], ROW.relative);
 }
 
 /** Adds one thread's row to another's. Of equal differences the first in the tensor stays, whoever found it. */

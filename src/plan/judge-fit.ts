@@ -147,6 +147,12 @@ function isSameModel({ baseRms, deltaRms, correlation }: FitStatistics): boolean
   return baseRms === deltaRms && correlation > 1 - 1e-12;
 }
 
+/** Which of two models has values as small as a delta's to the other; null where neither has. */
+export function deltaOf({ baseRms, deltaRms }: FitStatistics): "base" | "delta" | null {
+  if (deltaRms > SWAPPED_RATIO * baseRms) return "base";
+  return deltaRms < MODEL_RATIO * baseRms ? "delta" : null;
+}
+
 /** What to do about a verdict that is a warning, as a sentence; null where there is nothing to do. */
 export function fitAdvice({ verdict, checkedIn, statistics }: Fit): string | null {
   if (verdict !== "near") return null;

@@ -9,6 +9,7 @@ import type { ModelConfig } from "../vicuna/model-config.js";
 import { describeRelease, type Recognition } from "../vicuna/recognize.js";
 import type { TokenizerState } from "../vicuna/tokenizer-state.js";
 import { formatLayerChart, percentFormat } from "./layer-chart.js";
+import { table, withPrintableStrings } from "./terminal.js";
 import { formatBytes, formatCount, plural } from "./units.js";
 
 export interface InspectedTensor {
@@ -163,29 +164,4 @@ function describeChange(change: LayerChange & { readonly base: string }): string
           `  not compared: ${tensorsNotCompared.slice(0, 5).join(", ")}${tensorsNotCompared.length > 5 ? ", …" : ""}`,
         ]),
   ];
-}
-
-/** Columns two spaces apart, indented by two. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
-  );
-  return rows.map((row) =>
-    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
-  );
-}
-
-/** Characters of a name that are shown: columns are as wide as the longest. */
-const MAX_SHOWN = 200;
-
-/** Control characters, line ends and what turns the direction of writing, as escapes. */
-function withPrintableStrings(document: InspectDocument): InspectDocument {
-  const printable = (text: string) =>
-    (text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text).replace(
-      /[\p{C}\p{Zl}\p{Zp}]/gu,
-      (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-    );
-  return JSON.parse(JSON.stringify(document), (_, value: unknown) =>
-    typeof value === "string" ? printable(value) : value,
-  );
 }

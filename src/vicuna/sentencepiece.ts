@@ -26,6 +26,13 @@ export type SpecialRole = (typeof SPECIAL_ROLES)[number];
 export interface SentencePieceModel {
   /** By id. */
   readonly pieces: readonly string[];
+  /** By id: what decides which pieces a text is cut into. */
+  readonly scores: readonly number[];
+  /** By id: `SentencePiece.Type`. */
+  readonly types: readonly number[];
+  /** How a text is changed before it is cut and after it is put together again: messages as they stand. */
+  readonly normalizer: Uint8Array;
+  readonly denormalizer: Uint8Array;
   /** Null where the model has none: LLaMA's has no pad. */
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
 }
@@ -41,6 +48,7 @@ const PIECES = 1;
 const TRAINER_SPEC = 2;
 const NORMALIZER_SPEC = 3;
 const LAST_MODEL_FIELD = 5;
+const DENORMALIZER_SPEC = 5;
 /** `ModelProto.SentencePiece` */
 const PIECE = 1;
 const SCORE = 2;
@@ -49,6 +57,7 @@ const TYPE = 3;
 const FIRST_EXTENSION = 200;
 /** `SentencePiece.Type`: NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 6 */
 const LAST_TYPE = 6;
+const NORMAL = 1;
 
 /** `TrainerSpec`: the field of each special id and its default. */
 const SPECIAL_ID_FIELDS: Record<SpecialRole, { readonly field: number; readonly byDefault: number }> = {
@@ -83,6 +92,9 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
     });
   };
   const ids = new Map<string, number>();
+  const scores: number[] = [];
+  const types: number[] = [];
+  const specs = new Map<number, Uint8Array>();
   const specialIds = new Map<number, number>();
   const found = new Set<number>();
   for (const field of fieldsOf(bytes, 0, bytes.length, fail)) {
@@ -92,13 +104,16 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
     if (field.wireType !== BYTES) fail(`field ${field.number} is no message`, field.at);
     if (field.number === PIECES) {
       if (ids.size === MAX_PIECES) fail(`it has more than ${MAX_PIECES} pieces`, field.at);
-      const piece = readPiece(bytes, field, fail);
+      const { piece, score, type } = readPiece(bytes, field, fail);
       if (ids.has(piece)) fail(`the piece ${JSON.stringify(piece)} stands twice`, field.at);
       ids.set(piece, ids.size);
+      scores.push(score);
+      types.push(type);
     } else if (field.number === TRAINER_SPEC) {
       readSpecialIds(bytes, field, specialIds, fail);
     } else {
       // Its content doesn't matter here, but it must be whole.
+      specs.set(field.number, bytes.subarray(field.start, field.end));
       for (const _ of fieldsOf(bytes, field.start, field.end, fail));
     }
   }
@@ -119,14 +134,27 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
   };
   return {
     pieces,
+    scores,
+    types,
+    normalizer: specs.get(NORMALIZER_SPEC) ?? new Uint8Array(),
+    denormalizer: specs.get(DENORMALIZER_SPEC) ?? new Uint8Array(),
     special: { unk: specialOf("unk"), bos: specialOf("bos"), eos: specialOf("eos"), pad: specialOf("pad") },
   };
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function readPiece(bytes: Uint8Array, message: Field, fail: Fail): string {
+interface Piece {
+  readonly piece: string;
+  readonly score: number;
+  readonly type: number;
+}
+
+function readPiece(bytes: Uint8Array, message: Field, fail: Fail): Piece {
+  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let piece = "";
+  let score = 0;
+  let type = NORMAL;
   for (const field of fieldsOf(bytes, message.start, message.end, fail)) {
     const { number, wireType, at, start, end, value } = field;
     if (number === PIECE && wireType === BYTES) {
@@ -138,12 +166,15 @@ function readPiece(bytes: Uint8Array, message: Field, fail: Fail): string {
       }
     } else if (number === TYPE && wireType === VARINT) {
       if (value < 1n || value > LAST_TYPE) fail(`${value} is no type of piece`, at);
-    } else if (!(number === SCORE && wireType === FIXED32) && number < FIRST_EXTENSION) {
+      type = Number(value);
+    } else if (number === SCORE && wireType === FIXED32) {
+      score = data.getFloat32(start, true);
+    } else if (number < FIRST_EXTENSION) {
       fail(`field ${number} of a piece is unknown`, at);
     }
   }
   if (piece === "") fail("a piece is empty", message.at);
-  return piece;
+  return { piece, score, type };
 }
 
 function readSpecialIds(bytes: Uint8Array, message: Field, into: Map<number, number>, fail: Fail): void {

@@ -1,0 +1,178 @@
+/**
+ * Comparing on one screen: resolve, open, pair, compare tensors and files, judge.
+ * In: typed options. Out: a document, plain data, or an error. Reads both models whole; writes nothing.
+ */
+import { realpathSync } from "node:fs";
+import { FORMAT_NAMES } from "./checkpoint/format.js";
+import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import { ApplyDeltaError } from "./errors.js";
+import { compareTensors, type TensorComparison } from "./execute/compare-tensors.js";
+import { throwIfAborted } from "./execute/pool.js";
+import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
+import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
+import { compareFiles } from "./plan/compare-files.js";
+import { deltaOf } from "./plan/judge-fit.js";
+import { type Pairing, pairTensors } from "./plan/pair-tensors.js";
+import type { Comparison } from "./report/compare-text.js";
+import { type Reporter, silentReporter } from "./report/reporter.js";
+import { plural } from "./report/units.js";
+import { resolveModel } from "./source/resolve.js";
+
+export interface CompareOptions {
+  /** A local folder or weights file. */
+  readonly a: string;
+  readonly b: string;
+  /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
+  readonly tolerance?: number;
+  /** … or where |a - b| / max(|a|, |b|) is at most this. */
+  readonly relativeTolerance?: number;
+  /** Leaves config and tokenizer out. */
+  readonly weightsOnly?: boolean;
+  /** Default: one a core, 4 at most. */
+  readonly threads?: number;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** Errors: those of opening a checkpoint and of its files; `bad-usage` where both are one model; `interrupted`. */
+export async function compareModels(options: CompareOptions): Promise<Comparison> {
+  const a = await openCheckpoint(resolveModel(options.a, "model"));
+  try {
+    const b = await openCheckpoint(resolveModel(options.b, "model"));
+    try {
+      refuseOneModel(a, b);
+      return await compareCheckpoints(a, b, options);
+    } finally {
+      b.close();
+    }
+  } finally {
+    a.close();
+  }
+}
+
+/** The same folder and the same files: a typing error that would pass every check. */
+function refuseOneModel(a: Checkpoint, b: Checkpoint): void {
+  const placeOf = ({ folder, files }: Checkpoint) =>
+    JSON.stringify([folder, ...files.map(({ path }) => path)].map((path) => realpathSync(path)));
+  if (placeOf(a) !== placeOf(b)) return;
+  throw new ApplyDeltaError("bad-usage", "Both are the same model.", {
+    file: a.path,
+    expected: "two models in two places",
+    got: a.path === b.path ? "one path twice" : `one model by two paths, also ${b.path}`,
+    hint: "Give the model to check, and the one to check it against.",
+  });
+}
+
+async function compareCheckpoints(
+  a: Checkpoint,
+  b: Checkpoint,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const start = performance.now();
+  const reporter = options.reporter ?? silentReporter;
+  const threads = options.threads ?? defaultThreads();
+  for (const { path, formats, files, tensors } of [a, b]) {
+    const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
+    reporter.detail(
+      `${path} (${names}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
+    );
+  }
+  // First: they are small, and where one is broken nobody should wait for it.
+  const files = options.weightsOnly === true ? null : compareFiles(a.folder, b.folder);
+  const kernel = await compileKernel("auto");
+  const pairing = pairTensors(a.tensors, b.tensors);
+  const { tolerance = 0, relativeTolerance = 0 } = options;
+  const isTolerant = options.tolerance !== undefined || options.relativeTolerance !== undefined;
+  throwIfAborted(options.signal, "nothing was compared");
+  let compared: TensorComparison[];
+  try {
+    compared = await compareTensors(pairing.pairs, {
+      tolerance: { absolute: tolerance, relative: relativeTolerance },
+      kernel,
+      threads,
+      signal: options.signal,
+      onProgress: (progress) => reporter.progress(progress),
+    });
+  } finally {
+    reporter.progressDone();
+  }
+  const differing = compared.filter((tensor) => !isSameBits(tensor)).sort(byDifference);
+  const isWithin = (tensor: TensorComparison) => isTolerant && tensor.beyondTolerance === 0;
+  const different = differing.filter((tensor) => !isWithin(tensor)).length;
+  const { onlyInA, onlyInB, otherShapes, otherDTypes } = pairing;
+  const notCompared = onlyInA.length + onlyInB.length + otherShapes.length + otherDTypes.length;
+  const isDifferent = (files ?? []).some((file) => file.isDifferent);
+  return {
+    a: a.path,
+    b: b.path,
+    isEqual: different === 0 && notCompared === 0 && !isDifferent,
+    tolerance: isTolerant ? { absolute: tolerance, relative: relativeTolerance } : null,
+    tensors: {
+      compared: compared.length,
+      equalBits: compared.length - differing.length,
+      withinTolerance: differing.length - different,
+      different,
+    },
+    elements: compared.reduce((sum, { elements }) => sum + elements, 0),
+    differing: differing.map((tensor) => ({ ...tensor, isWithinTolerance: isWithin(tensor) })),
+    onlyInA,
+    onlyInB,
+    otherShapes,
+    otherDTypes,
+    files,
+    notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
+    hints: hintsOf(a, b, pairing, different, kernel),
+    seconds: (performance.now() - start) / 1000,
+    threads,
+  };
+}
+
+/** No elements, no bits. */
+function isSameBits({ dtypes, differentBits }: TensorComparison): boolean {
+  return dtypes.a === dtypes.b && differentBits === 0;
+}
+
+/** The most different first: NaN against a number, then by the largest difference, then by how many. */
+function byDifference(x: TensorComparison, y: TensorComparison): number {
+  const keys = (tensor: TensorComparison) => [
+    tensor.notFinite,
+    tensor.largestAbsolute?.difference ?? 0,
+    tensor.differentValues ?? 0,
+    tensor.differentBits ?? 0,
+  ];
+  const [ofX, ofY] = [keys(x), keys(y)];
+  const at = ofX.findIndex((key, i) => key !== ofY[i]);
+  return at < 0 ? 0 : (ofY[at] as number) - (ofX[at] as number);
+}
+
+function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
+  return (["a", "b"] as const).flatMap((side) =>
+    rotaryOnlyIn[side] === 0
+      ? []
+      : [
+          `only ${side} has ${plural(rotaryOnlyIn[side], "rotary buffer")} (rotary_emb.inv_freq): no difference, since loaders compute them.`,
+        ],
+  );
+}
+
+/** What a difference may come from. */
+function hintsOf(
+  a: Checkpoint,
+  b: Checkpoint,
+  { pairs }: Pairing,
+  different: number,
+  kernel: CompiledKernel,
+): string[] {
+  if (different * 2 < pairs.length || different === 0) return [];
+  const statistics = sampleFit(
+    pairs.map((pair) => pair.a),
+    pairs.map((pair) => pair.b),
+    instantiateKernel(kernel, FIT_MEMORY_BYTES),
+  );
+  const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
+  if (delta === null) return [];
+  const [name, path] = delta === "base" ? ["a", a.path] : ["b", b.path];
+  return [
+    `${name} (${path}) looks like a delta: its values are much smaller than the other's. Apply it to its base, then compare the result.`,
+  ];
+}

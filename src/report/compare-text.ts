@@ -1,0 +1,245 @@
+/**
+ * What `compare` finds: the document that `--json` prints, and the same for a terminal, on one screen.
+ * Pure: a document in, text out. No control character of a name reaches the terminal.
+ */
+import type { Largest, TensorComparison } from "../execute/compare-tensors.js";
+import type { Tolerance } from "../execute/element-tally.js";
+import type { FileComparison, FileKey } from "../plan/compare-files.js";
+import type { Pairing } from "../plan/pair-tensors.js";
+import { table, withPrintableStrings } from "./terminal.js";
+import { formatCount, formatSeconds, plural } from "./units.js";
+
+export interface Comparison extends Omit<Pairing, "pairs" | "rotaryOnlyIn"> {
+  readonly a: string;
+  readonly b: string;
+  /** Without a tolerance: every bit of every tensor; config and tokenizer, unless they were left out. */
+  readonly isEqual: boolean;
+  /** Null where bits were compared. */
+  readonly tolerance: Tolerance | null;
+  /** Of the tensors that both sides have and that can be compared. */
+  readonly tensors: {
+    readonly compared: number;
+    readonly equalBits: number;
+    /** Not equal in every bit, but within the tolerance. */
+    readonly withinTolerance: number;
+    readonly different: number;
+  };
+  /** Of the tensors compared. */
+  readonly elements: number;
+  /** The tensors that aren't equal in every bit, the most different first. */
+  readonly differing: readonly (TensorComparison & { readonly isWithinTolerance: boolean })[];
+  /** Null where they were left out. */
+  readonly files: readonly FileComparison[] | null;
+  readonly notes: readonly string[];
+  readonly hints: readonly string[];
+  readonly seconds: number;
+  readonly threads: number;
+}
+
+/** How many tensors or names are listed before "and N more", and keys of one file. */
+const LISTED = 10;
+const LISTED_KEYS = 4;
+
+export interface CompareTextOptions {
+  /** Lists everything. */
+  readonly all: boolean;
+}
+
+/** The verdict, then what differs. */
+export function formatComparison(untrusted: Comparison, { all }: CompareTextOptions): string {
+  const comparison = withPrintableStrings(untrusted);
+  const { a, b, files, notes, hints, seconds, threads, elements, tensors } = comparison;
+  const sections = [
+    [verdict(comparison), `  a  ${a}`, `  b  ${b}`],
+    listTensors(comparison, all ? Number.POSITIVE_INFINITY : LISTED),
+    listUnpaired(comparison, all ? Number.POSITIVE_INFINITY : LISTED),
+    (files ?? []).flatMap((file) => describeFile(file, all ? Number.POSITIVE_INFINITY : LISTED_KEYS)),
+    [
+      ...hints.map((hint) => `  hint: ${hint}`),
+      ...notes.map((note) => `  note: ${note}`),
+      `  ${plural(tensors.compared, "tensor")} of ${formatCount(elements)} elements compared in ${formatSeconds(seconds)}, ${plural(threads, "thread")}`,
+    ],
+  ];
+  const written = sections.filter((lines) => lines.length > 0);
+  return written.map((lines) => lines.join("\n")).join("\n\n");
+}
+
+function verdict(comparison: Comparison): string {
+  const { isEqual, tensors, tolerance, files } = comparison;
+  const beside = files === null ? "" : "; config and tokenizer too";
+  if (!isEqual) return `different: ${whatDiffers(comparison).join("; ")}`;
+  if (tensors.withinTolerance === 0)
+    return `equal: ${plural(tensors.compared, "tensor")}, every bit${beside}`;
+  return `equal within ${toleranceText(tolerance)}: ${plural(tensors.compared, "tensor")}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
+}
+
+function whatDiffers({
+  tensors,
+  elements,
+  differing,
+  onlyInA,
+  onlyInB,
+  otherShapes,
+  otherDTypes,
+  files,
+  tolerance,
+}: Comparison): string[] {
+  const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance);
+  const count = different.reduce((sum, tensor) => sum + differenceCount(tensor, tolerance), 0);
+  const ofElements = `${count.toLocaleString("en-US")} of ${formatCount(elements)} elements`;
+  const beyond = tolerance === null ? "" : ` beyond ${toleranceText(tolerance)}`;
+  const names = (files ?? []).filter(({ isDifferent }) => isDifferent).map(({ file }) => file);
+  const part = (length: number, text: string) =>
+    length === 0 ? [] : [`${plural(length, "tensor")} ${text}`];
+  return [
+    tensors.different === 0
+      ? equalTensors(tensors, tolerance)
+      : `${tensors.different.toLocaleString("en-US")} of ${plural(tensors.compared, "tensor")} (${ofElements}${beyond}${inBitsAlone(different)})`,
+    ...part(onlyInA.length, "only in a"),
+    ...part(onlyInB.length, "only in b"),
+    ...part(otherShapes.length, "of other shapes"),
+    ...part(otherDTypes.length, "of dtypes that can't be compared"),
+    ...(names.length === 0 ? [] : [names.join(", ")]),
+  ];
+}
+
+function equalTensors(
+  { compared, withinTolerance }: Comparison["tensors"],
+  tolerance: Tolerance | null,
+): string {
+  if (compared === 0) return "no tensor is on both sides";
+  const how = withinTolerance === 0 ? "equal in every bit" : `within ${toleranceText(tolerance)}`;
+  return `the ${plural(compared, "tensor")} of both sides ${compared === 1 ? "is" : "are"} ${how}, but`;
+}
+
+/** Elements that make the tensor different. */
+function differenceCount(tensor: TensorComparison, tolerance: Tolerance | null): number {
+  const { differentBits, differentValues, beyondTolerance } = tensor;
+  if (tolerance !== null && beyondTolerance !== null) return beyondTolerance;
+  return differentBits ?? differentValues ?? 0;
+}
+
+/** Where no value differs, that has to be said: -0, the payload of a NaN, another dtype. */
+function inBitsAlone(different: readonly TensorComparison[]): string {
+  if (different.some(({ differentValues }) => differentValues !== 0)) return "";
+  const dtypes = different.some(({ dtypes: { a, b } }) => a !== b);
+  return `: every value is equal, ${dtypes ? "dtypes or bits are not" : "bits are not"}; --tolerance 0 compares values`;
+}
+
+function toleranceText(tolerance: Tolerance | null): string {
+  if (tolerance === null) return "";
+  const { absolute, relative } = tolerance;
+  if (relative === 0) return String(absolute);
+  return absolute === 0 ? `${relative} relative` : `${absolute} or ${relative} relative`;
+}
+
+function listTensors({ differing, tolerance }: Comparison, most: number): string[] {
+  if (differing.length === 0) return [];
+  const rows = differing
+    .slice(0, most)
+    .map((tensor) => [
+      tensor.name,
+      dtypesOf(tensor),
+      differenceCount(tensor, tolerance).toLocaleString("en-US"),
+      `of ${formatCount(tensor.elements)}`,
+      ...largestCells(tensor),
+    ]);
+  const heading = [
+    "tensor",
+    "dtype",
+    tolerance === null ? "differ" : "beyond",
+    "",
+    "largest |a-b|",
+    "at",
+    "largest relative",
+  ];
+  return [...table([heading, ...rows]), ...andMore(differing.length, most, "tensor")];
+}
+
+function dtypesOf({ dtypes: { a, b } }: TensorComparison): string {
+  return a === b ? a : `${a}, ${b}`;
+}
+
+function largestCells(tensor: TensorComparison): string[] {
+  const { largestAbsolute, largestRelative, notFinite, first, differentValues } = tensor;
+  if (notFinite > 0)
+    return [`${plural(notFinite, "element")} not finite`, indexText(first), percent(largestRelative)];
+  if (largestAbsolute !== null)
+    return [
+      formatNumber(largestAbsolute.difference),
+      indexText(largestAbsolute.index),
+      percent(largestRelative),
+    ];
+  return [differentValues === null ? "bytes" : "0", indexText(first), ""];
+}
+
+function indexText(index: readonly number[] | null): string {
+  return index === null ? "" : `[${index.join(", ")}]`;
+}
+
+function percent(largest: Largest | null): string {
+  return largest === null ? "" : formatNumber(largest.difference);
+}
+
+/** Three digits: `0.00195`, `1.46e-11`. */
+function formatNumber(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+function listUnpaired({ onlyInA, onlyInB, otherShapes, otherDTypes }: Comparison, most: number): string[] {
+  const shape = (extents: readonly number[]) => `[${extents.join(", ")}]`;
+  return [
+    ...listing("only in a", onlyInA, most),
+    ...listing("only in b", onlyInB, most),
+    ...listing(
+      "other shapes",
+      otherShapes.map(({ name, a, b }) => `${name}: a ${shape(a)}, b ${shape(b)}`),
+      most,
+    ),
+    ...listing(
+      "dtypes that can't be compared",
+      otherDTypes.map(({ name, a, b }) => `${name}: a ${a}, b ${b}`),
+      most,
+    ),
+  ];
+}
+
+function listing(title: string, items: readonly string[], most: number): string[] {
+  if (items.length === 0) return [];
+  return [
+    `  ${title} (${items.length.toLocaleString("en-US")})`,
+    ...items.slice(0, most).map((item) => `    ${item}`),
+    ...andMore(items.length, most, "tensor").map((line) => `  ${line}`),
+  ];
+}
+
+function andMore(count: number, most: number, noun: string): string[] {
+  return count <= most ? [] : [`  … and ${plural(count - most, `more ${noun}`)} (--all lists them)`];
+}
+
+function describeFile(
+  { file, isDifferent, onlyIn, differences, notes, keys }: FileComparison,
+  most: number,
+): string[] {
+  if (onlyIn !== null)
+    return [`  ${file}: only in ${onlyIn}${isDifferent ? "" : " (no difference: both have the vocabulary)"}`];
+  const ofKind = (isNote: boolean) => keys.filter((key) => key.isNote === isNote);
+  const lines = (all: readonly FileKey[]) => all.slice(0, most).map((key) => `    ${describeKey(key)}`);
+  const more = (count: number) => andMore(count, most, "place").map((line) => `  ${line}`);
+  return [
+    ...(differences === 0
+      ? []
+      : [`  ${file}: ${plural(differences, "difference")}`, ...lines(ofKind(false)), ...more(differences)]),
+    ...(notes === 0
+      ? []
+      : [
+          `  ${file}: ${ofKind(true)
+            .map(({ at }) => at)
+            .join(", ")} (no difference to a loader)`,
+        ]),
+  ];
+}
+
+function describeKey({ at, a, b }: FileKey): string {
+  return `${at}: a ${a ?? "has none"}, b ${b ?? "has none"}`;
+}
