@@ -2,8 +2,9 @@
  * npm run bench -- [--parameters 1.5e9] [--runs 5] [--folder DIR] [--python PYTHON] [--keep]
  *
  * Makes a pair on disk, then times, alternating in one go: this tool, which ends when all is on the disk, and `cp` of
- * the same output with a sync behind it and without; with a Python that has fschat, also FastChat's own tool and plain torch. Prints medians, ratios and
- * peak memory, and the kernels' speed in elements a second.
+ * the same output with a sync behind it and without; `compare` and `cmp` of the base and a copy; with a Python that has
+ * fschat, also FastChat's own tool and plain torch. Prints medians, ratios and peak memory, and the kernels' speed in
+ * elements a second.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -13,20 +14,16 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { MergeSummary } from "../src/report/summary.js";
 import { formatBytes, formatCount } from "../src/report/units.js";
+import { benchCompare } from "./compare.js";
 import { benchKernels, printTable } from "./kernels.js";
 import { makePair, type Pair } from "./make-pair.js";
+import { median, printRows, type Row, ratio } from "./rows.js";
 
 const ROOT = new URL("../../", import.meta.url);
 const BIN = fileURLToPath(new URL("bin/vicuna-apply-delta.js", ROOT));
 const PYTHON_SIDE = fileURLToPath(new URL("bench/python_side.py", ROOT));
 
 const WARM_CHUNK_BYTES = 2 ** 28;
-
-interface Row {
-  readonly name: string;
-  readonly seconds: number[];
-  peakBytes: number;
-}
 
 const { values } = parseArgs({
   options: {
@@ -48,6 +45,7 @@ try {
     `${formatCount(pair.parameterCount)} parameters, ${formatBytes(pair.bytes)} a side, ${runs} runs\n`,
   );
   benchMerge(pair);
+  benchCompare(folder, pair, runs);
   const smaller = makePair(join(folder, "smaller"), Number(values.parameters) / 4, 4);
   comparePeakMemory(pair, smaller);
   if (values.python !== undefined) benchPython(pair, values.python);
@@ -181,22 +179,4 @@ function timeFresh(
   action();
   row.seconds.push((performance.now() - start) / 1000);
   rmSync(path, { recursive: true });
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
-}
-
-/** Median of the ratios run by run, so that a drift of the machine's speed cancels out. */
-function ratio(mine: Row, theirs: Row): string {
-  return median(mine.seconds.map((seconds, run) => seconds / (theirs.seconds[run] ?? Number.NaN))).toFixed(2);
-}
-
-function printRows(rows: readonly Row[]): void {
-  for (const { name, seconds, peakBytes } of rows) {
-    const range = `${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)}`;
-    const memory = peakBytes > 0 ? `  peak ${formatBytes(peakBytes)}` : "";
-    console.log(`  ${name.padEnd(36)} ${median(seconds).toFixed(2).padStart(7)} s  (${range})${memory}`);
-  }
 }

@@ -12,8 +12,8 @@ import { ROW_LENGTH, type Tolerance, tallyBits, tallyValues } from "./element-ta
 import { forEachSegment, type Run, type SegmentedJob } from "./segments.js";
 
 /**
- * The longest range that is read of either side at a time. Both, and what they were read from, stay in a core's cache;
- * `npm run bench` shows that larger ones are slower and smaller ones no faster.
+ * The longest range that is read of either side at a time. From 128 KiB to 1 MiB the speed is the same; smaller ones are
+ * slower, larger ones only take memory.
  */
 export const COMPARED_BYTES = 256 * 1024;
 

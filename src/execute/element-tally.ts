@@ -48,19 +48,15 @@ export function tallyBits(
   first: number,
   row: Float64Array,
 ): void {
-  const count = a.length / elementBytes;
+  // Eight bytes are two halves: BigInt64Array would make an object of every element.
+  const halves = elementBytes === 8 ? 2 : 1;
+  const x = integers(a, elementBytes / halves);
+  const y = integers(b, elementBytes / halves);
   let different = 0;
   let firstAt = -1;
-  const see = (i: number) => {
-    if (different++ === 0) firstAt = i;
-  };
-  if (elementBytes === 8) {
-    // Halves of 32 bits: BigInt64Array would make an object of every element.
-    const [x, y] = [integers(a, 4), integers(b, 4)];
-    for (let i = 0; i < count; i++) if (x[2 * i] !== y[2 * i] || x[2 * i + 1] !== y[2 * i + 1]) see(i);
-  } else {
-    const [x, y] = [integers(a, elementBytes), integers(b, elementBytes)];
-    for (let i = 0; i < count; i++) if (x[i] !== y[i]) see(i);
+  for (let i = 0; i < x.length; i += halves) {
+    if (x[i] === y[i] && (halves === 1 || x[i + 1] === y[i + 1])) continue;
+    if (different++ === 0) firstAt = i / halves;
   }
   if (different > 0 && row[ROW.firstBits] === 0) row[ROW.firstBits] = first + firstAt + 1;
   row[ROW.differentBits] = (row[ROW.differentBits] as number) + different;
@@ -72,6 +68,14 @@ function integers({ buffer, byteOffset, byteLength }: Uint8Array, size: number) 
   return size === 2
     ? new Uint16Array(buffer, byteOffset, byteLength / 2)
     : new Uint32Array(buffer, byteOffset, byteLength / 4);
+}
+
+/** Lets no product's rounding hide a larger quotient. */
+const NEARLY = 1 - 2 ** -50;
+
+/** The relative difference. Of two different numbers at least one isn't zero. */
+function shareOf(difference: number, p: number, q: number): number {
+  return difference / (p > q ? p : q);
 }
 
 /** Counts and measures the elements whose values differ; see `tallyBits`. */
@@ -90,6 +94,7 @@ export function tallyValues(
   let absoluteAt = -1;
   let relative = row[ROW.relative] as number;
   let relativeAt = -1;
+  let nearly = relative * NEARLY;
   for (let i = 0; i < a.length; i++) {
     const x = a[i] as number;
     const y = b[i] as number;
@@ -101,17 +106,19 @@ export function tallyValues(
       beyond++;
       continue;
     }
-    const [p, q] = [Math.abs(x), Math.abs(y)];
-    // Not zero: at least one of two different numbers isn't.
-    const share = difference / (p > q ? p : q);
-    if (difference > mostAbsolute && share > mostRelative) beyond++;
+    const p = Math.abs(x);
+    const q = Math.abs(y);
+    if (difference > mostAbsolute && (mostRelative === 0 || shareOf(difference, p, q) > mostRelative))
+      beyond++;
     if (difference > absolute) {
       absolute = difference;
       absoluteAt = i;
     }
-    if (share > relative) {
-      relative = share;
+    // The greater of the two is only looked for where it matters: which it is, no processor can guess.
+    if (difference > nearly * p && difference > nearly * q && shareOf(difference, p, q) > relative) {
+      relative = shareOf(difference, p, q);
       relativeAt = i;
+      nearly = relative * NEARLY;
     }
   }
   if (different === 0) return;

@@ -2,7 +2,7 @@
  * What `compare` finds: the document that `--json` prints, and the same for a terminal, on one screen.
  * Pure: a document in, text out. No control character of a name reaches the terminal.
  */
-import type { Largest, TensorComparison } from "../execute/compare-tensors.js";
+import type { TensorComparison } from "../execute/compare-tensors.js";
 import type { Tolerance } from "../execute/element-tally.js";
 import type { FileComparison, FileKey } from "../plan/compare-files.js";
 import type { Pairing } from "../plan/pair-tensors.js";
@@ -56,7 +56,7 @@ export function formatComparison(untrusted: Comparison, { all }: CompareTextOpti
     (files ?? []).flatMap((file) => describeFile(file, all ? Number.POSITIVE_INFINITY : LISTED_KEYS)),
     [
       ...hints.map((hint) => `  hint: ${hint}`),
-      ...notes.map((note) => `  note: ${note}`),
+      ...[...dtypeNotes(comparison), ...notes].map((note) => `  note: ${note}`),
       `  ${plural(tensors.compared, "tensor")} of ${formatCount(elements)} elements compared in ${formatSeconds(seconds)}, ${plural(threads, "thread")}`,
     ],
   ];
@@ -70,46 +70,42 @@ function verdict(comparison: Comparison): string {
   if (!isEqual) return `different: ${whatDiffers(comparison).join("; ")}`;
   if (tensors.withinTolerance === 0)
     return `equal: ${plural(tensors.compared, "tensor")}, every bit${beside}`;
-  return `equal within ${toleranceText(tolerance)}: ${plural(tensors.compared, "tensor")}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
+  return `equal ${withinText(tolerance)}: ${plural(tensors.compared, "tensor")}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
 }
 
-function whatDiffers({
-  tensors,
-  elements,
-  differing,
-  onlyInA,
-  onlyInB,
-  otherShapes,
-  otherDTypes,
-  files,
-  tolerance,
-}: Comparison): string[] {
-  const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance);
-  const count = different.reduce((sum, tensor) => sum + differenceCount(tensor, tolerance), 0);
-  const ofElements = `${count.toLocaleString("en-US")} of ${formatCount(elements)} elements`;
-  const beyond = tolerance === null ? "" : ` beyond ${toleranceText(tolerance)}`;
+function whatDiffers(comparison: Comparison): string[] {
+  const { tensors, onlyInA, onlyInB, otherShapes, otherDTypes, files } = comparison;
   const names = (files ?? []).filter(({ isDifferent }) => isDifferent).map(({ file }) => file);
   const part = (length: number, text: string) =>
     length === 0 ? [] : [`${plural(length, "tensor")} ${text}`];
   return [
-    tensors.different === 0
-      ? equalTensors(tensors, tolerance)
-      : `${tensors.different.toLocaleString("en-US")} of ${plural(tensors.compared, "tensor")} (${ofElements}${beyond}${inBitsAlone(different)})`,
+    ...(tensors.different === 0 ? [] : [differentTensors(comparison)]),
     ...part(onlyInA.length, "only in a"),
     ...part(onlyInB.length, "only in b"),
     ...part(otherShapes.length, "of other shapes"),
     ...part(otherDTypes.length, "of dtypes that can't be compared"),
     ...(names.length === 0 ? [] : [names.join(", ")]),
+    ...(tensors.different === 0 ? [equalTensors(comparison)] : []),
   ];
 }
 
-function equalTensors(
-  { compared, withinTolerance }: Comparison["tensors"],
-  tolerance: Tolerance | null,
-): string {
-  if (compared === 0) return "no tensor is on both sides";
-  const how = withinTolerance === 0 ? "equal in every bit" : `within ${toleranceText(tolerance)}`;
-  return `the ${plural(compared, "tensor")} of both sides ${compared === 1 ? "is" : "are"} ${how}, but`;
+function differentTensors({ tensors, elements, differing, tolerance }: Comparison): string {
+  const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance);
+  const ofTensors = `${tensors.different.toLocaleString("en-US")} of ${plural(tensors.compared, "tensor")}`;
+  if (different.every(({ differentValues }) => differentValues === 0)) {
+    const dtypes = different.some(({ dtypes: { a, b } }) => a !== b);
+    const what = dtypes ? "dtypes differ" : "bits differ (-0, or another NaN)";
+    return `${ofTensors}: ${what}, but every value is equal (--tolerance 0 compares values)`;
+  }
+  const count = different.reduce((sum, tensor) => sum + differenceCount(tensor, tolerance), 0);
+  const beyond = tolerance === null ? "" : ` not ${withinText(tolerance)}`;
+  return `${ofTensors}, ${count.toLocaleString("en-US")} of ${formatCount(elements)} elements${beyond}`;
+}
+
+function equalTensors({ tensors: { compared, withinTolerance }, tolerance }: Comparison): string {
+  if (compared === 0) return "no tensor can be compared";
+  const how = withinTolerance === 0 ? "in every bit" : withinText(tolerance);
+  return `the ${plural(compared, "tensor")} of both ${compared === 1 ? "is" : "are"} equal ${how}`;
 }
 
 /** Elements that make the tensor different. */
@@ -119,41 +115,44 @@ function differenceCount(tensor: TensorComparison, tolerance: Tolerance | null):
   return differentBits ?? differentValues ?? 0;
 }
 
-/** Where no value differs, that has to be said: -0, the payload of a NaN, another dtype. */
-function inBitsAlone(different: readonly TensorComparison[]): string {
-  if (different.some(({ differentValues }) => differentValues !== 0)) return "";
-  const dtypes = different.some(({ dtypes: { a, b } }) => a !== b);
-  return `: every value is equal, ${dtypes ? "dtypes or bits are not" : "bits are not"}; --tolerance 0 compares values`;
+function withinText(tolerance: Tolerance | null): string {
+  const { absolute, relative } = tolerance ?? { absolute: 0, relative: 0 };
+  if (relative === 0) return absolute === 0 ? "in value" : `within ${absolute}`;
+  return absolute === 0
+    ? `within ${relative} of each other`
+    : `within ${absolute}, or ${relative} of each other`;
 }
 
-function toleranceText(tolerance: Tolerance | null): string {
-  if (tolerance === null) return "";
-  const { absolute, relative } = tolerance;
-  if (relative === 0) return String(absolute);
-  return absolute === 0 ? `${relative} relative` : `${absolute} or ${relative} relative`;
-}
-
+/** Under a tolerance, tensors that differ in no value are left out. */
 function listTensors({ differing, tolerance }: Comparison, most: number): string[] {
-  if (differing.length === 0) return [];
-  const rows = differing
+  const listed = differing.filter(
+    ({ differentValues, isWithinTolerance }) => !isWithinTolerance || differentValues !== 0,
+  );
+  if (listed.length === 0) return [];
+  const rows = listed
     .slice(0, most)
-    .map((tensor) => [
-      tensor.name,
-      dtypesOf(tensor),
-      differenceCount(tensor, tolerance).toLocaleString("en-US"),
-      `of ${formatCount(tensor.elements)}`,
-      ...largestCells(tensor),
-    ]);
+    .map((tensor) => [tensor.name, dtypesOf(tensor), countsOf(tensor, tolerance), ...largestCells(tensor)]);
   const heading = [
     "tensor",
     "dtype",
     tolerance === null ? "differ" : "beyond",
-    "",
-    "largest |a-b|",
+    "|a-b| up to",
     "at",
-    "largest relative",
+    "relative",
   ];
-  return [...table([heading, ...rows]), ...andMore(differing.length, most, "tensor")];
+  return [...table([heading, ...rows]), ...andMore(listed.length, most, "tensor")];
+}
+
+/** `5 of 4,096`; `5 of 4,096 (3 in value)` where bits differ and values don't. */
+function countsOf(tensor: TensorComparison, tolerance: Tolerance | null): string {
+  const { differentBits, differentValues, elements } = tensor;
+  const inBitsAlone =
+    tolerance === null &&
+    differentBits !== null &&
+    differentValues !== null &&
+    differentBits !== differentValues;
+  const values = inBitsAlone ? ` (${differentValues.toLocaleString("en-US")} in value)` : "";
+  return `${differenceCount(tensor, tolerance).toLocaleString("en-US")} of ${formatCount(elements)}${values}`;
 }
 
 function dtypesOf({ dtypes: { a, b } }: TensorComparison): string {
@@ -162,28 +161,29 @@ function dtypesOf({ dtypes: { a, b } }: TensorComparison): string {
 
 function largestCells(tensor: TensorComparison): string[] {
   const { largestAbsolute, largestRelative, notFinite, first, differentValues } = tensor;
-  if (notFinite > 0)
-    return [`${plural(notFinite, "element")} not finite`, indexText(first), percent(largestRelative)];
-  if (largestAbsolute !== null)
-    return [
-      formatNumber(largestAbsolute.difference),
-      indexText(largestAbsolute.index),
-      percent(largestRelative),
-    ];
-  return [differentValues === null ? "bytes" : "0", indexText(first), ""];
+  const relative = largestRelative === null ? "" : formatNumber(largestRelative.difference);
+  if (notFinite > 0) return [`${formatCount(notFinite)} NaN or infinite`, indexText(first), relative];
+  if (largestAbsolute === null) return [differentValues === null ? "bytes" : "0", indexText(first), ""];
+  return [formatNumber(largestAbsolute.difference), indexText(largestAbsolute.index), relative];
 }
 
 function indexText(index: readonly number[] | null): string {
   return index === null ? "" : `[${index.join(", ")}]`;
 }
 
-function percent(largest: Largest | null): string {
-  return largest === null ? "" : formatNumber(largest.difference);
-}
-
 /** Three digits: `0.00195`, `1.46e-11`. */
 function formatNumber(value: number): string {
   return String(Number(value.toPrecision(3)));
+}
+
+/** `F16 in a, F32 in b: 39 tensors`, for each such pair. */
+function dtypeNotes({ differing }: Comparison): string[] {
+  const counts = new Map<string, number>();
+  for (const { dtypes } of differing.filter(({ dtypes: { a, b } }) => a !== b)) {
+    const key = `${dtypes.a} in a, ${dtypes.b} in b`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([key, count]) => `dtypes differ: ${key} (${plural(count, "tensor")})`);
 }
 
 function listUnpaired({ onlyInA, onlyInB, otherShapes, otherDTypes }: Comparison, most: number): string[] {
