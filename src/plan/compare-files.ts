@@ -3,11 +3,12 @@
  * Guards: a difference is one unless it is known not to change what the model does; then it is a note.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
+import { ApplyDeltaError } from "../errors.js";
 import { readAssetBytes, readAssetText } from "../output/read-asset.js";
-import { type JsonDifference, jsonDifferences } from "../vicuna/json-differences.js";
-import { JsonDraft } from "../vicuna/json-draft.js";
+import { isNestedDeeper, type JsonDifference, jsonDifferences } from "../vicuna/json-differences.js";
+import { JsonDraft, type JsonFile } from "../vicuna/json-draft.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../vicuna/sentencepiece.js";
 
 export interface FileKey {
@@ -35,6 +36,9 @@ export interface FileComparison {
 
 /** Two vocabularies may differ in every token. */
 export const MAX_KEYS = 1_000;
+
+/** A tokenizer.json has some ten levels; stops a file of a million `[` that would fill the stack. */
+const MAX_NESTING = 64;
 
 /** Longer values are cut to this around the first character that differs: a chat template is a page. */
 const MAX_VALUE = 80;
@@ -114,11 +118,21 @@ function differencesOf(file: string, paths: Sides): Iterable<FileKey> {
 function* jsonKeys(paths: Sides, noteKeys: ReadonlySet<string>): Generator<FileKey> {
   const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
   if (a.text === b.text) return;
-  const parsed = (file: typeof a) => new JsonDraft(file, z.unknown()).value;
-  for (const { key, ...difference } of jsonDifferences(parsed(a), parsed(b))) {
+  for (const { key, ...difference } of jsonDifferences(parse(a), parse(b))) {
     const isNote = (key !== null && noteKeys.has(key)) || isDefault(difference);
     yield { ...difference, isNote };
   }
+}
+
+function parse(file: JsonFile): unknown {
+  const { value } = new JsonDraft(file, z.unknown());
+  if (!isNestedDeeper(value, MAX_NESTING)) return value;
+  const name = basename(file.path);
+  throw new ApplyDeltaError("bad-json", `${name} is nested deeper than any ${name} is.`, {
+    file: file.path,
+    expected: `at most ${MAX_NESTING} levels`,
+    hint: `Download ${name} again from where the model came from.`,
+  });
 }
 
 /** Loaders take a key that is null and one that isn't there alike. */

@@ -1,6 +1,6 @@
 /**
- * In: two JSON values. Out: every place where they differ, in order. Numbers are compared as values: `1.0` is `1`. The order of
- * keys doesn't count. Pure.
+ * In: two JSON values. Out: every place where they differ, in order. Numbers are compared as values: `1.0` is `1`. The
+ * order of keys doesn't count. Pure.
  */
 
 export interface JsonDifference {
@@ -13,32 +13,29 @@ export interface JsonDifference {
   readonly b: string | null;
 }
 
-/** Deeper than any config; what lies below is compared as text. Stops a file of a million `[` from filling the stack. */
-const MAX_DEPTH = 64;
-
-/** Yields as it goes: two vocabularies may differ in every token. */
-export function* jsonDifferences(a: unknown, b: unknown): Generator<JsonDifference> {
-  yield* differences(a, b, "", null, 0);
-}
-
-function* differences(
+/** Yields as it goes: two vocabularies may differ in every token. The caller has bounded the nesting (`isNestedDeeper`). */
+export function* jsonDifferences(
   a: unknown,
   b: unknown,
-  at: string,
-  key: string | null,
-  depth: number,
+  at = "",
+  key: string | null = null,
 ): Generator<JsonDifference> {
-  if (a === b) return;
-  if (depth < MAX_DEPTH && Array.isArray(a) && Array.isArray(b)) {
-    for (let i = 0; i < Math.max(a.length, b.length); i++)
-      yield* differences(a[i], b[i], `${at}[${i}]`, null, depth + 1);
-  } else if (depth < MAX_DEPTH && isObject(a) && isObject(b)) {
-    for (const name of [...Object.keys(a), ...Object.keys(b).filter((name) => !Object.hasOwn(a, name))])
-      yield* differences(own(a, name), own(b, name), step(at, name), name, depth + 1);
+  if (Array.isArray(a) && Array.isArray(b)) {
+    for (let i = 0; i < Math.max(a.length, b.length); i++) yield* jsonDifferences(a[i], b[i], `${at}[${i}]`);
+  } else if (isObject(a) && isObject(b)) {
+    const onlyInB = Object.keys(b).filter((name) => !Object.hasOwn(a, name));
+    for (const name of [...Object.keys(a), ...onlyInB])
+      yield* jsonDifferences(own(a, name), own(b, name), step(at, name), name);
   } else {
     const [left, right] = [textOf(a), textOf(b)];
     if (left !== right) yield { at, key, a: left, b: right };
   }
+}
+
+/** Whether lists and objects are nested deeper than `levels`; looks no deeper. */
+export function isNestedDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isNestedDeeper(inner, levels - 1));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

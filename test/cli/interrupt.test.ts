@@ -1,5 +1,5 @@
 /**
- * Runs that don't end by themselves: signals in the middle of a merge, a killed run's leftovers, pipes that close.
+ * Runs that don't end by themselves: signals in the middle of a merge and of a comparison, a killed run's leftovers, pipes that close.
  * The model is sparse: half a gigabyte a side that takes a second or more to add with one thread and no room on disk.
  */
 import assert from "node:assert/strict";
@@ -25,9 +25,8 @@ const ELEMENTS = 256 * 1024 * 1024;
 const SMALL_ELEMENTS = 1024 * 1024;
 
 /** A model of two tensors of zeros, a small and a large one, that takes no room. */
-function writeSparse(folder: string): void {
+function writeSparse(folder: string, dtype = "F16"): void {
   mkdirSync(folder);
-  const dtype = "F16";
   const [small, end] = [2 * SMALL_ELEMENTS, 2 * (SMALL_ELEMENTS + ELEMENTS)];
   const header = {
     a: { dtype, shape: [SMALL_ELEMENTS], data_offsets: [0, small] },
@@ -87,6 +86,29 @@ for (const [signal, exit] of [
     const { error } = JSON.parse(result.stdout) as { error: { code: string } };
     assert.equal(error.code, "interrupted");
     assert.deepEqual(readdirSync(root).sort(), ["base", "delta"]);
+  });
+}
+
+for (const [signal, exit] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${signal} in the middle of a comparison: exit ${exit}`, async (context) => {
+    const root = temporaryFolder(context);
+    writeSparse(join(root, "a"));
+    // Of another dtype, so that every element is looked at.
+    writeSparse(join(root, "b"), "BF16");
+    const args = ["compare", join(root, "a"), join(root, "b"), "--threads", "1", "--json", "--verbose"];
+    const result = await runCli(args, {
+      // What was opened is said just before the comparison begins.
+      whileRunning: (child) => child.stderr?.once("data", () => child.kill(signal)),
+    });
+    assert.deepEqual([result.signal, result.code], [null, exit], result.stderr);
+    assert.match(
+      result.stderr,
+      /^error: Interrupted; (?:the comparison is not complete|nothing was compared)\.$/m,
+    );
+    assert.equal((JSON.parse(result.stdout) as { error: { code: string } }).error.code, "interrupted");
   });
 }
 

@@ -373,6 +373,7 @@ Commands:
   weights [options]                       lists the releases of Vicuna: which are deltas, for which base, and what works with them
   inspect [options] <model>               shows what a checkpoint holds; with --base, how much a delta changes each layer
   verify [options] <target>               checks that a model is whole; with --base and --delta, that every bit is their sum
+  compare [options] <a> <b>               compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
@@ -381,6 +382,6 @@ Examples:
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
-isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed, 130 interrupted,
-143 terminated, 1 a bug of this program.
+isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed or models differ,
+130 interrupted, 143 terminated, 1 a bug of this program.
 `;
