@@ -1,5 +1,5 @@
 /**
- * Comparing on one screen: resolve, open, pair, compare tensors and files, judge.
+ * Comparing on one screen: resolve (and download), open, pair, compare tensors and files, judge.
  * In: typed options. Out: a document, plain data, or an error. Reads both models whole; writes nothing.
  */
 import { realpathSync } from "node:fs";
@@ -7,19 +7,21 @@ import { FORMAT_NAMES } from "./checkpoint/format.js";
 import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
 import { ApplyDeltaError } from "./errors.js";
 import { compareTensors, type TensorComparison } from "./execute/compare-tensors.js";
-import { throwIfAborted } from "./execute/pool.js";
+import { throwIfAborted, withOutcome } from "./execute/pool.js";
 import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { compareFiles } from "./plan/compare-files.js";
 import { deltaOf } from "./plan/judge-fit.js";
 import { type Pairing, pairTensors } from "./plan/pair-tensors.js";
+import { defaultThreads } from "./prepare-merge.js";
 import type { Comparison } from "./report/compare-text.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
 import { plural } from "./report/units.js";
-import { resolveModel } from "./source/resolve.js";
+import type { HubOptions } from "./source/hub-settings.js";
+import { resolveModels } from "./source/resolve.js";
 
 export interface CompareOptions {
-  /** A local folder or weights file. */
+  /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
   readonly a: string;
   readonly b: string;
   /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
@@ -28,20 +30,26 @@ export interface CompareOptions {
   readonly relativeTolerance?: number;
   /** Leaves config and tokenizer out. */
   readonly weightsOnly?: boolean;
+  /** How the Hub is reached. */
+  readonly hub?: HubOptions;
   /** Default: one a core, 4 at most. */
   readonly threads?: number;
   readonly reporter?: Reporter;
   readonly signal?: AbortSignal;
 }
 
-/** Errors: those of opening a checkpoint and of its files; `bad-usage` where both are one model; `interrupted`. */
+/** Errors: those of finding and opening a checkpoint, and of its files; `bad-usage` where both are one model; `interrupted`. */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
-  const a = await openCheckpoint(resolveModel(options.a, "model"));
+  const requests = [options.a, options.b].map((reference) => ({ role: "model" as const, reference }));
+  const [resolvedA, resolvedB] = await resolveModels(requests, options);
+  if (resolvedA === undefined || resolvedB === undefined) throw new Error("a model was not resolved");
+  const a = await openCheckpoint(resolvedA.path);
   try {
-    const b = await openCheckpoint(resolveModel(options.b, "model"));
+    const b = await openCheckpoint(resolvedB.path);
     try {
       refuseOneModel(a, b);
-      return await compareCheckpoints(a, b, options);
+      const compare = () => compareCheckpoints(a, b, options);
+      return await withOutcome("the comparison is not complete", compare);
     } finally {
       b.close();
     }
@@ -83,7 +91,7 @@ async function compareCheckpoints(
   const pairing = pairTensors(a.tensors, b.tensors);
   const { tolerance = 0, relativeTolerance = 0 } = options;
   const isTolerant = options.tolerance !== undefined || options.relativeTolerance !== undefined;
-  throwIfAborted(options.signal, "nothing was compared");
+  throwIfAborted(options.signal);
   let compared: TensorComparison[];
   try {
     compared = await compareTensors(pairing.pairs, {
@@ -103,8 +111,8 @@ async function compareCheckpoints(
   const notCompared = onlyInA.length + onlyInB.length + otherShapes.length + otherDTypes.length;
   const isDifferent = (files ?? []).some((file) => file.isDifferent);
   return {
-    a: a.path,
-    b: b.path,
+    a: options.a,
+    b: options.b,
     isEqual: different === 0 && notCompared === 0 && !isDifferent,
     tolerance: isTolerant ? { absolute: tolerance, relative: relativeTolerance } : null,
     tensors: {
@@ -121,7 +129,7 @@ async function compareCheckpoints(
     otherDTypes,
     files,
     notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
-    hints: hintsOf(a, b, pairing, different, kernel),
+    hints: hintsOf(pairing, different, kernel),
     seconds: (performance.now() - start) / 1000,
     threads,
   };
@@ -156,23 +164,17 @@ function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
 }
 
 /** What a difference may come from. */
-function hintsOf(
-  a: Checkpoint,
-  b: Checkpoint,
-  { pairs }: Pairing,
-  different: number,
-  kernel: CompiledKernel,
-): string[] {
+function hintsOf({ pairs }: Pairing, different: number, kernel: CompiledKernel): string[] {
   if (different * 2 < pairs.length || different === 0) return [];
   const statistics = sampleFit(
-    pairs.map((pair) => pair.a),
-    pairs.map((pair) => pair.b),
+    pairs.map(({ a }) => a),
+    pairs.map(({ b }) => b),
     instantiateKernel(kernel, FIT_MEMORY_BYTES),
   );
   const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
   if (delta === null) return [];
-  const [name, path] = delta === "base" ? ["a", a.path] : ["b", b.path];
+  const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];
   return [
-    `${name} (${path}) looks like a delta: its values are much smaller than the other's. Apply it to its base, then compare the result.`,
+    `${small} looks like a delta: its values are much smaller than those of ${large}. Apply it to its base, then compare the result.`,
   ];
 }

@@ -5,7 +5,8 @@
  */
 import { statSync } from "node:fs";
 import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
-import { ApplyDeltaError, isApplyDeltaError } from "./errors.js";
+import { ApplyDeltaError } from "./errors.js";
+import { withOutcome } from "./execute/pool.js";
 import { compileKernel, type KernelChoice } from "./kernel/select.js";
 import { PROVENANCE, type Provenance, recordWeights } from "./output/provenance.js";
 import type { MatchRules } from "./plan/match.js";
@@ -48,8 +49,8 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
       hint: "Give the folder it lies in.",
     });
   }
-  try {
-    return await withSources(sourcePaths, async (sources) => {
+  return withOutcome("the target was not verified to the end", () =>
+    withSources(sourcePaths, async (sources) => {
       const provenance = trustedProvenance(folder);
       const notes = sources === null ? [] : await compareSources(sources, provenance);
       const found = await verifyFolder(folder, {
@@ -60,13 +61,8 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
         signal: options.signal,
       });
       return verificationOf(options.target, found.checks, [...found.notes, ...notes]);
-    });
-  } catch (error) {
-    if (!isApplyDeltaError(error, "interrupted")) throw error;
-    throw new ApplyDeltaError("interrupted", "Interrupted; the target was not verified to the end.", {
-      hint: "Run the same command again to start over.",
-    });
-  }
+    }),
+  );
 }
 
 interface Sources {

@@ -152,8 +152,8 @@ test("config and tokenizer count, unless they are left out", async (t) => {
 
 test("a delta against a model is recognised, on either side", async (t) => {
   const [model, delta] = [projectPath("examples/tiny/base"), projectPath("examples/tiny/delta")];
-  assert.match((await compareModels({ a: model, b: delta })).hints.join(), /^b \(.*\) looks like a delta/);
-  assert.match((await compareModels({ a: delta, b: model })).hints.join(), /^a \(.*\) looks like a delta/);
+  assert.match((await compareModels({ a: model, b: delta })).hints.join(), /^b looks like a delta/);
+  assert.match((await compareModels({ a: delta, b: model })).hints.join(), /^a looks like a delta/);
   const { compare } = place(t, PAIR.base);
   assert.deepEqual((await compare()).hints, []);
 });
@@ -183,7 +183,7 @@ test("errors are those of opening, and of files that can't be read", async (t) =
 test("an abort before and in the middle", async (t) => {
   const { compare } = place(t);
   await refusal(() => compare({ signal: AbortSignal.abort() }), "interrupted", {
-    message: /nothing was compared/,
+    message: /the comparison is not complete/,
   });
   const controller = new AbortController();
   let isDone = false;

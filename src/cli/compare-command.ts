@@ -1,10 +1,11 @@
 /** `vicuna-apply-delta compare <a> <b>`: whether two models are the same, and where they are not. */
 import type { Command } from "commander";
 import { EXIT } from "../errors.js";
+import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath, parseThreads, parseTolerance } from "./values.js";
 
-interface CompareOptions extends CommonOptions {
+interface CompareOptions extends CommonOptions, HubCommandOptions {
   tolerance?: number;
   relativeTolerance?: number;
   weightsOnly?: true;
@@ -16,15 +17,15 @@ const EXAMPLES = `
 Without a tolerance every bit must be equal; --tolerance 0 compares values (-0 is 0, dtypes may differ).
 
 Examples:
-  $ vicuna-apply-delta compare vicuna-7b vicuna-7b-v1.1
+  $ vicuna-apply-delta compare vicuna-7b lmsys/vicuna-7b-v1.1
   $ vicuna-apply-delta compare vicuna-7b vicuna-7b-v1.1 --weights-only --tolerance 1e-3
 
 Exit codes: 0 equal, 7 different, 2 usage, 3 a model can't be found or read, 4 a checkpoint is malformed.`;
 
 export function addCompareCommand(program: Command): void {
-  program
+  const command = program
     .command("compare")
-    .argument("<a>", "a folder or a weights file", parsePath)
+    .argument("<a>", "a folder, a weights file, or owner/name[@revision] on the Hub", parsePath)
     .argument("<b>", "another", parsePath)
     .description(
       "compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different",
@@ -37,7 +38,8 @@ export function addCompareCommand(program: Command): void {
     )
     .option("--weights-only", "leave config and tokenizer out")
     .option("--all", "list everything that differs")
-    .option("--threads <n>", "worker threads (default: one a core, 4 at most)", parseThreads)
+    .option("--threads <n>", "worker threads (default: one a core, 4 at most)", parseThreads);
+  addHubOptions(command)
     .option("--json", "print one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--quiet", "print nothing but errors: the exit code says it")
@@ -52,14 +54,16 @@ export function addCompareCommand(program: Command): void {
 async function compare(
   a: string,
   b: string,
-  { tolerance, relativeTolerance, weightsOnly, all, threads, json, quiet }: CompareOptions,
-  { signal, reporter, exitWith }: CommandContext,
+  options: CompareOptions,
+  { signal, reporter, endWith }: CommandContext,
 ): Promise<void> {
+  const { tolerance, relativeTolerance, weightsOnly, all, threads, json, quiet } = options;
   const { compareModels } = await import("../compare-models.js");
   const comparison = await compareModels({
     a,
     b,
     weightsOnly: weightsOnly ?? false,
+    hub: hubOptionsOf(options, process.env),
     reporter,
     signal,
     ...(tolerance === undefined ? {} : { tolerance }),
@@ -69,5 +73,5 @@ async function compare(
   const { formatComparison } = await import("../report/compare-text.js");
   if (json) print(JSON.stringify(comparison, null, 2));
   else if (!quiet) print(formatComparison(comparison, { all: all ?? false }));
-  exitWith(comparison.isEqual ? EXIT.done : EXIT.verification);
+  endWith(comparison.isEqual ? EXIT.done : EXIT.verification);
 }

@@ -66,8 +66,7 @@ export async function compareTensors(
     const at = ends.findIndex((end) => end > bytesDone);
     onProgress({ bytesDone, bytesTotal, current: basename(pairs.at(at)?.a.file.path ?? "") });
   };
-  const ifAborted = "the comparison is not complete";
-  await runWorkers({ kind: "compare", job }, { threads, signal, ifAborted, onTick });
+  await runWorkers({ kind: "compare", job }, { threads, signal, onTick });
   return pairs.map((pair, index) => {
     const sum = new Float64Array(ROW_LENGTH);
     for (let worker = 0; worker < threads; worker++) {

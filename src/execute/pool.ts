@@ -4,7 +4,7 @@
  * within one segment.
  */
 import { Worker } from "node:worker_threads";
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { stopWorkers } from "./segments.js";
 import type { WorkerJob, WorkerReport } from "./worker.js";
 
@@ -14,23 +14,15 @@ const TICK_MS = 100;
 /** Workers hold a few objects; small heaps keep their garbage from growing into the memory bound. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
 
-/** What is said of a merge that was stopped. */
-const NO_TARGET = "the target was not made";
-
 export interface PoolOptions {
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
-  /** How an interruption leaves things, as the end of a sentence; without, as a merge does. */
-  readonly ifAborted?: string;
   /** Called several times a second while the work goes on, and once when it is done. What it throws ends the work. */
   onTick(): void;
 }
 
 /** Runs the job in up to `threads` threads. Throws the first error a worker met, or `interrupted`. */
-export async function runWorkers(
-  work: WorkerJob,
-  { threads, signal, ifAborted, onTick }: PoolOptions,
-): Promise<void> {
+export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: PoolOptions): Promise<void> {
   const { segmentCount, shared } = work.job;
   const stop = () => stopWorkers(shared);
   const failures: unknown[] = [];
@@ -56,16 +48,28 @@ export async function runWorkers(
     clearInterval(timer);
     signal?.removeEventListener("abort", stop);
   }
-  throwIfAborted(signal, ifAborted);
+  throwIfAborted(signal);
   onTick();
 }
 
 /** Throws `interrupted` where the signal is aborted. */
-export function throwIfAborted(signal: AbortSignal | undefined, outcome = NO_TARGET): void {
+export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return;
-  throw new ApplyDeltaError("interrupted", `Interrupted; ${outcome}.`, {
+  throw new ApplyDeltaError("interrupted", "Interrupted; the target was not made.", {
     hint: "Run the same command again to start over.",
   });
+}
+
+/** Runs what makes no target, so that an interruption says what it leaves: `the target was not verified to the end`. */
+export async function withOutcome<T>(outcome: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!isApplyDeltaError(error, "interrupted")) throw error;
+    throw new ApplyDeltaError("interrupted", `Interrupted; ${outcome}.`, {
+      hint: "Run the same command again to start over.",
+    });
+  }
 }
 
 /** Settles when the thread has ended. */
