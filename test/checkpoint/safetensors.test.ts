@@ -306,7 +306,7 @@ test("a header over the cap is refused before it is read", async () => {
 });
 
 test("an error never shows more than the start of a crafted value", async () => {
-  const source = file(one({ shape: `[${Array(1_000_000).fill(1)}]` }), Buffer.alloc(4));
+  const source = file(one({ shape: `[${Array(100_000).fill(1)}]` }), Buffer.alloc(4));
   const error = await refusal(() => readSafetensors(source), "header-malformed", { got: /^\[1,1,.*…$/ });
   assert.ok(error.format().length < 1000);
 });
