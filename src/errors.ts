@@ -194,3 +194,14 @@ export function isApplyDeltaError(error: unknown, code?: ErrorCode): error is Ap
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
+
+/** Does a system call again for as long as a signal cuts it short: reads on a network file system are. */
+export function uninterrupted<T>(operation: () => T): T {
+  for (;;) {
+    try {
+      return operation();
+    } catch (error) {
+      if (errnoOf(error) !== "EINTR") throw error;
+    }
+  }
+}

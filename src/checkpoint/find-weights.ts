@@ -3,10 +3,10 @@
  * Guards: a folder without usable weights is told what it holds instead; an incomplete set of shards is
  * noticed even without an index.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
-import { sourceError } from "./local-file.js";
+import { onSource, sourceExists } from "./local-file.js";
 
 export interface FoundWeights {
   /** The folder that holds weights, config and tokenizer. */
@@ -31,11 +31,11 @@ const INDEX_SUFFIX = ".index.json";
  * Errors: `source-not-found`, `source-unreadable`, `no-weights`, `shard-missing`.
  */
 export function findWeights(path: string): FoundWeights {
-  if (!isFolder(path)) {
+  if (!onSource(path, () => statSync(path)).isDirectory()) {
     const isIndex = path.endsWith(INDEX_SUFFIX);
     return { folder: dirname(path), index: isIndex ? path : null, files: isIndex ? [] : [path], notes: [] };
   }
-  const names = listFolder(path);
+  const names = onSource(path, () => readdirSync(path)).sort();
   const chosen = chooseWeights(names, path);
   if (chosen === null) throw noWeights(path, names);
   const { index, files, notes } = chosen;
@@ -82,22 +82,6 @@ export function chooseWeights(names: readonly string[], folder: string): ChosenW
     return { index: null, files: globbed, notes };
   }
   return null;
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw sourceError(error, path);
-  }
-}
-
-function listFolder(path: string): string[] {
-  try {
-    return readdirSync(path).sort();
-  } catch (error) {
-    throw sourceError(error, path);
-  }
 }
 
 /** Whether a file of this name holds weights that a loader would read. */
@@ -205,8 +189,8 @@ function folderHoldsWeights(path: string): boolean {
 /** The first snapshot of a `models--owner--name` folder of the Hub's cache, or null. */
 function snapshotOf(folder: string, names: readonly string[]): string | null {
   const snapshots = join(folder, "snapshots");
-  if (!basename(folder).startsWith("models--") || !names.includes("snapshots") || !existsSync(snapshots))
+  if (!basename(folder).startsWith("models--") || !names.includes("snapshots") || !sourceExists(snapshots))
     return null;
-  const first = readdirSync(snapshots)[0];
+  const first = onSource(snapshots, () => readdirSync(snapshots))[0];
   return first === undefined ? null : join(snapshots, first);
 }

@@ -1,15 +1,23 @@
 /**
  * In: a path. Out: an open local file that is read at offsets.
- * Guards: every read returns all the bytes that were asked for, or an error that names file and offset.
+ * Guards: every read returns all the bytes that were asked for, or an error that names file and offset; a call that a
+ * signal cut short is made again.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
 import type { LocalFile } from "../tensor.js";
 
 /** Opens a regular file for reading. Links are followed: a snapshot in the Hub's cache is made of them. */
 export function openLocalFile(path: string): LocalFile {
   const fd = openRegularFile(path);
-  const { size, mtimeNs: modifiedNs } = fstatSync(fd, { bigint: true });
+  let state: BigIntStats;
+  try {
+    state = onSource(path, () => fstatSync(fd, { bigint: true }));
+  } catch (error) {
+    closeQuietly(fd);
+    throw error;
+  }
+  const { size, mtimeNs: modifiedNs } = state;
   return {
     path,
     fd,
@@ -20,13 +28,22 @@ export function openLocalFile(path: string): LocalFile {
       readFully(fd, bytes, offsetBytes, path);
       return bytes;
     },
-    close: () => closeSync(fd),
+    close: () => closeQuietly(fd),
   };
+}
+
+/** Nothing that was read is lost where this fails. */
+function closeQuietly(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // The descriptor is gone all the same.
+  }
 }
 
 /** Throws `source-changed` where the file was written to since it was opened. */
 export function assertUnchanged({ path, fd, byteLength, modifiedNs }: LocalFile): void {
-  const now = fstatSync(fd, { bigint: true });
+  const now = onSource(path, () => fstatSync(fd, { bigint: true }));
   if (Number(now.size) === byteLength && now.mtimeNs === modifiedNs) return;
   throw new ApplyDeltaError("source-changed", "The file was changed while it was read.", {
     file: path,
@@ -41,40 +58,51 @@ function timeOf(nanoseconds: bigint): string {
 }
 
 function openRegularFile(path: string): number {
-  try {
-    // Looked at before it is opened: opening a FIFO would wait for a writer.
-    if (!statSync(path).isFile()) {
-      throw new ApplyDeltaError("source-unreadable", "This is not a regular file.", {
-        file: path,
-        hint: "Give a model folder or a weights file.",
-      });
-    }
-    return openSync(path, "r");
-  } catch (error) {
-    throw sourceError(error, path);
+  // Looked at before it is opened: opening a FIFO would wait for a writer.
+  if (!onSource(path, () => statSync(path)).isFile()) {
+    throw new ApplyDeltaError("source-unreadable", "This is not a regular file.", {
+      file: path,
+      hint: "Give a model folder or a weights file.",
+    });
   }
+  return onSource(path, () => openSync(path, "r"));
 }
 
 /** Fills `into` from `offsetBytes` on. Throws `truncated-file` where the file ends early. */
 export function readFully(fd: number, into: Uint8Array, offsetBytes: number, path: string): void {
   let done = 0;
   while (done < into.length) {
-    let got: number;
-    try {
-      got = readSync(fd, into, done, into.length - done, offsetBytes + done);
-    } catch (error) {
-      throw sourceError(error, path, offsetBytes + done);
-    }
+    const at = offsetBytes + done;
+    const got = onSource(path, () => readSync(fd, into, done, into.length - done, at), at);
     if (got === 0) {
       throw new ApplyDeltaError("truncated-file", "The file ends before the data it announces.", {
         file: path,
-        offsetBytes: offsetBytes + done,
+        offsetBytes: at,
         expected: `${into.length - done} more bytes`,
         got: "end of file",
         hint: "Download or copy the file again; it may also have been changed while it was read.",
       });
     }
     done += got;
+  }
+}
+
+/** Runs a file operation on a source's side, with its errors typed; `offsetBytes` is where in the file it is. */
+export function onSource<T>(path: string, operation: () => T, offsetBytes?: number): T {
+  try {
+    return uninterrupted(operation);
+  } catch (error) {
+    throw sourceError(error, path, offsetBytes);
+  }
+}
+
+/** Whether there is something at a path; an error where that can't be told. */
+export function sourceExists(path: string): boolean {
+  try {
+    return onSource(path, () => statSync(path, { throwIfNoEntry: false })) !== undefined;
+  } catch (error) {
+    if (isApplyDeltaError(error, "source-not-found")) return false;
+    throw error;
   }
 }
 

@@ -10,7 +10,7 @@ import type { LocalFile, TensorView } from "../tensor.js";
 import { inStateDictOrder } from "../vicuna/state-dict-order.js";
 import { findWeights } from "./find-weights.js";
 import { type CheckpointFormat, detectFormat } from "./format.js";
-import { openLocalFile } from "./local-file.js";
+import { onSource, openLocalFile } from "./local-file.js";
 import { readSafetensors } from "./safetensors.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
 import { readTorchLegacy } from "./torch-legacy.js";
@@ -96,7 +96,7 @@ function openShard(path: string, folder: string, index: ShardIndex): LocalFile {
     return openLocalFile(path);
   } catch (error) {
     if (!isApplyDeltaError(error, "source-not-found")) throw error;
-    const present = new Set(readdirSync(folder));
+    const present = new Set(onSource(folder, () => readdirSync(folder)));
     const missing = index.shards.filter((shard) => !present.has(shard));
     throw new ApplyDeltaError("shard-missing", "A shard that the index names is missing.", {
       file: path,

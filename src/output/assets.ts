@@ -4,8 +4,8 @@
  * Guards: which file comes from where. The vocabulary is the delta's; the base's serves where it has a token for
  * every row. What the files must say is `vicuna/`'s to know.
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { sourceExists } from "../checkpoint/local-file.js";
 import { ApplyDeltaError } from "../errors.js";
 import {
   isLlama,
@@ -235,7 +235,7 @@ function chooseVocabulary(
 }
 
 function has(folder: string, fileName: string): boolean {
-  return existsSync(join(folder, fileName));
+  return sourceExists(join(folder, fileName));
 }
 
 /** A file nothing is looked for in, if it is one that can be copied: real, and of a size such files have. */

@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { sourceError } from "../checkpoint/local-file.js";
+import { onSource } from "../checkpoint/local-file.js";
 import { ApplyDeltaError } from "../errors.js";
 import type { JsonFile } from "../vicuna/json-draft.js";
 
@@ -29,37 +29,33 @@ export function readAssetBytes(path: string): Buffer {
   const name = basename(path);
   const most = MOST_BYTES.get(name) ?? MAX_CONFIG_BYTES;
   const again = `Download ${name} again from where the model came from.`;
-  try {
-    const stat = statSync(path);
-    const { size } = stat;
-    if (!stat.isFile()) {
-      // Looked at before it is opened: opening a FIFO would wait for a writer.
-      throw new ApplyDeltaError("source-unreadable", `${name} is not a regular file.`, {
-        file: path,
-        hint: again,
-      });
-    }
-    if (size > most) {
-      const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
-      throw new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
-        file: path,
-        expected: `at most ${most} bytes`,
-        got: `${size} bytes`,
-        hint: again,
-      });
-    }
-    const bytes = readFileSync(path);
-    if (bytes.subarray(0, LFS_POINTER.length).equals(LFS_POINTER)) {
-      throw new ApplyDeltaError("lfs-pointer", `This is a Git LFS pointer, not ${name} itself.`, {
-        file: path,
-        got: `a pointer of ${size} bytes`,
-        hint: "Run `git lfs install && git lfs pull` in the model's folder, or download the file.",
-      });
-    }
-    return bytes;
-  } catch (error) {
-    throw sourceError(error, path);
+  const stat = onSource(path, () => statSync(path));
+  const { size } = stat;
+  if (!stat.isFile()) {
+    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    throw new ApplyDeltaError("source-unreadable", `${name} is not a regular file.`, {
+      file: path,
+      hint: again,
+    });
   }
+  if (size > most) {
+    const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
+    throw new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
+      file: path,
+      expected: `at most ${most} bytes`,
+      got: `${size} bytes`,
+      hint: again,
+    });
+  }
+  const bytes = onSource(path, () => readFileSync(path));
+  if (bytes.subarray(0, LFS_POINTER.length).equals(LFS_POINTER)) {
+    throw new ApplyDeltaError("lfs-pointer", `This is a Git LFS pointer, not ${name} itself.`, {
+      file: path,
+      got: `a pointer of ${size} bytes`,
+      hint: "Run `git lfs install && git lfs pull` in the model's folder, or download the file.",
+    });
+  }
+  return bytes;
 }
 
 /** Errors: as `readAssetBytes`. */

@@ -2,12 +2,11 @@
  * In: model references from the command line. Out: local folders or files, downloaded where they are on the Hub.
  * Guards: a local path wins; a reference that is neither is told both readings; local models load nothing of the Hub.
  */
-import { statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { sourceError } from "../checkpoint/local-file.js";
+import { sourceExists } from "../checkpoint/local-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { ApplyDeltaError } from "../errors.js";
 import { type Reporter, silentReporter } from "../report/reporter.js";
 import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
@@ -47,7 +46,7 @@ export function readRequest(request: ModelRequest): ReadRequest {
   const { role, reference, revision } = request;
   // A shell expands `~` in `--base ~/llama` but not in `--base=~/llama`.
   const path = reference.startsWith("~/") ? join(homedir(), reference.slice(2)) : reference;
-  if (!hasHubScheme(reference) && exists(path)) {
+  if (!hasHubScheme(reference) && sourceExists(path)) {
     if (revision === undefined) return { ...request, path };
     throw new ApplyDeltaError("bad-usage", `A revision is given for the ${role}, which is a local path.`, {
       file: path,
@@ -117,15 +116,5 @@ async function weightBytesOf(path: string): Promise<number> {
     return checkpoint.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   } finally {
     checkpoint.close();
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    statSync(path);
-    return true;
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return false;
-    throw sourceError(error, path);
   }
 }

@@ -7,7 +7,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { listOf, parseBoundedJson } from "./bounded-json.js";
 
 /** A config is a few kB; stops a file that would fill the memory. */
@@ -151,9 +151,9 @@ function parse(text: string, path: string): z.infer<typeof configSchema> {
 /** Null where there is no such file. */
 function readText(path: string): string | null {
   try {
-    const stat = statSync(path);
+    const stat = uninterrupted(() => statSync(path));
     if (!stat.isFile()) throw badJson(path, "config.json is not a regular file.", { got: "another kind" });
-    if (stat.size <= MAX_CONFIG_BYTES) return readFileSync(path, "utf8");
+    if (stat.size <= MAX_CONFIG_BYTES) return uninterrupted(() => readFileSync(path, "utf8"));
     throw badJson(path, "config.json is too large to be a model's configuration.", {
       expected: `at most ${MAX_CONFIG_BYTES} bytes`,
       got: `${stat.size} bytes`,
