@@ -1,7 +1,15 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
-import { type ErrorCode, type ErrorDetails, EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
+import { sourceError } from "../checkpoint/local-file.js";
+import {
+  type ErrorCode,
+  type ErrorDetails,
+  EXIT,
+  errnoOf,
+  escapeControls,
+  isApplyDeltaError,
+} from "../errors.js";
 import type { Reporter } from "../report/reporter.js";
 
 /** The options every command has. */
@@ -49,13 +57,20 @@ export async function runCommand(
     };
     await body({ signal: controller.signal, reporter, endWith });
     process.exitCode = exitCode;
-  } catch (error) {
+  } catch (caught) {
+    const error = withoutDescriptors(caught);
     reportError(error, options);
     process.exitCode = exitCodeOf(error, stopSignal);
   } finally {
     process.removeListener("SIGINT", stop);
     process.removeListener("SIGTERM", stop);
   }
+}
+
+/** Where no more files may be opened, the program's own modules can't be loaded either: that is no bug. */
+function withoutDescriptors(error: unknown): unknown {
+  if (errnoOf(error) !== "EMFILE" || !(error instanceof Error)) return error;
+  return sourceError(error, "path" in error ? String(error.path) : process.execPath);
 }
 
 function exitCodeOf(error: unknown, stopSignal: "SIGINT" | "SIGTERM" | undefined): number {
