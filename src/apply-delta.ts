@@ -20,7 +20,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
   const start = performance.now();
   return withPrepared(options, async (prepared) => {
     const { plan, release } = prepared;
-    const keptShards = await writeTarget(prepared, options);
+    const { keptShards, warnings } = await writeTarget(prepared, options);
     return {
       target: prepared.target,
       release: release === null ? null : describeRelease(release),
@@ -36,7 +36,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
       threads: prepared.threads,
       baseCheck: prepared.fit,
       verified: options.verify ?? false,
-      warnings: prepared.warnings,
+      warnings: [...prepared.warnings, ...warnings],
     };
   });
 }

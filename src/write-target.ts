@@ -2,6 +2,7 @@
  * In: a plan and the files beside the weights. Out: the target folder, whole, or an error and none.
  * Every command that makes a model goes through here: staging, execution, assets, records, verification, commit.
  */
+import { dirname } from "node:path";
 import { assertUnchanged } from "./checkpoint/local-file.js";
 import { ApplyDeltaError, type ErrorCode, EXIT, isApplyDeltaError } from "./errors.js";
 import { executePlan } from "./execute/execute-plan.js";
@@ -10,7 +11,9 @@ import type { CompiledKernel } from "./kernel/select.js";
 import type { Asset } from "./output/assets.js";
 import { CHECKSUMS, checksumFiles, encodeChecksums } from "./output/checksums.js";
 import { encodeProvenance, type MergeRecord, PROVENANCE, recordTarget } from "./output/provenance.js";
-import { openStaging, type Staging } from "./output/staging.js";
+import { openStaging, type Staging, stagedBytes } from "./output/staging.js";
+import { freeSpaceAt } from "./output/target.js";
+import { quietly } from "./output/target-error.js";
 import { type FingerprintedSide, fingerprintOf } from "./plan/fingerprint.js";
 import type { MergePlan, PlannedShard } from "./plan/merge-plan.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
@@ -38,6 +41,8 @@ export interface WriteOptions {
   readonly restart?: boolean | undefined;
   /** Wait until everything is on the disk; default true. Without it no interrupted run can be gone on with. */
   readonly sync?: boolean | undefined;
+  /** Replace a target that isn't empty. */
+  readonly overwrite?: boolean | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Write `SHA256SUMS`. */
@@ -46,23 +51,28 @@ export interface WriteOptions {
   readonly verify?: boolean;
 }
 
+export interface WrittenTarget {
+  /** The shards that an interrupted run had finished. */
+  readonly keptShards: readonly string[];
+  /** What failed after the target was there. */
+  readonly warnings: readonly string[];
+}
+
 /** Errors that say that even finished shards are of no use: a damaged one must not be gone on with. */
 const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered"];
 
 /**
- * Makes the target; returns the shards that an interrupted run had finished. Rejects with an `ApplyDeltaError`; then
- * there is no target, and the shards that are finished wait beside it for the next run.
+ * Makes the target. Rejects with an `ApplyDeltaError`; then there is no target, and the shards that are finished wait
+ * beside it for the next run. What fails once the target is there is a warning.
  */
-export async function writeTarget(
-  contents: TargetContents,
-  options: WriteOptions,
-): Promise<readonly string[]> {
+export async function writeTarget(contents: TargetContents, options: WriteOptions): Promise<WrittenTarget> {
   const { target, plan, files } = contents;
   const reporter = options.reporter ?? silentReporter;
   const staging = openStaging(target, {
     fingerprint: fingerprintOf(contents.sources, plan),
     restart: options.restart ?? false,
     isDurable: options.sync ?? true,
+    overwrite: options.overwrite ?? false,
   });
   try {
     describeLeftover(staging, plan, reporter);
@@ -74,14 +84,16 @@ export async function writeTarget(
     await writeRecords(contents, staging, options);
     if (options.verify === true) await verifyStaged(contents, staging, options);
     throwIfAborted(options.signal);
-    staging.commit();
-    return [...staging.kept];
+    const warning = staging.commit();
+    if (warning !== null) reporter.warn(warning);
+    return { keptShards: [...staging.kept], warnings: warning === null ? [] : [warning] };
   } catch (error) {
     if (WORTHLESS.some((code) => isApplyDeltaError(error, code))) {
       staging.discard();
       throw error;
     }
-    throw resumable(error, staging.suspend(), plan.shards.length);
+    const keptShards = staging.suspend();
+    throw resumable(withRoom(error, contents), keptShards, plan.shards.length);
   } finally {
     reporter.progressDone();
   }
@@ -124,6 +136,17 @@ async function writeShards(
       await staging.finishFile((plan.shards[shard] as PlannedShard).fileName);
     },
   });
+}
+
+/** The same error; where the disk ran full, with what is still needed and what there is. */
+function withRoom(error: unknown, { target, plan }: TargetContents): unknown {
+  if (!isApplyDeltaError(error, "no-space")) return error;
+  const room: { expected?: string; got?: string } = {};
+  quietly(() => {
+    room.expected = `${plan.bytesToWrite - stagedBytes(target)} bytes free`;
+    room.got = `${freeSpaceAt(dirname(target)).freeBytes} bytes free`;
+  });
+  return new ApplyDeltaError(error.code, error.message, { ...room, ...error.details });
 }
 
 /** The same error, with what there is to go on from. */

@@ -1,12 +1,13 @@
 /**
  * In: what a merge is made of, and each shard that is whole. Out: a record beside the shards that a later run reads.
  * Guards: a shard counts as finished only if it was on the disk before its line was, and is as it was then.
- * The record is one JSON document a line; a line that was cut off is as good as not there.
+ * The record is one JSON document a line; a line that was cut off is as good as not there, and spoils no other.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { onTarget } from "./target-error.js";
+import { errnoOf, isApplyDeltaError } from "../errors.js";
+import { onTarget, thenClose, writeFully } from "./target-error.js";
 
 /** What a merge depends on, by name: a digest for each. A shard is kept if all of them are what they were. */
 export type Fingerprint = Readonly<Record<string, string>>;
@@ -15,10 +16,19 @@ const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
 
 const shardSchema = z.object({ shard: z.string(), bytes: z.int(), modifiedNs: z.string() });
 
+const replacedSchema = z.object({ replaced: z.string() });
+
 export interface Journal {
   readonly fingerprint: Fingerprint;
   /** The shards that are whole, by file name. */
   readonly finished: ReadonlySet<string>;
+  /** Where the old target was put while the new one took its place; null where publishing hadn't come so far. */
+  readonly replaced: string | null;
+}
+
+/** The parts in which two differ. */
+export function fingerprintChanges(a: Fingerprint, b: Fingerprint): string[] {
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((part) => a[part] !== b[part]);
 }
 
 /** Starts a record, durably. */
@@ -31,34 +41,42 @@ export function recordShard(path: string, folder: string, shard: string): void {
   append(path, { shard, ...stateOf(join(folder, shard)) }, "a");
 }
 
-/** Null where there is no record, or none that can be read. */
+/** Remembers, durably, that the old target is about to be put aside. */
+export function recordReplaced(path: string, replaced: string): void {
+  append(path, { replaced }, "a");
+}
+
+/** Null where there is no record, or none that makes sense. Errors: `target-unwritable`, where it can't be read. */
 export function readJournal(path: string, folder: string): Journal | null {
-  let lines: string[];
-  try {
-    lines = readFileSync(path, "utf8").split("\n");
-  } catch {
-    return null;
-  }
+  const lines = readLines(path);
   const head = parseLine(headSchema, lines[0]);
   if (head === null) return null;
   const finished = new Set<string>();
+  let replaced: string | null = null;
   for (const line of lines.slice(1)) {
     const entry = parseLine(shardSchema, line);
-    if (entry === null) break;
-    if (isAsRecorded(join(folder, entry.shard), entry)) finished.add(entry.shard);
+    if (entry !== null && isAsRecorded(join(folder, entry.shard), entry)) finished.add(entry.shard);
+    replaced = parseLine(replacedSchema, line)?.replaced ?? replaced;
   }
-  return { fingerprint: head.fingerprint, finished };
+  return { fingerprint: head.fingerprint, finished, replaced };
+}
+
+function readLines(path: string): string[] {
+  try {
+    return onTarget(path, () => readFileSync(path, "utf8")).split("\n");
+  } catch (error) {
+    if (isApplyDeltaError(error) && errnoOf(error.details.cause) === "ENOENT") return [];
+    throw error;
+  }
 }
 
 function append(path: string, entry: object, flag: "w" | "a"): void {
-  onTarget(path, () => {
-    const fd = openSync(path, flag);
-    try {
-      writeSync(fd, `${JSON.stringify(entry)}\n`);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+  // The line before may have been cut off where the disk was full.
+  const line = `${flag === "a" ? "\n" : ""}${JSON.stringify(entry)}\n`;
+  const fd = onTarget(path, () => openSync(path, flag));
+  thenClose(fd, path, () => {
+    writeFully(fd, Buffer.from(line), null, path);
+    onTarget(path, () => fsyncSync(fd));
   });
 }
 

@@ -2,11 +2,11 @@
  * In: the path of a lock file. Out: the lock, held until it is released.
  * Guards: one run at a time works in a folder. A lock whose run was killed is recognised and taken over.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { z } from "zod";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
-import { onTarget } from "./target-error.js";
+import { onTarget, writeNewFile } from "./target-error.js";
 
 /** Who holds a lock. `started` tells a process from a later one of the same number; null where that can't be known. */
 const holderSchema = z.object({ pid: z.int().positive(), host: z.string(), started: z.string().nullable() });
@@ -40,37 +40,39 @@ function takeOver(path: string): void {
   if (holder !== null && isAlive(holder)) throw heldError(path, holder);
   const aside = `${path}.${process.pid}`;
   try {
-    renameSync(path, aside);
+    onTarget(path, () => renameSync(path, aside));
   } catch (error) {
     // Another run was faster: its lock is seen below.
-    if (errnoOf(error) !== "ENOENT")
-      onTarget(path, () => {
-        throw error;
-      });
+    if (!isFor(error, "ENOENT")) throw error;
   }
-  rmSync(aside, { force: true });
+  onTarget(aside, () => rmSync(aside, { force: true }));
   if (!create(path)) throw heldError(path, readHolder(path));
 }
 
 function create(path: string): boolean {
   try {
-    onTarget(path, () => writeFileSync(path, JSON.stringify(me()), { flag: "wx" }));
+    writeNewFile(path, JSON.stringify(me()), false);
     return true;
   } catch (error) {
-    if (error instanceof ApplyDeltaError && errnoOf(error.details.cause) === "EEXIST") return false;
+    if (isFor(error, "EEXIST")) return false;
     throw error;
   }
+}
+
+function isFor(error: unknown, errno: string): boolean {
+  return error instanceof ApplyDeltaError && errnoOf(error.details.cause) === errno;
 }
 
 function me(): Holder {
   return { pid: process.pid, host: hostname(), started: startOf(process.pid) };
 }
 
-/** Null where the file is none of ours, or was cut off: its run is dead. */
+/** Null where the file is gone, none of ours, or was cut off: its run is dead. One that can't be read may be alive. */
 function readHolder(path: string): Holder | null {
   try {
-    return holderSchema.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch {
+    return holderSchema.parse(JSON.parse(onTarget(path, () => readFileSync(path, "utf8"))));
+  } catch (error) {
+    if (error instanceof ApplyDeltaError && !isFor(error, "ENOENT")) throw error;
     return null;
   }
 }

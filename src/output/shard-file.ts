@@ -8,8 +8,8 @@
  */
 import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
-import { errnoOf } from "../errors.js";
-import { onTarget, targetError, writeFully } from "./target-error.js";
+import { errnoOf, uninterrupted } from "../errors.js";
+import { closeFile, onTarget, quietly, targetError, writeFully } from "./target-error.js";
 
 /** What O_DIRECT wants memory, offset and length to be multiples of; a disk's own block is no larger. */
 const PAGE_BYTES = 4096;
@@ -45,31 +45,36 @@ export function createShardFile(
     onTarget(path, () => ftruncateSync(fd, byteLength));
     for (const { bytes, offsetBytes } of pieces) writeFully(fd, bytes, offsetBytes, path);
   } catch (error) {
-    closeSync(fd);
+    quietly(() => closeSync(fd));
     throw error;
   }
   return { path, fd, directFd: isDirect ? openDirect(path) : null };
 }
 
 /** Resolves when all that was written is on the disk, and the system knows where. Other threads go on meanwhile. */
-export async function syncShardFile({ fd, path }: ShardFile): Promise<void> {
+export async function syncShardFile(file: ShardFile): Promise<void> {
+  const { fd, path } = file;
   try {
     await promisify(fsync)(fd);
   } catch (error) {
-    throw targetError(error, path);
+    if (errnoOf(error) !== "EINTR") throw targetError(error, path);
+    await syncShardFile(file);
   }
 }
 
-export function closeShardFile({ fd, directFd }: ShardFile): void {
-  closeSync(fd);
-  if (directFd !== null) closeSync(directFd);
+export function closeShardFile({ path, fd, directFd }: ShardFile): void {
+  try {
+    if (directFd !== null) closeFile(directFd, path);
+  } finally {
+    closeFile(fd, path);
+  }
 }
 
 /** Null where system or file system don't know O_DIRECT, or too many files are open for a second descriptor. */
 function openDirect(path: string): number | null {
   if (constants.O_DIRECT === undefined) return null;
   try {
-    return openSync(path, constants.O_WRONLY | constants.O_DIRECT);
+    return uninterrupted(() => openSync(path, constants.O_WRONLY | constants.O_DIRECT));
   } catch {
     return null;
   }
@@ -110,7 +115,7 @@ export function writeSegment(
 /** Writes past the cache; gives how many bytes that took, 0 where it is refused. */
 function writePages(directFd: number, bytes: Uint8Array, offsetBytes: number, path: string): number {
   try {
-    return writeSync(directFd, bytes, 0, bytes.length, offsetBytes);
+    return uninterrupted(() => writeSync(directFd, bytes, 0, bytes.length, offsetBytes));
   } catch (error) {
     if (errnoOf(error) !== "EINVAL") throw targetError(error, path, offsetBytes);
     isRefused = true;

@@ -4,23 +4,28 @@
  * are finished outlive a run that fails or is killed; a later run of the same merge keeps them. One run at a time.
  */
 import {
-  closeSync,
-  copyFileSync,
-  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
-  renameSync,
+  readFileSync,
   rmdirSync,
   rmSync,
-  writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
-import { type Fingerprint, readJournal, recordShard, startJournal } from "./journal.js";
-import { takeLock } from "./lock.js";
+import { onSource } from "../checkpoint/local-file.js";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
+import {
+  type Fingerprint,
+  fingerprintChanges,
+  readJournal,
+  recordReplaced,
+  recordShard,
+  startJournal,
+} from "./journal.js";
+import { type Lock, takeLock } from "./lock.js";
+import { publish, restoreReplaced, takeUpPublished } from "./publish.js";
 import {
   closeShardFile,
   createShardFile,
@@ -28,13 +33,8 @@ import {
   type ShardFile,
   syncShardFile,
 } from "./shard-file.js";
-import { stagingPathOf } from "./target.js";
-import { onTarget } from "./target-error.js";
-
-/** Marks a folder as ours, so that what is in it may be removed, and records what is finished. */
-const JOURNAL = ".vicuna-apply-delta";
-
-const LOCK = ".vicuna-apply-delta.lock";
+import { JOURNAL, LOCK, stagingPathOf, targetExists } from "./target.js";
+import { onTarget, quietly, thenClose, writeNewFile } from "./target-error.js";
 
 export interface StagingOptions {
   /** What the target is made of: shards are kept for the same only. */
@@ -46,6 +46,8 @@ export interface StagingOptions {
    * remembered: after a power failure one could be remembered that was never written.
    */
   readonly isDurable: boolean;
+  /** Whether a target that isn't empty may be replaced. */
+  readonly overwrite: boolean;
 }
 
 export interface Staging {
@@ -60,14 +62,18 @@ export interface Staging {
   finishFile(name: string): Promise<void>;
   writeText(name: string, text: string): void;
   copyFile(source: string, name: string): void;
-  /** Publishes the folder as the target. */
-  commit(): void;
+  /**
+   * Publishes the folder as the target. What fails after that is no failure of the merge: the target is there, whole.
+   * Then it returns a line for the user, and null otherwise.
+   */
+  commit(): string | null;
   /**
    * Ends without a target: keeps the finished shards for a later run and removes the rest; where there is none,
-   * removes the folder and every parent that was made for it. Returns how many shards are kept.
+   * removes the folder and every parent that was made for it. Returns how many shards are kept. Never throws: it is
+   * called with an error under way, and what it can't remove the next run removes.
    */
   suspend(): number;
-  /** Removes the folder and every parent that was made for it, finished shards and all. */
+  /** Removes the folder and every parent that was made for it, finished shards and all. Never throws. */
   discard(): void;
 }
 
@@ -75,39 +81,59 @@ export interface Staging {
 export function openStaging(target: string, options: StagingOptions): Staging {
   const folder = stagingPathOf(target);
   const parent = dirname(target);
+  const journal = join(folder, JOURNAL);
+  takeUpPublished(target, folder, options);
   const madeParent = onTarget(parent, () => mkdirSync(parent, { recursive: true }));
   const removeMadeParents = () => {
-    if (madeParent !== undefined) removeEmptyParents(parent, madeParent);
+    if (madeParent !== undefined) quietly(() => removeEmptyParents(parent, madeParent));
   };
   const lock = inNewFolder(folder, removeMadeParents, () => takeLock(join(folder, LOCK)));
-  const journal = join(folder, JOURNAL);
-  const earlier = readJournal(journal, folder);
-  const changed = earlier === null ? [] : differences(earlier.fingerprint, options.fingerprint);
+  const earlier = orRelease(lock, join(folder, LOCK), () => readJournal(journal, folder));
+  const changed = earlier === null ? [] : fingerprintChanges(earlier.fingerprint, options.fingerprint);
   const kept =
     earlier === null || changed.length > 0 || options.restart ? new Set<string>() : earlier.finished;
   const finished = new Set(kept);
   const open = new Map<string, ShardFile>();
   const closeAll = () => {
-    for (const file of open.values()) closeShardFile(file);
-    open.clear();
+    for (const [name, file] of open) {
+      open.delete(name);
+      closeShardFile(file);
+    }
   };
   let isOver = false;
-  const discard = () => {
-    closeAll();
+  const end = (remove: () => void) => {
+    while (open.size > 0) quietly(closeAll);
     if (isOver) return;
     isOver = true;
-    rmSync(folder, { recursive: true, force: true });
-    lock.release(join(folder, LOCK));
+    quietly(remove);
+    quietly(() => lock.release(join(folder, LOCK)));
+  };
+  const discard = () => {
+    end(() => {
+      // The mark goes last, so that a run that is killed here leaves a folder that is known as ours.
+      removeAllBut(folder, new Set([JOURNAL, LOCK]));
+      onTarget(journal, () => rmSync(journal, { force: true }));
+    });
+    quietly(() => rmdirSync(folder));
     removeMadeParents();
+  };
+  const suspend = () => {
+    if (isOver || finished.size === 0) {
+      discard();
+      return 0;
+    }
+    end(() => removeAllBut(folder, new Set([...finished, JOURNAL, LOCK])));
+    return finished.size;
   };
   const sync = (path: string) => {
     if (options.isDurable) syncPath(path);
   };
   try {
+    if (restoreReplaced(target, earlier?.replaced ?? null) && !options.overwrite) throw targetExists(target);
     removeAllBut(folder, new Set([...kept, JOURNAL, LOCK]));
     if (kept.size === 0) startJournal(journal, options.fingerprint);
   } catch (error) {
-    discard();
+    suspend();
     throw error;
   }
   return {
@@ -130,37 +156,38 @@ export function openStaging(target: string, options: StagingOptions): Staging {
       finished.add(name);
     },
     writeText(name, text) {
-      const path = join(folder, name);
-      onTarget(path, () => writeFileSync(path, text, { flag: "wx" }));
-      sync(path);
+      writeNewFile(join(folder, name), text, options.isDurable);
     },
     copyFile(source, name) {
-      const path = join(folder, name);
-      onTarget(path, () => copyFileSync(source, path));
-      sync(path);
+      writeNewFile(
+        join(folder, name),
+        onSource(source, () => readFileSync(source)),
+        options.isDurable,
+      );
     },
     commit() {
       closeAll();
       sync(folder);
-      publish(folder, target);
+      const aside = publish(folder, target, {
+        overwrite: options.overwrite,
+        announce: (name) => recordReplaced(journal, name),
+      });
       isOver = true;
-      // Last, so that a run killed here leaves a whole model, with hidden files too many.
-      onTarget(target, () => rmSync(join(target, JOURNAL), { force: true }));
-      lock.release(join(target, LOCK));
-      sync(target);
-      sync(parent);
-    },
-    suspend() {
-      if (isOver || finished.size === 0) {
-        discard();
-        return 0;
+      try {
+        // The old one goes when the new one is sure to stay, and the mark last: until then the next run can tidy up.
+        sync(parent);
+        if (aside !== null) onTarget(aside, () => rmSync(aside, { recursive: true }));
+        lock.release(join(target, LOCK));
+        onTarget(target, () => rmSync(join(target, JOURNAL), { force: true }));
+        sync(target);
+        return null;
+      } catch (error) {
+        quietly(() => lock.release(join(target, LOCK)));
+        if (!isApplyDeltaError(error)) throw error;
+        return `the target is made, but not what comes after: ${error.message} (${error.details.file}). Run the same command again to tidy up.`;
       }
-      closeAll();
-      isOver = true;
-      removeAllBut(folder, new Set([...finished, JOURNAL, LOCK]));
-      lock.release(join(folder, LOCK));
-      return finished.size;
     },
+    suspend,
     discard,
   };
 }
@@ -168,8 +195,9 @@ export function openStaging(target: string, options: StagingOptions): Staging {
 /** Bytes of the disk that an earlier run's folder holds: they will be kept as they are or freed. */
 export function stagedBytes(target: string): number {
   const folder = stagingPathOf(target);
-  if (!existsSync(join(folder, JOURNAL))) return 0;
-  const names = onTarget(folder, () => readdirSync(folder));
+  const stat = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false }));
+  const names = stat?.isDirectory() === true ? onTarget(folder, () => readdirSync(folder)) : [];
+  if (!names.includes(JOURNAL)) return 0;
   return names.reduce(
     (sum, name) => sum + onTarget(folder, () => lstatSync(join(folder, name)).blocks * 512),
     0,
@@ -183,8 +211,17 @@ function inNewFolder<T>(folder: string, removeMadeParents: () => void, takeIt: (
     isNew = makeFolder(folder);
     return takeIt();
   } catch (error) {
-    if (isNew) rmSync(folder, { recursive: true, force: true });
+    if (isNew) quietly(() => rmSync(folder, { recursive: true, force: true }));
     removeMadeParents();
+    throw error;
+  }
+}
+
+function orRelease<T>(lock: Lock, path: string, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    quietly(() => lock.release(path));
     throw error;
   }
 }
@@ -197,15 +234,11 @@ function makeFolder(folder: string): boolean {
     return true;
   }
   const names = stat.isDirectory() ? onTarget(folder, () => readdirSync(folder)) : [folder];
-  if (names.includes(JOURNAL) || names.every((name) => name === LOCK)) return false;
+  if (names.includes(JOURNAL) || names.every((name) => name.startsWith(LOCK))) return false;
   throw new ApplyDeltaError("target-exists", "The folder to work in exists already and isn't this tool's.", {
     file: folder,
     hint: "Move it away or choose another --target.",
   });
-}
-
-function differences(a: Fingerprint, b: Fingerprint): string[] {
-  return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((part) => a[part] !== b[part]);
 }
 
 function removeAllBut(folder: string, names: ReadonlySet<string>): void {
@@ -219,44 +252,12 @@ const NO_SYNC = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP"]);
 
 /** Waits until a file or a folder's entries are on the disk. */
 function syncPath(path: string): void {
-  let fd: number;
   try {
-    fd = openSync(path, "r");
+    const fd = onTarget(path, () => openSync(path, "r"));
+    thenClose(fd, path, () => onTarget(path, () => fsyncSync(fd)));
   } catch (error) {
-    if (NO_SYNC.has(errnoOf(error) ?? "")) return;
-    throw error;
+    if (!isApplyDeltaError(error) || !NO_SYNC.has(errnoOf(error.details.cause) ?? "")) throw error;
   }
-  try {
-    onTarget(path, () => fsyncSync(fd));
-  } catch (error) {
-    if (!(error instanceof ApplyDeltaError) || !NO_SYNC.has(errnoOf(error.details.cause) ?? "")) throw error;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** One rename; a folder in its place is moved aside first and removed only when the new one is there. */
-function publish(folder: string, target: string): void {
-  if (!existsSync(target)) {
-    onTarget(target, () => renameSync(folder, target));
-    return;
-  }
-  if (readdirSync(target).length === 0) {
-    onTarget(target, () => rmdirSync(target));
-    onTarget(target, () => renameSync(folder, target));
-    return;
-  }
-  const aside = `${target}.replaced-${process.pid}`;
-  onTarget(target, () => renameSync(target, aside));
-  try {
-    renameSync(folder, target);
-  } catch (error) {
-    renameSync(aside, target);
-    onTarget(target, () => {
-      throw error;
-    });
-  }
-  onTarget(aside, () => rmSync(aside, { recursive: true }));
 }
 
 function removeEmptyParents(from: string, last: string): void {

@@ -1,15 +1,18 @@
 /**
  * In: a system error met while writing. Out: a typed error that says what the disk or the system refused.
  */
-import { writeSync } from "node:fs";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 
 const HINTS: Record<string, string> = {
   EACCES: "You lack permission to write there: choose another --target or change the folder's rights.",
   EPERM: "The system forbids writing there: choose another --target.",
   EROFS: "The file system is mounted read-only: choose another --target.",
-  EFBIG: "The file system can't hold files of this size: use a smaller --max-shard-size.",
+  EFBIG:
+    "Files of this size aren't allowed there (`ulimit -f`, or the file system): use a smaller --max-shard-size.",
   EIO: "The disk reports an error: check it, or choose a --target on another disk.",
+  ENODEV: "The disk is gone: connect it again, or choose a --target on another disk.",
+  ESTALE: "The network file system lost the folder: mount it again, or choose another --target.",
   EMFILE: "Too many files are open: raise the limit with `ulimit -n 4096`.",
   ENAMETOOLONG: "The name is too long for the file system: choose a shorter --target.",
   ENOTDIR: "A part of the path is a file: choose another --target.",
@@ -35,10 +38,44 @@ export function targetError(error: unknown, path: string, offsetBytes?: number):
   });
 }
 
-/** Runs a file operation on the target's side, with its errors typed. */
-export function onTarget<T>(path: string, operation: () => T): T {
+/**
+ * Runs a file operation on the target's side, with its errors typed; again where a signal cut it short. `offsetBytes`
+ * is where in the file it is.
+ */
+export function onTarget<T>(path: string, operation: () => T, offsetBytes?: number): T {
   try {
-    return operation();
+    return uninterrupted(operation);
+  } catch (error) {
+    throw targetError(error, path, offsetBytes);
+  }
+}
+
+/** Runs a step of cleaning up after an error: that one is reported, and what can't be removed is the next run's. */
+export function quietly(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    if (errnoOf(error) === undefined && !(error instanceof ApplyDeltaError)) throw error;
+  }
+}
+
+/** Runs `use` and closes the descriptor, whose error counts: a network file system may write only then. */
+export function thenClose<T>(fd: number, path: string, use: () => T): T {
+  let result: T;
+  try {
+    result = use();
+  } catch (error) {
+    quietly(() => closeSync(fd));
+    throw error;
+  }
+  closeFile(fd, path);
+  return result;
+}
+
+/** Not through `onTarget`: a descriptor is closed once, whatever is said. */
+export function closeFile(fd: number, path: string): void {
+  try {
+    closeSync(fd);
   } catch (error) {
     throw targetError(error, path);
   }
@@ -50,15 +87,21 @@ export function onTarget<T>(path: string, operation: () => T): T {
  */
 const PIECE_BYTES = 128 * 1024;
 
-/** Writes all of `bytes` at an offset, however many calls that takes. */
-export function writeFully(fd: number, bytes: Uint8Array, offsetBytes: number, path: string): void {
+/** Writes all of `bytes` at an offset, or at the end where there is none, however many calls that takes. */
+export function writeFully(fd: number, bytes: Uint8Array, offsetBytes: number | null, path: string): void {
   let done = 0;
   while (done < bytes.length) {
-    try {
-      const length = Math.min(bytes.length - done, PIECE_BYTES);
-      done += writeSync(fd, bytes, done, length, offsetBytes + done);
-    } catch (error) {
-      throw targetError(error, path, offsetBytes + done);
-    }
+    const length = Math.min(bytes.length - done, PIECE_BYTES);
+    const at = offsetBytes === null ? null : offsetBytes + done;
+    done += onTarget(path, () => writeSync(fd, bytes, done, length, at), at ?? undefined);
   }
+}
+
+/** Writes a file that isn't there yet; with `isDurable` it is on the disk then. */
+export function writeNewFile(path: string, content: string | Uint8Array, isDurable: boolean): void {
+  const fd = onTarget(path, () => openSync(path, "wx"));
+  thenClose(fd, path, () => {
+    writeFully(fd, Buffer.from(content), 0, path);
+    if (isDurable) onTarget(path, () => fsyncSync(fd));
+  });
 }

@@ -4,7 +4,8 @@
  */
 import { accessSync, constants, lstatSync, readdirSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { onSource } from "../checkpoint/local-file.js";
+import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { onTarget } from "./target-error.js";
 
 export interface TargetOptions {
@@ -13,6 +14,12 @@ export interface TargetOptions {
   /** Every path that is read: the model folders or files as given, and each weights file. */
   readonly sources: readonly string[];
 }
+
+/** Marks a folder as ours, so that what is in it may be removed, and records what is finished. */
+export const JOURNAL = ".vicuna-apply-delta";
+
+/** Of the run that works in the folder. */
+export const LOCK = ".vicuna-apply-delta.lock";
 
 /** The folder the work goes on in until it is whole. */
 export function stagingPathOf(target: string): string {
@@ -23,7 +30,7 @@ export function stagingPathOf(target: string): string {
 export function checkTarget(target: string, options: TargetOptions): string {
   const real = realPathOf(resolve(target));
   for (const source of options.sources) {
-    const realSource = realpathSync(source);
+    const realSource = onSource(source, () => realpathSync(source));
     const staging = stagingPathOf(real);
     if (isInside(real, realSource) || isInside(realSource, real) || isInside(realSource, staging)) {
       throw new ApplyDeltaError("target-overlaps-source", "The target overlaps a model that is read.", {
@@ -33,7 +40,7 @@ export function checkTarget(target: string, options: TargetOptions): string {
       });
     }
   }
-  const stat = lstatSync(real, { throwIfNoEntry: false });
+  const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
   if (stat === undefined) return real;
   if (!stat.isDirectory()) {
     throw new ApplyDeltaError("target-exists", "The target exists and is not a folder.", {
@@ -41,13 +48,17 @@ export function checkTarget(target: string, options: TargetOptions): string {
       hint: "Choose another --target.",
     });
   }
-  if (!options.overwrite && onTarget(real, () => readdirSync(real)).length > 0) {
-    throw new ApplyDeltaError("target-exists", "The target folder exists and isn't empty.", {
-      file: real,
-      hint: "Choose another --target, or add --overwrite to replace it once the new model is whole.",
-    });
-  }
+  const names = onTarget(real, () => readdirSync(real));
+  // A run that was killed while it published left its journal there: publish.ts knows what becomes of it.
+  if (!options.overwrite && names.length > 0 && !names.includes(JOURNAL)) throw targetExists(real);
   return real;
+}
+
+export function targetExists(target: string): ApplyDeltaError {
+  return new ApplyDeltaError("target-exists", "The target folder exists and isn't empty.", {
+    file: target,
+    hint: "Choose another --target, or add --overwrite to replace it once the new model is whole.",
+  });
 }
 
 /** What a target needs of its file system. */
@@ -68,8 +79,8 @@ const FAT_LARGEST_FILE_BYTES = 2 ** 32 - 1;
 export function checkRoom(target: string, needed: Room): number {
   const parent = nearestExisting(dirname(target));
   onTarget(parent, () => accessSync(parent, constants.W_OK));
-  const { bavail, bsize, files, ffree, type } = onTarget(parent, () => statfsSync(parent));
-  const freeBytes = bavail * bsize;
+  const { files, ffree, type } = onTarget(parent, () => statfsSync(parent));
+  const { freeBytes } = freeSpaceAt(parent);
   if (freeBytes < needed.bytes) {
     throw new ApplyDeltaError("no-space", "The disk hasn't room for the target.", {
       file: parent,
@@ -116,16 +127,20 @@ export function freeSpaceAt(path: string): FreeSpace {
 /** Follows links as far as the path exists; the rest is taken as it stands. */
 function realPathOf(path: string): string {
   const existing = nearestExisting(path);
-  return join(realpathSync(existing), relative(existing, path));
+  return join(
+    onTarget(path, () => realpathSync(existing)),
+    relative(existing, path),
+  );
 }
 
 function nearestExisting(path: string): string {
   try {
-    realpathSync(path);
+    uninterrupted(() => realpathSync(path));
     return path;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "ENOENT" && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    const isLink = () => onTarget(path, () => lstatSync(path, { throwIfNoEntry: false }))?.isSymbolicLink();
+    if (errno === "ENOENT" && isLink()) {
       throw new ApplyDeltaError("target-exists", "The target is a symbolic link that leads nowhere.", {
         file: path,
         hint: "Remove the link or choose another --target.",

@@ -18,7 +18,7 @@ import { temporaryFolder } from "../support/model-folder.js";
 
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
 const [FIRST, SECOND] = SHARDS;
-const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true };
+const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true, overwrite: false };
 
 interface Place {
   readonly root: string;

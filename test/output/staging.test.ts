@@ -27,7 +27,12 @@ const JOURNAL = ".vicuna-apply-delta";
 const LOCK = ".vicuna-apply-delta.lock";
 
 const createStaging = (target: string) =>
-  openStaging(target, { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true });
+  openStaging(target, {
+    fingerprint: { base: "b", delta: "d" },
+    restart: false,
+    isDurable: true,
+    overwrite: true,
+  });
 
 interface Place {
   readonly root: string;
