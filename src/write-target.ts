@@ -93,7 +93,8 @@ export async function writeTarget(contents: TargetContents, options: WriteOption
       throw error;
     }
     const keptShards = staging.suspend();
-    throw resumable(withRoom(error, contents), keptShards, plan.shards.length);
+    const told = withRoom(asTargets(error, staging.folder), contents);
+    throw resumable(told, keptShards, plan.shards.length);
   } finally {
     reporter.progressDone();
   }
@@ -135,6 +136,17 @@ async function writeShards(
       assertSourcesUnchanged();
       await staging.finishFile((plan.shards[shard] as PlannedShard).fileName);
     },
+  });
+}
+
+/** The same error; where what was written can't be read back, the target's and no source's. */
+function asTargets(error: unknown, folder: string): unknown {
+  if (!isApplyDeltaError(error) || error.exitCode !== EXIT.source) return error;
+  if (dirname(error.details.file ?? "") !== folder) return error;
+  return new ApplyDeltaError("target-unwritable", "What was written can't be read back.", {
+    ...error.details,
+    got: error.message,
+    hint: "The disk reports an error: check it, or choose a --target on another disk.",
   });
 }
 

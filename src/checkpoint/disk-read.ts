@@ -7,7 +7,7 @@
  * output/shard-file.ts.
  */
 import { constants, openSync, readSync } from "node:fs";
-import { errnoOf } from "../errors.js";
+import { errnoOf, uninterrupted } from "../errors.js";
 import { readFully, sourceError } from "./local-file.js";
 
 /** What O_DIRECT wants memory, offset and length to be multiples of; a disk's own block is no larger. */
@@ -66,7 +66,7 @@ export function readFromDisk(
 /** Reads past the cache; gives how many bytes that were, 0 where it is refused. */
 function readPages(directFd: number, into: Uint8Array, offsetBytes: number, path: string): number {
   try {
-    return readSync(directFd, into, 0, into.length, offsetBytes);
+    return uninterrupted(() => readSync(directFd, into, 0, into.length, offsetBytes));
   } catch (error) {
     if (errnoOf(error) !== "EINVAL") throw sourceError(error, path, offsetBytes);
     isRefused = true;

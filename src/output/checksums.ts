@@ -5,9 +5,9 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { openLocalFile, sourceError } from "../checkpoint/local-file.js";
+import { onSource, openLocalFile } from "../checkpoint/local-file.js";
 import { type Sha256Options, sha256Files } from "../checkpoint/sha256.js";
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { compareNames, type LocalFile } from "../tensor.js";
 
 export const CHECKSUMS = "SHA256SUMS";
@@ -60,13 +60,13 @@ export function readChecksums(folder: string): Map<string, string> | null {
 
 function readLines(path: string): string[] | null {
   try {
-    const { size } = statSync(path);
+    const { size } = onSource(path, () => statSync(path));
     if (size > MAX_CHECKSUMS_BYTES) throw malformed(path, "it is too large", `${size} bytes`);
-    return readFileSync(path, "utf8").replace(/\n$/, "").split("\n");
+    const text = onSource(path, () => readFileSync(path, "utf8"));
+    return text.replace(/\n$/, "").split("\n");
   } catch (error) {
-    const typed = sourceError(error, path);
-    if (typed instanceof ApplyDeltaError && typed.code === "source-not-found") return null;
-    throw typed;
+    if (isApplyDeltaError(error, "source-not-found")) return null;
+    throw error;
   }
 }
 

@@ -10,9 +10,9 @@ import { readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { headerSha256 } from "../checkpoint/header-sha256.js";
-import { sourceError } from "../checkpoint/local-file.js";
+import { onSource } from "../checkpoint/local-file.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/open.js";
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { compareNames } from "../tensor.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { checksumFiles } from "./checksums.js";
@@ -118,7 +118,7 @@ export async function recordTarget(
   const sha256Of = await checksumFiles(folder, names, {});
   const files = names.map((name) => ({
     name,
-    bytes: statSync(join(folder, name)).size,
+    bytes: onSource(join(folder, name), () => statSync(join(folder, name))).size,
     sha256: sha256Of.get(name) ?? "",
   }));
   const target = await openCheckpoint(folder);
@@ -160,14 +160,13 @@ export function readProvenance(folder: string): Provenance | null {
 
 function readText(path: string): string | null {
   try {
-    const { size } = statSync(path);
+    const { size } = onSource(path, () => statSync(path));
     if (size > MAX_PROVENANCE_BYTES) throw malformed(path, "it is too large", `${size} bytes`);
     // Bytes that are no UTF-8 become U+FFFD here, and then the digest isn't theirs.
-    return readFileSync(path, "utf8");
+    return onSource(path, () => readFileSync(path, "utf8"));
   } catch (error) {
-    const typed = sourceError(error, path);
-    if (typed instanceof ApplyDeltaError && typed.code === "source-not-found") return null;
-    throw typed;
+    if (isApplyDeltaError(error, "source-not-found")) return null;
+    throw error;
   }
 }
 

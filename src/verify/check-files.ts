@@ -2,9 +2,10 @@
  * In: a target's folder. Out: whether its files are the ones that its own records, `vicuna-apply-delta.json` and
  * `SHA256SUMS`, name.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { isWeights } from "../checkpoint/find-weights.js";
+import { onSource, sourceExists } from "../checkpoint/local-file.js";
 import type { Checkpoint } from "../checkpoint/open.js";
 import type { Sha256Options } from "../checkpoint/sha256.js";
 import { CHECKSUMS, checksumFiles, readChecksums } from "../output/checksums.js";
@@ -24,7 +25,7 @@ export async function checkRecord(
   const { weights, files, checksums } = provenance.target;
   const faults: string[] = [];
   const present = [...weights, ...files].filter(({ name }) => {
-    if (existsSync(join(folder, name))) return true;
+    if (sourceExists(join(folder, name))) return true;
     faults.push(`${name} is missing`);
     return false;
   });
@@ -37,7 +38,7 @@ export async function checkRecord(
   for (const { name, sha256 } of wanted) {
     if (sha256Of.get(name) !== sha256) faults.push(`${name} was changed`);
   }
-  if (checksums && !existsSync(join(folder, CHECKSUMS))) faults.push(`${CHECKSUMS} is missing`);
+  if (checksums && !sourceExists(join(folder, CHECKSUMS))) faults.push(`${CHECKSUMS} is missing`);
   if (target !== null) faults.push(...(await compareWeights(weights, target)));
   if (faults.length > 0) return failed("record", faults);
   const seen = target === null ? "" : `; size and header of ${plural(weights.length, "weights file")}`;
@@ -65,13 +66,13 @@ export async function checkChecksums(folder: string, options: Sha256Options): Pr
   if (wanted === null) return skipped("checksums", `there is no ${CHECKSUMS}`);
   const faults: string[] = [];
   const names = [...wanted.keys()].filter((name) => {
-    if (existsSync(join(folder, name))) return true;
+    if (sourceExists(join(folder, name))) return true;
     faults.push(`${name} is missing`);
     return false;
   });
   const got = await checksumFiles(folder, names, options);
   for (const name of names) if (got.get(name) !== wanted.get(name)) faults.push(`${name} was changed`);
-  const unnamed = readdirSync(folder).filter(
+  const unnamed = onSource(folder, () => readdirSync(folder)).filter(
     (name) => isWeights(name, [".safetensors", ".bin"]) && !wanted.has(name),
   );
   faults.push(...unnamed.map((name) => `${name} isn't in ${CHECKSUMS}`));

@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { findWeights, isWeights } from "../checkpoint/find-weights.js";
 import { FORMAT_NAMES } from "../checkpoint/format.js";
-import { openLocalFile } from "../checkpoint/local-file.js";
+import { onSource, openLocalFile } from "../checkpoint/local-file.js";
 import type { Checkpoint } from "../checkpoint/open.js";
 import { readShardIndex } from "../checkpoint/shard-index.js";
 import { isRotaryBuffer } from "../plan/match.js";
@@ -22,7 +22,7 @@ import { failed, listed, ok, skipped } from "./outcome.js";
 export function checkWeights({ folder, files, formats, tensors }: Checkpoint): Check {
   const read = new Set(files.map(({ path }) => basename(path)));
   const endings = [...new Set([...read].map((name) => extname(name)))];
-  const strays = readdirSync(folder)
+  const strays = onSource(folder, () => readdirSync(folder))
     .filter((name) => isWeights(name, endings) && !read.has(name))
     .sort();
   if (strays.length > 0) {

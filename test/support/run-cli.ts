@@ -18,6 +18,10 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Limit of V8's heap. */
   readonly heapMegabytes?: number;
+  /** Words before the program's: a limit to run it under, for example. */
+  readonly under?: readonly string[];
+  /** Options of Node's own. */
+  readonly nodeOptions?: readonly string[];
   /** Called with the process while it runs. */
   readonly whileRunning?: (child: ChildProcess) => void;
 }
@@ -34,13 +38,12 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
 };
 
 /** Resolves when the process has ended, however it ended. */
-export function runCli(
-  args: readonly string[],
-  { cwd, env, heapMegabytes, whileRunning }: CliOptions = {},
-): Promise<CliResult> {
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const { cwd, env, heapMegabytes, under = [], nodeOptions = [], whileRunning } = options;
   const nodeArgs = heapMegabytes === undefined ? [] : [`--max-old-space-size=${heapMegabytes}`];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...nodeArgs, BIN, ...args], {
+    const [command = "", ...words] = [...under, process.execPath, ...nodeArgs, ...nodeOptions, BIN, ...args];
+    const child = spawn(command, words, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...NEUTRAL, ...env },
       ...(cwd === undefined ? {} : { cwd }),

@@ -1,0 +1,157 @@
+/**
+ * What needs no fault layer: limits and disks of the system itself, and worker threads that die.
+ * In: a folder. Out: for each trial what it came to, or null where this system can't do it.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { EXIT, errnoOf } from "../../src/errors.js";
+import { type CliOptions, type CliResult, runCli } from "../support/run-cli.js";
+import { type LayerOptions, OPTIONS_VARIABLE } from "./fault-kinds.js";
+import { contents, difference, makeSmallMerge, type SmallMerge } from "./small-merge.js";
+
+export interface Trial {
+  readonly name: string;
+  /** Null: it went as it should. */
+  readonly wrong: string | null;
+  readonly exit: number | null;
+  /** The first line of what the user sees. */
+  readonly message: string;
+}
+
+interface Limit {
+  readonly name: string;
+  readonly exits: readonly number[];
+  readonly options: (merge: SmallMerge) => CliOptions;
+}
+
+const LAYER = new URL("./fault-layer.js", import.meta.url).href;
+
+/** `ulimit` is a word of the shell. */
+const underLimit = (limit: string): CliOptions => ({
+  under: ["bash", "-c", `ulimit ${limit} && exec "$0" "$@"`],
+});
+
+const withWorkers =
+  (workers: NonNullable<LayerOptions["workers"]>) =>
+  (merge: SmallMerge): CliOptions => {
+    const options: LayerOptions = { source: merge.sources, target: merge.out, fault: null, workers };
+    return { nodeOptions: ["--import", LAYER], env: { [OPTIONS_VARIABLE]: JSON.stringify(options) } };
+  };
+
+export const LIMITS: readonly Limit[] = [
+  { name: "a file may have 4 kB (ulimit -f)", exits: [EXIT.target], options: () => underLimit("-f 4") },
+  {
+    name: "27 files may be open (ulimit -n)",
+    exits: [EXIT.source, EXIT.target],
+    options: () => underLimit("-n 27"),
+  },
+  { name: "a worker ends by process.exit(0)", exits: [EXIT.bug], options: withWorkers("exit") },
+  { name: "a worker throws when it is loaded", exits: [EXIT.bug], options: withWorkers("throw") },
+  { name: "a worker runs out of memory", exits: [EXIT.bug], options: withWorkers("exhaust") },
+];
+
+/** Runs the small merge under each limit, and again without. */
+export async function tryLimits(root: string): Promise<Trial[]> {
+  const merge = makeSmallMerge(root);
+  await runCli(merge.args);
+  const whole = contents(merge.target);
+  const trials: Trial[] = [];
+  for (const { name, exits, options } of LIMITS) {
+    rmSync(merge.target, { recursive: true, force: true });
+    const limited = await runCli(merge.args, options(merge));
+    const wrong = !exits.includes(limited.code ?? -1)
+      ? `exit ${limited.code ?? limited.signal} instead of ${exits.join(" or ")}`
+      : existsSync(merge.target)
+        ? "there is a target"
+        : await next(merge, whole);
+    trials.push(trialOf(name, limited, wrong));
+  }
+  return trials;
+}
+
+async function next(merge: SmallMerge, whole: ReadonlyMap<string, Buffer> | null): Promise<string | null> {
+  const result = await runCli(merge.args);
+  if (result.code !== EXIT.done) return `the next run fails: ${result.stderr}`;
+  if (readdirSync(merge.out).length > 1) return `left over: ${readdirSync(merge.out).join(", ")}`;
+  return difference(contents(merge.target), whole ?? new Map());
+}
+
+function trialOf(name: string, { code, stderr }: CliResult, wrong: string | null): Trial {
+  const message = stderr.split("\n").find((line) => line.startsWith("error: ")) ?? "";
+  return {
+    name,
+    wrong: wrong === null ? null : `${wrong}\n${stderr}`,
+    exit: code,
+    message: message.slice(7),
+  };
+}
+
+/** Room for the target and a little more: what the filler takes is missing at the end. */
+const SPARE_BYTES = 16e6;
+
+/**
+ * A disk in memory that another program fills while the merge is under way; null where none can be mounted.
+ * `args` are those of a merge without its target, whose weights have `bytes`.
+ */
+export async function tryFullDisk(
+  root: string,
+  args: readonly string[],
+  bytes: number,
+): Promise<Trial | null> {
+  const disk = join(root, "disk");
+  mkdirSync(disk);
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${bytes + SPARE_BYTES}`, "none", disk], {
+      stdio: "ignore",
+    });
+  } catch {
+    return null;
+  }
+  try {
+    const target = join(disk, "target");
+    const filler = join(disk, "filler");
+    const withTarget = [...args, "--target", target, "--json"];
+    const timers: NodeJS.Timeout[] = [];
+    const full = await runCli(withTarget, {
+      whileRunning: () => {
+        const timer = setInterval(() => {
+          const { blocks, bfree, bsize } = statfsSync(disk);
+          if ((blocks - bfree) * bsize < bytes / 3) return;
+          clearInterval(timer);
+          fill(filler, bfree * bsize);
+        }, 1);
+        timers.push(timer);
+      },
+    });
+    timers.forEach(clearInterval);
+    const wrong = await judgeFullDisk(full, { target, filler, withTarget });
+    return trialOf("a disk that another program fills meanwhile (tmpfs)", full, wrong);
+  } finally {
+    execFileSync("umount", [disk]);
+  }
+}
+
+/** Takes the room that is left, as far as the merge doesn't take it meanwhile. */
+function fill(path: string, byteLength: number): void {
+  try {
+    writeFileSync(path, Buffer.alloc(byteLength));
+  } catch (error) {
+    if (errnoOf(error) !== "ENOSPC") throw error;
+  }
+}
+
+async function judgeFullDisk(
+  full: CliResult,
+  { target, filler, withTarget }: { target: string; filler: string; withTarget: readonly string[] },
+): Promise<string | null> {
+  if (full.code !== EXIT.target) return `exit ${full.code} instead of ${EXIT.target}`;
+  const { error } = JSON.parse(full.stdout) as { error: Record<string, unknown> };
+  if (error.code !== "no-space") return `${error.code} instead of no-space`;
+  if (!/bytes free/.test(`${error.expected}`) || !/bytes free/.test(`${error.got}`))
+    return "it doesn't say how much was needed and had";
+  if (existsSync(target)) return "there is a target";
+  rmSync(filler);
+  const again = await runCli(withTarget);
+  return again.code === EXIT.done ? null : `the next run fails: ${again.stderr}`;
+}
