@@ -3,13 +3,11 @@
  * In: typed options. Out: a target folder, whole, or an error and nothing. No console, no exit, no signals here.
  */
 import { resourceUsage } from "node:process";
-import { openCheckpoint } from "./checkpoint/open.js";
 import { throwIfAborted } from "./execute/pool.js";
-import { checkTarget } from "./output/target.js";
 import { countActions } from "./plan/merge-plan.js";
+import { resolvePair, withCheckpoints } from "./preparation.js";
 import { type ApplyDeltaOptions, type PreparedMerge, prepareMerge } from "./prepare-merge.js";
 import type { MergeSummary } from "./report/summary.js";
-import { type ResolvedModel, readRequest, resolveModels } from "./source/resolve.js";
 import { describeRelease } from "./vicuna/recognize.js";
 import { writeTarget } from "./write-target.js";
 
@@ -51,32 +49,17 @@ async function withPrepared<T>(
   options: ApplyDeltaOptions,
   body: (prepared: PreparedMerge) => Promise<T>,
 ): Promise<T> {
-  const sources = await resolveSources(options);
-  const base = await openCheckpoint(sources.base.path);
-  try {
-    const delta = await openCheckpoint(sources.delta.path);
-    try {
-      const prepared = await prepareMerge(base, delta, options, sources);
-      throwIfAborted(options.signal);
-      return await body(prepared);
-    } finally {
-      delta.close();
-    }
-  } finally {
-    base.close();
-  }
-}
-
-/** Base and delta on this machine. A target that can't be made is found before anything is downloaded for it. */
-async function resolveSources(options: ApplyDeltaOptions): Promise<Record<"base" | "delta", ResolvedModel>> {
-  const { target, overwrite = false, hub, reporter, signal } = options;
-  const requests = [
-    { role: "base", reference: options.base, revision: options.baseRevision },
-    { role: "delta", reference: options.delta, revision: options.deltaRevision },
-  ] as const;
-  const local = requests.map(readRequest).flatMap((request) => ("path" in request ? [request.path] : []));
-  checkTarget(target, { overwrite, sources: local });
-  const [base, delta] = await resolveModels(requests, { hub, reporter, signal, target });
-  if (base === undefined || delta === undefined) throw new Error("a model was not resolved");
-  return { base, delta };
+  const [base, delta] = await resolvePair(
+    [
+      { role: "base", reference: options.base, revision: options.baseRevision },
+      { role: "delta", reference: options.delta, revision: options.deltaRevision },
+    ],
+    options.target,
+    options,
+  );
+  return withCheckpoints(base.path, delta.path, async (openBase, openDelta) => {
+    const prepared = await prepareMerge(openBase, openDelta, options, { base, delta });
+    throwIfAborted(options.signal);
+    return body(prepared);
+  });
 }

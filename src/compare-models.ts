@@ -13,7 +13,7 @@ import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { compareFiles } from "./plan/compare-files.js";
 import { deltaOf } from "./plan/judge-fit.js";
 import { type Pairing, pairTensors } from "./plan/pair-tensors.js";
-import { defaultThreads } from "./prepare-merge.js";
+import { defaultThreads } from "./preparation.js";
 import type { Comparison } from "./report/compare-text.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
 import { plural } from "./report/units.js";

@@ -86,6 +86,7 @@ export const EXIT_OF = {
   "no-space": EXIT.target,
 
   "delta-altered": EXIT.verification,
+  "not-restorable": EXIT.verification,
   "record-malformed": EXIT.verification,
   "target-altered": EXIT.verification,
 

@@ -12,7 +12,7 @@ import { PROVENANCE, type Provenance, recordWeights } from "./output/provenance.
 import type { MatchRules } from "./plan/match.js";
 import { DEFAULT_RULES, matchCheckpoints } from "./plan/match-checkpoints.js";
 import { type LayoutOptions, layOut, type MergePlan } from "./plan/merge-plan.js";
-import { DEFAULT_MAX_SHARD_BYTES, defaultThreads } from "./prepare-merge.js";
+import { DEFAULT_MAX_SHARD_BYTES, defaultThreads } from "./preparation.js";
 import type { Reporter } from "./report/reporter.js";
 import { type Verification, verificationOf } from "./report/verify-text.js";
 import type { HubOptions } from "./source/hub-settings.js";

@@ -1,6 +1,6 @@
 /**
  * In: a plan and the files beside the weights. Out: the target folder, whole, or an error and none.
- * Every command that makes a model goes through here: staging, execution, assets, records, verification, commit.
+ * Every command that makes a model or a delta goes through here: staging, execution, assets, records, verification, commit.
  */
 import { dirname } from "node:path";
 import { assertUnchanged } from "./checkpoint/local-file.js";
@@ -10,6 +10,7 @@ import { throwIfAborted } from "./execute/pool.js";
 import type { CompiledKernel } from "./kernel/select.js";
 import type { Asset } from "./output/assets.js";
 import { CHECKSUMS, checksumFiles, encodeChecksums } from "./output/checksums.js";
+import type { LostElements } from "./output/journal.js";
 import { encodeProvenance, type MergeRecord, PROVENANCE, recordTarget } from "./output/provenance.js";
 import { openStaging, type Staging, stagedBytes } from "./output/staging.js";
 import { freeSpaceAt } from "./output/target.js";
@@ -49,6 +50,11 @@ export interface WriteOptions {
   readonly checksums?: boolean;
   /** Read everything back and compare it before the target appears. */
   readonly verify?: boolean;
+  /**
+   * Judges what the weights turned out to be, before anything stands beside them: gives further files, or throws, and
+   * there is no target.
+   */
+  readonly judge?: (losses: readonly LostElements[]) => readonly Asset[];
 }
 
 export interface WrittenTarget {
@@ -59,14 +65,14 @@ export interface WrittenTarget {
 }
 
 /** Errors that say that even finished shards are of no use: a damaged one must not be gone on with. */
-const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered"];
+const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered", "not-restorable"];
 
 /**
  * Makes the target. Rejects with an `ApplyDeltaError`; then there is no target, and the shards that are finished wait
  * beside it for the next run. What fails once the target is there is a warning.
  */
 export async function writeTarget(contents: TargetContents, options: WriteOptions): Promise<WrittenTarget> {
-  const { target, plan, files } = contents;
+  const { target, plan } = contents;
   const reporter = options.reporter ?? silentReporter;
   const staging = openStaging(target, {
     fingerprint: fingerprintOf(contents.sources, plan),
@@ -76,12 +82,13 @@ export async function writeTarget(contents: TargetContents, options: WriteOption
   });
   try {
     describeLeftover(staging, plan, reporter);
-    await writeShards(contents, staging, options);
+    const losses = await writeShards(contents, staging, options);
+    const files = [...(options.judge?.(losses) ?? []), ...contents.files];
     for (const asset of files) {
       if ("text" in asset) staging.writeText(asset.fileName, asset.text);
       else staging.copyFile(asset.copyFrom, asset.fileName);
     }
-    await writeRecords(contents, staging, options);
+    await writeRecords({ ...contents, files }, staging, options);
     if (options.verify === true) await verifyStaged(contents, staging, options);
     throwIfAborted(options.signal);
     const warning = staging.commit();
@@ -109,17 +116,19 @@ function describeLeftover({ kept, changed }: Staging, { shards }: MergePlan, rep
     reporter.note(`an interrupted run is not gone on with, since these changed: ${changed.join(", ")}.`);
 }
 
+/** Gives what was lost, in the plan's order; also in shards that an interrupted run had finished. */
 async function writeShards(
   { plan, kernel, threads, sources }: TargetContents,
   staging: Staging,
   options: WriteOptions,
-): Promise<void> {
+): Promise<LostElements[]> {
   const outputs = plan.shards.map(({ fileName, byteLength, pieces }) =>
     staging.kept.has(fileName) ? null : staging.createFile(fileName, byteLength, pieces),
   );
   const assertSourcesUnchanged = () => {
     for (const { files } of Object.values(sources)) files.forEach(assertUnchanged);
   };
+  const lossOf = new Map(staging.keptLosses.map((loss) => [loss.tensor, loss]));
   await executePlan({
     plan,
     outputs,
@@ -132,11 +141,13 @@ async function writeShards(
         bytesTotal: plan.bytesToWrite,
         current: plan.shards[shard]?.fileName ?? "",
       }),
-    async finishShard(shard) {
+    async finishShard(shard, losses) {
       assertSourcesUnchanged();
-      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName);
+      for (const loss of losses) lossOf.set(loss.tensor, loss);
+      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, losses);
     },
   });
+  return plan.tensors.flatMap(({ name }) => lossOf.get(name) ?? []);
 }
 
 /** The same error; where what was written can't be read back, the target's and no source's. */
@@ -146,7 +157,7 @@ function asTargets(error: unknown, folder: string): unknown {
   return new ApplyDeltaError("target-unwritable", "What was written can't be read back.", {
     ...error.details,
     got: error.message,
-    hint: "The disk reports an error: check it, or choose a --target on another disk.",
+    hint: "The disk reports an error: check it, or choose a folder on another disk.",
   });
 }
 
@@ -214,6 +225,6 @@ async function verifyStaged(
 function alteredTarget(got: string): ApplyDeltaError {
   return new ApplyDeltaError("target-altered", "The target failed its verification and was not made.", {
     got,
-    hint: "If `weights`, `sum` or `checksums` failed, what was written isn't what was read back: check the disk, or choose a --target on another. Otherwise base or delta is at fault: look at them with `inspect`.",
+    hint: "If `weights`, `sum` or `checksums` failed, what was written isn't what was read back: check the disk, or choose a folder on another. Otherwise base or delta is at fault: look at them with `inspect`.",
   });
 }

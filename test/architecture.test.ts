@@ -7,8 +7,8 @@ import { projectPath } from "./support/fixture-path.js";
 
 /** A file imports from its own room and from rooms to its right, never to its left. */
 const ROOMS = [
-  ...["cli", "apply-delta", "inspect-model", "compare-models", "verify-target"],
-  ...["prepare-merge", "write-target"],
+  ...["cli", "apply-delta", "make-delta", "inspect-model", "compare-models", "verify-target"],
+  ...["prepare-merge", "prepare-delta", "preparation", "write-target"],
   ...["verify", "source", "report", "execute", "plan"],
   ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors", "version"],
 ];

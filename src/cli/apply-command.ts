@@ -7,6 +7,7 @@ import type { TargetFormat } from "../output/shard-index.js";
 import type { SumDType } from "../tensor.js";
 import type { PromptStyle } from "../vicuna/prompt-templates.js";
 import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath, parseScale, parseSize, parseThreads } from "./values.js";
 
@@ -114,17 +115,6 @@ export function addApplyCommand(program: Command): void {
       requireModels(program);
       return runCommand(options, (context) => apply(options, context));
     });
-}
-
-/** Checked here, not by commander: it would call `--bas x` a missing --base before it sees the unknown option. */
-function requireModels(command: Command): void {
-  const missing = command.options.filter(
-    (option) =>
-      ["base", "delta", "target"].includes(option.attributeName()) &&
-      command.getOptionValue(option.attributeName()) === undefined,
-  );
-  if (missing.length === 0) return;
-  command.error(`error: missing ${missing.map(({ long }) => long).join(" and ")}`);
 }
 
 async function apply(options: ApplyOptions, { signal, reporter }: CommandContext): Promise<void> {

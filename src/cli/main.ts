@@ -8,6 +8,7 @@ import { PROGRAM_NAME, programVersion } from "../version.js";
 import { addApplyCommand } from "./apply-command.js";
 import { addCompareCommand } from "./compare-command.js";
 import { addInspectCommand } from "./inspect-command.js";
+import { addMakeCommand } from "./make-command.js";
 import { printError } from "./run-command.js";
 import { addVerifyCommand } from "./verify-command.js";
 import { addWeightsCommand } from "./weights-command.js";
@@ -18,6 +19,7 @@ Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
   $ vicuna-apply-delta --base huggyllama/llama-7b --delta lmsys/vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
+  $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
 isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed or models differ,
@@ -60,5 +62,6 @@ function createProgram(): Command {
   addInspectCommand(program);
   addVerifyCommand(program);
   addCompareCommand(program);
+  addMakeCommand(program);
   return program;
 }

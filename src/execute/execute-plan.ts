@@ -2,10 +2,12 @@
  * In: a plan, the shard files, a number of threads. Out: the shards, filled.
  */
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
+import type { LostElements } from "../output/journal.js";
 import type { ShardFile } from "../output/shard-file.js";
 import { fixedBytes, type MergePlan, type PlannedShard, type PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf } from "../tensor.js";
 import { checksumsFor, writeChecksums } from "./checksums.js";
+import { LOSS_COUNTS, readLosses } from "./losses.js";
 import { MEAN_ROW_MEMORY_BYTES, meanRow } from "./mean-row.js";
 import type { MergeJob } from "./merge-segments.js";
 import { mergeTasks } from "./merge-tasks.js";
@@ -26,8 +28,11 @@ export interface ExecuteOptions {
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
   onProgress(progress: Progress): void;
-  /** Called when the last byte of a shard is written; the others go on meanwhile, and the end waits for all. */
-  finishShard(shard: number): Promise<void>;
+  /**
+   * Called when the last byte of a shard is written; the others go on meanwhile, and the end waits for all. `losses`:
+   * where a base was taken away, what adding it again loses of the shard's tensors.
+   */
+  finishShard(shard: number, losses: readonly LostElements[]): Promise<void>;
 }
 
 /** Fills the shards. Throws the first error a worker or `finishShard` met, or `interrupted`. */
@@ -36,9 +41,14 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   const tasks = mergeTasks(plan, (tensor) => newRow(tensor, kernel)).filter(
     ({ shard }) => outputs[shard] !== null,
   );
-  const segmented = segmentedJob(tasks, outputs.length);
+  const countsLength = outputs.length + LOSS_COUNTS * plan.tensors.length;
+  const segmented = segmentedJob(tasks, countsLength);
   const checksums = checksumsFor(plan, segmented.segmentCount);
   const job: MergeJob = { ...segmented, outputs, kernel, checksums };
+  const lossesOf = ({ placed }: PlannedShard) => {
+    const tensors = new Set(placed.map(({ tensor }) => tensor));
+    return readLosses(job.shared.counts, outputs.length, plan.tensors, (tensor) => tensors.has(tensor));
+  };
   for (const [shard, output] of outputs.entries()) {
     if (output === null) job.shared.counts[shard] = BigInt(dataBytes(plan.shards[shard] as PlannedShard));
   }
@@ -49,7 +59,7 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   };
   const finish = async (shard: number, planned: PlannedShard) => {
     writeChecksums(job, shard, planned);
-    await options.finishShard(shard);
+    await options.finishShard(shard, lossesOf(planned));
   };
   const onTick = () => {
     throwIfFailed();

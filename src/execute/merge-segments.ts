@@ -1,12 +1,13 @@
 /**
  * In: a job. Out: its segments, merged and written, until none is left or the stop flag is set.
  * Runs in every worker at once: a segment is taken by adding one to a shared counter, read straight into the
- * kernel's memory, summed there, and written at its place. Nothing else is allocated or shared.
+ * kernel's memory, summed (or subtracted) there, and written at its place. Nothing else is allocated or shared.
  */
 import { CRC32_SCRATCH_BYTES } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { type ShardFile, writeSegment } from "../output/shard-file.js";
 import { bytesOf } from "../tensor.js";
+import { addLosses } from "./losses.js";
 import type { MergeTask } from "./merge-tasks.js";
 import { forEachSegment, type SegmentedJob } from "./segments.js";
 import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
@@ -14,7 +15,7 @@ import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
 /** Behind the regions of the sum: what a checksum needs. */
 const SCRATCH_AT = SUM_MEMORY_BYTES;
 
-/** A merge as the workers get it. Its counts are the bytes written to each shard. */
+/** A merge as the workers get it. Its counts: the bytes written to each shard, then the losses of each tensor. */
 export interface MergeJob extends SegmentedJob<MergeTask> {
   /** The shards; null where none of the runs writes to it. */
   readonly outputs: readonly (ShardFile | null)[];
@@ -27,7 +28,11 @@ export interface MergeJob extends SegmentedJob<MergeTask> {
 export function mergeSegments(job: MergeJob): void {
   const kernel = instantiateKernel(job.kernel, SCRATCH_AT + CRC32_SCRATCH_BYTES);
   forEachSegment(job, (task, first, count, segment) => {
-    const resultAt = targetSegment(task, task.firstElement + first, count, kernel);
+    const firstElement = task.firstElement + first;
+    const { at: resultAt, losses } = targetSegment(task, firstElement, count, kernel);
+    if (losses !== null) {
+      addLosses(job.shared.counts, job.outputs.length, task.tensorNumber, losses, firstElement);
+    }
     const byteLength = count * bytesOf(task.dtype);
     const offsetBytes = task.outputOffsetBytes + first * bytesOf(task.dtype);
     const output = job.outputs[task.shard] as ShardFile;

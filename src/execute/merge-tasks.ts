@@ -3,6 +3,7 @@
  * the same way, as plain data that any thread can work on.
  */
 import { type OpenView, openView } from "../checkpoint/gather.js";
+import type { Operation } from "../kernel/kernel.js";
 import type { MergePlan, PlacedTensor, PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
 import { type Run, SEGMENT_BYTES } from "./segments.js";
@@ -20,11 +21,14 @@ export function isRepeatedRow(base: OpenView | RepeatedRow): base is RepeatedRow
 /** A run of elements of one target tensor that are all made the same way. */
 export interface MergeTask extends Run {
   readonly tensor: string;
+  readonly operation: Operation;
+  /** Number of the tensor in the plan. */
+  readonly tensorNumber: number;
   readonly sumDType: SumDType;
   readonly dtype: SumDType;
-  /** What is added to; null where nothing is added to the delta. */
+  /** What is added to or taken away; null where nothing is. */
   readonly base: OpenView | RepeatedRow | null;
-  /** Null where the tensor is the base's. */
+  /** The delta or the tuned model; null where the tensor is the base's. */
   readonly delta: OpenView | null;
   /** What the delta is multiplied by before it is added. */
   readonly scale: number;
@@ -45,17 +49,19 @@ export interface MergeTask extends Run {
  */
 export function mergeTasks(plan: MergePlan, newRowOf: (tensor: PlannedTensor) => Uint8Array): MergeTask[] {
   const tasks: MergeTask[] = [];
+  const numbers = new Map(plan.tensors.map((tensor, number) => [tensor, number]));
   for (const [shard, { placed }] of plan.shards.entries()) {
     for (const place of placed) {
       for (const part of tensorParts(place, plan.scale, newRowOf)) {
-        tasks.push({ ...part, shard });
+        const tensorNumber = numbers.get(place.tensor) as number;
+        tasks.push({ ...part, operation: plan.operation, tensorNumber, shard });
       }
     }
   }
   return tasks;
 }
 
-type TaskPart = Omit<MergeTask, "shard">;
+type TaskPart = Omit<MergeTask, "operation" | "tensorNumber" | "shard">;
 
 /** One task for a tensor; two where the delta has rows the base lacks. Empty tensors need none. */
 function tensorParts(

@@ -55,7 +55,7 @@ export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: P
 /** Throws `interrupted` where the signal is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return;
-  throw new ApplyDeltaError("interrupted", "Interrupted; the target was not made.", {
+  throw new ApplyDeltaError("interrupted", "Interrupted; no folder was made.", {
     hint: "Run the same command again to start over.",
   });
 }

@@ -106,3 +106,12 @@ function runOf<R extends Run>(runs: readonly NumberedRun<R>[], segment: number):
   }
   return runs[low] as NumberedRun<R>;
 }
+
+/** Lowers a counter to `value`, where it is 0 or more than that. */
+export function lower(counts: BigInt64Array<SharedArrayBuffer>, at: number, value: bigint): void {
+  for (let seen = Atomics.load(counts, at); seen === 0n || seen > value; ) {
+    const now = Atomics.compareExchange(counts, at, seen, value);
+    if (now === seen) return;
+    seen = now;
+  }
+}

@@ -1,10 +1,12 @@
 /**
- * In: a task and a range of its elements. Out: what the target has there, in the kernel's memory.
- * Nothing is allocated: inputs are read straight into the memory's regions.
+ * In: a task and a range of its elements. Out: what the target has there, in the kernel's memory; of a difference also
+ * what adding it to the base again would lose.
+ * No element is allocated: inputs are read straight into the memory's regions.
  */
 import { gather, type OpenView } from "../checkpoint/gather.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { bytesOf, type SumDType } from "../tensor.js";
+import { countLosses, type Losses } from "./losses.js";
 import { isRepeatedRow, type MergeTask } from "./merge-tasks.js";
 import { SEGMENT_BYTES } from "./segments.js";
 
@@ -17,27 +19,52 @@ const RESULT_REGION = 2 * SEGMENT_BYTES;
 /** What a kernel for `targetSegment` needs: three regions of a segment each. */
 export const SUM_MEMORY_BYTES = 3 * SEGMENT_BYTES;
 
-/** Leaves elements [first, first + count) of the tensor, in `task.sumDType`, in memory; returns where. */
-function sumSegment(task: MergeTask, first: number, count: number, kernel: Kernel): number {
-  const { base, delta, sumDType, scale } = task;
-  if (delta === null) return readInto(base as OpenView, sumDType, first, count, BASE_REGION, kernel);
+export interface SegmentResult {
+  /** Where the elements are. */
+  readonly at: number;
+  /** Null where nothing was taken away. */
+  readonly losses: Losses | null;
+}
+
+/** Leaves elements [first, first + count) of the tensor, as they stand in the target, in memory. */
+export function targetSegment(task: MergeTask, first: number, count: number, kernel: Kernel): SegmentResult {
+  const result = sumSegment(task, first, count, kernel);
+  if (task.dtype === task.sumDType) return result;
+  kernel.convert(task.sumDType, task.dtype, result.at, RESULT_REGION, count);
+  return { ...result, at: RESULT_REGION };
+}
+
+/** The same in `task.sumDType`. */
+function sumSegment(task: MergeTask, first: number, count: number, kernel: Kernel): SegmentResult {
+  const { base, delta, sumDType, scale, operation } = task;
+  if (delta === null) {
+    return { at: readInto(base as OpenView, sumDType, first, count, BASE_REGION, kernel), losses: null };
+  }
   const deltaAt = readInto(delta, sumDType, first, count, DELTA_REGION, kernel);
-  if (base === null) return deltaAt;
+  if (base === null) return { at: deltaAt, losses: null };
   if (scale !== 1) multiply(sumDType, deltaAt, count, scale, kernel);
   let baseAt = BASE_REGION;
   if (isRepeatedRow(base))
     fillWithRow(base.row, first * bytesOf(sumDType), count * bytesOf(sumDType), kernel);
   else baseAt = readInto(base, sumDType, first, count, BASE_REGION, kernel);
+  if (operation === "subtract") return difference(sumDType, deltaAt, baseAt, count, kernel);
   kernel.add(sumDType, baseAt, deltaAt, deltaAt, count);
-  return deltaAt;
+  return { at: deltaAt, losses: null };
 }
 
-/** The same in `task.dtype`, as it stands in the target. */
-export function targetSegment(task: MergeTask, first: number, count: number, kernel: Kernel): number {
-  const sumAt = sumSegment(task, first, count, kernel);
-  if (task.dtype === task.sumDType) return sumAt;
-  kernel.convert(task.sumDType, task.dtype, sumAt, RESULT_REGION, count);
-  return RESULT_REGION;
+/** Takes the base from the tuned model, adds the difference to the base again and compares. Uses the base up. */
+function difference(
+  dtype: SumDType,
+  tunedAt: number,
+  baseAt: number,
+  count: number,
+  kernel: Kernel,
+): SegmentResult {
+  // The base is in one of two regions; the other is free.
+  const at = baseAt === BASE_REGION ? RESULT_REGION : BASE_REGION;
+  kernel.subtract(dtype, tunedAt, baseAt, at, count);
+  kernel.add(dtype, baseAt, at, baseAt, count);
+  return { at, losses: countLosses(dtype, kernel.memory, tunedAt, baseAt, count) };
 }
 
 /** Multiplies in place as PyTorch 2 does: in float32, the factor rounded to float32, the product to the dtype. */

@@ -9,7 +9,7 @@ import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bytesOf, isDense } from "../tensor.js";
 import { countNotFinite } from "./count-not-finite.js";
 import type { MergeTask } from "./merge-tasks.js";
-import { forEachSegment, type Run, SEGMENT_BYTES, type SegmentedJob } from "./segments.js";
+import { forEachSegment, lower, type Run, SEGMENT_BYTES, type SegmentedJob } from "./segments.js";
 import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
 
 /** A run of elements of one tensor of the target. */
@@ -87,7 +87,7 @@ export function verifySegments(job: VerifyJob): void {
     if (nan > 0) Atomics.add(counts, placeOf(tensor, NAN), BigInt(nan));
     if (infinite > 0) Atomics.add(counts, placeOf(tensor, INFINITE), BigInt(infinite));
     if (sum !== null) {
-      const wanted = targetSegment(sum, firstElement, count, kernel);
+      const { at: wanted } = targetSegment(sum, firstElement, count, kernel);
       const found = compare(memory, wanted, at, count, size);
       if (found !== null) {
         Atomics.add(counts, placeOf(tensor, DIFFERENT), BigInt(found.different));
@@ -139,13 +139,4 @@ function compare(
     if (first < 0) first = i;
   }
   return { different, first };
-}
-
-/** Lowers a counter to `value`, where it is 0 or more than that. */
-function lower(counts: BigInt64Array<SharedArrayBuffer>, at: number, value: bigint): void {
-  for (let seen = Atomics.load(counts, at); seen === 0n || seen > value; ) {
-    const now = Atomics.compareExchange(counts, at, seen, value);
-    if (now === seen) return;
-    seen = now;
-  }
 }

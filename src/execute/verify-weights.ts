@@ -168,7 +168,7 @@ function describeDifference(
     const number = new DataView(kernel.memory.buffer, kernel.memory.byteOffset + floatAt).getFloat32(0, true);
     return `${number} (0x${bits})`;
   };
-  const expected = text(targetSegment(task, element, 1, kernel));
+  const expected = text(targetSegment(task, element, 1, kernel).at);
   gather(openView(view), element, 1, kernel.memory, 0);
   return { element, index: indexOf(element, view.shape), expected, got: text(0) };
 }

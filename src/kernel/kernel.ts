@@ -3,7 +3,7 @@
  *
  * In: byte offsets, of any alignment, and counts of elements. Out: bytes at the destination; nothing else in memory
  * changes. Every kernel gives the same bytes on every machine. They are the bits of PyTorch on the CPU, save for NaN,
- * where machines differ among themselves: a NaN that an addition or a narrowing gives is always the canonical one
+ * where machines differ among themselves: a NaN that a sum, a difference or a narrowing gives is always the canonical one
  * (`CANONICAL_NAN`), and widening F16 or BF16 to F32 keeps sign and payload.
  */
 
@@ -11,6 +11,9 @@ import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
 
 /** The bits of the NaN that arithmetic gives: quiet, positive, no payload. */
 export const CANONICAL_NAN: Record<SumDType, number> = { F16: 0x7e00, BF16: 0x7fc0, F32: 0x7fc00000 };
+
+/** What is done with a pair of tensors: a delta is added to a base, or a base taken from a tuned model. */
+export type Operation = "add" | "subtract";
 
 export interface Kernel {
   readonly name: "simd" | "reference";
@@ -22,17 +25,24 @@ export interface Kernel {
    * Converts `count` elements, rounding to nearest even; F64 goes by way of F32, as in PyTorch, and F16 to BF16 and
    * back likewise (there the way is exact). Equal dtypes are copied bit for bit.
    *
-   * `source` and `destination` are byte offsets; a range that leaves memory is a RangeError. The ranges may be apart in any order, or start at the same offset
-   * if the destination's elements are not wider than the source's; no other overlap is allowed.
+   * `source` and `destination` are byte offsets; a range that leaves memory is a RangeError. The ranges may be apart in
+   * any order, or start at the same offset if the destination's elements are not wider than the source's; no other
+   * overlap is allowed.
    */
   convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void;
 
   /**
    * `destination[i] = base[i] + delta[i]` for `count` elements, rounded once to nearest even; F16 and BF16 are widened
-   * to F32 for it. The three are byte offsets; a range that leaves memory is a RangeError. The destination may equal base or delta or both; no other overlap of
-   * the destination's range is allowed.
+   * to F32 for it. The three are byte offsets; a range that leaves memory is a RangeError. The destination may equal
+   * base or delta or both; no other overlap of the destination's range is allowed.
    */
   add(dtype: SumDType, base: number, delta: number, destination: number, count: number): void;
+
+  /**
+   * `destination[i] = tuned[i] - base[i]`: in every bit the sum of `tuned[i]` and `base[i]` with its sign turned. The
+   * ranges are as in `add`.
+   */
+  subtract(dtype: SumDType, tuned: number, base: number, destination: number, count: number): void;
 
   /**
    * The CRC-32 of `byteLength` bytes at `source`. `CRC32_SCRATCH_BYTES` from `scratch` on may change; they don't

@@ -8,7 +8,14 @@
 
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
 import { crc32 } from "./crc32.js";
-import { CANONICAL_NAN, CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel } from "./kernel.js";
+import {
+  CANONICAL_NAN,
+  CRC32_SCRATCH_BYTES,
+  checkBytes,
+  checkRange,
+  type Kernel,
+  type Operation,
+} from "./kernel.js";
 
 type Elements = Uint16Array | Uint32Array | Float64Array;
 
@@ -130,45 +137,57 @@ export function createReferenceKernel(memoryByteLength: number): Kernel {
     flush(output, destination);
   }
 
-  function addF16(base: Elements, delta: Elements, sum: Elements): void {
-    for (let i = 0; i < sum.length; i++) {
-      values[0] = (f16Values[base[i] as number] as number) + (f16Values[delta[i] as number] as number);
-      sum[i] = narrowToF16(bits[0] as number);
-    }
-  }
+  /** `result[i] = a[i] + sign * b[i]`; the product is exact, and turns the sign of zeros, too. */
+  type Combine = (a: Elements, b: Elements, result: Elements, sign: 1 | -1) => void;
 
-  function addBF16(base: Elements, delta: Elements, sum: Elements): void {
-    for (let i = 0; i < sum.length; i++) {
-      bits[0] = (base[i] as number) << 16;
-      bits[1] = (delta[i] as number) << 16;
-      values[0] = (values[0] as number) + (values[1] as number);
-      sum[i] = narrowToBF16(bits[0] as number);
-    }
-  }
+  const combiners: Record<SumDType, Combine> = {
+    F16(a, b, result, sign) {
+      for (let i = 0; i < result.length; i++) {
+        values[0] = (f16Values[a[i] as number] as number) + sign * (f16Values[b[i] as number] as number);
+        result[i] = narrowToF16(bits[0] as number);
+      }
+    },
+    BF16(a, b, result, sign) {
+      for (let i = 0; i < result.length; i++) {
+        bits[0] = (a[i] as number) << 16;
+        bits[1] = (b[i] as number) << 16;
+        values[0] = (values[0] as number) + sign * (values[1] as number);
+        result[i] = narrowToBF16(bits[0] as number);
+      }
+    },
+    F32(a, b, result, sign) {
+      const [left, right, out] = [asFloat32(a), asFloat32(b), asFloat32(result)];
+      for (let i = 0; i < out.length; i++) {
+        const value = (left[i] as number) + sign * (right[i] as number);
+        if (Number.isNaN(value)) result[i] = CANONICAL_NAN.F32;
+        else out[i] = value;
+      }
+    },
+  };
 
-  function addF32(base: Elements, delta: Elements, sum: Elements): void {
-    const a = new Float32Array(base.buffer, base.byteOffset, base.length);
-    const b = new Float32Array(delta.buffer, delta.byteOffset, delta.length);
-    const out = new Float32Array(sum.buffer, sum.byteOffset, sum.length);
-    for (let i = 0; i < out.length; i++) {
-      const value = (a[i] as number) + (b[i] as number);
-      if (Number.isNaN(value)) sum[i] = CANONICAL_NAN.F32;
-      else out[i] = value;
-    }
-  }
-
-  const adders = { F16: addF16, BF16: addBF16, F32: addF32 } as const;
-
-  function add(dtype: SumDType, base: number, delta: number, destination: number, count: number): void {
-    const sum = elements(dtype, destination, count);
-    adders[dtype](elements(dtype, base, count), elements(dtype, delta, count), sum);
-    flush(sum, destination);
-  }
+  const operation =
+    (sign: 1 | -1): Kernel[Operation] =>
+    (dtype, first, second, destination, count) => {
+      const result = elements(dtype, destination, count);
+      combiners[dtype](elements(dtype, first, count), elements(dtype, second, count), result, sign);
+      flush(result, destination);
+    };
 
   const crc32Of: Kernel["crc32"] = (source, byteLength, scratch) => {
     checkBytes(memory, source, byteLength);
     checkBytes(memory, scratch, CRC32_SCRATCH_BYTES);
     return crc32(memory.subarray(source, source + byteLength));
   };
-  return { name: "reference", memory, convert, add, crc32: crc32Of };
+  return {
+    name: "reference",
+    memory,
+    convert,
+    add: operation(1),
+    subtract: operation(-1),
+    crc32: crc32Of,
+  };
+}
+
+function asFloat32({ buffer, byteOffset, length }: Elements): Float32Array {
+  return new Float32Array(buffer, byteOffset, length);
 }

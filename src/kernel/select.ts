@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
 import { crc32Folded } from "./crc32.js";
-import { CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel } from "./kernel.js";
+import { CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel, type Operation } from "./kernel.js";
 import { createReferenceKernel } from "./reference.js";
 
 export type KernelChoice = "auto" | "simd" | "reference";
@@ -26,11 +26,11 @@ export const PAGE_BYTES = 65_536;
 export const MAX_MEMORY_BYTES = 65_536 * PAGE_BYTES;
 
 /** The functions that assembly/simd.ts exports; all parameters are byte offsets except the last, a count of elements. */
-type AddFunction = (base: number, delta: number, destination: number, count: number) => void;
+type SumFunction = (first: number, second: number, destination: number, count: number) => void;
 type ConvertFunction = (source: number, destination: number, count: number) => void;
 type Narrowing = { [From in FloatDType]: `convert${From}To${Exclude<SumDType, From>}` }[FloatDType];
 type FoldFunction = (source: number, words: number, scratch: number) => void;
-type SimdExports = Record<`add${SumDType}`, AddFunction> &
+type SimdExports = Record<`${Operation}${SumDType}`, SumFunction> &
   Record<Narrowing, ConvertFunction> &
   Record<"foldCrc32", FoldFunction>;
 
@@ -74,6 +74,12 @@ function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
   const memory = new Uint8Array(linear.buffer);
   const instance = new WebAssembly.Instance(module, { env: { memory: linear } });
   const simd = instance.exports as unknown as SimdExports;
+  const operation =
+    (name: Operation): Kernel[Operation] =>
+    (dtype, first, second, destination, count) => {
+      for (const offset of [first, second, destination]) checkRange(memory, dtype, offset, count);
+      simd[`${name}${dtype}`](first, second, destination, count);
+    };
   return {
     name: "simd",
     memory,
@@ -83,10 +89,8 @@ function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
       if (from === to) memory.copyWithin(destination, source, source + count * bytesOf(from));
       else simd[`convert${from}To${to}` as Narrowing](source, destination, count);
     },
-    add(dtype, base, delta, destination, count) {
-      for (const offset of [base, delta, destination]) checkRange(memory, dtype, offset, count);
-      simd[`add${dtype}`](base, delta, destination, count);
-    },
+    add: operation("add"),
+    subtract: operation("subtract"),
     crc32(source, byteLength, scratch) {
       checkBytes(memory, source, byteLength);
       checkBytes(memory, scratch, CRC32_SCRATCH_BYTES);

@@ -1,6 +1,6 @@
 /**
- * In: the folders of delta and base, and what the target's tensors are. Out: the files beside the weights:
- * config and tokenizer, from the delta, true to the tensors and to each other.
+ * In: the folders of base and delta (or of the tuned model, where a delta is made), and what the tensors are that are
+ * made. Out: the files beside the weights: config and tokenizer, from the delta, true to the tensors and to each other.
  * Guards: which file comes from where. The vocabulary is the delta's; the base's serves where it has a token for
  * every row. What the files must say is `vicuna/`'s to know.
  */
@@ -59,6 +59,8 @@ export interface AssetFacts {
 export interface AssetOptions {
   /** The prompt template to write into tokenizer_config.json; null: as the delta has it. */
   readonly chatTemplate: PromptStyle | null;
+  /** What the first folder holds; default: a delta. */
+  readonly source?: "delta" | "tuned model";
 }
 
 export type Asset =
@@ -74,6 +76,9 @@ export interface Assets {
 interface Folders {
   readonly delta: string;
   readonly base: string;
+  /** What the first is called, and what is made. */
+  readonly source: "delta" | "tuned model";
+  readonly made: "target" | "delta";
 }
 
 /** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`, `wrong-size`. Nothing is written. */
@@ -83,7 +88,9 @@ export function planAssets(
   facts: AssetFacts,
   options: AssetOptions,
 ): Assets {
-  const folders = { delta: deltaFolder, base: baseFolder };
+  const source = options.source ?? "delta";
+  const made = source === "delta" ? "target" : "delta";
+  const folders: Folders = { delta: deltaFolder, base: baseFolder, source, made };
   refuseTooManyRows(facts.vocabSize);
   const notes: string[] = [];
   const warnings: string[] = [];
@@ -112,7 +119,7 @@ function refuseTooManyRows(rows: number | null): void {
 }
 
 function planModelFiles(
-  { delta, base }: Folders,
+  { delta, base, source, made }: Folders,
   configFile: JsonFile | null,
   ids: SpecialIds | null,
   { vocabSize, torchDType }: AssetFacts,
@@ -126,7 +133,7 @@ function planModelFiles(
   };
   const ofBase: string[] = [];
   if (configFile === null) {
-    warnings.push("neither delta nor base has a config.json: add one before you load the target.");
+    warnings.push(`neither ${source} nor base has a config.json: add one before you load the ${made}.`);
   } else {
     if (!has(delta, CONFIG)) ofBase.push(CONFIG);
     keep(CONFIG, configFile, mendConfig(configFile, { rows: vocabSize, torchDType, ids }));
@@ -134,12 +141,12 @@ function planModelFiles(
   // The base's goes with the base's config only.
   const generationFolder = has(delta, GENERATION_CONFIG) ? delta : ofBase.length > 0 ? base : null;
   if (generationFolder !== null && has(generationFolder, GENERATION_CONFIG)) {
-    if (generationFolder === base) ofBase.push(GENERATION_CONFIG);
+    if (!has(delta, GENERATION_CONFIG)) ofBase.push(GENERATION_CONFIG);
     const file = readAssetText(join(generationFolder, GENERATION_CONFIG));
     keep(GENERATION_CONFIG, file, mendGenerationConfig(file, ids, vocabSize));
   }
   if (ofBase.length > 0)
-    notes.unshift(`the delta has no config.json: ${ofBase.join(" and ")} taken from the base.`);
+    notes.unshift(`the ${source} has no config.json: ${ofBase.join(" and ")} taken from the base.`);
   for (const fileName of OTHER_MODEL_FILES) {
     if (has(delta, fileName)) files.push(copyOf(fileName, join(delta, fileName)));
   }
@@ -205,7 +212,7 @@ interface Choice {
 }
 
 function chooseVocabulary(
-  { delta, base }: Folders,
+  { delta, base, source, made }: Folders,
   rows: number | null,
   repair: (pathOf: PathOf) => TokenizerRepair,
 ): Choice {
@@ -214,9 +221,9 @@ function chooseVocabulary(
     return { pathOf: inDelta, repaired: repair(inDelta), notes: [], warnings: [] };
   }
   const ofBase = VOCABULARY_FILES.filter((fileName) => has(base, fileName));
-  const lost = "the delta has no tokenizer.model or tokenizer.json";
+  const lost = `the ${source} has no tokenizer.model or tokenizer.json`;
   let why = "the base neither";
-  const cure = "copy the tokenizer's files from where the delta came from into the target before you use it.";
+  const cure = `copy the tokenizer's files from where the ${source} came from into the ${made} before you use it.`;
   if (ofBase.length > 0) {
     const inEither: PathOf = (fileName) =>
       inDelta(fileName) ?? (has(base, fileName) ? join(base, fileName) : null);
@@ -227,7 +234,7 @@ function chooseVocabulary(
     }
     why =
       repaired.unnamed.length > 0
-        ? "the base's lacks the tokens the delta adds"
+        ? `the base's lacks the tokens the ${source} adds`
         : "the base's has too many tokens";
   }
   const warnings = [`${lost} and ${why}: ${cure}`];

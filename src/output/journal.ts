@@ -14,7 +14,24 @@ export type Fingerprint = Readonly<Record<string, string>>;
 
 const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
 
-const shardSchema = z.object({ shard: z.string(), bytes: z.int(), modifiedNs: z.string() });
+const lossSchema = z.object({
+  tensor: z.string(),
+  elements: z.int(),
+  /** Of those, zeros that lose their sign: -0 comes back as +0. */
+  zeroSigns: z.int(),
+  /** Number of the first of them in row-major order, from 0. */
+  first: z.int(),
+});
+
+/** Elements of a tensor that applying a delta doesn't give back. */
+export type LostElements = Readonly<z.infer<typeof lossSchema>>;
+
+const shardSchema = z.object({
+  shard: z.string(),
+  bytes: z.int(),
+  modifiedNs: z.string(),
+  losses: z.array(lossSchema),
+});
 
 const replacedSchema = z.object({ replaced: z.string() });
 
@@ -22,6 +39,8 @@ export interface Journal {
   readonly fingerprint: Fingerprint;
   /** The shards that are whole, by file name. */
   readonly finished: ReadonlySet<string>;
+  /** What was counted while they were made. */
+  readonly losses: readonly LostElements[];
   /** Where the old target was put while the new one took its place; null where publishing hadn't come so far. */
   readonly replaced: string | null;
 }
@@ -37,8 +56,13 @@ export function startJournal(path: string, fingerprint: Fingerprint): void {
 }
 
 /** Remembers a shard of the folder, durably. It is on the disk already. */
-export function recordShard(path: string, folder: string, shard: string): void {
-  append(path, { shard, ...stateOf(join(folder, shard)) }, "a");
+export function recordShard(
+  path: string,
+  folder: string,
+  shard: string,
+  losses: readonly LostElements[],
+): void {
+  append(path, { shard, ...stateOf(join(folder, shard)), losses }, "a");
 }
 
 /** Remembers, durably, that the old target is about to be put aside. */
@@ -52,13 +76,17 @@ export function readJournal(path: string, folder: string): Journal | null {
   const head = parseLine(headSchema, lines[0]);
   if (head === null) return null;
   const finished = new Set<string>();
+  const losses: LostElements[] = [];
   let replaced: string | null = null;
   for (const line of lines.slice(1)) {
     const entry = parseLine(shardSchema, line);
-    if (entry !== null && isAsRecorded(join(folder, entry.shard), entry)) finished.add(entry.shard);
+    if (entry !== null && isAsRecorded(join(folder, entry.shard), entry)) {
+      finished.add(entry.shard);
+      losses.push(...entry.losses);
+    }
     replaced = parseLine(replacedSchema, line)?.replaced ?? replaced;
   }
-  return { fingerprint: head.fingerprint, finished, replaced };
+  return { fingerprint: head.fingerprint, finished, losses, replaced };
 }
 
 function readLines(path: string): string[] {

@@ -101,7 +101,7 @@ export function startOf(pid: number): string | null {
 
 function heldError(path: string, holder: Holder | null): ApplyDeltaError {
   const who = holder === null ? "" : ` (process ${holder.pid} on ${holder.host})`;
-  return new ApplyDeltaError("target-exists", `Another run is making this target${who}.`, {
+  return new ApplyDeltaError("target-exists", `Another run is making this folder${who}.`, {
     file: path,
     hint: "Wait until it has ended. If there is no such run, remove this file.",
   });

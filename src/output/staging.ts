@@ -19,6 +19,7 @@ import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import {
   type Fingerprint,
   fingerprintChanges,
+  type LostElements,
   readJournal,
   recordReplaced,
   recordShard,
@@ -54,12 +55,14 @@ export interface Staging {
   readonly folder: string;
   /** File names of shards that an earlier run finished. */
   readonly kept: ReadonlySet<string>;
+  /** What that run counted in them. */
+  readonly keptLosses: readonly LostElements[];
   /** The parts of the fingerprint for which an earlier run's shards were thrown away. */
   readonly changed: readonly string[];
   /** Creates a file of its final length with the pieces in it; it stays open until the end. */
   createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile;
-  /** Makes a shard whose last byte is written durable, and remembers it. */
-  finishFile(name: string): Promise<void>;
+  /** Makes a shard whose last byte is written durable, and remembers it and what was counted in it. */
+  finishFile(name: string, losses: readonly LostElements[]): Promise<void>;
   writeText(name: string, text: string): void;
   copyFile(source: string, name: string): void;
   /**
@@ -139,20 +142,21 @@ export function openStaging(target: string, options: StagingOptions): Staging {
   return {
     folder,
     kept,
+    keptLosses: kept.size > 0 ? (earlier?.losses ?? []) : [],
     changed: earlier !== null && earlier.finished.size > 0 ? changed : [],
     createFile(name, byteLength, pieces) {
       const file = createShardFile(join(folder, name), byteLength, pieces, { isDirect: options.isDurable });
       open.set(name, file);
       return file;
     },
-    async finishFile(name) {
+    async finishFile(name, losses) {
       const file = open.get(name);
       if (file === undefined || !options.isDurable) return;
       await syncShardFile(file);
       // The run may have ended meanwhile.
       if (!open.has(name)) return;
       sync(folder);
-      recordShard(journal, folder, name);
+      recordShard(journal, folder, name, losses);
       finished.add(name);
     },
     writeText(name, text) {
@@ -237,7 +241,7 @@ function makeFolder(folder: string): boolean {
   if (names.includes(JOURNAL) || names.every((name) => name.startsWith(LOCK))) return false;
   throw new ApplyDeltaError("target-exists", "The folder to work in exists already and isn't this tool's.", {
     file: folder,
-    hint: "Move it away or choose another --target.",
+    hint: "Move it away or choose another folder.",
   });
 }
 

@@ -5,17 +5,17 @@ import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 
 const HINTS: Record<string, string> = {
-  EACCES: "You lack permission to write there: choose another --target or change the folder's rights.",
-  EPERM: "The system forbids writing there: choose another --target.",
-  EROFS: "The file system is mounted read-only: choose another --target.",
+  EACCES: "You lack permission to write there: choose another folder or change the folder's rights.",
+  EPERM: "The system forbids writing there: choose another folder.",
+  EROFS: "The file system is mounted read-only: choose another folder.",
   EFBIG:
     "Files of this size aren't allowed there (`ulimit -f`, or the file system): use a smaller --max-shard-size.",
-  EIO: "The disk reports an error: check it, or choose a --target on another disk.",
-  ENODEV: "The disk is gone: connect it again, or choose a --target on another disk.",
-  ESTALE: "The network file system lost the folder: mount it again, or choose another --target.",
+  EIO: "The disk reports an error: check it, or choose a folder on another disk.",
+  ENODEV: "The disk is gone: connect it again, or choose a folder on another disk.",
+  ESTALE: "The network file system lost the folder: mount it again, or choose another folder.",
   EMFILE: "Too many files are open: raise the limit with `ulimit -n 4096`.",
-  ENAMETOOLONG: "The name is too long for the file system: choose a shorter --target.",
-  ENOTDIR: "A part of the path is a file: choose another --target.",
+  ENAMETOOLONG: "The name is too long for the file system: choose a shorter one.",
+  ENOTDIR: "A part of the path is a file: choose another folder.",
 };
 
 /** Turns a system error into `no-space` or `target-unwritable`. Anything else passes through. */
@@ -27,13 +27,13 @@ export function targetError(error: unknown, path: string, offsetBytes?: number):
     const what = errno === "EDQUOT" ? "The disk quota is used up." : "The disk is full.";
     return new ApplyDeltaError("no-space", what, {
       ...where,
-      hint: "Free some space or choose a --target on another disk; --dry-run says how much is needed.",
+      hint: "Free some space or choose a folder on another disk; --dry-run says how much is needed.",
       cause: error,
     });
   }
-  return new ApplyDeltaError("target-unwritable", `The target can't be written (${errno}).`, {
+  return new ApplyDeltaError("target-unwritable", `The folder to make can't be written (${errno}).`, {
     ...where,
-    hint: HINTS[errno] ?? "Choose another --target.",
+    hint: HINTS[errno] ?? "Choose another folder.",
     cause: error,
   });
 }

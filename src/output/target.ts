@@ -33,19 +33,23 @@ export function checkTarget(target: string, options: TargetOptions): string {
     const realSource = onSource(source, () => realpathSync(source));
     const staging = stagingPathOf(real);
     if (isInside(real, realSource) || isInside(realSource, real) || isInside(realSource, staging)) {
-      throw new ApplyDeltaError("target-overlaps-source", "The target overlaps a model that is read.", {
-        file: real,
-        got: `--target ${target} and ${realSource}`,
-        hint: "Choose a --target that is neither inside nor around base or delta.",
-      });
+      throw new ApplyDeltaError(
+        "target-overlaps-source",
+        "The folder to make overlaps a model that is read.",
+        {
+          file: real,
+          got: `${target} and ${realSource}`,
+          hint: "Choose a folder that is neither inside nor around a model that is read.",
+        },
+      );
     }
   }
   const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
   if (stat === undefined) return real;
   if (!stat.isDirectory()) {
-    throw new ApplyDeltaError("target-exists", "The target exists and is not a folder.", {
+    throw new ApplyDeltaError("target-exists", "The folder to make exists and is not a folder.", {
       file: real,
-      hint: "Choose another --target.",
+      hint: "Choose another folder.",
     });
   }
   const names = onTarget(real, () => readdirSync(real));
@@ -55,9 +59,9 @@ export function checkTarget(target: string, options: TargetOptions): string {
 }
 
 export function targetExists(target: string): ApplyDeltaError {
-  return new ApplyDeltaError("target-exists", "The target folder exists and isn't empty.", {
+  return new ApplyDeltaError("target-exists", "The folder to make exists and isn't empty.", {
     file: target,
-    hint: "Choose another --target, or add --overwrite to replace it once the new model is whole.",
+    hint: "Choose another folder, or add --overwrite to replace this one once the new one is whole.",
   });
 }
 
@@ -82,11 +86,11 @@ export function checkRoom(target: string, needed: Room): number {
   const { files, ffree, type } = onTarget(parent, () => statfsSync(parent));
   const { freeBytes } = freeSpaceAt(parent);
   if (freeBytes < needed.bytes) {
-    throw new ApplyDeltaError("no-space", "The disk hasn't room for the target.", {
+    throw new ApplyDeltaError("no-space", "The disk hasn't room for what is to be made.", {
       file: parent,
       expected: `${needed.bytes} bytes free`,
       got: `${freeBytes} bytes free`,
-      hint: `Free ${needed.bytes - freeBytes} bytes, or choose a --target on another disk.`,
+      hint: `Free ${needed.bytes - freeBytes} bytes, or choose a folder on another disk.`,
     });
   }
   // File systems that make files as they need them say 0 of 0.
@@ -95,7 +99,7 @@ export function checkRoom(target: string, needed: Room): number {
       file: parent,
       expected: `${needed.files} more files`,
       got: `${ffree} (see \`df -i\`)`,
-      hint: "Remove some files there, or choose a --target on another disk.",
+      hint: "Remove some files there, or choose a folder on another disk.",
     });
   }
   if (type === FAT_TYPE && needed.largestFileBytes > FAT_LARGEST_FILE_BYTES) {
@@ -103,7 +107,7 @@ export function checkRoom(target: string, needed: Room): number {
       file: parent,
       expected: `shards of at most ${FAT_LARGEST_FILE_BYTES} bytes`,
       got: `${needed.largestFileBytes} bytes`,
-      hint: "Use --max-shard-size 4GB, or choose a --target on another disk.",
+      hint: "Use --max-shard-size 4GB, or choose a folder on another disk.",
     });
   }
   return freeBytes;
@@ -141,10 +145,14 @@ function nearestExisting(path: string): string {
     const errno = errnoOf(error);
     const isLink = () => onTarget(path, () => lstatSync(path, { throwIfNoEntry: false }))?.isSymbolicLink();
     if (errno === "ENOENT" && isLink()) {
-      throw new ApplyDeltaError("target-exists", "The target is a symbolic link that leads nowhere.", {
-        file: path,
-        hint: "Remove the link or choose another --target.",
-      });
+      throw new ApplyDeltaError(
+        "target-exists",
+        "The folder to make is a symbolic link that leads nowhere.",
+        {
+          file: path,
+          hint: "Remove the link or choose another folder.",
+        },
+      );
     }
     if (errno === "ENOENT" && dirname(path) !== path) return nearestExisting(dirname(path));
     return onTarget(path, () => {

@@ -4,7 +4,7 @@
  */
 import type { Checkpoint } from "../checkpoint/open.js";
 import type { ModelConfig } from "../vicuna/model-config.js";
-import { type Match, type MatchRules, matchTensors } from "./match.js";
+import { type Match, type MatchRules, type MatchSide, matchTensors } from "./match.js";
 
 /** What holds where the user says nothing. */
 export const DEFAULT_RULES: MatchRules = {
@@ -21,9 +21,10 @@ export function matchCheckpoints(
   configs: { readonly base: ModelConfig | null; readonly delta: ModelConfig | null },
   rules: MatchRules,
 ): Match {
-  return matchTensors(
-    { tensors: base.tensors, tiesEmbeddings: configs.base?.tieWordEmbeddings ?? false },
-    { tensors: delta.tensors, tiesEmbeddings: configs.delta?.tieWordEmbeddings ?? false },
-    rules,
-  );
+  return matchTensors(sideOf(base, configs.base), sideOf(delta, configs.delta), rules);
+}
+
+/** A checkpoint as matching sees it. */
+export function sideOf({ tensors }: Checkpoint, config: ModelConfig | null): MatchSide {
+  return { tensors, tiesEmbeddings: config?.tieWordEmbeddings ?? false };
 }

@@ -1,11 +1,13 @@
 /**
- * In: the tensors of base and delta. Out: for every tensor of the target, what it is made of and why.
+ * In: the tensors of a base and of what stands beside it. Out: for every tensor that is to be made, of what and why.
+ * The way is the same for both operations; the rules of adding a delta are here, those of making one in match-tuned.ts.
  * Guards: no tensor vanishes or is invented silently. Whatever no rule explains is an error that lists it.
  * The rules and where they come from: docs/architecture.md, "Rules of matching".
  */
 import { ApplyDeltaError } from "../errors.js";
+import type { Operation } from "../kernel/kernel.js";
 import { isFloatDType, type TensorView } from "../tensor.js";
-import { explainNames, explainShapes, isQuantized, quantizationOf } from "./explain.js";
+import { explainNames, explainShapes, isQuantized, type OtherSide, quantizationOf } from "./explain.js";
 
 export interface MatchRules {
   /** What the base counts as in rows that only the delta's embeddings have. */
@@ -18,7 +20,7 @@ export interface MatchRules {
   readonly baseOnly: "keep" | "drop" | "error";
 }
 
-export type Action = "added" | "copied" | "grown";
+export type Action = "added" | "subtracted" | "copied" | "grown";
 
 export interface MatchedTensor {
   readonly name: string;
@@ -26,19 +28,25 @@ export interface MatchedTensor {
   readonly action: Action;
   /** Where `grown`: what the base counts as in the rows it lacks. */
   readonly newRows?: "zero" | "mean";
-  /** Why it isn't simply added; null where it is. */
+  /** Why it isn't simply added or subtracted; null where it is. */
   readonly reason: string | null;
   readonly base: TensorView | null;
+  /** What stands beside the base: the delta, or the tuned model a delta is made of. */
   readonly delta: TensorView | null;
+  /** Of a delta's tensor: the option it needs when the delta is applied. */
+  readonly applyWith?: string;
 }
 
 export interface DroppedTensor {
   readonly name: string;
-  readonly from: "base" | "delta";
+  readonly from: "base" | OtherSide;
   readonly reason: string;
+  /** As of a matched tensor. */
+  readonly applyWith?: string;
 }
 
 export interface Match {
+  readonly operation: Operation;
   /** In state-dict order. */
   readonly tensors: readonly MatchedTensor[];
   readonly dropped: readonly DroppedTensor[];
@@ -56,7 +64,18 @@ const EMBEDDINGS = new Set([EMBED, LM_HEAD]);
 /** LLaVA's projector from the vision tower, which no LLaMA has. */
 const LLAVA_PROJECTOR = /^model\.mm_projector\./;
 
-type Outcome = MatchedTensor | DroppedTensor | { readonly problem: "names" | "shapes" };
+export type Outcome = MatchedTensor | DroppedTensor | { readonly problem: "names" | "shapes" };
+
+/** What an operation makes of each tensor. */
+export interface Decisions {
+  readonly operation: Operation;
+  /** What stands beside the base, and what is made. */
+  readonly other: OtherSide;
+  readonly made: "target" | "delta";
+  pair(base: TensorView, other: TensorView): Outcome;
+  otherOnly(other: TensorView): Outcome;
+  baseOnly(base: TensorView): Outcome;
+}
 
 /** One side of the sum. */
 export interface MatchSide {
@@ -65,55 +84,74 @@ export interface MatchSide {
   readonly tiesEmbeddings: boolean;
 }
 
-/** Matches by name. Errors: `names-differ`, `shapes-differ`, `unsupported-dtype`. */
-export function matchTensors(baseSide: MatchSide, deltaSide: MatchSide, rules: MatchRules): Match {
-  const base = untied(baseSide, deltaSide);
-  const delta = deltaSide.tensors;
+/** Matches a base and a delta by name. Errors: `names-differ`, `shapes-differ`, `unsupported-dtype`. */
+export function matchTensors(base: MatchSide, delta: MatchSide, rules: MatchRules): Match {
+  return matchSides(base, delta, {
+    operation: "add",
+    other: "delta",
+    made: "target",
+    pair: (fromBase, fromDelta) => matchPair(fromBase, fromDelta, rules),
+    otherOnly: (fromDelta) => matchDeltaOnly(fromDelta, rules),
+    baseOnly: (fromBase) => matchBaseOnly(fromBase, rules),
+  });
+}
+
+/** Matches by name, as decided. Errors: `names-differ`, `shapes-differ`, `unsupported-dtype`. */
+export function matchSides(baseSide: MatchSide, otherSide: MatchSide, decisions: Decisions): Match {
+  const { operation, other: role, made } = decisions;
+  const base = untied(baseSide, otherSide);
+  const other = otherSide.tensors;
   const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
-  const deltaByName = new Map(delta.map((tensor) => [tensor.name, tensor]));
-  const tiedAway = deltaSide.tiesEmbeddings && !deltaByName.has(LM_HEAD) ? LM_HEAD : null;
+  const otherByName = new Map(other.map((tensor) => [tensor.name, tensor]));
+  const tiedAway = otherSide.tiesEmbeddings && !otherByName.has(LM_HEAD) ? LM_HEAD : null;
   const tensors: MatchedTensor[] = [];
   const dropped: DroppedTensor[] = [];
   const problems = { names: [] as string[], shapes: [] as string[] };
-  for (const name of mergedOrder(base, deltaByName)) {
+  for (const name of mergedOrder(base, otherByName)) {
     const outcome =
       name === tiedAway
         ? ({
             name,
             from: "base",
-            reason: "the delta ties it to embed_tokens, and so will the target",
+            reason: `the ${role} ties it to embed_tokens, and so will the ${made}`,
           } as const)
-        : matchOne(baseByName.get(name), deltaByName.get(name), rules);
+        : decide(baseByName.get(name), otherByName.get(name), decisions);
     if ("problem" in outcome) problems[outcome.problem].push(name);
     else if ("from" in outcome) dropped.push(outcome);
     else tensors.push(outcome);
   }
-  for (const side of ["base", "delta"] as const)
-    refuseMixedRows(side === "base" ? baseByName : deltaByName, side);
+  refuseMixedRows(baseByName, "base");
+  refuseMixedRows(otherByName, role);
   // A quantized model has other names, too: what it is says more than a list of them.
   refuseQuantized(base, "base");
-  refuseQuantized(delta, "delta");
-  if (problems.names.length > 0) throw explainNames(base, delta, problems.names);
-  if (problems.shapes.length > 0) throw explainShapes(base, delta, problems.shapes);
+  refuseQuantized(other, role);
+  if (problems.names.length > 0) throw explainNames(base, other, problems.names, role);
+  if (problems.shapes.length > 0) throw explainShapes(base, other, problems.shapes, role);
   // Rules that drop everything would make a model without weights.
-  if (tensors.length === 0) throw explainNames(base, delta, [...baseByName.keys(), ...deltaByName.keys()]);
-  for (const { base: fromBase, delta: fromDelta } of tensors) {
+  if (tensors.length === 0)
+    throw explainNames(base, other, [...baseByName.keys(), ...otherByName.keys()], role);
+  for (const { base: fromBase, delta: fromOther } of tensors) {
     if (fromBase !== null) checkDType(fromBase, "base", base);
-    if (fromDelta !== null) checkDType(fromDelta, "delta", delta);
+    if (fromOther !== null) checkDType(fromOther, role, other);
   }
-  return { tensors, dropped };
+  return { operation, tensors, dropped };
 }
 
-/** The base's tensors; where its `lm_head` is tied and the delta's isn't, its embedding stands for both. */
-function untied(base: MatchSide, delta: MatchSide): readonly TensorView[] {
+function decide(base: TensorView | undefined, other: TensorView | undefined, decisions: Decisions): Outcome {
+  if (base !== undefined && other !== undefined) return decisions.pair(base, other);
+  return other === undefined ? decisions.baseOnly(base as TensorView) : decisions.otherOnly(other);
+}
+
+/** The base's tensors; where its `lm_head` is tied and the other's isn't, its embedding stands for both. */
+function untied(base: MatchSide, other: MatchSide): readonly TensorView[] {
   const embedding = base.tensors.find(({ name }) => name === EMBED);
   const has = ({ tensors }: MatchSide) => tensors.some(({ name }) => name === LM_HEAD);
-  if (!base.tiesEmbeddings || has(base) || !has(delta) || embedding === undefined) return base.tensors;
+  if (!base.tiesEmbeddings || has(base) || !has(other) || embedding === undefined) return base.tensors;
   return [...base.tensors, { ...embedding, name: LM_HEAD }];
 }
 
 /** Embedding and head have a row for each token, both; where they don't, shards of two releases are mixed. */
-function refuseMixedRows(byName: ReadonlyMap<string, TensorView>, role: "base" | "delta"): void {
+function refuseMixedRows(byName: ReadonlyMap<string, TensorView>, role: "base" | OtherSide): void {
   const [embed, head] = [byName.get(EMBED), byName.get(LM_HEAD)];
   if (embed === undefined || head === undefined || embed.shape[0] === head.shape[0]) return;
   throw new ApplyDeltaError(
@@ -129,12 +167,12 @@ function refuseMixedRows(byName: ReadonlyMap<string, TensorView>, role: "base" |
   );
 }
 
-/** The delta's order; a tensor that only the base has stands behind the one it follows in the base. */
-function mergedOrder(base: readonly TensorView[], delta: ReadonlyMap<string, TensorView>): string[] {
+/** The other's order; a tensor that only the base has stands behind the one it follows in the base. */
+function mergedOrder(base: readonly TensorView[], other: ReadonlyMap<string, TensorView>): string[] {
   const following = new Map<string | null, string[]>([[null, []]]);
   let anchor: string | null = null;
   for (const { name } of base) {
-    if (delta.has(name)) {
+    if (other.has(name)) {
       anchor = name;
       following.set(name, []);
     } else {
@@ -143,22 +181,17 @@ function mergedOrder(base: readonly TensorView[], delta: ReadonlyMap<string, Ten
   }
   return [
     following.get(null) ?? [],
-    ...[...delta.keys()].map((name) => [name, ...(following.get(name) ?? [])]),
+    ...[...other.keys()].map((name) => [name, ...(following.get(name) ?? [])]),
   ].flat();
-}
-
-function matchOne(base: TensorView | undefined, delta: TensorView | undefined, rules: MatchRules): Outcome {
-  if (base !== undefined && delta !== undefined) return matchPair(base, delta, rules);
-  return delta === undefined ? matchBaseOnly(base as TensorView, rules) : matchDeltaOnly(delta, rules);
 }
 
 function matchPair(base: TensorView, delta: TensorView, rules: MatchRules): Outcome {
   const { name, shape } = delta;
   const matched = { name, shape, base, delta };
   if (sameShape(base.shape, shape)) return { ...matched, action: "added", reason: null };
-  if (EMBEDDINGS.has(name) && growsRows(base.shape, shape)) {
-    const rows = (shape[0] ?? 0) - (base.shape[0] ?? 0);
-    const count = rows === 1 ? "1 row that only the delta has" : `${rows} rows that only the delta has`;
+  const rows = newRowsOf(base, delta);
+  if (rows > 0) {
+    const count = describeRows(rows, "delta");
     if (rules.trimRows) {
       const trimmed = { shape: base.shape, delta: { ...delta, shape: base.shape } };
       return { ...matched, ...trimmed, action: "added", reason: `${count}: left out as asked` };
@@ -178,7 +211,7 @@ function matchDeltaOnly(delta: TensorView, rules: MatchRules): Outcome {
   if (ROTARY_BUFFER.test(name)) {
     return { name, from: "delta", reason: "rotary buffer follows the base, which has none" };
   }
-  if (LLAVA_PROJECTOR.test(name)) return { ...copied, reason: "LLaVA's projector, only in the delta" };
+  if (isLlavaProjector(name)) return { ...copied, reason: "LLaVA's projector, only in the delta" };
   if (rules.deltaOnly === "keep") return { ...copied, reason: "only in the delta, kept as asked" };
   if (rules.deltaOnly === "drop")
     return { name, from: "delta", reason: "only in the delta, dropped as asked" };
@@ -199,20 +232,31 @@ export function isRotaryBuffer(name: string): boolean {
   return ROTARY_BUFFER.test(name);
 }
 
+export function isLlavaProjector(name: string): boolean {
+  return LLAVA_PROJECTOR.test(name);
+}
+
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((extent, dim) => extent === b[dim]);
 }
 
-function growsRows(base: readonly number[], delta: readonly number[]): boolean {
-  return base.length === 2 && delta.length === 2 && base[1] === delta[1] && (base[0] ?? 0) < (delta[0] ?? 0);
+/** How many rows of tokens the other side has more, in the same matrix; 0 where that isn't how they differ. */
+export function newRowsOf(base: TensorView, { name, shape }: TensorView): number {
+  const isGrown = base.shape.length === 2 && shape.length === 2 && base.shape[1] === shape[1];
+  return EMBEDDINGS.has(name) && isGrown ? Math.max(0, (shape[0] ?? 0) - (base.shape[0] ?? 0)) : 0;
 }
 
-function refuseQuantized(tensors: readonly TensorView[], role: "base" | "delta"): void {
+/** `1 row that only the delta has`. */
+export function describeRows(rows: number, role: OtherSide): string {
+  return `${rows} ${rows === 1 ? "row" : "rows"} that only the ${role} has`;
+}
+
+function refuseQuantized(tensors: readonly TensorView[], role: "base" | OtherSide): void {
   const quantized = tensors.find(({ dtype }) => !isFloatDType(dtype));
   if (quantized !== undefined && isQuantized(tensors)) checkDType(quantized, role, tensors);
 }
 
-function checkDType(tensor: TensorView, role: "base" | "delta", all: readonly TensorView[]): void {
+function checkDType(tensor: TensorView, role: "base" | OtherSide, all: readonly TensorView[]): void {
   if (isFloatDType(tensor.dtype)) return;
   const { what, hint } = quantizationOf(all, role);
   throw new ApplyDeltaError("unsupported-dtype", `The ${role} ${what}.`, {

@@ -3,6 +3,7 @@
  * known before the first byte of weights is read.
  * Guards: shards are filled as `save_pretrained` fills them; offsets and sizes are final.
  */
+import type { Operation } from "../kernel/kernel.js";
 import { layOutShard } from "../output/lay-out-shard.js";
 import type { FixedPiece } from "../output/shard-file.js";
 import { encodeShardIndex, shardFileName, type TargetFormat } from "../output/shard-index.js";
@@ -10,7 +11,7 @@ import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView 
 import { type Action, type DroppedTensor, isRotaryBuffer, type Match, type MatchedTensor } from "./match.js";
 
 export interface PlannedTensor extends MatchedTensor {
-  /** The dtype the sum is made in: the delta's (the base's where there is no delta). */
+  /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
   readonly sumDType: SumDType;
   /** The dtype it is written in. */
   readonly dtype: SumDType;
@@ -35,10 +36,11 @@ export interface PlannedShard {
 }
 
 export interface MergePlan {
+  readonly operation: Operation;
   /** In state-dict order. */
   readonly tensors: readonly PlannedTensor[];
   readonly dropped: readonly DroppedTensor[];
-  /** What the delta is multiplied by: target = base + scale * delta. */
+  /** What a delta is multiplied by: target = base + scale * delta. */
   readonly scale: number;
   readonly format: TargetFormat;
   readonly shards: readonly PlannedShard[];
@@ -71,6 +73,7 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
     shards.flatMap((shard) => shard.placed.map(({ tensor }) => [tensor.name, shard.fileName] as const)),
   );
   return {
+    operation: match.operation,
     tensors,
     dropped: match.dropped,
     scale: options.scale,
@@ -88,14 +91,17 @@ export function fixedBytes({ pieces }: PlannedShard): number {
   return pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
-/** How many tensors had each thing happen to them. */
-export function countActions(plan: MergePlan): Record<Action | "dropped", number> {
-  const count = (action: Action) => plan.tensors.filter((tensor) => tensor.action === action).length;
+/** Numbers of tensors by what becomes of them. */
+export type TensorCounts = Readonly<Partial<Record<Action | "dropped", number>>>;
+
+/** How many tensors had each thing happen to them; 0 is said, too. */
+export function countActions({ operation, tensors, dropped }: MergePlan): TensorCounts {
+  const count = (asked: Action) => tensors.filter(({ action }) => action === asked).length;
   return {
-    added: count("added"),
+    ...(operation === "add" ? { added: count("added") } : { subtracted: count("subtracted") }),
     copied: count("copied"),
     grown: count("grown"),
-    dropped: plan.dropped.length,
+    dropped: dropped.length,
   };
 }
 
@@ -105,7 +111,7 @@ export interface NotAdded {
   readonly reason: string;
 }
 
-/** Every tensor that isn't plainly added, with the reason. */
+/** Every tensor that isn't plainly added (or subtracted), with the reason. */
 export function notAdded(plan: MergePlan): NotAdded[] {
   const special = plan.tensors.flatMap(({ name, action, reason }) =>
     reason === null ? [] : [{ name, action, reason }],

@@ -12,7 +12,10 @@ import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
 import { hasHubScheme, parseHubReference } from "./reference.js";
 
-export type ModelRole = "base" | "delta" | "model";
+export type ModelRole = "base" | "delta" | "tuned model" | "model";
+
+/** The roles that what is made is as large as. */
+const SIZED: readonly ModelRole[] = ["delta", "tuned model"];
 
 export interface ModelRequest {
   readonly role: ModelRole;
@@ -34,7 +37,7 @@ export interface ResolveOptions {
   readonly hub?: HubOptions | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Where a target will be made, about as large as the delta; its room is checked before a download. */
+  /** Where a target will be made, about as large as the delta or the tuned model; its room is checked before a download. */
   readonly target?: string;
 }
 
@@ -79,7 +82,7 @@ export async function resolveModels(
   }
   const settings = completeHubSettings(options.hub);
   const { target } = options;
-  const localDelta = read.find((request) => request.role === "delta" && "path" in request);
+  const localDelta = read.find(({ role, ...request }) => SIZED.includes(role) && "path" in request);
   const localBytes = localDelta === undefined ? 0 : await weightBytesOf(pathOf(localDelta));
   const { fetchModels } = await import("./hub-models.js");
   const fetched = await fetchModels(
@@ -89,7 +92,7 @@ export async function resolveModels(
       reporter: options.reporter ?? silentReporter,
       signal: options.signal,
       otherNeeds(weightBytes) {
-        const delta = remote.findIndex(({ role }) => role === "delta");
+        const delta = remote.findIndex(({ role }) => SIZED.includes(role));
         const bytes = weightBytes[delta] ?? localBytes;
         return target === undefined ? [] : [{ path: target, bytes, what: "the target" }];
       },

@@ -82,7 +82,7 @@ for (const [signal, exit] of [
     });
     assert.equal(result.signal, null);
     assert.equal(result.code, exit, result.stderr);
-    assert.match(result.stderr, /^error: Interrupted; the target was not made\.\n {2}what now: /m);
+    assert.match(result.stderr, /^error: Interrupted; no folder was made\.\n {2}what now: /m);
     const { error } = JSON.parse(result.stdout) as { error: { code: string } };
     assert.equal(error.code, "interrupted");
     assert.deepEqual(readdirSync(root).sort(), ["base", "delta"]);
@@ -178,7 +178,7 @@ test("a second run on the same target is refused while the first works, and the 
   });
   const refused = await second;
   assert.equal(refused?.code, 6);
-  assert.match(refused?.stderr ?? "", /Another run is making this target \(process \d+ on /);
+  assert.match(refused?.stderr ?? "", /Another run is making this folder \(process \d+ on /);
   assert.equal(first.code, 0, first.stderr);
 });
 

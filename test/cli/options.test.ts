@@ -192,7 +192,7 @@ describe("the voices", { concurrency: 3 }, () => {
     const { root, run } = place(context);
     const { stdout, stderr, code } = await run("--dtype", "bfloat16", "--quiet");
     assert.deepEqual({ stdout, stderr, code }, { stdout: "", stderr: "", code: 0 });
-    assert.match((await run("--quiet")).stderr, /^error: The target folder exists/);
+    assert.match((await run("--quiet")).stderr, /^error: The folder to make exists/);
     const zero = writeModel(
       join(root, "zero"),
       PAIR.delta.map((tensor) => ({ ...tensor, bytes: new Uint8Array(tensor.bytes.length) })),
@@ -374,12 +374,14 @@ Commands:
   inspect [options] <model>               shows what a checkpoint holds; with --base, how much a delta changes each layer
   verify [options] <target>               checks that a model is whole; with --base and --delta, that every bit is their sum
   compare [options] <a> <b>               compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different
+  make [options]                          makes a delta: tuned model - base, and proves that applying it gives the tuned model back
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
   $ vicuna-apply-delta --base huggyllama/llama-7b --delta lmsys/vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
+  $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
 isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed or models differ,

@@ -1,27 +1,35 @@
-/** Sums and conversions of every kernel, bit for bit against the oracle. */
+/** Sums, differences and conversions of every kernel, bit for bit against the oracle. */
 
 import { describe, test } from "node:test";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
 import {
-  addBits,
   assertSameBits,
   type Bits,
   CONVERSIONS,
+  combineBits,
   convertAll,
   emptyBits,
   KERNELS,
   mapBits,
+  OPERATIONS,
   SUM_DTYPES,
 } from "./kernels-under-test.js";
-import { convertBits, sumBits } from "./oracle.js";
+import { convertBits, ORACLE } from "./oracle.js";
 import { anyNumbers, drawFrom, edgeNumbers, smallNumbers } from "./samples.js";
 
 const EVERY_16_BITS = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits);
 const SIXTEEN_BITS = ["F16", "BF16"] as const;
 
-function checkSums(dtype: SumDType, base: Bits, delta: Bits): void {
-  const expected = mapBits(dtype, base, (bits, index) => sumBits(dtype, Number(bits), Number(delta[index])));
-  for (const kernel of KERNELS) assertSameBits(addBits(kernel, dtype, base, delta), expected, base, delta);
+/** Sums and differences of the same operands. */
+function checkSums(dtype: SumDType, first: Bits, second: Bits): void {
+  for (const operation of OPERATIONS) {
+    const expected = mapBits(dtype, first, (bits, index) =>
+      ORACLE[operation](dtype, Number(bits), Number(second[index])),
+    );
+    for (const kernel of KERNELS) {
+      assertSameBits(combineBits(kernel, operation, dtype, first, second), expected, first, second);
+    }
+  }
 }
 
 function checkConversions(from: FloatDType, to: SumDType, source: Bits): void {
@@ -29,7 +37,7 @@ function checkConversions(from: FloatDType, to: SumDType, source: Bits): void {
   for (const kernel of KERNELS) assertSameBits(convertAll(kernel, from, to, source), expected, source);
 }
 
-describe("sums of every 16-bit number", () => {
+describe("sums and differences of every 16-bit number", () => {
   const partners: Record<string, Record<"F16" | "BF16", (bits: number) => number>> = {
     "+0": { F16: () => 0, BF16: () => 0 },
     "-0": { F16: () => 0x8000, BF16: () => 0x8000 },
@@ -52,7 +60,7 @@ describe("sums of every 16-bit number", () => {
   }
 });
 
-describe("sums", () => {
+describe("sums and differences", () => {
   test("F16: every pair of edge numbers", () => {
     const edges = edgeNumbers("F16", []);
     const pairs = edges.length ** 2;

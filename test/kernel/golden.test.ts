@@ -5,13 +5,14 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { bytesOf, type FloatDType, type SumDType } from "../../src/tensor.js";
 import {
-  addBits,
   assertSameBits,
   type Bits,
   bytesOfBits,
+  combineBits,
   convertAll,
   emptyBits,
   KERNELS,
+  OPERATIONS,
   SUM_DTYPES,
 } from "./kernels-under-test.js";
 
@@ -37,15 +38,14 @@ function withCanonicalNan(dtype: SumDType, bits: Bits): Bits {
 
 for (const kernel of KERNELS) {
   describe(`${kernel.name} gives PyTorch's bits`, () => {
-    for (const dtype of SUM_DTYPES) {
-      test(`sums in ${dtype}`, () => {
-        const [base, delta, sum] = readGolden(`add-${dtype}.bin`, [dtype, dtype, dtype]) as [
-          Bits,
-          Bits,
-          Bits,
-        ];
-        assertSameBits(addBits(kernel, dtype, base, delta), sum, base, delta);
-      });
+    for (const operation of OPERATIONS) {
+      for (const dtype of SUM_DTYPES) {
+        test(`${operation} in ${dtype}`, () => {
+          const golden = readGolden(`${operation}-${dtype}.bin`, [dtype, dtype, dtype]);
+          const [first, second, result] = golden as [Bits, Bits, Bits];
+          assertSameBits(combineBits(kernel, operation, dtype, first, second), result, first, second);
+        });
+      }
     }
     for (const from of ["F16", "BF16", "F32", "F64"] as const) {
       const targets = SUM_DTYPES.filter((dtype) => dtype !== from);

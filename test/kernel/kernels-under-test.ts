@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { Kernel } from "../../src/kernel/kernel.js";
+import type { Kernel, Operation } from "../../src/kernel/kernel.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
 
@@ -59,12 +59,20 @@ export function readBits(kernel: Kernel, dtype: FloatDType, offset: number, coun
   return bits;
 }
 
-export function addBits(kernel: Kernel, dtype: SumDType, base: Bits, delta: Bits): Bits {
-  const size = base.byteLength;
-  kernel.memory.set(bytesOfBits(base), 0);
-  kernel.memory.set(bytesOfBits(delta), size);
-  kernel.add(dtype, 0, size, 2 * size, base.length);
-  return readBits(kernel, dtype, 2 * size, base.length);
+export const OPERATIONS: readonly Operation[] = ["add", "subtract"];
+
+export function combineBits(
+  kernel: Kernel,
+  operation: Operation,
+  dtype: SumDType,
+  first: Bits,
+  second: Bits,
+): Bits {
+  const size = first.byteLength;
+  kernel.memory.set(bytesOfBits(first), 0);
+  kernel.memory.set(bytesOfBits(second), size);
+  kernel[operation](dtype, 0, size, 2 * size, first.length);
+  return readBits(kernel, dtype, 2 * size, first.length);
 }
 
 export function convertAll(kernel: Kernel, from: FloatDType, to: SumDType, source: Bits): Bits {

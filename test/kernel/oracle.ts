@@ -89,6 +89,15 @@ export function sumBits(dtype: SumDType, base: number, delta: number): number {
   return round(dtype, { negative, magnitude: sum < 0n ? -sum : sum }, unit);
 }
 
+/** The bits of tuned - base: of the sum with the base's sign turned. */
+export function differenceBits(dtype: SumDType, tuned: number, base: number): number {
+  const sign = dtype === "F32" ? 2 ** 31 : 2 ** 15;
+  return sumBits(dtype, tuned, base < sign ? base + sign : base - sign);
+}
+
+/** What each operation of a kernel must give. */
+export const ORACLE = { add: sumBits, subtract: differenceBits } as const;
+
 /** The bits of a number of dtype `from` as dtype `to`; F64 by way of F32, and a widened NaN keeps its payload. */
 export function convertBits(from: FloatDType, to: SumDType, bits: number | bigint): number {
   if (from === to) return Number(bits);

@@ -2,10 +2,18 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Kernel } from "../../src/kernel/kernel.js";
+import type { Kernel, Operation } from "../../src/kernel/kernel.js";
 import { bytesOf, type FloatDType, type SumDType } from "../../src/tensor.js";
-import { type Bits, bytesOfBits, CONVERSIONS, KERNELS, mapBits, SUM_DTYPES } from "./kernels-under-test.js";
-import { convertBits, sumBits } from "./oracle.js";
+import {
+  type Bits,
+  bytesOfBits,
+  CONVERSIONS,
+  KERNELS,
+  mapBits,
+  OPERATIONS,
+  SUM_DTYPES,
+} from "./kernels-under-test.js";
+import { convertBits, ORACLE } from "./oracle.js";
 import { anyNumbers, smallNumbers } from "./samples.js";
 
 const MOST = 67;
@@ -21,8 +29,10 @@ function withInfinityAt(dtype: FloatDType, at: number): Bits {
   return mapBits(dtype, smallNumbers(dtype, MOST, 3), (bits, index) => (index === at ? infinity : bits));
 }
 
-function sums(dtype: SumDType, base: Bits, delta: Bits): Bits {
-  return mapBits(dtype, base, (bits, index) => sumBits(dtype, Number(bits), Number(delta[index])));
+function results(operation: Operation, dtype: SumDType, first: Bits, second: Bits): Bits {
+  return mapBits(dtype, first, (bits, index) =>
+    ORACLE[operation](dtype, Number(bits), Number(second[index])),
+  );
 }
 
 function conversions(from: FloatDType, to: SumDType, source: Bits): Bits {
@@ -45,21 +55,23 @@ function checkMemory(
 }
 
 for (const kernel of KERNELS) {
-  describe(`${kernel.name}: sums`, () => {
-    for (const dtype of SUM_DTYPES) {
-      const base = anyNumbers(dtype, MOST, 1);
-      const delta = anyNumbers(dtype, MOST, 2);
-      const expected = sums(dtype, base, delta);
-      const check = (count: number, at: number, deltaAt: number, sumAt: number) => {
+  describe(`${kernel.name}: sums and differences`, () => {
+    for (const [operation, dtype] of OPERATIONS.flatMap((each) =>
+      SUM_DTYPES.map((dtype) => [each, dtype] as const),
+    )) {
+      const first = anyNumbers(dtype, MOST, 1);
+      const second = anyNumbers(dtype, MOST, 2);
+      const expected = results(operation, dtype, first, second);
+      const check = (count: number, at: number, secondAt: number, resultAt: number) => {
         const operands = [
-          [at, base.subarray(0, count)],
-          [deltaAt, delta.subarray(0, count)],
+          [at, first.subarray(0, count)],
+          [secondAt, second.subarray(0, count)],
         ] as const;
-        const result = [sumAt, expected.subarray(0, count)] as const;
-        checkMemory(kernel, operands, result, () => kernel.add(dtype, at, deltaAt, sumAt, count));
+        const result = [resultAt, expected.subarray(0, count)] as const;
+        checkMemory(kernel, operands, result, () => kernel[operation](dtype, at, secondAt, resultAt, count));
       };
 
-      test(`${dtype}: lengths 0 to ${MOST} at every alignment`, () => {
+      test(`${operation} ${dtype}: lengths 0 to ${MOST} at every alignment`, () => {
         for (let count = 0; count <= MOST; count++) {
           for (let shift = 0; shift < 16; shift++) {
             const [a, b, c] = [shift, REGION + ((shift * 5) % 16), 2 * REGION + ((shift * 3 + count) % 16)];
@@ -67,7 +79,7 @@ for (const kernel of KERNELS) {
           }
         }
       });
-      test(`${dtype}: the destination is the base or the delta`, () => {
+      test(`${operation} ${dtype}: the destination is either operand`, () => {
         for (let count = 0; count <= MOST; count++) {
           for (const shift of [0, 1, 4]) {
             check(count, shift, REGION + shift, shift);
@@ -76,13 +88,15 @@ for (const kernel of KERNELS) {
           }
         }
       });
-      test(`${dtype}: operands and destination are one`, () => {
-        const doubles = sums(dtype, base, base);
+      test(`${operation} ${dtype}: operands and destination are one`, () => {
+        const withItself = results(operation, dtype, first, first);
         for (const at of [0, 3]) {
-          checkMemory(kernel, [[at, base]], [at, doubles], () => kernel.add(dtype, at, at, at, MOST));
+          checkMemory(kernel, [[at, first]], [at, withItself], () =>
+            kernel[operation](dtype, at, at, at, MOST),
+          );
         }
       });
-      test(`${dtype}: an infinity at every place`, () => {
+      test(`${operation} ${dtype}: an infinity at every place`, () => {
         for (let at = 0; at < MOST; at++) {
           const special = withInfinityAt(dtype, at);
           const plain = smallNumbers(dtype, MOST, 4);
@@ -90,8 +104,10 @@ for (const kernel of KERNELS) {
             [0, special],
             [REGION, plain],
           ] as const;
-          const result = sums(dtype, special, plain);
-          checkMemory(kernel, operands, [REGION, result], () => kernel.add(dtype, 0, REGION, REGION, MOST));
+          const result = results(operation, dtype, special, plain);
+          checkMemory(kernel, operands, [REGION, result], () =>
+            kernel[operation](dtype, 0, REGION, REGION, MOST),
+          );
         }
       });
     }
@@ -142,7 +158,9 @@ for (const kernel of KERNELS) {
   test(`${kernel.name}: nothing is done outside memory`, () => {
     const end = kernel.memory.length;
     for (const at of [end - 15, end, end + 1]) {
-      assert.throws(() => kernel.add("F16", at, 0, 0, 8), RangeError);
+      for (const operation of OPERATIONS) {
+        assert.throws(() => kernel[operation]("F16", at, 0, 0, 8), RangeError);
+      }
       assert.throws(() => kernel.convert("F32", "F16", 0, at, 8), RangeError);
     }
   });

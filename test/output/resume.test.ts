@@ -43,7 +43,7 @@ function create(staging: Staging, name: string): void {
 async function half(open: Place["open"], more: Partial<StagingOptions> = {}): Promise<number> {
   const staging = open(more);
   for (const name of SHARDS) create(staging, name);
-  await staging.finishFile(FIRST);
+  await staging.finishFile(FIRST, []);
   staging.writeText("config.json", "{}");
   return staging.suspend();
 }
@@ -67,7 +67,7 @@ test("a second interruption keeps what both runs finished", async (context) => {
   await half(open);
   const second = open();
   create(second, SECOND);
-  await second.finishFile(SECOND);
+  await second.finishFile(SECOND, []);
   assert.equal(second.suspend(), 2);
   const third = open();
   assert.deepEqual([...third.kept], [...SHARDS]);

@@ -90,7 +90,7 @@ for (const [title, targetOf] of OVERLAPS) {
     const before = listing(at.root);
     for (const overwrite of [false, true]) {
       await refusal(() => check(target, [at.base, at.weights], overwrite), "target-overlaps-source", {
-        got: new RegExp(`^--target ${target.replace(/[.\\]/g, "\\$&")} and `),
+        got: new RegExp(`^${target.replace(/[.\\]/g, "\\$&")} and `),
       });
     }
     assert.deepEqual(listing(at.root), before);

@@ -60,6 +60,12 @@ export class F16 {
     return i16x8.sub_sat_u(i16x8.shl(Lanes.highHalves(first, second), 1), i16x8.splat(F32_BELOW_2_16));
   }
 
+  /** Eight F16 with their signs turned. */
+  @inline
+  static negated(eight: v128): v128 {
+    return v128.xor(eight, i16x8.splat(SIGN));
+  }
+
   /** e > 0 ? 1024 + m : 2m. The doubled F16 is the smaller one only when e = 0. */
   @inline
   static significand(eight: v128): v128 {

@@ -15,84 +15,30 @@
 import { F16 } from "./f16";
 import { BF16, F32 } from "./f32";
 import { Lanes } from "./lanes";
-
-const BLOCK: usize = 8;
+import { BLOCK, Sums } from "./sums";
 
 export function addF16(base: usize, delta: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let a: v128, b: v128;
-    do {
-      a = v128.load(base);
-      b = v128.load(delta);
-      v128.store(destination, F16.sum(a, b, false));
-      base += 16;
-      delta += 16;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F16.beyondSum(a, b)));
-    v128.store(destination - 16, F16.sumExact(a, b));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const sum = F16.sumExact(v128.load_splat<u16>(base), v128.load_splat<u16>(delta));
-    v128.store_lane<u16>(destination, sum, 0);
-    base += 2;
-    delta += 2;
-    destination += 2;
-  }
+  Sums.f16(base, delta, destination, count, false);
 }
 
 export function addBF16(base: usize, delta: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      const a = v128.load(base);
-      const b = v128.load(delta);
-      first = f32x4.add(BF16.widenLow(a), BF16.widenLow(b));
-      second = f32x4.add(BF16.widenHigh(a), BF16.widenHigh(b));
-      v128.store(destination, BF16.narrow(first, second));
-      base += 16;
-      delta += 16;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
-    v128.store(destination - 16, BF16.narrowExact(first, second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const a = BF16.widenLow(v128.load_splat<u16>(base));
-    const sum = f32x4.add(a, BF16.widenLow(v128.load_splat<u16>(delta)));
-    v128.store_lane<u16>(destination, BF16.narrowExact(sum, sum), 0);
-    base += 2;
-    delta += 2;
-    destination += 2;
-  }
+  Sums.bf16(base, delta, destination, count, false);
 }
 
 export function addF32(base: usize, delta: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      first = f32x4.add(v128.load(base), v128.load(delta));
-      second = f32x4.add(v128.load(base, 16), v128.load(delta, 16));
-      v128.store(destination, first);
-      v128.store(destination, second, 16);
-      base += 32;
-      delta += 32;
-      destination += 32;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
-    v128.store(destination - 32, F32.canonical(first));
-    v128.store(destination - 16, F32.canonical(second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const sum = f32x4.add(v128.load_splat<u32>(base), v128.load_splat<u32>(delta));
-    v128.store_lane<u32>(destination, F32.canonical(sum), 0);
-    base += 4;
-    delta += 4;
-    destination += 4;
-  }
+  Sums.f32(base, delta, destination, count, false);
+}
+
+export function subtractF16(tuned: usize, base: usize, destination: usize, count: usize): void {
+  Sums.f16(tuned, base, destination, count, true);
+}
+
+export function subtractBF16(tuned: usize, base: usize, destination: usize, count: usize): void {
+  Sums.bf16(tuned, base, destination, count, true);
+}
+
+export function subtractF32(tuned: usize, base: usize, destination: usize, count: usize): void {
+  Sums.f32(tuned, base, destination, count, true);
 }
 
 export function convertF16ToF32(source: usize, destination: usize, count: usize): void {

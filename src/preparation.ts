@@ -1,0 +1,125 @@
+/**
+ * What preparing has in common, whether a delta is applied or made.
+ * In: model references, options, open checkpoints, a plan. Out: open checkpoints, defaults, the folder to make, the
+ * facts and files that follow from a plan.
+ */
+import { availableParallelism } from "node:os";
+import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import type { KernelChoice } from "./kernel/select.js";
+import type { Asset, AssetFacts } from "./output/assets.js";
+import { indexFileName, type TargetFormat } from "./output/shard-index.js";
+import { stagedBytes } from "./output/staging.js";
+import { checkTarget, type Room } from "./output/target.js";
+import { type MergePlan, mainDType } from "./plan/merge-plan.js";
+import type { Reporter } from "./report/reporter.js";
+import type { HubOptions } from "./source/hub-settings.js";
+import { type ModelRequest, type ResolvedModel, readRequest, resolveModels } from "./source/resolve.js";
+import { TORCH_NAMES } from "./tensor.js";
+
+/** How a folder is made, whatever is in it. */
+export interface OutputOptions {
+  /** How the weights are stored; default safetensors. */
+  readonly format?: TargetFormat;
+  /** Largest shard in bytes; default 5 GB, as transformers 4. */
+  readonly maxShardBytes?: number;
+  /** Worker threads; default one for each core, 4 at most. */
+  readonly threads?: number;
+  readonly kernel?: KernelChoice;
+  /** Replace a folder that exists, once the new one is whole. */
+  readonly overwrite?: boolean;
+  /** Throw away what an interrupted run of the same work has finished. */
+  readonly restart?: boolean;
+  /** Wait until everything is on the disk; default true. Without it an interrupted run starts over. */
+  readonly sync?: boolean;
+  /** Write `SHA256SUMS` beside the weights. */
+  readonly checksums?: boolean;
+  /** How the Hub is reached; what isn't given is as huggingface_hub has it, the environment apart. */
+  readonly hub?: HubOptions;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** transformers 4's default. */
+export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+
+/** More threads than this only wait for the disk. */
+const MOST_DEFAULT_THREADS = 4;
+
+/** Worker threads where the user names no number. */
+export function defaultThreads(): number {
+  return Math.min(MOST_DEFAULT_THREADS, availableParallelism());
+}
+
+/** Two models on this machine. A folder that can't be made is found before anything is downloaded for it. */
+export async function resolvePair(
+  requests: readonly [ModelRequest, ModelRequest],
+  target: string,
+  { overwrite = false, hub, reporter, signal }: OutputOptions,
+): Promise<[ResolvedModel, ResolvedModel]> {
+  const local = requests.map(readRequest).flatMap((request) => ("path" in request ? [request.path] : []));
+  checkTarget(target, { overwrite, sources: local });
+  const [base, other] = await resolveModels(requests, { hub, reporter, signal, target });
+  if (base === undefined || other === undefined) throw new Error("a model was not resolved");
+  return [base, other];
+}
+
+/** Opens both, runs `body`, closes both whatever happens. */
+export async function withCheckpoints<T>(
+  basePath: string,
+  otherPath: string,
+  body: (base: Checkpoint, other: Checkpoint) => Promise<T>,
+): Promise<T> {
+  const base = await openCheckpoint(basePath);
+  try {
+    const other = await openCheckpoint(otherPath);
+    try {
+      return await body(base, other);
+    } finally {
+      other.close();
+    }
+  } finally {
+    base.close();
+  }
+}
+
+/** The real path of the folder to make, which overlaps nothing that is read. Errors: those of `checkTarget`. */
+export function checkFolder(
+  folder: string,
+  checkpoints: readonly Checkpoint[],
+  { overwrite }: OutputOptions,
+): string {
+  const sources = checkpoints.flatMap(({ path, files }) => [path, ...files.map((file) => file.path)]);
+  return checkTarget(folder, { overwrite: overwrite ?? false, sources });
+}
+
+/** What config and tokenizer must say of the plan's tensors. `source` is the side they come from. */
+export function assetFacts(plan: MergePlan, source: Checkpoint): AssetFacts {
+  const vocabSize = embeddingOf(plan.tensors)?.shape[0] ?? null;
+  const rowsOfSource = embeddingOf(source.tensors)?.shape[0] ?? vocabSize ?? 0;
+  return {
+    vocabSize,
+    trimmedRows: rowsOfSource - (vocabSize ?? rowsOfSource),
+    torchDType: TORCH_NAMES[mainDType(plan)],
+  };
+}
+
+/** Beside the shards and the assets: card, index, the folder, what the staging writes. */
+const FURTHER_FILES = 8;
+
+/** What the disk must have room for. */
+export function roomFor(target: string, { bytesToWrite, shards }: MergePlan, assetCount: number): Room {
+  return {
+    bytes: bytesToWrite - stagedBytes(target),
+    files: shards.length + assetCount + FURTHER_FILES,
+    largestFileBytes: Math.max(...shards.map(({ byteLength }) => byteLength)),
+  };
+}
+
+/** Last of all files: transformers takes a folder with an index for a whole model. */
+export function indexFile({ index, format }: MergePlan): Asset[] {
+  return index === null ? [] : [{ fileName: indexFileName(format), text: index }];
+}
+
+export function embeddingOf<T extends { readonly name: string }>(tensors: readonly T[]): T | undefined {
+  return tensors.find(({ name }) => name === "model.embed_tokens.weight");
+}
