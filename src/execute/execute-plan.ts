@@ -73,8 +73,12 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
       finishing.set(shard, whenDone);
     }
   };
-  await runWorkers({ kind: "merge", job }, { threads, signal, onTick });
-  await Promise.all(finishing.values());
+  try {
+    await runWorkers({ kind: "merge", job }, { threads, signal, onTick });
+  } finally {
+    // A shard that is being finished when the run ends is one more to go on from.
+    await Promise.all(finishing.values());
+  }
   throwIfFailed();
 }
 

@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
+import { SEGMENT_BYTES } from "../../src/execute/segments.js";
 import { type ErrorCode, isApplyDeltaError } from "../../src/errors.js";
 import { type ProgressUpdate, type Reporter, silentReporter } from "../../src/report/reporter.js";
 import { safetensorsOf, temporaryFolder } from "../support/model-folder.js";
@@ -120,7 +121,8 @@ test("an abort in the middle stops within a few segments", async (context) => {
     controller.abort();
   });
   await assertFails(apply({ reporter, signal: controller.signal, threads: 1 }), "interrupted");
-  assert.equal(seen.length, 1);
+  // What was under way is finished, and nothing more.
+  assert.ok((seen.at(-1) ?? 0) - (seen[0] ?? 0) <= 2 * SEGMENT_BYTES, seen.join());
   assert.deepEqual(readdirSync(root).sort(), ["base.safetensors", "delta.safetensors"]);
 });
 

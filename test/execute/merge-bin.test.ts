@@ -84,7 +84,7 @@ test("shards and their index are those of save_pretrained, and open again as one
     base: writeModel(join(root, "base"), base, { format: "torch", shards: 2 }),
     delta: writeModel(join(root, "delta"), delta, { format: "torch" }),
     target,
-    maxShardBytes: 25_000,
+    maxShardBytes: 18_000,
   };
   await applyDelta(options);
   const summary = await applyDelta({ ...options, format: "bin", overwrite: true });
