@@ -153,7 +153,8 @@ async function writeShards(
 /** The same error; where what was written can't be read back, the target's and no source's. */
 function asTargets(error: unknown, folder: string): unknown {
   if (!isApplyDeltaError(error) || error.exitCode !== EXIT.source) return error;
-  if (dirname(error.details.file ?? "") !== folder) return error;
+  const file = error.details.file ?? "";
+  if (file !== folder && dirname(file) !== folder) return error;
   return new ApplyDeltaError("target-unwritable", "What was written can't be read back.", {
     ...error.details,
     got: error.message,

@@ -12,8 +12,8 @@ import {
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
-import { SEGMENT_BYTES } from "../../src/execute/segments.js";
 import { type ErrorCode, isApplyDeltaError } from "../../src/errors.js";
+import { SEGMENT_BYTES } from "../../src/execute/segments.js";
 import { type ProgressUpdate, type Reporter, silentReporter } from "../../src/report/reporter.js";
 import { safetensorsOf, temporaryFolder } from "../support/model-folder.js";
 
