@@ -1,5 +1,5 @@
 /** A small merged model on disk, true to its config, and ways to damage it and look at it again. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
@@ -74,20 +74,28 @@ export function failuresOf({ checks }: Verification): CheckName[] {
   return checks.filter(({ status }) => status === "failed").map(({ name }) => name);
 }
 
-/** Flips one bit of a file, runs `look`, and puts the file back. */
+/** Flips one bit of a file, runs `look`, and flips it back. One byte is written: files are not made anew. */
 export async function withFlippedBit<T>(
   path: string,
   byte: number,
   bit: number,
   look: () => T | Promise<T>,
 ): Promise<T> {
-  const bytes = readFileSync(path);
-  const damaged = Buffer.from(bytes);
-  damaged.writeUInt8(damaged.readUInt8(byte) ^ (1 << bit), byte);
-  writeFileSync(path, damaged);
+  const flip = () => {
+    const fd = openSync(path, "r+");
+    try {
+      const value = Buffer.alloc(1);
+      readSync(fd, value, 0, 1, byte);
+      value.writeUInt8(value.readUInt8() ^ (1 << bit));
+      writeSync(fd, value, 0, 1, byte);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  flip();
   try {
     return await look();
   } finally {
-    writeFileSync(path, bytes);
+    flip();
   }
 }
