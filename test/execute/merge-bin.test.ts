@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
+import { executePlan } from "../../src/execute/execute-plan.js";
 import { SEGMENT_BYTES } from "../../src/execute/segments.js";
+import { compileKernel } from "../../src/kernel/select.js";
+import { closeShardFile, createShardFile } from "../../src/output/shard-file.js";
+import { matchTensors } from "../../src/plan/match.js";
+import { layOut } from "../../src/plan/merge-plan.js";
 import {
   floats,
   readSafetensorsFile,
@@ -135,4 +140,43 @@ test("a name that safetensors keeps for itself is no trouble", async (context) =
   const file = readFileSync(join(root, "target", "pytorch_model.bin"));
   const data = (await readZipRecords(file)).get("pytorch_model/data/0");
   assert.deepEqual(data, Buffer.from(Uint16Array.of(0x4000, 0x4400).buffer));
+});
+
+test("a shard that counts as finished has its checksums; one that is kept is left alone", async (context) => {
+  const root = temporaryFolder(context);
+  const { base, delta } = tinyPair();
+  const open = async (name: string, tensors: readonly Tensor[]) => {
+    const checkpoint = await openCheckpoint(writeModel(join(root, name), tensors));
+    context.after(() => checkpoint.close());
+    return { tensors: checkpoint.tensors, tiesEmbeddings: false };
+  };
+  const [from, by] = [await open("base", base), await open("delta", delta)];
+  const rules = { newRows: "zero", trimRows: false, deltaOnly: "error", baseOnly: "error" } as const;
+  const plan = layOut(matchTensors(from, by, rules), {
+    dtype: "auto",
+    format: "bin",
+    maxShardBytes: 20_000,
+    scale: 1,
+  });
+  const kept = 1;
+  const outputs = plan.shards.map(({ fileName, byteLength, pieces }, i) =>
+    i === kept ? null : createShardFile(join(root, fileName), byteLength, pieces, { isDirect: true }),
+  );
+  const finished: number[] = [];
+  await executePlan({
+    plan,
+    outputs,
+    kernel: await compileKernel("auto"),
+    threads: 2,
+    signal: undefined,
+    onProgress() {},
+    async finishShard(shard) {
+      const { fileName, placed } = plan.shards[shard] ?? assert.fail();
+      const records = await readZipRecords(readFileSync(join(root, fileName)));
+      assert.equal(records.size, placed.length + 2);
+      finished.push(shard);
+    },
+  });
+  for (const output of outputs) if (output !== null) closeShardFile(output);
+  assert.deepEqual(finished.sort(), [0, 2]);
 });
