@@ -62,29 +62,36 @@ describe("a download", { concurrency: 2 }, () => {
     assert.ok(sentBytes(run) <= SIZE + 20 * 64 * 1024, `${sentBytes(run)} bytes for ${SIZE}`);
   });
 
-  test("stopped 20 times, each run going on where the last stopped", async (context) => {
+  test("stopped up to 20 times, each run going on where the last stopped", async (context) => {
     const run = await start(context);
     let stops = 0;
-    for (; stops < 20; stops++) {
+    let isWhole = false;
+    while (stops < 20 && !isWhole) {
       const stop = new AbortController();
       let budget = 1 + Math.floor((SIZE / 25) * (stops % 3) * 0.9);
       run.hub.fault = (request) => {
         if (!isData(request)) return undefined;
         budget -= 100_000;
-        if (budget < 0) setTimeout(() => stop.abort(), 5);
+        if (budget < 0) stop.abort();
         return { kind: "throttle", bytesPerSecond: 5e6 };
       };
-      await refusal(() => run.fetch({ signal: stop.signal }), "interrupted", {
-        hint: /goes on where it stopped/,
-      });
+      const outcome = await run.fetch({ signal: stop.signal }).catch((error: unknown) => error);
+      // On a busy machine the last bytes may arrive before the stop is seen.
+      isWhole = !(outcome instanceof Error);
+      if (isWhole) break;
+      await refusal(() => Promise.reject(outcome), "interrupted", { hint: /goes on where it stopped/ });
+      stops += 1;
     }
+    assert.ok(stops >= 3, `${stops} stops`);
     run.hub.fault = () => undefined;
     const said: string[] = [];
     const model = await run.fetch({ said });
-    assert.ok(
-      said.some((line) => /of which .* arrived in an earlier run/.test(line)),
-      said.join("\n"),
-    );
+    if (!isWhole) {
+      assert.ok(
+        said.some((line) => /of which .* arrived in an earlier run/.test(line)),
+        said.join("\n"),
+      );
+    }
     assert.deepEqual(readFileSync(run.weightsPath(model)), run.weights);
     const perStop = 4 * 128 * 1024;
     assert.ok(sentBytes(run) <= SIZE + stops * perStop, `${sentBytes(run)} bytes for ${SIZE}`);
