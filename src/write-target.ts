@@ -64,7 +64,7 @@ export interface WrittenTarget {
   readonly warnings: readonly string[];
 }
 
-/** Errors that say that even finished shards are of no use: a damaged one must not be gone on with. */
+/** Errors that say that even finished shards are of no use: damaged, of other sources, or of a delta that is refused. */
 const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered", "not-restorable"];
 
 /**
