@@ -7,6 +7,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { noPause } from "../src/checkpoint/pause.js";
 import { compileKernel, instantiateKernel } from "../src/kernel/select.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "../src/plan/base-check.js";
 import type { SumDType } from "../src/tensor.js";
@@ -23,19 +24,21 @@ try {
     console.log(`\n| ${dtype} | ${TUNINGS.map((s) => `s = ${s.toExponential()}`).join(" | ")} |`);
     console.log(`| --- |${" ---: |".repeat(TUNINGS.length)}`);
     for (const name of Object.keys(FIT_CASES) as FitCase[]) {
-      console.log(`| ${name} | ${TUNINGS.map((s) => percentOf(name, dtype, s)).join(" | ")} |`);
+      const percents: string[] = [];
+      for (const s of TUNINGS) percents.push(await percentOf(name, dtype, s));
+      console.log(`| ${name} | ${percents.join(" | ")} |`);
     }
   }
 } finally {
   rmSync(folder, { recursive: true });
 }
 
-function percentOf(name: FitCase, dtype: SumDType, s: number): string {
+async function percentOf(name: FitCase, dtype: SumDType, s: number): Promise<string> {
   const numbers = FIT_CASES[name](dtype, ELEMENTS, s);
   const base = matricesOf(folder, "base", dtype, numbers.base, MATRIX);
   const delta = matricesOf(folder, "delta", dtype, numbers.delta, MATRIX);
   try {
-    const { formats, comparable } = sampleFit(base, delta, kernel);
+    const { formats, comparable } = await sampleFit(base, delta, kernel, noPause);
     const inexact = formats.find((format) => format.dtype === dtype)?.inexact ?? Number.NaN;
     const percent = (100 * inexact) / comparable;
     return inexact === 0 ? "0" : percent.toPrecision(2 + Number(percent >= 10));

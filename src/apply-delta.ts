@@ -57,7 +57,7 @@ async function withPrepared<T>(
     options.target,
     options,
   );
-  return withCheckpoints(base.path, delta.path, async (openBase, openDelta) => {
+  return withCheckpoints(base.path, delta.path, options.signal, async (openBase, openDelta) => {
     const prepared = await prepareMerge(openBase, openDelta, options, { base, delta });
     throwIfAborted(options.signal);
     return body(prepared);

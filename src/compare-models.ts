@@ -7,6 +7,7 @@ import { FORMAT_NAMES } from "./checkpoint/format.js";
 import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
 import { ApplyDeltaError } from "./errors.js";
 import { compareTensors, type TensorComparison } from "./execute/compare-tensors.js";
+import { pauseFor } from "./execute/pause.js";
 import { throwIfAborted, withOutcome } from "./execute/pool.js";
 import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
 import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
@@ -43,13 +44,19 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
   const requests = [options.a, options.b].map((reference) => ({ role: "model" as const, reference }));
   const [resolvedA, resolvedB] = await resolveModels(requests, options);
   if (resolvedA === undefined || resolvedB === undefined) throw new Error("a model was not resolved");
-  const a = await openCheckpoint(resolvedA.path);
+  return withOutcome("the comparison is not complete", () =>
+    comparePaths(resolvedA.path, resolvedB.path, options),
+  );
+}
+
+async function comparePaths(pathA: string, pathB: string, options: CompareOptions): Promise<Comparison> {
+  const pause = pauseFor(options.signal);
+  const a = await openCheckpoint(pathA, pause);
   try {
-    const b = await openCheckpoint(resolvedB.path);
+    const b = await openCheckpoint(pathB, pause);
     try {
       refuseOneModel(a, b);
-      const compare = () => compareCheckpoints(a, b, options);
-      return await withOutcome("the comparison is not complete", compare);
+      return await compareCheckpoints(a, b, options);
     } finally {
       b.close();
     }
@@ -129,7 +136,7 @@ async function compareCheckpoints(
     otherDTypes,
     files,
     notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
-    hints: hintsOf(pairing, different, kernel),
+    hints: await hintsOf(pairing, different, kernel, options.signal),
     seconds: (performance.now() - start) / 1000,
     threads,
   };
@@ -164,12 +171,18 @@ function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
 }
 
 /** What a difference may come from. */
-function hintsOf({ pairs }: Pairing, different: number, kernel: CompiledKernel): string[] {
+async function hintsOf(
+  { pairs }: Pairing,
+  different: number,
+  kernel: CompiledKernel,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
   if (different * 2 < pairs.length || different === 0) return [];
-  const statistics = sampleFit(
+  const statistics = await sampleFit(
     pairs.map(({ a }) => a),
     pairs.map(({ b }) => b),
     instantiateKernel(kernel, FIT_MEMORY_BYTES),
+    pauseFor(signal),
   );
   const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
   if (delta === null) return [];

@@ -7,6 +7,8 @@ import { basename, resolve } from "node:path";
 import { FORMAT_NAMES } from "./checkpoint/format.js";
 import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
 import { ApplyDeltaError } from "./errors.js";
+import { pauseFor } from "./execute/pause.js";
+import { withOutcome } from "./execute/pool.js";
 import { compileKernel, instantiateKernel } from "./kernel/select.js";
 import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "./plan/layer-change.js";
 import { isRotaryBuffer } from "./plan/match.js";
@@ -34,7 +36,7 @@ export interface InspectOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common. */
+/** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common; `interrupted`. */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
   const requests: ModelRequest[] = [{ role: "model", reference: options.model, revision: options.revision }];
   if (options.base !== undefined) {
@@ -42,9 +44,20 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
   }
   const [resolved, resolvedBase] = await resolveModels(requests, options);
   if (resolved === undefined) throw new Error("the model was not resolved");
-  const model = await openCheckpoint(resolved.path);
+  return withOutcome("the model was not inspected", () =>
+    inspectPaths(resolved.path, resolvedBase?.path, options),
+  );
+}
+
+async function inspectPaths(
+  path: string,
+  basePath: string | undefined,
+  options: InspectOptions,
+): Promise<InspectDocument> {
+  const pause = pauseFor(options.signal);
+  const model = await openCheckpoint(path, pause);
   try {
-    const base = resolvedBase === undefined ? null : await openCheckpoint(resolvedBase.path);
+    const base = basePath === undefined ? null : await openCheckpoint(basePath, pause);
     try {
       return await describeModel(model, base, options);
     } finally {
@@ -63,7 +76,7 @@ async function describeModel(
   const wanted = globToRegExp(options.filter ?? "*");
   const config = readModelConfig(model.folder);
   const embedShape = model.tensors.find(({ name }) => name === "model.embed_tokens.weight")?.shape ?? null;
-  const change = base === null ? null : await changeOf(base, model);
+  const change = base === null ? null : await changeOf(base, model, options.signal);
   const release = recognizeRelease({
     reference: options.model,
     folder: resolve(model.folder),
@@ -96,9 +109,13 @@ async function describeModel(
   };
 }
 
-async function changeOf(base: Checkpoint, model: Checkpoint): Promise<LayerChange> {
+async function changeOf(
+  base: Checkpoint,
+  model: Checkpoint,
+  signal: AbortSignal | undefined,
+): Promise<LayerChange> {
   const kernel = instantiateKernel(await compileKernel("auto"), CHANGE_MEMORY_BYTES);
-  const change = measureChange(base.tensors, model.tensors, kernel);
+  const change = await measureChange(base.tensors, model.tensors, kernel, pauseFor(signal));
   if (change !== null) return change;
   throw new ApplyDeltaError("names-differ", "Base and model have no tensor in common.", {
     file: base.path,

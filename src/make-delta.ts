@@ -64,7 +64,7 @@ async function withPrepared<T>(
     options.delta,
     options,
   );
-  return withCheckpoints(base.path, tuned.path, async (openBase, openTuned) => {
+  return withCheckpoints(base.path, tuned.path, options.signal, async (openBase, openTuned) => {
     const prepared = await prepareDelta(openBase, openTuned, options, { base, tuned });
     throwIfAborted(options.signal);
     return body(prepared);

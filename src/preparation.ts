@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import { pauseFor } from "./execute/pause.js";
 import type { KernelChoice } from "./kernel/select.js";
 import type { Asset, AssetFacts } from "./output/assets.js";
 import { indexFileName, type TargetFormat } from "./output/shard-index.js";
@@ -67,11 +68,12 @@ export async function resolvePair(
 export async function withCheckpoints<T>(
   basePath: string,
   otherPath: string,
+  signal: AbortSignal | undefined,
   body: (base: Checkpoint, other: Checkpoint) => Promise<T>,
 ): Promise<T> {
-  const base = await openCheckpoint(basePath);
+  const base = await openCheckpoint(basePath, pauseFor(signal));
   try {
-    const other = await openCheckpoint(otherPath);
+    const other = await openCheckpoint(otherPath, pauseFor(signal));
     try {
       return await body(base, other);
     } finally {

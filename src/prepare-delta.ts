@@ -4,6 +4,7 @@
  * Guards: whatever can be found wrong without writing is found wrong here.
  */
 import type { Checkpoint } from "./checkpoint/open.js";
+import { pauseFor } from "./execute/pause.js";
 import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
 import { type Asset, planAssets } from "./output/assets.js";
 import { CHECKSUMS } from "./output/checksums.js";
@@ -99,7 +100,12 @@ export async function prepareDelta(
   }
 
   const kernel = await compileKernel(options.kernel ?? "auto");
-  const change = measureChange(base.tensors, tuned.tensors, instantiateKernel(kernel, CHANGE_MEMORY_BYTES));
+  const change = await measureChange(
+    base.tensors,
+    tuned.tensors,
+    instantiateKernel(kernel, CHANGE_MEMORY_BYTES),
+    pauseFor(options.signal),
+  );
   const doubt = tuningDoubt(change);
   if (doubt !== null) voice.warn(doubt);
 

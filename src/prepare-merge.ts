@@ -7,6 +7,7 @@ import { basename, resolve } from "node:path";
 import type { Checkpoint } from "./checkpoint/open.js";
 import { sha256Files } from "./checkpoint/sha256.js";
 import { ApplyDeltaError } from "./errors.js";
+import { pauseFor } from "./execute/pause.js";
 import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
 import { type Asset, planAssets } from "./output/assets.js";
 import { CHECKSUMS } from "./output/checksums.js";
@@ -110,7 +111,7 @@ export async function prepareMerge(
   const kernel = await compileKernel(options.kernel ?? "auto");
 
   const hints = configHints(configs.base, configs.delta);
-  const fit = options.skipBaseCheck === true ? null : measureFit(base, delta, kernel);
+  const fit = options.skipBaseCheck === true ? null : await measureFit(base, delta, kernel, options.signal);
   const misfit = fit === null || options.force === true ? null : fitError(fit, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (misfit?.code === "swapped") throw misfit;
@@ -164,8 +165,14 @@ export async function prepareMerge(
   };
 }
 
-function measureFit(base: Checkpoint, delta: Checkpoint, kernel: CompiledKernel): Fit {
-  return judgeFit(sampleFit(base.tensors, delta.tensors, instantiateKernel(kernel, FIT_MEMORY_BYTES)));
+async function measureFit(
+  base: Checkpoint,
+  delta: Checkpoint,
+  compiled: CompiledKernel,
+  signal: AbortSignal | undefined,
+): Promise<Fit> {
+  const kernel = instantiateKernel(compiled, FIT_MEMORY_BYTES);
+  return judgeFit(await sampleFit(base.tensors, delta.tensors, kernel, pauseFor(signal)));
 }
 
 function describeFit(fit: Fit): string {

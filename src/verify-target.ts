@@ -6,6 +6,7 @@
 import { statSync } from "node:fs";
 import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
 import { ApplyDeltaError } from "./errors.js";
+import { pauseFor } from "./execute/pause.js";
 import { withOutcome } from "./execute/pool.js";
 import { compileKernel, type KernelChoice } from "./kernel/select.js";
 import { PROVENANCE, type Provenance, recordWeights } from "./output/provenance.js";
@@ -50,7 +51,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
     });
   }
   return withOutcome("the target was not verified to the end", () =>
-    withSources(sourcePaths, async (sources) => {
+    withSources(sourcePaths, options.signal, async (sources) => {
       const provenance = trustedProvenance(folder);
       const notes = sources === null ? [] : await compareSources(sources, provenance);
       const found = await verifyFolder(folder, {
@@ -93,12 +94,13 @@ async function resolveAll({ target, sources, ...options }: VerifyOptions): Promi
 /** Opens both sides where they are given, runs `body`, closes them whatever happens. */
 async function withSources<T>(
   paths: SourcePaths | null,
+  signal: AbortSignal | undefined,
   body: (sources: Sources | null) => Promise<T>,
 ): Promise<T> {
   if (paths === null) return body(null);
-  const base = await openCheckpoint(paths.base);
+  const base = await openCheckpoint(paths.base, pauseFor(signal));
   try {
-    const delta = await openCheckpoint(paths.delta);
+    const delta = await openCheckpoint(paths.delta, pauseFor(signal));
     try {
       return await body({ base, delta });
     } finally {

@@ -6,9 +6,13 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
 import type { LocalFile } from "../tensor.js";
+import { noPause, type Pause } from "./pause.js";
 
-/** Opens a regular file for reading. Links are followed: a snapshot in the Hub's cache is made of them. */
-export function openLocalFile(path: string): LocalFile {
+/**
+ * Opens a regular file for reading, with a pause before each read. Links are followed: a snapshot in the Hub's cache is
+ * made of them.
+ */
+export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
   const fd = openRegularFile(path);
   let state: BigIntStats;
   try {
@@ -24,6 +28,7 @@ export function openLocalFile(path: string): LocalFile {
     byteLength: Number(size),
     modifiedNs,
     async read(offsetBytes, length) {
+      await pause();
       const bytes = new Uint8Array(length);
       readFully(fd, bytes, offsetBytes, path);
       return bytes;

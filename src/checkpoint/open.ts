@@ -11,6 +11,7 @@ import { inStateDictOrder } from "../vicuna/state-dict-order.js";
 import { findWeights } from "./find-weights.js";
 import { type CheckpointFormat, detectFormat } from "./format.js";
 import { onSource, openLocalFile } from "./local-file.js";
+import { noPause, type Pause } from "./pause.js";
 import { readSafetensors } from "./safetensors.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
 import { readTorchLegacy } from "./torch-legacy.js";
@@ -39,10 +40,10 @@ const READERS: Record<CheckpointFormat, (file: LocalFile) => Promise<TensorView[
 };
 
 /**
- * Opens a folder, a weights file or a shard index, reading headers only.
+ * Opens a folder, a weights file or a shard index, reading headers only, with a pause before each read.
  * The caller closes the result; nothing stays open when it throws.
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string, pause: Pause = noPause): Promise<Checkpoint> {
   const found = findWeights(path);
   const files: LocalFile[] = [];
   const close = () => {
@@ -50,12 +51,13 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   };
   try {
     const notes = [...found.notes];
-    const index = found.index === null ? null : await readIndex(found.index);
+    const index = found.index === null ? null : await readIndex(found.index, pause);
     const paths = index === null ? found.files : index.shards.map((shard) => join(found.folder, shard));
     const formats = new Set<CheckpointFormat>();
     const tensors = new Map<string, TensorView>();
     for (const shardPath of paths) {
-      const file = index === null ? openLocalFile(shardPath) : openShard(shardPath, found.folder, index);
+      const file =
+        index === null ? openLocalFile(shardPath, pause) : openShard(shardPath, found.folder, index, pause);
       files.push(file);
       const format = await detectFormat(file);
       formats.add(format);
@@ -82,8 +84,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   }
 }
 
-async function readIndex(path: string): Promise<ShardIndex> {
-  const file = openLocalFile(path);
+async function readIndex(path: string, pause: Pause): Promise<ShardIndex> {
+  const file = openLocalFile(path, pause);
   try {
     return await readShardIndex(file);
   } finally {
@@ -91,9 +93,9 @@ async function readIndex(path: string): Promise<ShardIndex> {
   }
 }
 
-function openShard(path: string, folder: string, index: ShardIndex): LocalFile {
+function openShard(path: string, folder: string, index: ShardIndex, pause: Pause): LocalFile {
   try {
-    return openLocalFile(path);
+    return openLocalFile(path, pause);
   } catch (error) {
     if (!isApplyDeltaError(error, "source-not-found")) throw error;
     const present = new Set(onSource(folder, () => readdirSync(folder)));

@@ -5,6 +5,7 @@
  * b + d is a value of the format, or b is not the base.
  */
 import { gather, type OpenView, openView } from "../checkpoint/gather.js";
+import type { Pause } from "../checkpoint/pause.js";
 import type { Kernel } from "../kernel/kernel.js";
 import {
   bytesOf,
@@ -71,12 +72,13 @@ export interface FitStatistics {
   readonly baseIsBFloat16: boolean;
 }
 
-/** Samples every matrix that both sides have. Reads some tens of MB at most. */
-export function sampleFit(
+/** Samples every matrix that both sides have, with a pause before each. Reads some tens of MB at most. */
+export async function sampleFit(
   base: readonly TensorView[],
   delta: readonly TensorView[],
   kernel: Kernel,
-): FitStatistics {
+  pause: Pause,
+): Promise<FitStatistics> {
   const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
   const pairs = delta.flatMap((tensor) => {
     const partner = baseByName.get(tensor.name);
@@ -86,6 +88,7 @@ export function sampleFit(
   const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length) / RUNS_PER_TENSOR);
   const runLength = Math.min(MAX_RUN_ELEMENTS, perRun);
   for (const [fromBase, fromDelta] of pairs) {
+    await pause();
     const count = Math.min(elementCount(fromBase.shape), elementCount(fromDelta.shape));
     const length = Math.min(runLength, Math.ceil(count / RUNS_PER_TENSOR));
     for (let run = 0; run < RUNS_PER_TENSOR; run++) {

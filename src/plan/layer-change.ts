@@ -9,6 +9,7 @@
  * Guards: what can't be compared is named, not left out.
  */
 import { gather, openView } from "../checkpoint/gather.js";
+import type { Pause } from "../checkpoint/pause.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { elementCount, isFloatDType, type TensorView } from "../tensor.js";
 import { isRotaryBuffer } from "./match.js";
@@ -81,13 +82,29 @@ interface Squares {
   weight: number;
 }
 
-/** Null where the two have no tensor in common that could be compared. `sampleElements`: to read in all. */
-export function measureChange(
+/** Where in the model a tensor belongs. */
+interface Place {
+  readonly part: string;
+  readonly layer: number | null;
+  readonly kind: string;
+}
+
+interface MeasuredTensor extends Place {
+  readonly isMatrix: boolean;
+  readonly squares: Squares;
+}
+
+/**
+ * Null where the two have no tensor in common that could be compared. Pauses before each tensor. `sampleElements`: to
+ * read in all.
+ */
+export async function measureChange(
   base: readonly TensorView[],
   other: readonly TensorView[],
   kernel: Kernel,
+  pause: Pause,
   sampleElements = SAMPLE_ELEMENTS,
-): LayerChange | null {
+): Promise<LayerChange | null> {
   const byName = new Map(base.filter(isWeight).map((tensor) => [tensor.name, tensor]));
   const pairs = other.filter(isWeight).flatMap((tensor) => {
     const partner = byName.get(tensor.name);
@@ -96,11 +113,12 @@ export function measureChange(
   if (pairs.length === 0) return null;
   const sampler = new Sampler(kernel);
   const perTensor = Math.ceil(sampleElements / pairs.length);
-  const measured = pairs.map(([fromBase, tensor]) => ({
-    ...placeOf(tensor.name),
-    isMatrix: tensor.shape.length > 1,
-    squares: sampler.sample(fromBase, tensor, perTensor),
-  }));
+  const measured: MeasuredTensor[] = [];
+  for (const [fromBase, tensor] of pairs) {
+    await pause();
+    const squares = sampler.sample(fromBase, tensor, perTensor);
+    measured.push({ ...placeOf(tensor.name), isMatrix: tensor.shape.length > 1, squares });
+  }
   const matrices = measured.some(({ isMatrix }) => isMatrix)
     ? measured.filter(({ isMatrix }) => isMatrix)
     : measured;
@@ -154,7 +172,7 @@ const PARTS: Record<string, string> = {
   lm_head: "head",
 };
 
-function placeOf(name: string): { part: string; layer: number | null; kind: string } {
+function placeOf(name: string): Place {
   const moduleName = name.slice(0, Math.max(name.lastIndexOf("."), 0)) || name;
   const kind = moduleName.slice(moduleName.lastIndexOf(".") + 1);
   const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { sourceExists } from "../checkpoint/local-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
 import { ApplyDeltaError } from "../errors.js";
+import { pauseFor } from "../execute/pause.js";
 import { type Reporter, silentReporter } from "../report/reporter.js";
 import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
@@ -83,7 +84,7 @@ export async function resolveModels(
   const settings = completeHubSettings(options.hub);
   const { target } = options;
   const localDelta = read.find(({ role, ...request }) => SIZED.includes(role) && "path" in request);
-  const localBytes = localDelta === undefined ? 0 : await weightBytesOf(pathOf(localDelta));
+  const localBytes = localDelta === undefined ? 0 : await weightBytesOf(pathOf(localDelta), options.signal);
   const { fetchModels } = await import("./hub-models.js");
   const fetched = await fetchModels(
     remote.map(({ wanted }) => wanted),
@@ -113,8 +114,8 @@ function pathOf(request: ReadRequest): string {
 }
 
 /** A local delta is opened before anything is downloaded for it: what is wrong with it is said at once. */
-async function weightBytesOf(path: string): Promise<number> {
-  const checkpoint = await openCheckpoint(path);
+async function weightBytesOf(path: string, signal: AbortSignal | undefined): Promise<number> {
+  const checkpoint = await openCheckpoint(path, pauseFor(signal));
   try {
     return checkpoint.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   } finally {

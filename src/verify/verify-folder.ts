@@ -5,6 +5,7 @@
  */
 import { type Checkpoint, openCheckpoint } from "../checkpoint/open.js";
 import { EXIT, isApplyDeltaError } from "../errors.js";
+import { pauseFor } from "../execute/pause.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import { type Provenance, readProvenance } from "../output/provenance.js";
 import type { MergePlan } from "../plan/merge-plan.js";
@@ -33,7 +34,7 @@ export interface FolderFindings {
 export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<FolderFindings> {
   const { plan, kernel, threads, signal } = options;
   const reporter = options.reporter ?? silentReporter;
-  const opened = await openTarget(folder);
+  const opened = await openTarget(folder, signal);
   const target = "checkpoint" in opened ? opened.checkpoint : null;
   try {
     const checks: Check[] = [];
@@ -85,9 +86,10 @@ export function trustedProvenance(folder: string): Provenance | null {
 
 async function openTarget(
   folder: string,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly checkpoint: Checkpoint } | { readonly check: Check }> {
   try {
-    return { checkpoint: await openCheckpoint(folder) };
+    return { checkpoint: await openCheckpoint(folder, pauseFor(signal)) };
   } catch (error) {
     return { check: failure("weights", error) };
   }

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { noPause } from "../../src/checkpoint/pause.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import { FIT_MEMORY_BYTES, type FitStatistics, sampleFit } from "../../src/plan/base-check.js";
 import { type Fit, type FitVerdict, judgeFit } from "../../src/plan/judge-fit.js";
@@ -22,26 +23,31 @@ interface Stored {
   readonly delta: FloatDType;
 }
 
-function measure(
+async function measure(
   context: TestContext,
   { base, delta }: Numbers,
   stored: Stored,
   rows = MATRIX.rows,
-): FitStatistics {
+): Promise<FitStatistics> {
   const folder = temporaryFolder(context);
   const sides = [
     matricesOf(folder, "base", stored.base, base, MATRIX),
     matricesOf(folder, "delta", stored.delta, delta, { ...MATRIX, rows }),
   ] as const;
   try {
-    return sampleFit(...sides, kernel);
+    return await sampleFit(...sides, kernel, noPause);
   } finally {
     for (const side of sides) side[0]?.file.close();
   }
 }
 
-function judge(context: TestContext, numbers: Numbers, dtype: SumDType, stored: Partial<Stored> = {}): Fit {
-  return judgeFit(measure(context, numbers, { base: dtype, delta: dtype, ...stored }));
+async function judge(
+  context: TestContext,
+  numbers: Numbers,
+  dtype: SumDType,
+  stored: Partial<Stored> = {},
+): Promise<Fit> {
+  return judgeFit(await measure(context, numbers, { base: dtype, delta: dtype, ...stored }));
 }
 
 const VERDICTS: Record<FitCase, FitVerdict> = {
@@ -55,11 +61,11 @@ const VERDICTS: Record<FitCase, FitVerdict> = {
 
 for (const dtype of ["F16", "BF16", "F32"] as const) {
   for (const name of Object.keys(VERDICTS) as FitCase[]) {
-    test(`${name} in ${dtype}`, (context) => {
+    test(`${name} in ${dtype}`, async (context) => {
       // Rounding a bfloat16 base through bfloat16 changes nothing.
       const isSame = dtype === "BF16" && name === "rounded through bfloat16";
       for (const s of [1e-4, 1e-3, 5e-3]) {
-        const fit = judge(context, FIT_CASES[name](dtype, COUNT, s), dtype);
+        const fit = await judge(context, FIT_CASES[name](dtype, COUNT, s), dtype);
         assert.equal(fit.verdict, isSame ? "exact" : VERDICTS[name], `s = ${s}: ${fit.sentence}`);
         assert.equal(fit.checkedIn, dtype);
         const isRounded = name === "rounded through bfloat16" && dtype !== "BF16";
@@ -85,109 +91,109 @@ for (const [models, delta] of [
   ["BF16", "F16"],
   ["F16", "F64"],
 ] as const) {
-  test(`the difference of two ${models} models, kept in ${delta}, is judged in ${models}`, (context) => {
+  test(`the difference of two ${models} models, kept in ${delta}, is judged in ${models}`, async (context) => {
     for (const base of [models, "F32"] as const) {
-      const right = judge(context, differenceOf(models), models, { base, delta });
+      const right = await judge(context, differenceOf(models), models, { base, delta });
       assert.equal(right.verdict, "exact");
       assert.equal(right.checkedIn, models);
-      const wrong = judge(context, differenceOf(models, true), models, { base, delta });
+      const wrong = await judge(context, differenceOf(models, true), models, { base, delta });
       assert.equal(wrong.verdict, "other", wrong.sentence);
     }
   });
 }
 
-test("an F16 base that was rounded through bfloat16, under a float32 delta of F16 models", (context) => {
+test("an F16 base that was rounded through bfloat16, under a float32 delta of F16 models", async (context) => {
   const { base, delta } = differenceOf("F16");
   const rounded = base.map((value) => roundTo("F16", roundTo("BF16", value)));
-  const fit = judge(context, { base: rounded, delta }, "F16", { delta: "F32" });
+  const fit = await judge(context, { base: rounded, delta }, "F16", { delta: "F32" });
   assert.equal(fit.verdict, "near");
   assert.equal(fit.checkedIn, "F16");
   assert.match(fit.sentence, /rounded through bfloat16/);
 });
 
-test("a float32 model tuned from a float16 one is judged in float32", (context) => {
+test("a float32 model tuned from a float16 one is judged in float32", async (context) => {
   const base = weights("F16", COUNT, 1);
   const normal = seededNormals(2);
   const delta = base.map((value) => Math.fround(Math.fround(value + normal() * 3e-4) - value));
-  const right = judge(context, { base, delta }, "F16", { delta: "F32" });
+  const right = await judge(context, { base, delta }, "F16", { delta: "F32" });
   assert.deepEqual([right.verdict, right.checkedIn], ["exact", "F32"]);
-  const wrong = judge(context, { base: weights("F16", COUNT, 99), delta }, "F16", { delta: "F32" });
+  const wrong = await judge(context, { base: weights("F16", COUNT, 99), delta }, "F16", { delta: "F32" });
   assert.equal(wrong.verdict, "other");
 });
 
-test("a base in a wider dtype than the delta's is rounded before it is judged", (context) => {
+test("a base in a wider dtype than the delta's is rounded before it is judged", async (context) => {
   const wide = weights("F32", COUNT, 1);
   const base = wide.map((value) => roundTo("F16", value));
   const normal = seededNormals(2);
   const delta = base.map((value) => roundTo("F16", roundTo("F16", value + normal() * 1e-3) - value));
   for (const stored of ["F32", "F64"] as const) {
-    assert.equal(judge(context, { base: wide, delta }, "F16", { base: stored }).verdict, "exact");
+    assert.equal((await judge(context, { base: wide, delta }, "F16", { base: stored })).verdict, "exact");
   }
 });
 
-test("a bfloat16 delta on a float16 base: no wonder that the rounded base fits bfloat16", (context) => {
+test("a bfloat16 delta on a float16 base: no wonder that the rounded base fits bfloat16", async (context) => {
   const numbers = tune("BF16", COUNT, 1e-3);
   const other = { base: weights("F16", COUNT, 1), delta: numbers.delta };
-  const fit = judge(context, other, "BF16", { base: "F16" });
+  const fit = await judge(context, other, "BF16", { base: "F16" });
   assert.equal(fit.statistics.baseIsBFloat16, false);
 });
 
-test("base and delta swapped, a merged model, a delta of zeros", (context) => {
+test("base and delta swapped, a merged model, a delta of zeros", async (context) => {
   const { base, delta } = tune("F16", COUNT, 1e-3);
-  assert.equal(judge(context, { base: delta, delta: base }, "F16").verdict, "swapped");
+  assert.equal((await judge(context, { base: delta, delta: base }, "F16")).verdict, "swapped");
   const merged = base.map((value, i) => roundTo("F16", value + (delta[i] ?? 0)));
-  const whole = judge(context, { base, delta: merged }, "F16");
+  const whole = await judge(context, { base, delta: merged }, "F16");
   assert.equal(whole.verdict, "not-a-delta");
   assert.ok(whole.statistics.correlation > 0.99);
-  assert.equal(judge(context, { base, delta: base }, "F16").verdict, "not-a-delta");
-  const zero = judge(context, { base, delta: new Float64Array(COUNT) }, "F16");
+  assert.equal((await judge(context, { base, delta: base }, "F16")).verdict, "not-a-delta");
+  const zero = await judge(context, { base, delta: new Float64Array(COUNT) }, "F16");
   assert.deepEqual([zero.verdict, zero.isWarning], ["zero-delta", true]);
 });
 
-test("infinities and NaN on either side are left out, and spoil nothing", (context) => {
+test("infinities and NaN on either side are left out, and spoil nothing", async (context) => {
   const { base, delta } = tune("F16", COUNT, 1e-3);
   const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const spoilt = (values: Float64Array, step: number) =>
     values.map((value, i) => (i % step === 0 ? (special[(i / step) % 3] ?? 0) : value));
   const numbers = { base: spoilt(base, 7), delta: spoilt(delta, 11) };
-  const clean = measure(context, { base, delta }, { base: "F16", delta: "F16" });
-  const statistics = measure(context, numbers, { base: "F16", delta: "F16" });
+  const clean = await measure(context, { base, delta }, { base: "F16", delta: "F16" });
+  const statistics = await measure(context, numbers, { base: "F16", delta: "F16" });
   assert.ok(statistics.sampled < clean.sampled * 0.8 && statistics.sampled > clean.sampled * 0.7);
   assert.ok(Number.isFinite(statistics.baseRms) && Number.isFinite(statistics.correlation));
   assert.equal(judgeFit(statistics).verdict, "exact");
   const rounded = numbers.base.map((value) => roundTo("F16", roundTo("BF16", value)));
-  assert.equal(judge(context, { ...numbers, base: rounded }, "F16").statistics.baseIsBFloat16, true);
+  assert.equal((await judge(context, { ...numbers, base: rounded }, "F16")).statistics.baseIsBFloat16, true);
 });
 
-test("numbers near float16's end: a sum that overflows is inexact, subnormals are exact", (context) => {
+test("numbers near float16's end: a sum that overflows is inexact, subnormals are exact", async (context) => {
   const huge = { base: new Float64Array(COUNT).fill(65504), delta: new Float64Array(COUNT).fill(32) };
-  const { formats } = measure(context, huge, { base: "F16", delta: "F16" });
+  const { formats } = await measure(context, huge, { base: "F16", delta: "F16" });
   assert.equal(formats.find(({ dtype }) => dtype === "F16")?.inexact, COUNT);
   const least = 2 ** -24;
   const tiny = {
     base: Float64Array.from({ length: COUNT }, (_, i) => (i % 1000) * least),
     delta: Float64Array.from({ length: COUNT }, (_, i) => (i % 7) * least),
   };
-  const subnormal = measure(context, tiny, { base: "F16", delta: "F16" });
+  const subnormal = await measure(context, tiny, { base: "F16", delta: "F16" });
   assert.equal(subnormal.formats.find(({ dtype }) => dtype === "F16")?.inexact, 0);
 });
 
-test("grown embeddings are compared in the rows that both have", (context) => {
+test("grown embeddings are compared in the rows that both have", async (context) => {
   const { base, delta } = tune("F16", COUNT, 1e-3);
   const count = MATRIX.rows * MATRIX.columns;
   const one = { base: base.subarray(0, count), delta: delta.subarray(0, count + 3 * MATRIX.columns) };
-  const statistics = measure(context, one, { base: "F16", delta: "F16" }, MATRIX.rows + 3);
+  const statistics = await measure(context, one, { base: "F16", delta: "F16" }, MATRIX.rows + 3);
   assert.equal(statistics.tensors, 1);
   assert.equal(statistics.sampled, count);
   assert.equal(judgeFit(statistics).verdict, "exact");
 });
 
-test("the sampled runs reach from a matrix's first element to its last", (context) => {
+test("the sampled runs reach from a matrix's first element to its last", async (context) => {
   const rows = 4096;
   const count = rows * MATRIX.columns;
   const { base, delta } = tune("F16", count, 1e-3);
   const folder = temporaryFolder(context);
-  const sampled = (at: number) => {
+  const sampled = async (at: number) => {
     const broken = base.slice();
     for (let i = at; i < at + 64; i++) broken[i] = (broken[i] ?? 0) + 1000;
     const shape = { rows, columns: MATRIX.columns };
@@ -195,15 +201,15 @@ test("the sampled runs reach from a matrix's first element to its last", (contex
       matricesOf(folder, "base", "F16", broken, shape),
       matricesOf(folder, "delta", "F16", delta, shape),
     ] as const;
-    const { baseRms } = sampleFit(...sides, kernel);
+    const { baseRms } = await sampleFit(...sides, kernel, noPause);
     for (const side of sides) side[0]?.file.close();
     return baseRms > 1;
   };
-  assert.deepEqual([sampled(0), sampled(count - 64)], [true, true]);
-  assert.equal(sampled(Math.floor(count / 6)), false);
+  assert.deepEqual([await sampled(0), await sampled(count - 64)], [true, true]);
+  assert.equal(await sampled(Math.floor(count / 6)), false);
 });
 
-test("nothing to compare: no common matrix, other widths, no float, no element", (context) => {
+test("nothing to compare: no common matrix, other widths, no float, no element", async (context) => {
   const folder = temporaryFolder(context);
   const { base, delta } = tune("F16", COUNT, 1e-3);
   const bases = matricesOf(folder, "base", "F16", base, MATRIX);
@@ -217,7 +223,7 @@ test("nothing to compare: no common matrix, other widths, no float, no element",
     ["integers", changed({ dtype: "I16" })],
     ["no rows", changed({ shape: [0, 128] })],
   ] as const) {
-    const statistics = sampleFit(bases, views, kernel);
+    const statistics = await sampleFit(bases, views, kernel, noPause);
     assert.equal(statistics.sampled, 0, what);
     assert.equal(judgeFit(statistics).verdict, "too-few", what);
   }

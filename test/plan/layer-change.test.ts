@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/open.js";
+import { noPause } from "../../src/checkpoint/pause.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "../../src/plan/layer-change.js";
 import {
@@ -31,7 +32,7 @@ async function measure(
   const changes: (LayerChange | null)[] = [];
   for (const choice of ["simd", "reference"] as const) {
     const kernel = instantiateKernel(await compileKernel(choice), CHANGE_MEMORY_BYTES);
-    changes.push(measureChange(sides[0].tensors, sides[1].tensors, kernel, sampleElements));
+    changes.push(await measureChange(sides[0].tensors, sides[1].tensors, kernel, noPause, sampleElements));
   }
   assert.deepEqual(changes[0], changes[1], "both kernels");
   return changes[0] ?? null;
