@@ -84,6 +84,7 @@ export const EXIT_OF = {
   "target-overlaps-source": EXIT.target,
   "target-unwritable": EXIT.target,
   "no-space": EXIT.target,
+  "result-unwritable": EXIT.target,
 
   "delta-altered": EXIT.verification,
   "not-restorable": EXIT.verification,

@@ -4,7 +4,7 @@
  */
 import { dirname } from "node:path";
 import { assertUnchanged } from "./checkpoint/local-file.js";
-import { ApplyDeltaError, type ErrorCode, EXIT, isApplyDeltaError } from "./errors.js";
+import { ApplyDeltaError, type ErrorCode, EXIT, errnoOf, isApplyDeltaError } from "./errors.js";
 import { executePlan } from "./execute/execute-plan.js";
 import { throwIfAborted } from "./execute/pool.js";
 import type { CompiledKernel } from "./kernel/select.js";
@@ -167,8 +167,11 @@ function withRoom(error: unknown, { target, plan }: TargetContents): unknown {
   if (!isApplyDeltaError(error, "no-space")) return error;
   const room: { expected?: string; got?: string } = {};
   quietly(() => {
-    room.expected = `${plan.bytesToWrite - stagedBytes(target)} bytes free`;
-    room.got = `${freeSpaceAt(dirname(target)).freeBytes} bytes free`;
+    // Where all shards are there, the small files beside them aren't counted.
+    room.expected = `${Math.max(0, plan.bytesToWrite - stagedBytes(target))} bytes free, and a little more`;
+    // What is left of a quota, the system doesn't say.
+    if (errnoOf(error.details.cause) !== "EDQUOT")
+      room.got = `${freeSpaceAt(dirname(target)).freeBytes} bytes free`;
   });
   return new ApplyDeltaError(error.code, error.message, { ...room, ...error.details });
 }

@@ -9,6 +9,7 @@ import { addApplyCommand } from "./apply-command.js";
 import { addCompareCommand } from "./compare-command.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { addMakeCommand } from "./make-command.js";
+import { watchOutputs } from "./outputs.js";
 import { printError } from "./run-command.js";
 import { addVerifyCommand } from "./verify-command.js";
 import { addWeightsCommand } from "./weights-command.js";
@@ -27,12 +28,7 @@ isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verific
 
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that closes its end of a pipe (`| head`) is no error of ours.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-    });
-  }
+  watchOutputs();
   try {
     await createProgram().parseAsync(argv);
   } catch (error) {

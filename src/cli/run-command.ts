@@ -1,8 +1,8 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
-import { sourceError } from "../checkpoint/local-file.js";
 import {
+  ApplyDeltaError,
   type ErrorCode,
   type ErrorDetails,
   EXIT,
@@ -58,7 +58,7 @@ export async function runCommand(
     await body({ signal: controller.signal, reporter, endWith });
     process.exitCode = exitCode;
   } catch (caught) {
-    const error = withoutDescriptors(caught);
+    const error = withoutMeans(caught);
     reportError(error, options);
     process.exitCode = exitCodeOf(error, stopSignal);
   } finally {
@@ -67,10 +67,23 @@ export async function runCommand(
   }
 }
 
-/** Where no more files may be opened, the program's own modules can't be loaded either: that is no bug. */
-function withoutDescriptors(error: unknown): unknown {
-  if (errnoOf(error) !== "EMFILE" || !(error instanceof Error)) return error;
-  return sourceError(error, "path" in error ? String(error.path) : process.execPath);
+/** What the program itself needs and hasn't: that is no bug. */
+function withoutMeans(error: unknown): unknown {
+  if (!(error instanceof Error) || isApplyDeltaError(error)) return error;
+  // Where no more files may be opened, its modules can't be loaded either.
+  if (errnoOf(error) === "EMFILE") {
+    return new ApplyDeltaError("source-unreadable", "The program can't open the files it needs (EMFILE).", {
+      hint: "Too many files are open: raise the limit with `ulimit -n 4096`.",
+      cause: error,
+    });
+  }
+  if ("syscall" in error && error.syscall === "uv_cwd") {
+    return new ApplyDeltaError("source-not-found", "The folder you are in doesn't exist any more.", {
+      hint: "Go to one that does, for example by `cd ..`, and run the command again.",
+      cause: error,
+    });
+  }
+  return error;
 }
 
 function exitCodeOf(error: unknown, stopSignal: "SIGINT" | "SIGTERM" | undefined): number {

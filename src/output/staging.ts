@@ -233,7 +233,7 @@ function orRelease<T>(lock: Lock, path: string, step: () => T): T {
 /** False where it is there already and ours, or empty. */
 function makeFolder(folder: string): boolean {
   const stat = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false }));
-  if (stat === undefined || stat.isSymbolicLink()) {
+  if (stat === undefined) {
     onTarget(folder, () => mkdirSync(folder));
     return true;
   }

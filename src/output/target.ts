@@ -2,7 +2,16 @@
  * In: the target path the user gave, and everything that is read. Out: the real path to write to.
  * Guards: nothing that exists is written over unasked; base and delta can never be the target.
  */
-import { accessSync, constants, lstatSync, readdirSync, realpathSync, statfsSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { onSource } from "../checkpoint/local-file.js";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
@@ -55,7 +64,46 @@ export function checkTarget(target: string, options: TargetOptions): string {
   const names = onTarget(real, () => readdirSync(real));
   // A run that was killed while it published left its journal there: publish.ts knows what becomes of it.
   if (!options.overwrite && names.length > 0 && !names.includes(JOURNAL)) throw targetExists(real);
+  assertReplaceable(real);
   return real;
+}
+
+/** The folder that is made takes the place of the one that is there, by a rename. */
+function assertReplaceable(real: string): void {
+  if (isMountPoint(real)) {
+    throw new ApplyDeltaError("target-unwritable", "A disk or a volume is mounted at the folder to make.", {
+      file: real,
+      expected: "a folder that a new one can take the place of",
+      hint: `Choose a folder in it: --target ${join(real, "model")}`,
+    });
+  }
+  if (isInside(process.cwd(), real)) {
+    throw new ApplyDeltaError("target-unwritable", "The folder to make is the one you are in.", {
+      file: real,
+      expected: "a folder that a new one can take the place of",
+      hint: "Run the command from outside of it (`cd ..`), or choose a folder in it.",
+    });
+  }
+}
+
+function isMountPoint(path: string): boolean {
+  const deviceOf = (at: string) => onTarget(at, () => statSync(at).dev);
+  return deviceOf(path) !== deviceOf(dirname(path)) || mountPoints().includes(path);
+}
+
+/**
+ * From proc(5), /proc/PID/mountinfo: also folders of the same file system, as `mount --bind` and containers put them in
+ * another's place. None outside Linux.
+ */
+function mountPoints(): string[] {
+  try {
+    const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+    const withoutEscapes = (text: string) =>
+      text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+    return lines.map((line) => withoutEscapes(line.split(" ")[4] ?? ""));
+  } catch {
+    return [];
+  }
 }
 
 export function targetExists(target: string): ApplyDeltaError {

@@ -17,8 +17,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { INTERRUPT_AT } from "../support/interrupting-reads.js";
 import { safetensorsOf, temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
 import { runCli } from "../support/run-cli.js";
+
+const INTERRUPTING_READS = new URL("../support/interrupting-reads.js", import.meta.url).href;
 
 const ELEMENTS = 256 * 1024 * 1024;
 
@@ -109,6 +112,47 @@ for (const [signal, exit] of [
   });
 }
 
+/** What a command reads before it starts threads: headers, samples. */
+const READERS: Readonly<Record<string, (sides: { base: string; delta: string; out: string }) => string[]>> = {
+  apply: ({ base, delta, out }) => ["--base", base, "--delta", delta, "--target", out],
+  "apply --dry-run": ({ base, delta, out }) => [
+    "--base",
+    base,
+    "--delta",
+    delta,
+    "--target",
+    out,
+    "--dry-run",
+  ],
+  make: ({ base, delta, out }) => ["make", "--base", base, "--target", delta, "--delta", out],
+  inspect: ({ base, delta }) => ["inspect", delta, "--base", base],
+  compare: ({ base, delta }) => ["compare", base, delta],
+  verify: ({ base, delta }) => ["verify", delta, "--base", base, "--delta", delta],
+};
+
+for (const [command, argsFor] of Object.entries(READERS)) {
+  test(`SIGINT while headers and samples are read is seen within a few reads: ${command}`, async (context) => {
+    const root = temporaryFolder(context);
+    const pair = tinyPair();
+    const base = writeModel(join(root, "base"), pair.base, { format: "torch", shards: 3 });
+    const delta = writeModel(join(root, "delta"), pair.delta, { format: "torch", shards: 3 });
+    const args = argsFor({ base, delta, out: join(root, "out") });
+    // From the first header on: in the headers of either side, in the samples.
+    for (const at of [1, 8, 40, 80]) {
+      const { code, stderr } = await runCli(args, {
+        nodeOptions: ["--import", INTERRUPTING_READS],
+        env: { [INTERRUPT_AT]: `${at}` },
+      });
+      const more = Number(/^reads after the signal: (-?\d+)$/m.exec(stderr)?.[1]);
+      if (more < 0) break;
+      assert.equal(code, 130, `${at}: ${stderr}`);
+      assert.match(stderr, /^error: Interrupted; /m);
+      assert.ok(more <= 8, `${more} reads after the signal at ${at}`);
+    }
+    assert.deepEqual(readdirSync(root).sort(), ["base", "delta"]);
+  });
+}
+
 test("a killed run leaves its working folder, which the next run replaces", async (context) => {
   const { root, args } = largeMerge(context);
   const killed = await runCli(args, {
@@ -182,19 +226,24 @@ test("a second run on the same target is refused while the first works, and the 
   assert.equal(first.code, 0, first.stderr);
 });
 
-/** Runs the example's size with one of the outputs closed at once. */
-async function withClosed(
-  context: TestContext,
-  closeOutput: (child: ChildProcess) => void,
-  ...more: string[]
-) {
+/** A merge of the example's size. */
+function smallMerge(context: TestContext): { args: string[]; target: string } {
   const root = temporaryFolder(context);
   const pair = tinyPair();
   const base = writeModel(join(root, "base"), pair.base);
   const delta = writeModel(join(root, "delta"), pair.delta);
   const target = join(root, "target");
-  const args = ["--base", base, "--delta", delta, "--target", target, ...more];
-  return { target, result: await runCli(args, { whileRunning: closeOutput }) };
+  return { args: ["--base", base, "--delta", delta, "--target", target], target };
+}
+
+/** Runs it with one of the outputs closed at once. */
+async function withClosed(
+  context: TestContext,
+  closeOutput: (child: ChildProcess) => void,
+  ...more: string[]
+) {
+  const { args, target } = smallMerge(context);
+  return { target, result: await runCli([...args, ...more], { whileRunning: closeOutput }) };
 }
 
 test("a closed stdout is no error: the target is made", async (context) => {
@@ -220,4 +269,43 @@ test("a closed stdout leaves the exit code of an error as it is", async () => {
   const args = ["--base", "/nowhere", "--delta", "/nowhere", "--target", "/nowhere/target", "--json"];
   const result = await runCli(args, { whileRunning: (child) => child.stdout?.destroy() });
   assert.equal(result.code, 3);
+});
+
+/** Words before the program's, so that a stream of it goes to a disk that is full. */
+const onFullDisk = (stream: "1" | "2") => ["bash", "-c", `exec "$0" "$@" ${stream}>/dev/full`];
+
+test("a log on a full disk is no error: the target is made", {
+  skip: !existsSync("/dev/full"),
+}, async (context) => {
+  const { args, target } = smallMerge(context);
+  const result = await runCli([...args, "--verbose"], { under: onFullDisk("2") });
+  assert.equal(result.code, 0);
+  assert.match(result.stdout, /21 added/);
+  assert.ok(existsSync(target));
+});
+
+test("a result that can't be written: exit 6, and the target is made", {
+  skip: !existsSync("/dev/full"),
+}, async (context) => {
+  const { args, target } = smallMerge(context);
+  const result = await runCli([...args, "--json"], { under: onFullDisk("1") });
+  assert.equal(result.code, 6);
+  assert.match(
+    result.stderr,
+    /^error: The result can't be written \(ENOSPC\)\.\n {2}file: {5}stdout\n {2}what now: /m,
+  );
+  assert.doesNotMatch(result.stderr, /at .*\.js/);
+  assert.ok(existsSync(target));
+});
+
+test("a folder that was removed under one's feet is said to be gone", async (context) => {
+  const { args } = smallMerge(context);
+  const gone = join(temporaryFolder(context), "gone");
+  mkdirSync(gone);
+  const result = await runCli([...args.slice(0, -1), "target"], {
+    under: ["bash", "-c", 'rmdir "$PWD"; exec "$0" "$@"'],
+    cwd: gone,
+  });
+  assert.equal(result.code, 3);
+  assert.match(result.stderr, /^error: The folder you are in doesn't exist any more\.\n {2}what now: /);
 });

@@ -42,9 +42,9 @@ const withWorkers =
 export const LIMITS: readonly Limit[] = [
   { name: "a file may have 4 kB (ulimit -f)", exits: [EXIT.target], options: () => underLimit("-f 4") },
   {
-    name: "27 files may be open (ulimit -n)",
+    name: "40 files may be open (ulimit -n)",
     exits: [EXIT.source, EXIT.target],
-    options: () => underLimit("-n 27"),
+    options: () => underLimit("-n 40"),
   },
   { name: "a worker ends by process.exit(0)", exits: [EXIT.bug], options: withWorkers("exit") },
   { name: "a worker throws when it is loaded", exits: [EXIT.bug], options: withWorkers("throw") },

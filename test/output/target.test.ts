@@ -1,8 +1,10 @@
 /** Where a target may be: never in, around or at anything that is read, however the paths are spelled. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, realpathSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import fs, { mkdirSync, readdirSync, realpathSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { type TestContext, test } from "node:test";
+import { mock, type TestContext, test } from "node:test";
 import { checkRoom, checkTarget, type Room, stagingPathOf } from "../../src/output/target.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
@@ -189,4 +191,67 @@ test("more files than the disk can hold are refused", async (context) => {
     file: root,
     expected: `${files + 1} more files`,
   });
+});
+
+test("the folder you are in is no target: it would be gone", async (context) => {
+  const { root, base } = place(context);
+  const target = join(root, "out");
+  mkdirSync(join(target, "deep"), { recursive: true });
+  const before = process.cwd();
+  context.after(() => process.chdir(before));
+  for (const folder of [target, join(target, "deep")]) {
+    process.chdir(folder);
+    await refusal(() => check(target, [base], true), "target-unwritable", {
+      file: target,
+      message: /you are in/,
+    });
+  }
+  assert.equal(check(join(target, "new"), [base]), join(target, "new"));
+});
+
+test("a mounted disk or volume is no target, a folder in it is", async (context) => {
+  const { root, base } = place(context);
+  const volume = join(root, "a volume");
+  const onHost = join(root, "on-host");
+  for (const folder of [volume, onHost]) mkdirSync(folder);
+  const refused = (target: string) =>
+    refusal(() => check(target, [base], true), "target-unwritable", {
+      file: target,
+      message: /mounted/,
+      hint: new RegExp(`${join(target, "model")}$`),
+    });
+  if (process.platform === "linux") await refused("/proc");
+  try {
+    // Of the same file system, as containers do it.
+    execFileSync("mount", ["--bind", onHost, volume], { stdio: "ignore" });
+  } catch {
+    return context.skip("mounting takes root");
+  }
+  try {
+    await refused(volume);
+    assert.equal(check(join(volume, "new"), [base]), join(volume, "new"));
+  } finally {
+    execFileSync("umount", [volume]);
+  }
+});
+
+test("shards too large for FAT are refused before they are made", async (context) => {
+  const { root } = place(context);
+  const real = statfsSync(root);
+  const mocked = mock.method(fs, "statfsSync", () => ({ ...real, type: 0x4d44 }));
+  syncBuiltinESMExports();
+  context.after(() => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  });
+  const largest = 2 ** 32 - 1;
+  checkRoom(join(root, "out"), room({ largestFileBytes: largest }));
+  await refusal(
+    () => checkRoom(join(root, "out"), room({ largestFileBytes: largest + 1 })),
+    "target-unwritable",
+    {
+      message: /FAT/,
+      hint: /--max-shard-size 4GB/,
+    },
+  );
 });
