@@ -24,7 +24,7 @@ const held = new Set<string>();
 /** Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`. */
 export function takeLock(path: string): Lock {
   if (held.has(path)) throw heldError(path, me());
-  if (!create(path)) takeOver(path);
+  if (!create(path, me())) takeOver(path);
   held.add(path);
   return {
     release(at) {
@@ -34,7 +34,7 @@ export function takeLock(path: string): Lock {
   };
 }
 
-/** Of two runs that find a dead one's lock, one renames it and one creates the next. */
+/** Of two runs that find a dead one's lock, one renames it and one creates the next; the other gives way. */
 function takeOver(path: string): void {
   const holder = readHolder(path);
   if (holder !== null && isAlive(holder)) throw heldError(path, holder);
@@ -45,13 +45,16 @@ function takeOver(path: string): void {
     // Another run was faster: its lock is seen below.
     if (!isFor(error, "ENOENT")) throw error;
   }
+  // … or faster still, and it is that lock which was put aside: it goes back.
+  const moved = readHolder(aside);
+  if (moved !== null && isAlive(moved)) create(path, moved);
   onTarget(aside, () => rmSync(aside, { force: true }));
-  if (!create(path)) throw heldError(path, readHolder(path));
+  if (!create(path, me())) throw heldError(path, readHolder(path));
 }
 
-function create(path: string): boolean {
+function create(path: string, holder: Holder): boolean {
   try {
-    writeNewFile(path, JSON.stringify(me()), false);
+    writeNewFile(path, JSON.stringify(holder), false);
     return true;
   } catch (error) {
     if (isFor(error, "EEXIST")) return false;
