@@ -107,13 +107,15 @@ export async function writeTarget(contents: TargetContents, options: WriteOption
   }
 }
 
-function describeLeftover({ kept, changed }: Staging, { shards }: MergePlan, reporter: Reporter): void {
+function describeLeftover(staging: Staging, { shards }: MergePlan, reporter: Reporter): void {
+  const { kept, discarded, changed } = staging;
   if (kept.size > 0)
     reporter.note(
       `going on from an interrupted run: ${kept.size} of ${plural(shards.length, "shard")} kept.`,
     );
-  if (changed.length > 0)
-    reporter.note(`an interrupted run is not gone on with, since these changed: ${changed.join(", ")}.`);
+  if (discarded === 0) return;
+  const why = changed.length > 0 ? `these changed since: ${changed.join(", ")}` : "that was asked for";
+  reporter.note(`starting over: an interrupted run had finished ${plural(discarded, "shard")}, but ${why}.`);
 }
 
 /** Gives what was lost, in the plan's order; also in shards that an interrupted run had finished. */

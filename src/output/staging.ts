@@ -57,7 +57,9 @@ export interface Staging {
   readonly kept: ReadonlySet<string>;
   /** What that run counted in them. */
   readonly keptLosses: readonly LostElements[];
-  /** The parts of the fingerprint for which an earlier run's shards were thrown away. */
+  /** How many an earlier run had finished that were thrown away. */
+  readonly discarded: number;
+  /** The parts of the fingerprint for which they were; none where that was asked for. */
   readonly changed: readonly string[];
   /** Creates a file of its final length with the pieces in it; it stays open until the end. */
   createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile;
@@ -143,6 +145,7 @@ export function openStaging(target: string, options: StagingOptions): Staging {
     folder,
     kept,
     keptLosses: kept.size > 0 ? (earlier?.losses ?? []) : [],
+    discarded: earlier !== null && kept.size === 0 ? earlier.finished.size : 0,
     changed: earlier !== null && earlier.finished.size > 0 ? changed : [],
     createFile(name, byteLength, pieces) {
       const file = createShardFile(join(folder, name), byteLength, pieces, { isDirect: options.isDurable });
