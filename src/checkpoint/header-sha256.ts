@@ -1,8 +1,8 @@
 /**
  * In: an open weights file and its tensors. Out: a digest of everything in it that isn't a tensor's data.
- * Those are the bytes before the first tensor's data and the bytes behind the last one's: the header of a safetensors
- * file; pickle and zip directory of a PyTorch file. Cheap to make, whatever the file's size, and it tells two files
- * apart that hold different tensors.
+ * Those are the bytes before the first tensor's data, behind the last one's, and between them: the header of a
+ * safetensors file; pickle, directory, local headers and padding of a PyTorch file. Cheap to make, whatever the file's
+ * size, and it tells two files apart that hold different tensors.
  */
 import { createHash } from "node:crypto";
 import type { LocalFile, TensorView } from "../tensor.js";
@@ -11,17 +11,25 @@ import { bitsOf, elementCount } from "../tensor.js";
 /** Of either end, no more than this is digested: a header's own limit; stops a file with one tensor far inside. */
 const MAX_END_BYTES = 100_000_000;
 
+/** Of what lies between two tensors, likewise: a storage of which the checkpoint uses a small part. */
+const MAX_GAP_BYTES = 65_536;
+
 /** 64 hexadecimal digits. `tensors` are all that lie in the file. Errors: `truncated-file`, `source-unreadable`. */
 export async function headerSha256(file: LocalFile, tensors: readonly TensorView[]): Promise<string> {
-  const stored = tensors.filter(({ shape }) => elementCount(shape) > 0);
+  const stored = tensors
+    .filter(({ shape }) => elementCount(shape) > 0)
+    .sort((a, b) => a.offsetBytes - b.offsetBytes);
   // A file without data is all header.
-  const dataStart = stored.reduce((least, { offsetBytes }) => Math.min(least, offsetBytes), file.byteLength);
-  const dataEnd = stored.reduce((most, view) => Math.max(most, endOf(view)), dataStart);
-  const tailLength = Math.min(file.byteLength - dataEnd, MAX_END_BYTES);
-  return createHash("sha256")
-    .update(await file.read(0, Math.min(dataStart, MAX_END_BYTES)))
-    .update(await file.read(file.byteLength - tailLength, tailLength))
-    .digest("hex");
+  const dataStart = stored[0]?.offsetBytes ?? file.byteLength;
+  const sum = createHash("sha256").update(await file.read(0, Math.min(dataStart, MAX_END_BYTES)));
+  let end = dataStart;
+  for (const view of stored) {
+    const gapLength = Math.min(view.offsetBytes - end, MAX_GAP_BYTES);
+    if (gapLength > 0) sum.update(await file.read(end, gapLength));
+    end = Math.max(end, endOf(view));
+  }
+  const tailLength = Math.min(file.byteLength - end, MAX_END_BYTES);
+  return sum.update(await file.read(file.byteLength - tailLength, tailLength)).digest("hex");
 }
 
 /** Where the bytes of a view end that isn't empty. */

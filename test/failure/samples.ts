@@ -2,6 +2,7 @@
  * Files made to harm their reader. A name is the error it must give, two dashes, and what it tries; a folder lies over
  * a model's, which is whole without it. `make.ts` writes them to `test/failure/files`.
  */
+import { deflateRawSync } from "node:zlib";
 import { safetensorsOf } from "../support/model-folder.js";
 import { bytesField, NORMALIZER_SPEC, piece, trainerSpec, varint } from "../support/sentencepiece-samples.js";
 import {
@@ -25,6 +26,8 @@ type Content = Buffer | string;
 export type Sample = Content | Readonly<Record<string, Content>>;
 
 const DATA = Buffer.alloc(8);
+/** Zeros, a thousand times as many when they are inflated. */
+const BOMB = deflateRawSync(Buffer.alloc(16_000_000));
 const entry = (shape: string, offsets = "[0,8]") =>
   `{"dtype":"F16","shape":${shape},"data_offsets":${offsets}}`;
 const header = (json: string) => safetensorsOf(json, DATA);
@@ -179,6 +182,17 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
 
   // zips
   "zip-entry-compressed--deflated-pickle.bin": oddEntry(0, { method: 8 }),
+  "zip-entry-compressed--bomb-of-4-gb.bin": oddEntry(0, {
+    ...{ method: 8, data: BOMB, directory: { expandedLength: 0xfffffffe } },
+  }),
+  "zip-malformed--bomb-of-1000-entries-in-one.bin": storedZip([
+    { name: "archive/data.pkl", data: stateDict({ weight: tensor() }) },
+    { name: "archive/data/0", data: BOMB, method: 8 },
+    ...Array.from({ length: 1000 }, (_, i) => ({
+      ...{ name: `archive/data/${i + 1}`, data: Buffer.alloc(0), method: 8 },
+      directory: { headerOffset: 0, byteLength: BOMB.length, expandedLength: 0xfffffffe },
+    })),
+  ]),
   "zip-malformed--encrypted.bin": oddEntry(0, { flags: 0x801 }),
   "zip-malformed--data-pkl-twice.bin": more({ name: "archive/data.pkl", data: pickle("}") }),
   "zip-malformed--overlapping-entries.bin": oddEntry(1, { directory: { headerOffset: 0 } }),

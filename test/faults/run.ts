@@ -1,8 +1,10 @@
 /**
- * npm run faults -- [--kills 50] [--seed 1] [--stride 1] [--only matrix,limits,kills] [--kinds EIO,short] [--folder DIR]
+ * npm run faults -- [--kills 50] [--seed 1] [--stride 1] [--flips 200] [--only matrix,limits,kills,flips]
+ *   [--kinds EIO,short] [--folder DIR]
  *
  * Everything that can be broken on purpose, broken: a fault at every operation on a file of a small merge, the system's
- * own limits and dying threads, runs that are killed at random moments. Prints tables; exits with 1 where anything was
+ * own limits and dying threads, runs that are killed at random moments, bits of
+ * a target that flip. Prints tables; exits with 1 where anything was
  * lost, hung, or ended otherwise than it should.
  */
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
@@ -12,6 +14,7 @@ import { parseArgs } from "node:util";
 import { makePair, type Pair } from "../../bench/make-pair.js";
 import { FAULT_KINDS } from "./fault-kinds.js";
 import { runMatrix, SCENARIOS } from "./fault-matrix.js";
+import { flipBits } from "./flips.js";
 import { killRuns } from "./kills.js";
 import { tryFullDisk, tryLimits } from "./real-limits.js";
 
@@ -22,9 +25,10 @@ const SHARD_SIZE = "50MB";
 const { values } = parseArgs({
   options: {
     kills: { type: "string", default: "50" },
+    flips: { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
     stride: { type: "string", default: "1" },
-    only: { type: "string", default: "matrix,limits,kills" },
+    only: { type: "string", default: "matrix,limits,kills,flips" },
     kinds: { type: "string", default: FAULT_KINDS.map(({ name }) => name).join(",") },
     folder: { type: "string", default: tmpdir() },
   },
@@ -39,6 +43,7 @@ try {
   if (parts.includes("matrix")) await faultTable();
   if (parts.includes("limits")) await limitTable();
   if (parts.includes("kills")) await killTable();
+  if (parts.includes("flips")) await flipTable();
 } finally {
   rmSync(root, { recursive: true, force: true });
 }
@@ -119,6 +124,17 @@ async function killTable(): Promise<void> {
     const shown = [...outcomes].map(([outcome, count]) => `${outcome}: ${count}`).join(", ");
     const slowest = `${Math.round(slowestMs)} ms`;
     printRow([name, ended, shown, completed, keptShards, slowest, verdict(name, wrong)]);
+  });
+}
+
+async function flipTable(): Promise<void> {
+  console.log("");
+  printRow(["format", "verified by", "one bit of", "flips", "seen by", "all seen"]);
+  printRow(["---", "---", "---", "---:", "---", "---"]);
+  const options = { root: join(root, "flips"), flips: Number(values.flips), seed: Number(values.seed) };
+  await flipBits(options, ({ format, by, files, flips, seenBy, wrong }) => {
+    const shown = [...seenBy].map(([check, count]) => `${check}: ${count}`).join(", ");
+    printRow([format, by, files, flips, shown, verdict(`flips, ${format}, ${by}`, wrong)]);
   });
 }
 

@@ -86,7 +86,14 @@ export interface ZipEntrySample {
   method?: number;
   flags?: number;
   /** Overrides in the directory; the local header stays true. */
-  directory?: { byteLength?: number; headerOffset?: number; extra?: Buffer; name?: string };
+  directory?: {
+    byteLength?: number;
+    /** Where it says that there is more than there is: an entry's length once it is inflated. */
+    expandedLength?: number;
+    headerOffset?: number;
+    extra?: Buffer;
+    name?: string;
+  };
   localName?: string;
   localExtra?: Buffer;
 }
@@ -121,10 +128,21 @@ export function storedZip(
     );
     body.push(assemble("PK\x03\x04", fields, u16(local.length), u16(padding.length), local, padding, data));
     const size = listed.byteLength ?? data.length;
+    const expanded = listed.expandedLength ?? size;
     const central = Buffer.from(listed.name ?? name, "utf8");
     const extra = listed.extra ?? Buffer.alloc(0);
     directory.push(
-      assemble("PK\x01\x02", u16(20), u16(20), u16(flags), u16(method), u32(0), u32(0), u32(size), u32(size)),
+      assemble(
+        "PK\x01\x02",
+        u16(20),
+        u16(20),
+        u16(flags),
+        u16(method),
+        u32(0),
+        u32(0),
+        u32(size),
+        u32(expanded),
+      ),
       assemble(u16(central.length), u16(extra.length), u16(0), u16(0), u16(0), u32(0)),
       assemble(u32(listed.headerOffset ?? position), central, extra),
     );

@@ -1,10 +1,10 @@
 /** A small merged model on disk, true to its config, and ways to damage it and look at it again. */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
 import type { Check, CheckName, Verification } from "../../src/report/verify-text.js";
 import { type VerifyOptions, verifyTarget } from "../../src/verify-target.js";
+import { flip } from "../faults/flips.js";
 import { type Tensor, temporaryFolder, tinyPair, tinyShapes, writeModel } from "./model-folder.js";
 import { llamaPieces, sentencePieceModel } from "./sentencepiece-samples.js";
 
@@ -74,28 +74,18 @@ export function failuresOf({ checks }: Verification): CheckName[] {
   return checks.filter(({ status }) => status === "failed").map(({ name }) => name);
 }
 
-/** Flips one bit of a file, runs `look`, and flips it back. One byte is written: files are not made anew. */
+/** Flips one bit of a file, runs `look`, and flips it back. */
 export async function withFlippedBit<T>(
   path: string,
   byte: number,
   bit: number,
   look: () => T | Promise<T>,
 ): Promise<T> {
-  const flip = () => {
-    const fd = openSync(path, "r+");
-    try {
-      const value = Buffer.alloc(1);
-      readSync(fd, value, 0, 1, byte);
-      value.writeUInt8(value.readUInt8() ^ (1 << bit));
-      writeSync(fd, value, 0, 1, byte);
-    } finally {
-      closeSync(fd);
-    }
-  };
-  flip();
+  const flipIt = () => flip(path, byte, bit);
+  flipIt();
   try {
     return await look();
   } finally {
-    flip();
+    flipIt();
   }
 }

@@ -7,6 +7,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.js";
 import { CHECKSUMS } from "../../src/output/checksums.js";
 import { PROVENANCE, readProvenance } from "../../src/output/provenance.js";
 import type { Check } from "../../src/report/verify-text.js";
+import { bytesOf, elementCount } from "../../src/tensor.js";
 import { checkChecksums, checkRecord } from "../../src/verify/check-files.js";
 import { readSafetensorsFile } from "../support/model-folder.js";
 import { seededNormals } from "../support/numbers.js";
@@ -82,6 +83,31 @@ test("the header of a shard: every byte is in the record", async (context) => {
   const broken = await withFlippedBit(path, 8, 3, () => verify());
   assert.ok(failuresOf(broken).includes("weights"));
   assert.match(checkOf(broken, "weights").detail, new RegExp(name));
+});
+
+test("a .bin file: what is no tensor's data, between the tensors too, is in the record", async (context) => {
+  const { folder } = await makeTarget(context, { format: "bin" });
+  const name = "pytorch_model-00002-of-00002.bin";
+  const path = join(folder, name);
+  const provenance = readProvenance(folder);
+  const whole = await openCheckpoint(folder);
+  const isData = new Uint8Array(statSync(path).size);
+  for (const { file, shape, offsetBytes, dtype } of whole.tensors)
+    if (file.path === path)
+      isData.fill(1, offsetBytes, offsetBytes + elementCount(shape) * bytesOf(dtype as "F16"));
+  whole.close();
+  const bytes = Array.from(isData.keys()).filter((byte) => isData[byte] === 0);
+  const [first = 0, last = 0] = [isData.indexOf(1), isData.lastIndexOf(1)];
+  assert.ok(bytes.some((byte) => byte > first && byte < last));
+  // Both ends are long; what is in between is looked at whole.
+  for (const byte of bytes.filter((at) => (at > first && at < last) || at % 5 === 0)) {
+    await withFlippedBit(path, byte, bitAt(byte), async () => {
+      const opened = await openCheckpoint(folder).catch(() => null);
+      if (opened === null) return;
+      await mustFail(() => checkRecord(folder, provenance, opened), name, `byte ${byte}`);
+      opened.close();
+    });
+  }
 });
 
 test("weights: the checksums name the file, the sum names tensor and element", async (context) => {
