@@ -3,6 +3,7 @@
  * the way out.
  * Guards: no token and no signed address gets into a message.
  */
+import { z } from "zod";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 
 /** An answer that isn't the one asked for. */
@@ -18,14 +19,25 @@ export class HubAnswer extends Error {
     super(`the Hub answered with status ${status}`);
   }
 
-  /** Reads the answer's head. */
-  static of({ status, headers }: Pick<Response, "status" | "headers">): HubAnswer {
+  /** Reads the answer's head, and where that says nothing its body. */
+  static of({ status, headers }: Pick<Response, "status" | "headers">, body?: Uint8Array): HubAnswer {
     return new HubAnswer(
       status,
       headers.get("x-error-code"),
-      headers.get("x-error-message"),
+      headers.get("x-error-message") ?? errorIn(body),
       waitAskedFor(headers),
     );
+  }
+}
+
+const errorBody = z.object({ error: z.string() });
+
+/** The Hub says `{"error": "…"}` where it has no head for it. */
+function errorIn(body: Uint8Array | undefined): string | null {
+  try {
+    return errorBody.parse(JSON.parse(new TextDecoder().decode(body))).error;
+  } catch {
+    return null;
   }
 }
 
@@ -71,6 +83,16 @@ export function isUnreachable(error: unknown): boolean {
   return UNREACHABLE.has(networkCodeOf(error) ?? "");
 }
 
+/** What a code of the network means to whoever reads of it. */
+export function networkTrouble(code: string): "certificate" | "broken" | "unreachable" {
+  if (/CERT|SIGNED|SSL|TLS|VERIFY/.test(code)) return "certificate";
+  return BROKEN.has(code) ? "broken" : "unreachable";
+}
+
+/** The way out where a certificate isn't trusted. */
+export const CERTIFICATE_HINT =
+  "If a proxy of your network stands in between, give Node its certificate: NODE_EXTRA_CA_CERTS=file.pem.";
+
 /** Whether the same request may succeed in a while. */
 export function mayPass(error: unknown): boolean {
   if (error instanceof HubAnswer) return PASSING_STATUSES.has(error.status);
@@ -104,15 +126,16 @@ export function describeHubError(error: unknown, context: HubErrorContext): unkn
       cause: error,
     });
   }
-  if (/CERT|SIGNED|SSL|TLS|VERIFY/.test(code)) {
+  const trouble = networkTrouble(code);
+  if (trouble === "certificate") {
     return new ApplyDeltaError("no-network", "The Hub's certificate isn't trusted.", {
       ...where,
       got: code,
-      hint: "If a proxy of your network stands in between, give Node its certificate: NODE_EXTRA_CA_CERTS=file.pem.",
+      hint: CERTIFICATE_HINT,
       cause: error,
     });
   }
-  const isBroken = BROKEN.has(code);
+  const isBroken = trouble === "broken";
   const what = isBroken
     ? "The connection to the Hub breaks off."
     : `${JSON.stringify(context.reference)} isn't a local path, and the Hub can't be reached.`;

@@ -2,9 +2,8 @@
  * In: models on the Hub. Out: their folders in the cache, whole.
  * Guards: every repository is asked, the amount shown and the disks checked before the first byte of weights moves.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../report/reporter.js";
 import { formatBytes, plural } from "../report/units.js";
 import { cachedModel, describeCached, shardsOf, type WantedModel } from "./cached-model.js";
@@ -12,12 +11,14 @@ import { chooseFiles } from "./choose-files.js";
 import { checkSpace, type SpaceNeed } from "./disk-space.js";
 import { createHub, type Hub, type HubEntry } from "./hub.js";
 import { checkFileName, type RepositoryCache, repositoryCache, sizeOfFile } from "./hub-cache.js";
+import { connectToHub } from "./hub-connection.js";
 import { type Download, type DownloadOptions, downloadFiles } from "./hub-download.js";
-import { describeHubError, HubAnswer, type HubErrorContext } from "./hub-errors.js";
+import { describeHubError, type HubErrorContext } from "./hub-errors.js";
 import type { HubSettings } from "./hub-settings.js";
+import { readToken } from "./hub-token.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference } from "./reference.js";
-import { createRetrier, withRetries } from "./retry.js";
+import { createRetrier, describeWait, withRetries } from "./retry.js";
 
 export interface FetchedModel {
   /** The snapshot's folder. */
@@ -65,7 +66,8 @@ export async function fetchModels(
   if (signal?.aborted === true) abort();
   signal?.addEventListener("abort", abort, { once: true });
   const token = readToken(settings);
-  const hub = createHub(settings, token, stop.signal);
+  const connection = connectToHub(settings, token, { signal: stop.signal });
+  const hub = createHub(settings, connection);
   const retrier = createRetrier(settings.transfer, {
     signal: stop.signal,
     onWait: (error, delayMs) => reporter.detail(describeWait(error, delayMs)),
@@ -80,7 +82,7 @@ export async function fetchModels(
     return located.map(({ path, commit }) => ({ path, commit }));
   } finally {
     signal?.removeEventListener("abort", abort);
-    await hub.close();
+    await connection.close();
   }
 }
 
@@ -199,29 +201,4 @@ async function withCacheHint(error: unknown, cache: RepositoryCache, wanted: Wan
   const { hint } = error.details;
   const more = `${hint ?? ""} Of ${wanted.repository} ${await describeCached(cache, wanted)}.`.trim();
   return new ApplyDeltaError(error.code, error.message, { ...error.details, hint: more });
-}
-
-function describeWait(error: unknown, delayMs: number): string {
-  const what = error instanceof HubAnswer ? error.message : "the connection failed";
-  return `${what}; next attempt in ${(delayMs / 1000).toFixed(1)} s.`;
-}
-
-/** The settings' token, or that of the file where Python's `hf auth login` stores it. Errors: `bad-token`. */
-function readToken({ token, tokenFile }: HubSettings): string | null {
-  const text = (token ?? (tokenFile === null ? "" : readTokenFile(tokenFile))).trim();
-  if (text === "") return null;
-  if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new ApplyDeltaError("bad-token", "The token holds characters that no token has.", {
-    ...(token === null && tokenFile !== null ? { file: tokenFile } : {}),
-    hint: "Set HF_TOKEN to the token alone, without quotes or spaces in it.",
-  });
-}
-
-function readTokenFile(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) !== undefined) return ""; // As Python: without the file nobody is logged in.
-    throw error;
-  }
 }

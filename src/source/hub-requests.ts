@@ -33,8 +33,12 @@ export function createFetch(send: Send, { endpoint, token, signal }: RequestPoli
       if (url.origin === home && token !== null && !headers.has("authorization")) {
         headers.set("authorization", `Bearer ${token}`);
       }
+      const signals = [signal, init.signal].filter((each) => each !== undefined && each !== null);
       const own = { ...init, headers, redirect: "manual" as const };
-      const answer = await send(url, signal === undefined ? own : { ...own, signal });
+      const answer = await send(
+        url,
+        signals.length === 0 ? own : { ...own, signal: AbortSignal.any(signals) },
+      );
       const location = answer.headers.get("location");
       if (answer.status < 300 || answer.status > 399 || location === null) return answer;
       await answer.body?.cancel();
@@ -55,7 +59,7 @@ export function createApiFetch(fetchAny: Fetch): Fetch {
   return async (input, init) => {
     const answer = await fetchAny(input, init);
     const bytes = await readBody(answer);
-    if (!answer.ok) throw HubAnswer.of(answer);
+    if (!answer.ok) throw HubAnswer.of(answer, bytes);
     return new Response(answer.status === 204 ? null : bytes, {
       status: answer.status,
       headers: answer.headers,

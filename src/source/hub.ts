@@ -1,17 +1,15 @@
 /**
- * In: settings. Out: the Hub: what a repository holds, and its files read at offsets. The one place that knows the
- * Hub's library and the network.
+ * In: a connection. Out: the Hub as it is read: what a repository holds, and its files read at offsets.
  * Guards: a read gives the bytes of the range that was asked for, or fails; the library never sees the token
  * (hub-requests.ts adds it) and never prints.
  */
 import { downloadFile, fileDownloadInfo, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
-import { Agent, type Dispatcher, ProxyAgent, fetch as undiciFetch } from "undici";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
+import type { HubConnection } from "./hub-connection.js";
 import { HubAnswer, mayPass, OddAnswer } from "./hub-errors.js";
-import { createApiFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
+import type { Fetch } from "./hub-requests.js";
 import type { HubSettings } from "./hub-settings.js";
-import { proxyFor } from "./proxy.js";
 import type { HubReference } from "./reference.js";
 
 /** A file of a repository, as its tree lists it. */
@@ -28,6 +26,9 @@ export interface HubEntry {
 export interface HubListing {
   readonly commit: string;
   readonly entries: readonly HubEntry[];
+  /** What the Hub calls it now: another name where it was renamed. */
+  readonly name: string | null;
+  readonly isPrivate: boolean | null;
 }
 
 /** A file on the Hub. */
@@ -42,8 +43,6 @@ export interface Hub {
   /** The commit of a revision and the files in its top folder. */
   list(reference: HubReference): Promise<HubListing>;
   file(repository: string, commit: string, entry: HubEntry): RemoteFile;
-  /** Ends all connections. */
-  close(): Promise<void>;
 }
 
 const digest = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
@@ -55,32 +54,18 @@ const entrySchema = z.object({
   lfs: z.object({ oid: digest, size: z.number().int().nonnegative() }).optional(),
   xetHash: z.string().optional(),
 });
-const infoSchema = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
+const infoSchema = z.object({
+  sha: z.string().regex(/^[0-9a-f]{40}$/),
+  name: z.string().optional(),
+  private: z.boolean().optional(),
+});
 
-/** `token` is the one in use, from wherever the settings say. */
-export function createHub(settings: HubSettings, token: string | null, signal?: AbortSignal): Hub {
-  const { endpoint, transfer, useXet } = settings;
-  const dispatchers = new Map<string, Dispatcher>();
-  const dispatcherFor = (url: URL) => {
-    const proxy = proxyFor(url, settings.proxy) ?? "";
-    const { stallMs } = transfer;
-    const patience = { headersTimeout: stallMs, bodyTimeout: stallMs, connect: { timeout: stallMs } };
-    const found = dispatchers.get(proxy);
-    const dispatcher =
-      found ?? (proxy === "" ? new Agent(patience) : new ProxyAgent({ uri: proxy, ...patience }));
-    dispatchers.set(proxy, dispatcher);
-    return dispatcher;
-  };
-  // Node's own fetch and undici's have the same shape, and different types.
-  const send = ((url: URL, init: object) =>
-    undiciFetch(url, { ...init, dispatcher: dispatcherFor(url) })) as unknown as Send;
-  const fetchAny = createFetch(send, { endpoint, token, signal });
-  const fetchApi = createApiFetch(fetchAny);
+export function createHub({ endpoint, useXet }: HubSettings, { fetchAny, fetchApi }: HubConnection): Hub {
   return {
     async list({ repository, revision }) {
       const common = { hubUrl: endpoint, fetch: fetchApi };
       const info = await modelInfo({ ...common, name: repository, revision, additionalFields: ["sha"] });
-      const { sha: commit } = parsed(infoSchema, info);
+      const { sha: commit, name = null, private: isPrivate = null } = parsed(infoSchema, info);
       const entries: HubEntry[] = [];
       const listed = listFiles({ ...common, repo: { type: "model", name: repository }, revision: commit });
       for await (const item of listed) {
@@ -89,13 +74,10 @@ export function createHub(settings: HubSettings, token: string | null, signal?: 
         const [byteLength, etag] = [lfs?.size ?? size, lfs?.oid ?? oid];
         entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
       }
-      return { commit, entries };
+      return { commit, entries, name, isPrivate };
     },
     file: (repository, commit, entry) =>
       remoteFile({ repository, commit, entry, endpoint, useXet, fetchAny, fetchApi }),
-    async close() {
-      await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
-    },
   };
 }
 

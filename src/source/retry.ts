@@ -85,3 +85,9 @@ export function throwIfStopped(signal: AbortSignal | undefined): void {
     hint: "Run the same command again: it goes on where it stopped.",
   });
 }
+
+/** A wait as a detail for the user. */
+export function describeWait(error: unknown, delayMs: number): string {
+  const what = error instanceof HubAnswer ? error.message : "the connection failed";
+  return `${what}; next attempt in ${(delayMs / 1000).toFixed(1)} s.`;
+}
