@@ -86,6 +86,15 @@ export const EXIT_OF = {
   "no-space": EXIT.target,
   "result-unwritable": EXIT.target,
 
+  "no-upload-token": EXIT.target,
+  "upload-token-refused": EXIT.target,
+  "upload-denied": EXIT.target,
+  "repository-occupied": EXIT.target,
+  "repository-public": EXIT.target,
+  "upload-unreachable": EXIT.target,
+  "upload-rate-limited": EXIT.target,
+  "upload-failed": EXIT.target,
+
   "delta-altered": EXIT.verification,
   "not-restorable": EXIT.verification,
   "record-malformed": EXIT.verification,

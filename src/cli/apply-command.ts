@@ -9,9 +9,17 @@ import type { PromptStyle } from "../vicuna/prompt-templates.js";
 import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import {
+  addUploadOptions,
+  announceUpload,
+  makeAndUpload,
+  printMade,
+  type UploadCommandOptions,
+  uploadOf,
+} from "./upload-options.js";
 import { parsePath, parseScale, parseSize, parseThreads } from "./values.js";
 
-interface ApplyOptions extends CommonOptions, HubCommandOptions {
+interface ApplyOptions extends CommonOptions, HubCommandOptions, UploadCommandOptions {
   base: string;
   delta: string;
   baseRevision?: string;
@@ -105,7 +113,7 @@ export function addApplyCommand(program: Command): void {
     .option("--low-cpu-mem", "accepted for FastChat's sake; memory use is always low")
     .option("--base-revision <revision>", "branch, tag or commit of a base on the Hub", parsePath)
     .option("--delta-revision <revision>", "branch, tag or commit of a delta on the Hub", parsePath);
-  addHubOptions(program)
+  addHubOptions(addUploadOptions(program))
     .option("--dry-run", "print the plan and make no target; models on the Hub are downloaded for it")
     .option("--json", "print the result as one JSON document on stdout")
     .option("--no-progress", "show no progress")
@@ -117,7 +125,8 @@ export function addApplyCommand(program: Command): void {
     });
 }
 
-async function apply(options: ApplyOptions, { signal, reporter }: CommandContext): Promise<void> {
+async function apply(options: ApplyOptions, context: CommandContext): Promise<void> {
+  const { signal, reporter } = context;
   // Loaded here, so that --help and --version don't pay for it.
   const { applyDelta, planMerge } = await import("../apply-delta.js");
   const { formatPlan, formatSummary, planDocument } = await import("../report/summary.js");
@@ -153,12 +162,16 @@ async function apply(options: ApplyOptions, { signal, reporter }: CommandContext
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.maxShardSize === undefined ? {} : { maxShardBytes: options.maxShardSize }),
   };
+  const upload = uploadOf(options, context);
   if (options.dryRun) {
+    await announceUpload(upload, reporter);
     const prepared = await planMerge(mergeOptions);
     print(options.json ? JSON.stringify(planDocument(prepared), null, 2) : formatPlan(prepared));
   } else {
-    const summary = await applyDelta(mergeOptions);
-    if (options.json) print(JSON.stringify(summary, null, 2));
-    else if (!options.quiet) print(formatSummary(summary));
+    const { made, uploaded } = await makeAndUpload(upload, options.target, async () => {
+      const summary = await applyDelta(mergeOptions);
+      return { made: summary, folder: summary.target };
+    });
+    printMade(options, made, formatSummary(made), uploaded);
   }
 }

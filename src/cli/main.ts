@@ -11,6 +11,7 @@ import { addInspectCommand } from "./inspect-command.js";
 import { addMakeCommand } from "./make-command.js";
 import { watchOutputs } from "./outputs.js";
 import { printError } from "./run-command.js";
+import { addUploadCommand } from "./upload-command.js";
 import { addVerifyCommand } from "./verify-command.js";
 import { addWeightsCommand } from "./weights-command.js";
 
@@ -23,8 +24,8 @@ Examples:
   $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
-isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed or models differ,
-130 interrupted, 143 terminated, 1 a bug of this program.`;
+isn't read, 5 base and delta don't fit, 6 the target can't be written or sent, 7 verification failed or models
+differ, 130 interrupted, 143 terminated, 1 a bug of this program.`;
 
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -59,5 +60,6 @@ function createProgram(): Command {
   addVerifyCommand(program);
   addCompareCommand(program);
   addMakeCommand(program);
+  addUploadCommand(program);
   return program;
 }

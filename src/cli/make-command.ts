@@ -5,9 +5,17 @@ import type { TargetFormat } from "../output/shard-index.js";
 import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import {
+  addUploadOptions,
+  announceUpload,
+  makeAndUpload,
+  printMade,
+  type UploadCommandOptions,
+  uploadOf,
+} from "./upload-options.js";
 import { parsePath, parseSize, parseThreads } from "./values.js";
 
-interface MakeOptions extends CommonOptions, HubCommandOptions {
+interface MakeOptions extends CommonOptions, HubCommandOptions, UploadCommandOptions {
   base: string;
   target: string;
   delta: string;
@@ -77,7 +85,7 @@ export function addMakeCommand(program: Command): void {
     .option("--checksums", "write SHA256SUMS beside the delta, for sha256sum -c")
     .option("--base-revision <revision>", "branch, tag or commit of a base on the Hub", parsePath)
     .option("--target-revision <revision>", "the same for the tuned model", parsePath);
-  addHubOptions(command)
+  addHubOptions(addUploadOptions(command))
     .option("--dry-run", "print the plan and make no delta; models on the Hub are downloaded for it")
     .option("--json", "print the result as one JSON document on stdout")
     .option("--no-progress", "show no progress")
@@ -91,7 +99,8 @@ export function addMakeCommand(program: Command): void {
     });
 }
 
-async function make(options: MakeOptions, { signal, reporter }: CommandContext): Promise<void> {
+async function make(options: MakeOptions, context: CommandContext): Promise<void> {
+  const { signal, reporter } = context;
   const { makeDelta, planDelta } = await import("../make-delta.js");
   const { deltaPlanDocument, formatDeltaPlan, formatMakeSummary } = await import("../report/make-summary.js");
   const makeOptions: MakeDeltaOptions = {
@@ -114,12 +123,16 @@ async function make(options: MakeOptions, { signal, reporter }: CommandContext):
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.maxShardSize === undefined ? {} : { maxShardBytes: options.maxShardSize }),
   };
+  const upload = uploadOf(options, context);
   if (options.dryRun) {
+    await announceUpload(upload, reporter);
     const prepared = await planDelta(makeOptions);
     print(options.json ? JSON.stringify(deltaPlanDocument(prepared), null, 2) : formatDeltaPlan(prepared));
   } else {
-    const summary = await makeDelta(makeOptions);
-    if (options.json) print(JSON.stringify(summary, null, 2));
-    else if (!options.quiet) print(formatMakeSummary(summary));
+    const { made, uploaded } = await makeAndUpload(upload, options.delta, async () => {
+      const summary = await makeDelta(makeOptions);
+      return { made: summary, folder: summary.delta };
+    });
+    printMade(options, made, formatMakeSummary(made), uploaded);
   }
 }

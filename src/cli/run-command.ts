@@ -50,6 +50,7 @@ export async function runCommand(
       stream: process.stderr,
       level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",
       showProgress: options.progress ?? true,
+      signal: controller.signal,
     });
     let exitCode: number = EXIT.done;
     const endWith = (code: number) => {

@@ -12,18 +12,21 @@ export interface StreamReporterOptions {
   readonly stream: NodeJS.WriteStream;
   readonly level: "quiet" | "normal" | "verbose";
   readonly showProgress: boolean;
+  /** Once it is aborted no progress is shown any more. */
+  readonly signal?: AbortSignal;
 }
 
 /** Without a terminal, one line in this time. */
 const LINE_INTERVAL_MS = 5_000;
 
 /** Quiet keeps warnings: a warning that nobody sees is none. */
-export function createStreamReporter({ stream, level, showProgress }: StreamReporterOptions): Reporter {
+export function createStreamReporter(options: StreamReporterOptions): Reporter {
+  const { stream, level, showProgress, signal } = options;
   // Notes and warnings quote names from files.
   const line = (text: string) => void stream.write(`${printable(text)}\n`);
   const wanted = showProgress && level !== "quiet";
   const progress = wanted
-    ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(line)))
+    ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(line)), signal)
     : null;
   return {
     detail: (text) => (level === "verbose" ? line(text) : undefined),
@@ -40,15 +43,14 @@ interface ProgressView {
 }
 
 /**
- * A view for each activity, so that each has its own speed. One that is done stays so: after an interruption, updates
- * may still be on their way. Done while none is under way, none begins any more.
+ * A view for each activity, so that each has its own speed. One that is done stays so, and none begins after an
+ * interruption: updates may still be on their way.
  */
-function perActivity(create: () => ProgressView): ProgressView {
+function perActivity(create: () => ProgressView, signal: AbortSignal | undefined): ProgressView {
   let current: { readonly activity: string; readonly view: ProgressView; isDone: boolean } | undefined;
-  let isOver = false;
   return {
     update(update) {
-      if (isOver) return;
+      if (signal?.aborted === true) return;
       const { activity = "" } = update;
       if (current === undefined || current.activity !== activity) {
         current?.view.done();
@@ -57,10 +59,7 @@ function perActivity(create: () => ProgressView): ProgressView {
       if (!current.isDone) current.view.update(update);
     },
     done() {
-      if (current === undefined || current.isDone) {
-        isOver = true;
-        return;
-      }
+      if (current === undefined || current.isDone) return;
       current.isDone = true;
       current.view.done();
     },

@@ -3,13 +3,10 @@
  * Several files at once, several ranges of each; what arrived is kept whatever happens.
  * Guards: no blob appears that wasn't checked; a wrong one is fetched once more and then an error.
  */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { openLocalFile } from "../checkpoint/local-file.js";
-import { sha256Files } from "../checkpoint/sha256.js";
 import { ApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../report/reporter.js";
 import { lockBlob } from "./blob-lock.js";
+import { digestOf } from "./entry-digest.js";
 import type { HubEntry, RemoteFile } from "./hub.js";
 import { type RepositoryCache, sizeOfFile } from "./hub-cache.js";
 import type { TransferSettings } from "./hub-settings.js";
@@ -113,7 +110,7 @@ async function downloadFile(
         onBytes(partial.bytesDone());
         for (let isAgain = false; ; isAgain = true) {
           await fetchMissing(download, partial, options, slots, onBytes);
-          const got = await digestOf(partial.path, entry, stop.signal);
+          const got = await digestOf(partial.path, entry, { signal: stop.signal });
           if (got === entry.etag) break;
           partial.startOver();
           onBytes(-entry.byteLength);
@@ -159,22 +156,6 @@ async function fetchMissing(
   const ranges = partial.missing(transfer.rangeBytes);
   await Promise.all(ranges.map((range) => slots.run(() => fetchRange(range))));
   if (failure !== undefined) throw describe(failure.error, download);
-}
-
-/** SHA-256 for LFS files, in a thread; for others git's name of a blob: SHA-1 of a head and the content. */
-async function digestOf(path: string, { etag, byteLength }: HubEntry, signal?: AbortSignal): Promise<string> {
-  if (etag.length === 64) {
-    const file = openLocalFile(path);
-    try {
-      const [digest] = await sha256Files([file], { signal });
-      return file.byteLength === byteLength ? (digest?.sha256 ?? "") : `${file.byteLength} bytes`;
-    } finally {
-      file.close();
-    }
-  }
-  const sum = createHash("sha1").update(`blob ${byteLength}\0`);
-  for await (const bytes of createReadStream(path)) sum.update(bytes as Buffer);
-  return sum.digest("hex");
 }
 
 function damaged({ repository, entry }: Download, got: string): ApplyDeltaError {

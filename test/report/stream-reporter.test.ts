@@ -11,6 +11,7 @@ interface Fake {
   readonly written: () => string;
   /** Lets time pass, in milliseconds. */
   readonly wait: (milliseconds: number) => void;
+  readonly interrupt: () => void;
 }
 
 function fake(
@@ -25,15 +26,18 @@ function fake(
   stream.on("data", (chunk: Buffer) => {
     text += chunk;
   });
+  const controller = new AbortController();
   const reporter = createStreamReporter({
     stream: stream as unknown as NodeJS.WriteStream,
     level: "normal",
     showProgress: true,
+    signal: controller.signal,
     ...options,
   });
   return {
     reporter,
     written: () => text,
+    interrupt: () => controller.abort(),
     wait: (milliseconds) => {
       now += milliseconds;
       context.mock.timers.tick(milliseconds);
@@ -195,7 +199,7 @@ test("the silent reporter has every voice and uses none", () => {
 });
 
 test("files under way are named with their share; a new activity begins a new bar, one that is done stays so", (context) => {
-  const { reporter, written, wait } = fake(context);
+  const { reporter, written, wait, interrupt } = fake(context);
   const file = (name: string, bytesDone: number) => ({ name, bytesDone, bytesTotal: 1e9 });
   const files = [file("a-00001-of-00002.bin", 25e7), file("a-00002-of-00002.bin", 0)];
   const download = { activity: "downloading", bytesDone: 0, bytesTotal: 2e9, current: "a", files };
@@ -215,9 +219,8 @@ test("files under way are named with their share; a new activity begins a new ba
   wait(5_000);
   reporter.progress(update(5e9));
   assert.match(written().slice(before.length), /^50% {2}.*1\.00 GB\/s/);
-  // Done twice: it was interrupted, and nothing begins any more.
   reporter.progressDone();
-  reporter.progressDone();
+  interrupt();
   const end = written();
   wait(60_000);
   reporter.progress({ ...download, activity: "another" });

@@ -7,11 +7,13 @@
  * - `GET|HEAD /o/n/resolve/r/f`: small files at once, LFS files by a redirect to the content server, with `ETag`,
  *   `X-Linked-ETag`, `X-Linked-Size`; a file in Xet storage shows its address to whoever accepts it (hub-xet.ts)
  * - `GET content/<etag>?signature=<n>`: ranges; a signature older than `validSignatures` requests is refused
+ * - uploads: hub-upload-routes.ts
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { answerUpload, newUploads, type Uploads } from "./hub-upload-routes.js";
 import { answerXet, XET_ACCEPT, xetAddress } from "./hub-xet.js";
 
 export interface RepositorySample {
@@ -54,6 +56,8 @@ export interface RecordedRequest {
   readonly range: readonly [number, number] | null;
   /** Bytes of a file's content that were sent. */
   sentBytes: number;
+  /** Bytes of its body that arrived. */
+  receivedBytes: number;
 }
 
 export interface HubServer {
@@ -68,6 +72,7 @@ export interface HubServer {
   validSignatures: number;
   /** The repositories, by `owner/name`; a test may change them. */
   readonly repositories: Record<string, RepositorySample>;
+  readonly uploads: Uploads;
   commitOf(repository: string): string;
   /** Requests for the bytes of weights. */
   contentRequests(): RecordedRequest[];
@@ -112,6 +117,7 @@ export async function startHub(
     mostAtOnce: 0,
     validSignatures: Number.POSITIVE_INFINITY,
     repositories,
+    uploads: newUploads(),
     commitOf: (name) => commitOf(repositories[name]),
     contentRequests: () => server.requests.filter(({ at }) => at === "content"),
     async close() {
@@ -128,11 +134,12 @@ export async function startHub(
       at,
       authorization: request.headers.authorization,
       range: rangeOf(request.headers.range),
-      sentBytes: 0,
+      ...{ sentBytes: 0, receivedBytes: 0 },
     };
     server.requests.push(recorded);
     const fault = server.fault(recorded);
     if (fault?.kind === "status") return void response.writeHead(fault.status, fault.headers).end();
+    if (await answerUpload(request, response, recorded, server, fault)) return;
     if (fault?.kind === "redirect") return void response.writeHead(302, { location: fault.to }).end();
     const send = (bytes: Buffer, headers: Record<string, string>) =>
       sendFile(recorded, response, bytes, headers, fault);

@@ -1,0 +1,41 @@
+/**
+ * In: the names in a folder or in a repository. Out: which of them are a model's, and so are sent or replaced. Pure.
+ * Guards: a loader that finds a stale file beside a new model would take it for a part of it; what isn't a model's is
+ * neither sent nor touched.
+ */
+import { ASSET_NAMES } from "../output/assets.js";
+import { CHECKSUMS } from "../output/checksums.js";
+import { MODEL_CARD } from "../output/model-card.js";
+import { PROVENANCE } from "../output/provenance.js";
+
+/** Files that say something of a model, and are of no use beside another. */
+const RECORDS = [PROVENANCE, CHECKSUMS];
+
+const WEIGHTS = /\.(?:safetensors|bin|pt|pth)(?:\.index\.json)?$/;
+
+/** Whether a loader, or a reader of our records, takes the file for a part of the model beside it. */
+export function isModelPart(name: string): boolean {
+  if (name.includes("/")) return false;
+  return WEIGHTS.test(name) || ASSET_NAMES.includes(name) || RECORDS.includes(name);
+}
+
+/** What is sent of a folder. `weights` are the files its model consists of, index included. */
+export function filesToSend(names: readonly string[], weights: readonly string[]): string[] {
+  const beside = [...ASSET_NAMES, ...RECORDS, MODEL_CARD].filter((name) => names.includes(name));
+  return [...weights, ...beside].sort();
+}
+
+export interface RepositoryFiles {
+  /** Names that are there and would be replaced. */
+  readonly replaced: readonly string[];
+  /** Parts of another model that would stand beside the new one. */
+  readonly stale: readonly string[];
+}
+
+/** What sending these names meets in a repository. */
+export function meetFiles(inRepository: readonly string[], toSend: readonly string[]): RepositoryFiles {
+  return {
+    replaced: inRepository.filter((name) => toSend.includes(name)),
+    stale: inRepository.filter((name) => isModelPart(name) && !toSend.includes(name)),
+  };
+}

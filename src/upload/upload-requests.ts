@@ -1,0 +1,158 @@
+/**
+ * In: what the Hub's library asks for while it uploads. Out: answers.
+ * Guards: the token goes to the Hub alone, and never by way of the library; a request that fails for a while is made
+ * again, a bounded number of times; large files are sent a few at a time, in order, so that what an interrupted upload
+ * has sent is whole files.
+ */
+import { z } from "zod";
+import type { HubConnection } from "../source/hub-connection.js";
+import { HubAnswer, OddAnswer } from "../source/hub-errors.js";
+import type { Fetch } from "../source/hub-requests.js";
+import { type Retrier, withRetries } from "../source/retry.js";
+import { FileBlob } from "./file-blob.js";
+
+/**
+ * What the library gets for a token: some of its functions insist on one, of this form. It stands for no account, and
+ * is taken out of every request before the real one is put in.
+ */
+export const PLACEHOLDER_TOKEN = "hf_placeholder";
+
+/** Two, so that the line isn't idle while one ends and the next begins. */
+const FILES_AT_ONCE = 2;
+
+/** An answer of the storage the Hub sends files to, not of the Hub. */
+export class StorageAnswer extends HubAnswer {}
+
+/** What a request failed with, also where the library loses it on its way up. */
+export interface UploadRequests {
+  readonly fetch: Fetch;
+  /** Rejects with the first failure. */
+  readonly failed: Promise<never>;
+}
+
+export interface UploadWatcher {
+  /** The Hub has looked which large files it lacks: bytes it wants, bytes it has. */
+  onWanted(bytesWanted: number, bytesThere: number): void;
+  /** More bytes of a file are on their way; a negative number takes some back. */
+  onBytes(fileName: string, byteLength: number): void;
+}
+
+const batchSchema = z.object({
+  objects: z.array(
+    z.object({
+      size: z.number().int().nonnegative(),
+      actions: z.object({ upload: z.object({ href: z.string() }).optional() }).optional(),
+    }),
+  ),
+});
+
+export function createUploadRequests(
+  { fetchAny, fetchApi }: HubConnection,
+  endpoint: string,
+  retrier: Retrier,
+  watcher: UploadWatcher,
+): UploadRequests {
+  const turns = createTurns(FILES_AT_ONCE);
+  const needsHttps = new URL(endpoint).protocol === "https:";
+
+  async function put(url: URL, init: RequestInit, blob: FileBlob): Promise<Response> {
+    if (needsHttps && url.protocol !== "https:")
+      throw new OddAnswer(`storage at ${url.protocol}//${url.host}`);
+    await turns.begin(blob.fileName);
+    const answer = await withRetries(retrier, async () => {
+      let sent = 0;
+      const body = blob.watched((byteLength) => {
+        sent += byteLength;
+        watcher.onBytes(blob.fileName, byteLength);
+      });
+      try {
+        const got = await fetchAny(url, { ...init, body });
+        await got.body?.cancel();
+        if (!got.ok) throw storageAnswer(got);
+        return new Response(null, { headers: got.headers });
+      } catch (error) {
+        watcher.onBytes(blob.fileName, -sent);
+        throw error;
+      }
+    });
+    turns.sent(blob.fileName, blob.size, blob.file.byteLength);
+    return answer;
+  }
+
+  async function ask(url: URL, init: RequestInit): Promise<Response> {
+    const answer = await withRetries(retrier, () => fetchApi(url, init));
+    if (!url.pathname.endsWith("/info/lfs/objects/batch")) return answer;
+    const batch = batchSchema.safeParse(await answer.clone().json());
+    if (!batch.success) throw new OddAnswer("unexpected JSON about the files that are wanted");
+    const total = (isWanted: boolean) =>
+      batch.data.objects
+        .filter(({ actions }) => (actions?.upload !== undefined) === isWanted)
+        .reduce((sum, { size }) => sum + size, 0);
+    watcher.onWanted(total(true), total(false));
+    return answer;
+  }
+
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  // Whoever waits for it hears of it; nobody may.
+  failed.catch(() => {});
+  return {
+    failed,
+    async fetch(input, init = {}) {
+      const url = new URL(input instanceof Request ? input.url : input);
+      const own = { ...init, headers: withoutPlaceholder(init.headers) };
+      try {
+        return await (init.body instanceof FileBlob ? put(url, own, init.body) : ask(url, own));
+      } catch (error) {
+        fail(error);
+        throw error;
+      }
+    },
+  };
+}
+
+function withoutPlaceholder(given: RequestInit["headers"]): Headers {
+  const headers = new Headers(given);
+  if (headers.get("authorization") === `Bearer ${PLACEHOLDER_TOKEN}`) headers.delete("authorization");
+  return headers;
+}
+
+function storageAnswer({ status, headers }: Response): StorageAnswer {
+  const { retryAfterMs } = HubAnswer.of({ status, headers });
+  return new StorageAnswer(status, null, null, retryAfterMs);
+}
+
+interface Turns {
+  /** Waits until a part of this file may be sent. */
+  begin(fileName: string): Promise<void>;
+  /** So many bytes of it are there; once all are, the next file has its turn. */
+  sent(fileName: string, byteLength: number, fileLength: number): void;
+}
+
+/** A few files at once, first come, first served; all parts of such a file. */
+function createTurns(most: number): Turns {
+  const left = new Map<string, number>();
+  const waiting: { readonly fileName: string; readonly go: () => void }[] = [];
+  const mayBegin = (fileName: string) => left.has(fileName) || left.size < most;
+  return {
+    async begin(fileName) {
+      if (!mayBegin(fileName)) await new Promise<void>((go) => waiting.push({ fileName, go }));
+      else if (!left.has(fileName)) left.set(fileName, 0);
+    },
+    sent(fileName, byteLength, fileLength) {
+      const bytes = (left.get(fileName) ?? 0) + byteLength;
+      left.set(fileName, bytes);
+      if (bytes < fileLength) return;
+      left.delete(fileName);
+      const next = waiting[0]?.fileName;
+      if (next === undefined) return;
+      left.set(next, 0);
+      for (const each of waiting.splice(0)) {
+        if (each.fileName === next) each.go();
+        else waiting.push(each);
+      }
+    },
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * The part of the Hub on loopback that takes uploads, as far as `@huggingface/hub` asks for it: the account, a new
+ * repository, which files are large, Git LFS with one address a file or one a part, the commit. Large files go to the
+ * content server, which answers to nobody's token.
+ *
+ * - `GET /api/whoami-v2`, `POST /api/repos/create`
+ * - `POST /api/models/o/n/preupload/main`, `POST /api/models/o/n/commit/main` (NDJSON)
+ * - `POST /o/n.git/info/lfs/objects/batch`, `POST /complete/<sha256>`
+ * - `PUT content/upload/<sha256>/<part>`: what arrives is kept once it is whole and its digest right
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Fault, type HubServer, type RecordedRequest, sha256, TOKEN } from "./hub-server.js";
+
+/** What a test decides of uploads, and what came of them. */
+export interface Uploads {
+  account: { name: string; orgs?: readonly string[]; role: string; permissions?: readonly string[] };
+  /** Larger files are sent in parts of so many bytes. */
+  partBytes: number;
+  /** Nobody may write to these repositories. */
+  readonly readOnly: Set<string>;
+  /** Objects that arrived whole, by SHA-256, whether or not a commit names them. */
+  readonly objects: Map<string, Buffer>;
+  /** Titles of the commits. */
+  readonly commits: string[];
+}
+
+export function newUploads(): Uploads {
+  return {
+    account: { name: "owner", orgs: ["club"], role: "write" },
+    partBytes: Number.POSITIVE_INFINITY,
+    readOnly: new Set(),
+    objects: new Map(),
+    commits: [],
+  };
+}
+
+/** Parts of files that aren't whole yet. */
+const parts = new WeakMap<Uploads, Map<string, Buffer[]>>();
+
+/** Answers what belongs to an upload; false for anything else. */
+export async function answerUpload(
+  request: IncomingMessage,
+  response: ServerResponse,
+  recorded: RecordedRequest,
+  server: HubServer,
+  fault: Fault | undefined,
+): Promise<boolean> {
+  const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
+  const { uploads, repositories } = server;
+  const [, oid = "", part = ""] = /^\/upload\/(\w+)\/(\d+)$/.exec(path) ?? [];
+  if (recorded.at === "content") {
+    if (recorded.method !== "PUT" || oid === "") return false;
+    const bytes = await bodyOf(request, recorded, fault);
+    if (bytes !== null) keepPart(uploads, oid, Number(part), bytes);
+    if (bytes !== null) response.writeHead(200, { etag: `"${sha256(bytes)}"` }).end();
+    return true;
+  }
+  const isAccount = path === "/api/whoami-v2";
+  if (recorded.method !== "POST" && !isAccount) return false;
+  const body = (await bodyOf(request, recorded, fault))?.toString() ?? null;
+  if (body === null) return true;
+  const json = (value: unknown) =>
+    void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
+  const fail = (status: number, error: string) =>
+    void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+  const done = true;
+  const complete = /^\/complete\/(\w+)$/.exec(path)?.[1];
+  if (complete !== undefined) {
+    joinParts(uploads, complete);
+    json({});
+    return done;
+  }
+  if (recorded.authorization !== `Bearer ${TOKEN}`) {
+    fail(401, "Invalid credentials in Authorization header");
+    return done;
+  }
+  if (isAccount) {
+    const { name, orgs, role, permissions } = uploads.account;
+    const fineGrained = permissions === undefined ? {} : { fineGrained: { scoped: [{ permissions }] } };
+    const accessToken = { displayName: "t", role, ...fineGrained };
+    const organizations = orgs === undefined ? {} : { orgs: orgs.map((org) => ({ name: org })) };
+    json({ type: "user", name, ...organizations, auth: { type: "access_token", accessToken } });
+    return done;
+  }
+  if (path === "/api/repos/create") {
+    const asked = JSON.parse(body) as { name: string; organization: string; visibility?: string };
+    const name = `${asked.organization}/${asked.name}`;
+    if (name in repositories) fail(409, "You already created this model repo");
+    else {
+      const isPrivate = asked.visibility === "private";
+      repositories[name] = { files: { ".gitattributes": Buffer.from("*.bin lfs\n") }, isPrivate };
+      json({ url: `${server.url}/${name}`, id: name });
+    }
+    return done;
+  }
+  const [, ofApi, what, ofGit] =
+    /^\/(?:api\/models\/([^/]+\/[^/]+)\/(preupload|commit)\/main|([^/]+\/[^/]+)\.git\/info\/lfs\/objects\/batch)$/.exec(
+      path,
+    ) ?? [];
+  const name = ofApi ?? ofGit;
+  if (name === undefined) return false;
+  const repository = repositories[name];
+  if (repository === undefined) fail(404, "Repository not found");
+  else if (uploads.readOnly.has(name)) fail(403, "You don't have the rights to write here");
+  else if (what === "preupload") {
+    const { files } = JSON.parse(body) as { files: { path: string; size: number }[] };
+    json({
+      files: files.map(({ path: file, size }) => ({
+        path: file,
+        uploadMode: size > 4096 ? "lfs" : "regular",
+      })),
+    });
+  } else if (what === "commit") {
+    const { title, files } = committed(body, repository.files, uploads);
+    if (files === null) fail(400, "a file was never uploaded");
+    else {
+      repositories[name] = { ...repository, files };
+      uploads.commits.push(title);
+      const commitOid = server.commitOf(name);
+      json({ success: true, commitOid, commitUrl: `${server.url}/${name}/commit/${commitOid}` });
+    }
+  } else {
+    const { objects } = JSON.parse(body) as { objects: { oid: string; size: number }[] };
+    const held = new Set(Object.values(repository.files).map(sha256));
+    json({
+      transfer: "multipart",
+      objects: objects.map((object) => {
+        const isThere = held.has(object.oid) || uploads.objects.has(object.oid);
+        return isThere ? object : { ...object, actions: { upload: uploadAction(object, server) } };
+      }),
+    });
+  }
+  return done;
+}
+
+function uploadAction({ oid, size }: { oid: string; size: number }, { uploads, contentUrl, url }: HubServer) {
+  const address = (part: number) => `${contentUrl}/upload/${oid}/${part}?signature=secret`;
+  if (size <= uploads.partBytes) return { href: address(0) };
+  const count = Math.ceil(size / uploads.partBytes);
+  const header: Record<string, string> = { chunk_size: String(uploads.partBytes) };
+  for (let part = 1; part <= count; part++) header[String(part).padStart(5, "0")] = address(part);
+  return { href: `${url}/complete/${oid}`, header };
+}
+
+/** The body; null where the fault cuts it off. */
+async function bodyOf(
+  request: IncomingMessage,
+  recorded: RecordedRequest,
+  fault: Fault | undefined,
+): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      recorded.receivedBytes += chunk.length;
+      if (fault !== undefined && "afterBytes" in fault && recorded.receivedBytes >= fault.afterBytes) {
+        if (fault.kind === "stall") await new Promise((resolve) => request.once("close", resolve));
+        request.socket.destroy();
+        return null;
+      }
+    }
+  } catch {
+    return null;
+  }
+  return Buffer.concat(chunks);
+}
+
+function keepPart(uploads: Uploads, oid: string, part: number, bytes: Buffer): void {
+  if (part === 0) return void keepObject(uploads, oid, bytes);
+  const byOid = parts.get(uploads) ?? new Map<string, Buffer[]>();
+  parts.set(uploads, byOid);
+  const those = byOid.get(oid) ?? [];
+  those[part - 1] = bytes;
+  byOid.set(oid, those);
+}
+
+function joinParts(uploads: Uploads, oid: string): void {
+  keepObject(uploads, oid, Buffer.concat(parts.get(uploads)?.get(oid) ?? []));
+}
+
+function keepObject(uploads: Uploads, oid: string, bytes: Buffer): void {
+  if (sha256(bytes) === oid) uploads.objects.set(oid, bytes);
+}
+
+/** What a commit makes of the files; null where it names an object that isn't there. */
+function committed(body: string, before: Readonly<Record<string, Buffer>>, uploads: Uploads) {
+  const files = { ...before };
+  const objects = new Map(Object.values(before).map((bytes) => [sha256(bytes), bytes]));
+  let title = "";
+  for (const line of body.split("\n")) {
+    const { key, value } = JSON.parse(line) as { key: string; value: Record<string, string> };
+    const { path = "", oid = "", content = "", summary = "" } = value;
+    if (key === "header") title = summary;
+    if (key === "file") files[path] = Buffer.from(content, "base64");
+    if (key === "deletedFile") delete files[path];
+    if (key === "lfsFile") {
+      const bytes = uploads.objects.get(oid) ?? objects.get(oid);
+      if (bytes === undefined) return { title, files: null };
+      files[path] = bytes;
+    }
+  }
+  return { title, files };
+}
