@@ -3,7 +3,8 @@
  * place that opens connections.
  * Guards: what hub-requests.ts guards.
  */
-import { Agent, type Dispatcher, ProxyAgent, fetch as undiciFetch } from "undici";
+import { Readable } from "node:stream";
+import { Agent, type Dispatcher, ProxyAgent, request, fetch as undiciFetch } from "undici";
 import { createApiFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
 import type { HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
@@ -40,8 +41,10 @@ export function connectToHub(
     return dispatcher;
   };
   // Node's own fetch and undici's have the same shape, and different types.
-  const send = ((url: URL, init: object) =>
-    undiciFetch(url, { ...init, dispatcher: dispatcherFor(url) })) as unknown as Send;
+  const send = ((url: URL, init: RequestInit) =>
+    init.body instanceof Blob
+      ? sendBlob(url, init, init.body, dispatcherFor(url))
+      : undiciFetch(url, { ...(init as object), dispatcher: dispatcherFor(url) })) as Send;
   const fetchAny = createFetch(send, { endpoint, token, signal });
   return {
     fetchAny,
@@ -50,4 +53,26 @@ export function connectToHub(
       await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
     },
   };
+}
+
+/**
+ * Sends a file and gives the head of the answer. Not by fetch: that keeps a copy of all it has sent, in case of a
+ * redirect, and so as much memory as the file is long.
+ */
+async function sendBlob(
+  url: URL,
+  { method = "GET", headers: given, signal }: RequestInit,
+  blob: Blob,
+  dispatcher: Dispatcher,
+): Promise<Response> {
+  const headers = { ...Object.fromEntries(new Headers(given)), "content-length": String(blob.size) };
+  const body = Readable.from(blob.stream());
+  const options = { method: method as Dispatcher.HttpMethod, headers, body, dispatcher };
+  const answer = await request(url, signal ? { ...options, signal } : options);
+  await answer.body.dump();
+  const head = new Headers();
+  for (const [name, value] of Object.entries(answer.headers)) {
+    for (const each of [value ?? []].flat()) head.append(name, each);
+  }
+  return new Response(null, { status: answer.statusCode, headers: head });
 }

@@ -67,9 +67,8 @@ export function createUploadRequests(
       });
       try {
         const got = await fetchAny(url, { ...init, body });
-        await got.body?.cancel();
         if (!got.ok) throw storageAnswer(got);
-        return new Response(null, { headers: got.headers });
+        return got;
       } catch (error) {
         watcher.onBytes(blob.fileName, -sent);
         throw error;
