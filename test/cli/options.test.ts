@@ -359,6 +359,9 @@ Options:
   --low-cpu-mem                           accepted for FastChat's sake; memory use is always low
   --base-revision <revision>              branch, tag or commit of a base on the Hub
   --delta-revision <revision>             branch, tag or commit of a delta on the Hub
+  --hub-repo-id, --upload <owner/name>    send the finished folder to this repository on the Hub
+  --private                               with --upload: make the repository private
+  --message <text>                        with --upload: the commit's message
   --cache-dir <folder>                    the Hub's cache, shared with Python (default: as HF_HOME says)
   --offline                               use what is in the cache and ask no network
   --token <token>                         a token for the Hub (default: HF_TOKEN, or as logged in)
@@ -375,6 +378,7 @@ Commands:
   verify [options] <target>               checks that a model is whole; with --base and --delta, that every bit is their sum
   compare [options] <a> <b>               compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different
   make [options]                          makes a delta: tuned model - base, and proves that applying it gives the tuned model back
+  upload [options] <folder> <owner/name>  sends a model's folder to the Hugging Face Hub
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
@@ -384,6 +388,6 @@ Examples:
   $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
 
 Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
-isn't read, 5 base and delta don't fit, 6 the target can't be written, 7 verification failed or models differ,
-130 interrupted, 143 terminated, 1 a bug of this program.
+isn't read, 5 base and delta don't fit, 6 the target can't be written or sent, 7 verification failed or models
+differ, 130 interrupted, 143 terminated, 1 a bug of this program.
 `;
