@@ -16,14 +16,24 @@ export interface HubCommandOptions {
 
 /** The options of every command that reads models. */
 export function addHubOptions(command: Command): Command {
-  return command
-    .option(
-      "--cache-dir <folder>",
-      "the Hub's cache, shared with Python (default: as HF_HOME says)",
-      parsePath,
-    )
-    .option("--offline", "use what is in the cache and ask no network")
-    .option("--token <token>", "a token for the Hub (default: HF_TOKEN, or as logged in)", parsePath);
+  return addTokenOption(
+    command
+      .option(
+        "--cache-dir <folder>",
+        "the Hub's cache, shared with Python (default: as HF_HOME says)",
+        parsePath,
+      )
+      .option("--offline", "use what is in the cache and ask no network"),
+  );
+}
+
+/** The option of every command that speaks to the Hub. */
+export function addTokenOption(command: Command): Command {
+  return command.option(
+    "--token <token>",
+    "a token for the Hub (default: HF_TOKEN, or as logged in)",
+    parsePath,
+  );
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

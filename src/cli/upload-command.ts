@@ -1,7 +1,7 @@
 /** `vicuna-apply-delta upload <folder> <owner/name>`: sends a model's folder to the Hub. */
 import type { Command } from "commander";
 import { type ErrorCode, isApplyDeltaError } from "../errors.js";
-import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { addTokenOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { withHint } from "./upload-options.js";
 import { parsePath } from "./values.js";
@@ -36,7 +36,7 @@ export function addUploadCommand(program: Command): void {
     .option("--private", "make the repository private")
     .option("--message <text>", "the commit's message", parsePath)
     .option("--overwrite", "replace the model that the repository holds; its history keeps it");
-  addHubOptions(command)
+  addTokenOption(command)
     .option("--json", "print the result as one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--quiet", "print errors and warnings only")

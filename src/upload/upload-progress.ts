@@ -28,7 +28,7 @@ export function trackUpload(sizes: ReadonlyMap<string, number>, reporter: Report
   const report = () => {
     if (bytesWanted > 0) {
       const files = underWay(sent);
-      const bytesDone = Math.min(bytesWanted, sum(sent.values()));
+      const bytesDone = sum(sent.values());
       const current = files[0]?.name ?? "waiting for the Hub";
       reporter.progress({ activity: "uploading", bytesDone, bytesTotal: bytesWanted, current, files });
     } else if (hashed.size > 0) {
@@ -53,6 +53,7 @@ export function trackUpload(sizes: ReadonlyMap<string, number>, reporter: Report
     onBytes: (name, byteLength) => void sent.set(name, (sent.get(name) ?? 0) + byteLength),
     end() {
       clearInterval(timer);
+      report();
       reporter.progressDone();
     },
     get sent() {

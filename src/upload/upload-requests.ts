@@ -56,8 +56,10 @@ export function createUploadRequests(
   const needsHttps = new URL(endpoint).protocol === "https:";
 
   async function put(url: URL, init: RequestInit, blob: FileBlob): Promise<Response> {
-    if (needsHttps && url.protocol !== "https:")
+    // As for redirects: an answer leads to the web only, and not from HTTPS to HTTP.
+    if (!/^https?:$/.test(url.protocol) || (needsHttps && url.protocol === "http:")) {
       throw new OddAnswer(`storage at ${url.protocol}//${url.host}`);
+    }
     await turns.begin(blob.fileName);
     const answer = await withRetries(retrier, async () => {
       let sent = 0;
@@ -97,19 +99,17 @@ export function createUploadRequests(
   });
   // Whoever waits for it hears of it; nobody may.
   failed.catch(() => {});
-  return {
-    failed,
-    async fetch(input, init = {}) {
-      const url = new URL(input instanceof Request ? input.url : input);
-      const own = { ...init, headers: withoutPlaceholder(init.headers) };
-      try {
-        return await (init.body instanceof FileBlob ? put(url, own, init.body) : ask(url, own));
-      } catch (error) {
-        fail(error);
-        throw error;
-      }
-    },
+  const answer: Fetch = async (input, init = {}) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const own = { ...init, headers: withoutPlaceholder(init.headers) };
+    try {
+      return await (init.body instanceof FileBlob ? put(url, own, init.body) : ask(url, own));
+    } catch (error) {
+      fail(error);
+      throw error;
+    }
   };
+  return { failed, fetch: answer };
 }
 
 function withoutPlaceholder(given: RequestInit["headers"]): Headers {

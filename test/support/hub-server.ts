@@ -62,7 +62,7 @@ export interface RecordedRequest {
 
 export interface HubServer {
   readonly url: string;
-  readonly contentUrl: string;
+  contentUrl: string;
   readonly requests: RecordedRequest[];
   /** Decides what goes wrong; set by the test. */
   fault: (request: RecordedRequest) => Fault | undefined;

@@ -154,6 +154,12 @@ describe("refused while it is sent", { concurrency: 3 }, () => {
     assert.deepEqual(there(), {});
   });
 
+  test("an address that isn't the web's", async (context) => {
+    const { hub, upload } = await uploadRun(context);
+    hub.contentUrl = "gopher://storage.test";
+    await refusal(() => upload(), "upload-failed", { got: "storage at gopher://storage.test" });
+  });
+
   test("a commit that is refused", async (context) => {
     const { hub, upload } = await uploadRun(context);
     hub.fault = ({ url }) => (/\/commit\//.test(url) ? { kind: "status", status: 403 } : undefined);
