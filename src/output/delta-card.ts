@@ -3,7 +3,7 @@
  * Guards: no path of the user's machine gets into it, only the models' own names.
  */
 import { basename } from "node:path";
-import { type ModelOrigin, modelName } from "./model-card.js";
+import { cardHead, type ModelOrigin, modelName } from "./model-card.js";
 
 export interface DeltaCardFacts {
   /** The folder that is made. */
@@ -21,9 +21,7 @@ export interface DeltaCardFacts {
 export function deltaCard({ delta, base, tuned, proof, applyWith, fastChatDiffers }: DeltaCardFacts): string {
   const names = { delta: basename(delta), base: modelName(base), tuned: modelName(tuned) };
   const lines = [
-    "---",
-    "library_name: transformers",
-    "---",
+    ...cardHead(base),
     "",
     `# ${names.delta}`,
     "",

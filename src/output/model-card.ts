@@ -27,9 +27,7 @@ export interface ModelCardFacts {
 export function modelCard({ target, base, delta, scale, baseCheck, release }: ModelCardFacts): string {
   const factor = scale === 1 ? "" : `${scale} * `;
   const lines = [
-    "---",
-    "library_name: transformers",
-    "---",
+    ...cardHead(base),
     "",
     `# ${basename(target)}`,
     "",
@@ -43,6 +41,12 @@ export function modelCard({ target, base, delta, scale, baseCheck, release }: Mo
     "The weights are derived from LLaMA: its licence applies to them.",
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** What the Hub reads of a card; a base that is only on this machine has no name there. */
+export function cardHead({ hub }: ModelOrigin): string[] {
+  const baseModel = hub === null ? [] : [`base_model: ${hub.repository}`];
+  return ["---", "library_name: transformers", ...baseModel, "---"];
 }
 
 /** A repository and its commit; else the name of the model's folder, whether the path is that or a file in it. */

@@ -54,3 +54,9 @@ test("options that applying needs, and where FastChat differs", () => {
   assert.match(text, /^FastChat rounds everything to float16\.$/m);
   assert.doesNotMatch(text, /\/home|\/data|\.\./);
 });
+
+test("a base on the Hub is one for the Hub, too", () => {
+  const hub = { repository: "huggyllama/llama-7b", commit: "a".repeat(40) };
+  const text = deltaCard({ ...FACTS, base: { path: "/cache/snapshots/aaa", hub } });
+  assert.ok(text.startsWith("---\nlibrary_name: transformers\nbase_model: huggyllama/llama-7b\n---\n"));
+});

@@ -51,5 +51,7 @@ test("a model of the Hub is named with its commit, not with the cache's path", (
   const hub = { repository: "huggyllama/llama-7b", commit: "a".repeat(40) };
   const text = modelCard({ ...FACTS, base: { path: "/home/me/.cache/hub/snapshots/aaa", hub } });
   assert.match(text, /^- base: huggyllama\/llama-7b, commit a{40}$/m);
+  // The Hub shows the model under its base.
+  assert.ok(text.startsWith("---\nlibrary_name: transformers\nbase_model: huggyllama/llama-7b\n---\n"));
   assert.doesNotMatch(text, /cache/);
 });
