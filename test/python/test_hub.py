@@ -110,6 +110,15 @@ class HubTest(unittest.TestCase):
         self.assert_same_as_source(path, "base")
         self.assertEqual(self.python("result = [str(w) for w in hub.scan_cache_dir().warnings]"), [])
 
+    def test_python_downloads_what_the_tool_sent(self):
+        self.env["HF_TOKEN"] = "hf_test_token_with_access"
+        uploaded = self.tool("out", "--checksums", "--max-shard-size", "1MB", "--upload", "owner/merged", "--private")
+        path = self.python("result = hub.snapshot_download('owner/merged')")
+        self.assertEqual(os.path.basename(path), uploaded["upload"]["commit"])
+        names = [name for name in sorted(os.listdir(path)) if name != ".gitattributes"]
+        self.assertEqual(names, sorted(os.listdir(self.folder("out"))))
+        self.assert_same_as_source(path, "out")
+
 
 if __name__ == "__main__":
     unittest.main()
