@@ -42,6 +42,7 @@ const withWorkers =
 export const LIMITS: readonly Limit[] = [
   { name: "a file may have 4 kB (ulimit -f)", exits: [EXIT.target], options: () => underLimit("-f 4") },
   {
+    // Enough for Node to load the command line, which opens the modules of a file all at once; too few for the merge.
     name: "40 files may be open (ulimit -n)",
     exits: [EXIT.source, EXIT.target],
     options: () => underLimit("-n 40"),
