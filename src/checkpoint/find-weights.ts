@@ -158,18 +158,26 @@ const CLUES: readonly Clue[] = [
   },
 ];
 
-/** The error for names among which there are no weights: what they are instead. */
-export function noWeights(folder: string, names: readonly string[]): ApplyDeltaError {
+const FOLDER_WORDS = {
+  what: "folder",
+  hint: "Check that the weights were downloaded: config and tokenizer alone are not a model.",
+};
+
+/**
+ * The error for names among which there are no weights: what they are instead. `words`: what has the names, and what
+ * to do if they tell nothing.
+ */
+export function noWeights(folder: string, names: readonly string[], words = FOLDER_WORDS): ApplyDeltaError {
   const clue = CLUES.find(({ pattern }) => names.some((name) => pattern.test(name)));
-  const inside = names.find((name) => folderHoldsWeights(join(folder, name)));
+  const inside =
+    words === FOLDER_WORDS ? names.find((name) => folderHoldsWeights(join(folder, name))) : undefined;
   const shown =
     names.length === 0 ? "nothing" : names.slice(0, 8).join(", ") + (names.length > 8 ? ", …" : "");
-  let hint =
-    clue?.hint ?? "Check that the weights were downloaded: config and tokenizer alone are not a model.";
+  let hint = clue?.hint ?? words.hint;
   if (clue === undefined && inside !== undefined) hint = `Did you mean ${join(folder, inside)}?`;
   const snapshot = snapshotOf(folder, names);
   if (snapshot !== null) hint = `This is a model's folder in the Hub's cache: give ${snapshot}.`;
-  const what = clue === undefined ? "The folder holds no weights." : `The folder holds ${clue.what}.`;
+  const what = `The ${words.what} holds ${clue?.what ?? "no weights"}.`;
   return new ApplyDeltaError("no-weights", what, {
     file: folder,
     expected: "*.safetensors or pytorch_model*.bin",

@@ -25,13 +25,18 @@ export function chooseFiles(
   where: string,
 ): ChosenFiles {
   const chosen = chooseWeights(withoutUncached(names, isCached), where);
-  if (chosen === null) throw noWeights(where, names);
+  if (chosen === null) throw noWeights(where, names, HUB_WORDS);
   return {
     assets: ASSET_NAMES.filter((name) => names.includes(name)),
     index: chosen.index,
     weights: chosen.files,
   };
 }
+
+const HUB_WORDS = {
+  what: "repository",
+  hint: "Check the name and the revision: its page on the Hub shows what it holds.",
+};
 
 /** The names without the safetensors, where all PyTorch files are cached and no safetensors is. */
 function withoutUncached(names: readonly string[], isCached: (name: string) => boolean): readonly string[] {
