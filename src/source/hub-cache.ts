@@ -130,6 +130,24 @@ export function checkFileName(repository: string, name: string): void {
   );
 }
 
+const OTHER_CACHE = "choose another cache with --cache-dir or HF_HOME";
+const WAY_OUT = `Check the folder's rights, or ${OTHER_CACHE}.`;
+const MAKE_ROOM = "Free some space, or choose a cache on another disk with --cache-dir or HF_HOME.";
+const NO_FOLDER = `Something that is no folder is in the way: move it, or ${OTHER_CACHE}.`;
+
+/** What to do about an errno of the cache's. */
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  ENOSPC: MAKE_ROOM,
+  EDQUOT: MAKE_ROOM,
+  ENOTDIR: NO_FOLDER,
+  EEXIST: NO_FOLDER,
+  EISDIR: `A folder is where a file belongs: remove it, or ${OTHER_CACHE}.`,
+  EROFS: `The disk can only be read: ${OTHER_CACHE}.`,
+  ELOOP: `A link leads to itself: remove it, or ${OTHER_CACHE}.`,
+  ENAMETOOLONG:
+    "A file's name is too long for the disk: choose a cache with a shorter path, or another model.",
+};
+
 /** Runs a file operation in the cache, with its errors typed. */
 export function onCache<T>(path: string, operation: () => T): T {
   try {
@@ -141,13 +159,7 @@ export function onCache<T>(path: string, operation: () => T): T {
     throw new ApplyDeltaError(
       isFull ? "no-space" : "cache-unwritable",
       isFull ? "The disk with the Hub's cache is full." : `The Hub's cache can't be used (${errno}).`,
-      {
-        file: path,
-        hint: isFull
-          ? "Free some space, or choose a cache on another disk with --cache-dir or HF_HOME."
-          : "Check the folder's rights, or choose another cache with --cache-dir or HF_HOME.",
-        cause: error,
-      },
+      { file: path, hint: WAYS_OUT[errno] ?? WAY_OUT, cause: error },
     );
   }
 }
