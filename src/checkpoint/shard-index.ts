@@ -8,7 +8,7 @@ import type { RandomAccessFile } from "../tensor.js";
 import { isJsonObject, parseStrictJson } from "./strict-json.js";
 
 /** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
-const MAX_INDEX_BYTES = 64_000_000;
+export const MAX_INDEX_BYTES = 64_000_000;
 
 export interface ShardIndex {
   /** Shard file names in order, each a plain name inside the folder. */

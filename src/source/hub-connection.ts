@@ -5,7 +5,7 @@
  */
 import { Readable } from "node:stream";
 import { Agent, type Dispatcher, ProxyAgent, request, fetch as undiciFetch } from "undici";
-import { createApiFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
+import { createApiFetch, createBoundedFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
 import type { HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
 
@@ -14,6 +14,8 @@ export interface HubConnection {
   readonly fetchAny: Fetch;
   /** For small answers; anything but success is thrown. */
   readonly fetchApi: Fetch;
+  /** For a library that reads the answers itself. */
+  readonly fetchBounded: Fetch;
   /** Ends all connections. */
   close(): Promise<void>;
 }
@@ -48,7 +50,8 @@ export function connectToHub(
   const fetchAny = createFetch(send, { endpoint, token, signal });
   return {
     fetchAny,
-    fetchApi: createApiFetch(fetchAny),
+    fetchApi: createApiFetch(fetchAny, stallMs),
+    fetchBounded: createBoundedFetch(fetchAny, stallMs),
     async close() {
       await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
     },

@@ -36,6 +36,12 @@ export interface DownloadOptions {
 /** More files at once only wait for connections. */
 const FILES_AT_ONCE = 4;
 
+/**
+ * A connection that brings less before it breaks has failed, so that one that gives a byte each time is given up as
+ * one that gives none.
+ */
+const MEANINGFUL_BYTES = 16 * 1024;
+
 /** Bars needn't move faster. */
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -52,10 +58,11 @@ export async function* readRange(
   let at = start;
   for (let failures = 0; at < end; ) {
     await retrier.ready();
+    const from = at;
     try {
       for await (const bytes of remote.read(at, end)) {
         at += bytes.length;
-        failures = 0;
+        if (at - from >= MEANINGFUL_BYTES) failures = 0;
         retrier.succeeded();
         yield bytes;
       }

@@ -83,10 +83,24 @@ export function isUnreachable(error: unknown): boolean {
   return UNREACHABLE.has(networkCodeOf(error) ?? "");
 }
 
-/** What a code of the network means to whoever reads of it. */
-export function networkTrouble(code: string): "certificate" | "broken" | "unreachable" {
-  if (/CERT|SIGNED|SSL|TLS|VERIFY/.test(code)) return "certificate";
-  return BROKEN.has(code) ? "broken" : "unreachable";
+export interface NetworkTrouble {
+  readonly code: string;
+  readonly kind: "certificate" | "broken" | "unreachable";
+}
+
+/** What an error of the network means to whoever reads of it; null where the network did its work. */
+export function networkTrouble(error: unknown): NetworkTrouble | null {
+  const code = networkCodeOf(error) ?? "";
+  if (/CERT|SIGNED|VERIFY|HOSTNAME_MISMATCH/.test(code)) return { code, kind: "certificate" };
+  if (BROKEN.has(code)) return { code, kind: "broken" };
+  return UNREACHABLE.has(code) ? { code, kind: "unreachable" } : null;
+}
+
+/** What an answer is that can't be understood. */
+export function describeOddity(error: unknown): string {
+  if (error instanceof OddAnswer) return error.message;
+  if (error instanceof SyntaxError) return "something that isn't JSON";
+  return networkCodeOf(error) ?? String(error instanceof Error ? error.name : error);
 }
 
 /** The way out where a certificate isn't trusted. */
@@ -95,7 +109,8 @@ export const CERTIFICATE_HINT =
 
 /** Whether the same request may succeed in a while. */
 export function mayPass(error: unknown): boolean {
-  if (error instanceof HubAnswer) return PASSING_STATUSES.has(error.status);
+  const status = error instanceof HubAnswer ? error.status : proxyStatusOf(error);
+  if (status !== null) return PASSING_STATUSES.has(status);
   const code = networkCodeOf(error) ?? "";
   return UNREACHABLE.has(code) || BROKEN.has(code);
 }
@@ -104,7 +119,8 @@ export interface HubErrorContext {
   readonly repository: string;
   readonly revision: string;
   readonly endpoint: string;
-  readonly hasToken: boolean;
+  /** The one that was sent: whatever is quoted, it isn't. */
+  readonly token: string | null;
   /** What the user gave, where it could have been a path as well. */
   readonly reference: string;
   /** The file that was asked for, where it was one. */
@@ -115,34 +131,46 @@ export interface HubErrorContext {
 export function describeHubError(error: unknown, context: HubErrorContext): unknown {
   if (error instanceof ApplyDeltaError) return error;
   if (error instanceof HubAnswer) return describeAnswer(error, context);
-  const code = networkCodeOf(error);
   const { endpoint, repository, fileName } = context;
   const where = fileName === undefined ? {} : { file: `${repository}/${fileName}` };
-  if (code === null) {
-    return new ApplyDeltaError("hub-failure", "The Hub's answer can't be understood.", {
+  const proxyStatus = proxyStatusOf(error);
+  if (proxyStatus !== null) {
+    return new ApplyDeltaError("no-network", "The proxy doesn't let requests to the Hub through.", {
       ...where,
-      got: error instanceof OddAnswer ? error.message : String(error instanceof Error ? error.name : error),
-      hint: `Try again later; is ${endpoint} a Hugging Face Hub, and is no login page of a network in between?`,
+      got: `status ${proxyStatus} of the proxy`,
+      hint:
+        proxyStatus === 407
+          ? "It asks who you are: HTTPS_PROXY=http://user:password@host:port."
+          : "Check HTTPS_PROXY, or take the host out of it with NO_PROXY.",
       cause: error,
     });
   }
-  const trouble = networkTrouble(code);
-  if (trouble === "certificate") {
+  const trouble = networkTrouble(error);
+  if (trouble?.kind === "certificate") {
     return new ApplyDeltaError("no-network", "The Hub's certificate isn't trusted.", {
       ...where,
-      got: code,
+      got: trouble.code,
       hint: CERTIFICATE_HINT,
       cause: error,
     });
   }
-  const isBroken = trouble === "broken";
+  if (trouble === null) {
+    return new ApplyDeltaError("hub-failure", "The Hub's answer can't be understood.", {
+      ...where,
+      got: describeOddity(error),
+      hint: `Try again later; is ${endpoint} a Hugging Face Hub, and is no login page of a network in between?`,
+      // The message of a SyntaxError quotes what it can't read.
+      ...(error instanceof SyntaxError ? {} : { cause: error }),
+    });
+  }
+  const isBroken = trouble.kind === "broken";
   const what = isBroken
     ? "The connection to the Hub breaks off."
     : `${JSON.stringify(context.reference)} isn't a local path, and the Hub can't be reached.`;
   return new ApplyDeltaError("no-network", what, {
     ...where,
     expected: `an answer of ${endpoint}`,
-    got: code,
+    got: trouble.code,
     hint: isBroken
       ? "Run the same command again: it goes on where it stopped."
       : "Check the network and HTTPS_PROXY.",
@@ -150,13 +178,24 @@ export function describeHubError(error: unknown, context: HubErrorContext): unkn
   });
 }
 
+/** The status with which a proxy refuses a tunnel, or null; undici has it in the message alone. */
+function proxyStatusOf(error: unknown): number | null {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const status = /^Proxy response \((\d{3})\)/.exec(cause.message)?.[1];
+    if (status !== undefined) return Number(status);
+  }
+  return null;
+}
+
 function describeAnswer(answer: HubAnswer, context: HubErrorContext): ApplyDeltaError {
-  const { status, errorCode, serverMessage } = answer;
-  const { repository, revision, endpoint, hasToken, reference, fileName } = context;
+  const { status, errorCode } = answer;
+  const { repository, revision, endpoint, token, reference, fileName } = context;
+  const hasToken = token !== null;
+  const serverMessage = token === null ? answer.serverMessage : answer.serverMessage?.replaceAll(token, "…");
   const page = `${endpoint}/${repository}`;
   const details = {
     file: fileName === undefined ? repository : `${repository}/${fileName}`,
-    got: `status ${status}${serverMessage === null ? "" : `: ${serverMessage}`}`,
+    got: `status ${status}${serverMessage == null ? "" : `: ${serverMessage}`}`,
     cause: answer,
   };
   if (errorCode === "GatedRepo") {
@@ -202,11 +241,13 @@ function describeAnswer(answer: HubAnswer, context: HubErrorContext): ApplyDelta
     });
   }
   if (status === 429) {
+    const seconds = Math.ceil((answer.retryAfterMs ?? 0) / 1000);
+    const pause = seconds > 60 ? `${Math.ceil(seconds / 60)} minutes` : "some minutes";
     return new ApplyDeltaError("rate-limited", "The Hub says that there were too many requests.", {
       ...details,
       hint: hasToken
-        ? "Wait some minutes and run the same command again: it goes on where it stopped."
-        : "Wait some minutes and run the same command again; with a token in HF_TOKEN the limit is higher.",
+        ? `Wait ${pause} and run the same command again: it goes on where it stopped.`
+        : `Wait ${pause} and run the same command again; with a token in HF_TOKEN the limit is higher.`,
     });
   }
   return new ApplyDeltaError("hub-failure", "The Hub doesn't give what was asked for.", {

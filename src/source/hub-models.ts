@@ -3,6 +3,7 @@
  * Guards: every repository is asked, the amount shown and the disks checked before the first byte of weights moves.
  */
 import { join } from "node:path";
+import { MAX_INDEX_BYTES } from "../checkpoint/shard-index.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../report/reporter.js";
 import { formatBytes, plural } from "../report/units.js";
@@ -33,6 +34,9 @@ export interface FetchOptions {
   /** What else the run will write, knowing the bytes of each model's weights. */
   readonly otherNeeds: (weightBytes: readonly number[]) => readonly SpaceNeed[];
 }
+
+/** Who sees nothing move for so long wants to know why. */
+const LONG_WAIT_MS = 5_000;
 
 /** What is known of a model once its repository was asked. */
 interface LocatedModel extends FetchedModel {
@@ -70,7 +74,10 @@ export async function fetchModels(
   const hub = createHub(settings, connection);
   const retrier = createRetrier(settings.transfer, {
     signal: stop.signal,
-    onWait: (error, delayMs) => reporter.detail(describeWait(error, delayMs)),
+    onWait: (error, delayMs) => {
+      const say = delayMs >= LONG_WAIT_MS ? reporter.note : reporter.detail;
+      say(describeWait(error, delayMs));
+    },
   });
   const download = { transfer: settings.transfer, retrier, reporter, stop };
   const context = { ...options, hub, token, download };
@@ -122,6 +129,7 @@ async function locate(wanted: WantedModel, cache: RepositoryCache, context: Cont
   const index = chosen.index === null ? [] : [entryOf(chosen.index)];
   if (chosen.index !== null) {
     // Small, and the way to know what else is needed.
+    checkIndexSize(repository, index);
     await downloadAll(ensure(index).map(toDownload), [wanted], context);
     shards = await shardsOf(join(cache.snapshotFolder(commit), chosen.index));
   }
@@ -136,6 +144,19 @@ async function locate(wanted: WantedModel, cache: RepositoryCache, context: Cont
   }
   const weightBytes = weights.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return { wanted, cache, commit, path: cache.snapshotFolder(commit), weightBytes, missing };
+}
+
+/** It comes before the amount is known and the disk is checked, so it has to be as small as an index is. */
+function checkIndexSize(repository: string, entries: readonly HubEntry[]): void {
+  for (const { path, byteLength } of entries) {
+    if (byteLength <= MAX_INDEX_BYTES) continue;
+    throw new ApplyDeltaError("index-malformed", "The shard index is larger than any.", {
+      file: `${repository}/${path}`,
+      expected: `at most ${MAX_INDEX_BYTES} bytes`,
+      got: `${byteLength} bytes`,
+      hint: "Choose another revision, or tell the repository's owner.",
+    });
+  }
 }
 
 async function downloadMissing(located: readonly LocatedModel[], context: Context): Promise<void> {
@@ -191,7 +212,7 @@ function downloadAll(
 
 function errorContext(wanted: WantedModel, { settings, token }: Context, fileName?: string): HubErrorContext {
   const { repository, revision, reference } = wanted;
-  const common = { repository, revision, reference, endpoint: settings.endpoint, hasToken: token !== null };
+  const common = { repository, revision, reference, endpoint: settings.endpoint, token };
   return fileName === undefined ? common : { ...common, fileName };
 }
 

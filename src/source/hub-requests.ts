@@ -1,8 +1,10 @@
 /**
  * In: requests of the Hub's library and of ours. Out: answers, after redirects.
  * Guards: the token goes to the endpoint's origin and nowhere else, whatever asked for it and wherever a redirect
- * leads; no redirect goes from HTTPS to HTTP; an answer that is held in memory has a bound.
+ * leads; nothing but HTTP is spoken, and no redirect goes from HTTPS to it; an answer that is held in memory has a
+ * bound.
  */
+import { type BodyBounds, boundedBody } from "./bounded-body.js";
 import { HubAnswer, OddAnswer } from "./hub-errors.js";
 
 export type Send = (url: URL, init: RequestInit) => Promise<Response>;
@@ -24,7 +26,8 @@ const MOST_ANSWER_BYTES = 32_000_000;
 export function createFetch(send: Send, { endpoint, token, signal }: RequestPolicy): Fetch {
   const home = new URL(endpoint).origin;
   return async (input, init = {}) => {
-    let url = new URL(input instanceof Request ? input.url : input);
+    // An address may come out of an answer: of the next page, of Xet's storage.
+    let url = addressOf(String(input instanceof Request ? input.url : input));
     const headers = new Headers(init.headers);
     headers.set("user-agent", "vicuna-apply-delta");
     // Compressed, ranges and lengths would be those of something else.
@@ -42,8 +45,8 @@ export function createFetch(send: Send, { endpoint, token, signal }: RequestPoli
       const location = answer.headers.get("location");
       if (answer.status < 300 || answer.status > 399 || location === null) return answer;
       await answer.body?.cancel();
-      const next = new URL(location, url);
-      if (!/^https?:$/.test(next.protocol) || (url.protocol === "https:" && next.protocol === "http:")) {
+      const next = addressOf(location, url);
+      if (url.protocol === "https:" && next.protocol === "http:") {
         throw new OddAnswer(`a redirect from ${url.protocol}//${url.host} to ${next.protocol}//${next.host}`);
       }
       // Whoever's credentials they are, they were meant for the origin that was asked.
@@ -54,11 +57,25 @@ export function createFetch(send: Send, { endpoint, token, signal }: RequestPoli
   };
 }
 
+/** What isn't HTTP would be read from this machine, or from nowhere. */
+function addressOf(text: string, from?: URL): URL {
+  const base = from?.href;
+  const where = from === undefined ? "a request" : `a redirect from ${from.protocol}//${from.host}`;
+  if (!URL.canParse(text, base)) throw new OddAnswer(`${where} to something that is no address`);
+  const url = new URL(text, base);
+  if (/^https?:$/.test(url.protocol)) return url;
+  throw new OddAnswer(`${where} to ${url.protocol}//${url.host}`);
+}
+
+/** An answer of the API takes a second; so many times the patience with silence is plenty for a slow line. */
+const MOST_STALLS = 12;
+
 /** The same for small answers: read at once, so that no connection stays open; anything but success is thrown. */
-export function createApiFetch(fetchAny: Fetch): Fetch {
+export function createApiFetch(fetchAny: Fetch, stallMs: number): Fetch {
   return async (input, init) => {
     const answer = await fetchAny(input, init);
-    const bytes = await readBody(answer);
+    const bounds = { stallMs, mostBytes: MOST_ANSWER_BYTES, mostMs: MOST_STALLS * stallMs };
+    const bytes = await readBody(answer, bounds);
     if (!answer.ok) throw HubAnswer.of(answer, bytes);
     return new Response(answer.status === 204 ? null : bytes, {
       status: answer.status,
@@ -67,14 +84,22 @@ export function createApiFetch(fetchAny: Fetch): Fetch {
   };
 }
 
-async function readBody({ body }: Response): Promise<Uint8Array<ArrayBuffer>> {
+/** For answers that a library reads: the same bounds where it would hold them in memory, a floor under the speed else. */
+export function createBoundedFetch(fetchAny: Fetch, stallMs: number): Fetch {
+  return async (input, init) => {
+    const answer = await fetchAny(input, init);
+    const isHeld = !answer.ok || (answer.headers.get("content-type") ?? "").includes("json");
+    const bounds = isHeld ? { stallMs, mostBytes: MOST_ANSWER_BYTES } : { stallMs };
+    const { status, headers, body } = answer;
+    return new Response(body === null ? null : ReadableStream.from(boundedBody(body, bounds)), {
+      status,
+      headers,
+    });
+  };
+}
+
+async function readBody({ body }: Response, bounds: BodyBounds): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
-  let byteLength = 0;
-  for await (const chunk of body ?? []) {
-    chunks.push(chunk);
-    byteLength += chunk.length;
-    if (byteLength > MOST_ANSWER_BYTES)
-      throw new OddAnswer(`an answer of more than ${MOST_ANSWER_BYTES} bytes`);
-  }
+  for await (const chunk of boundedBody(body, bounds)) chunks.push(chunk);
   return new Uint8Array(Buffer.concat(chunks));
 }

@@ -6,6 +6,7 @@
 import { downloadFile, fileDownloadInfo, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
+import { boundedBody } from "./bounded-body.js";
 import type { HubConnection } from "./hub-connection.js";
 import { HubAnswer, mayPass, OddAnswer } from "./hub-errors.js";
 import type { Fetch } from "./hub-requests.js";
@@ -46,6 +47,7 @@ export interface Hub {
 }
 
 const digest = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
+const kindSchema = z.object({ type: z.string() });
 const entrySchema = z.object({
   type: z.string(),
   path: z.string(),
@@ -60,16 +62,26 @@ const infoSchema = z.object({
   private: z.boolean().optional(),
 });
 
-export function createHub({ endpoint, useXet }: HubSettings, { fetchAny, fetchApi }: HubConnection): Hub {
+/** What a page lists, 1000 files at most; stops a list that leads from page to page for ever. */
+const MOST_PAGES = 100;
+
+export function createHub(settings: HubSettings, connection: HubConnection): Hub {
+  const { endpoint } = settings;
+  const { fetchApi } = connection;
   return {
     async list({ repository, revision }) {
-      const common = { hubUrl: endpoint, fetch: fetchApi };
-      const info = await modelInfo({ ...common, name: repository, revision, additionalFields: ["sha"] });
+      const asked = { name: repository, revision, additionalFields: ["sha" as const] };
+      const info = await modelInfo({ ...asked, hubUrl: endpoint, fetch: fetchApi });
       const { sha: commit, name = null, private: isPrivate = null } = parsed(infoSchema, info);
       const entries: HubEntry[] = [];
-      const listed = listFiles({ ...common, repo: { type: "model", name: repository }, revision: commit });
-      for await (const item of listed) {
-        if (item.type !== "file") continue;
+      let pages = 0;
+      const fetchPage: Fetch = (input, init) => {
+        if (++pages > MOST_PAGES) throw new OddAnswer(`more than ${MOST_PAGES} pages of files`);
+        return fetchApi(input, init);
+      };
+      const repo = { type: "model", name: repository } as const;
+      for await (const item of listFiles({ hubUrl: endpoint, fetch: fetchPage, repo, revision: commit })) {
+        if (parsed(kindSchema, item).type !== "file") continue;
         const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item);
         const [byteLength, etag] = [lfs?.size ?? size, lfs?.oid ?? oid];
         entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
@@ -77,7 +89,7 @@ export function createHub({ endpoint, useXet }: HubSettings, { fetchAny, fetchAp
       return { commit, entries, name, isPrivate };
     },
     file: (repository, commit, entry) =>
-      remoteFile({ repository, commit, entry, endpoint, useXet, fetchAny, fetchApi }),
+      remoteFile({ repository, commit, entry, settings, connection }),
   };
 }
 
@@ -91,19 +103,19 @@ interface RemoteContext {
   readonly repository: string;
   readonly commit: string;
   readonly entry: HubEntry;
-  readonly endpoint: string;
-  readonly useXet: boolean;
-  /** Any status is an answer; the body streams. */
-  readonly fetchAny: Fetch;
-  readonly fetchApi: Fetch;
+  readonly settings: HubSettings;
+  readonly connection: HubConnection;
 }
 
 function remoteFile(context: RemoteContext): RemoteFile {
-  const { repository, commit, entry, endpoint, fetchAny, fetchApi } = context;
+  const { repository, commit, entry, settings } = context;
+  const { fetchAny, fetchApi, fetchBounded } = context.connection;
+  const { endpoint } = settings;
+  const { stallMs } = settings.transfer;
   const repo = { type: "model", name: repository } as const;
   const path = entry.path.split("/").map(encodeURIComponent).join("/");
   const resolveUrl = `${endpoint}/${repository}/resolve/${commit}/${path}`;
-  let isXet = context.useXet && entry.isXet;
+  let isXet = settings.useXet && entry.isXet;
   let info: ReturnType<typeof fileDownloadInfo> | undefined;
   const locate = async () => {
     info ??= fileDownloadInfo({ repo, path, revision: commit, hubUrl: endpoint, fetch: fetchApi });
@@ -133,13 +145,13 @@ function remoteFile(context: RemoteContext): RemoteFile {
   async function* readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
     const answer = await request(`bytes=${start}-${end - 1}`);
     checkRange(answer, start, end, entry);
-    if (answer.body !== null) yield* exactly(answer.body, end - start);
+    yield* exactly(boundedBody(answer.body, { stallMs }), end - start);
   }
 
   async function* readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
     const downloadInfo = await locate();
     // Serial: a range of ours is a request's worth, and several are under way already.
-    const options = { repo, path, revision: commit, hubUrl: endpoint, fetch: fetchAny };
+    const options = { repo, path, revision: commit, hubUrl: endpoint, fetch: fetchBounded };
     const blob =
       downloadInfo?.xet === undefined
         ? null
@@ -179,6 +191,7 @@ function remoteFile(context: RemoteContext): RemoteFile {
 function checkRange({ status, headers }: Response, start: number, end: number, entry: HubEntry): void {
   if (status === 200 && start === 0) return;
   const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "");
+  if (status === 200) throw new OddAnswer("the whole file for a part of it: what answers knows no ranges");
   if (status !== 206 || range === null) throw new OddAnswer(`status ${status} for a part of a file`);
   const [first, last, total] = range.slice(1).map(Number);
   if (total !== entry.byteLength) {

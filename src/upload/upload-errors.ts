@@ -3,13 +3,7 @@
  * Guards: no token and no signed address gets into a message.
  */
 import { ApplyDeltaError } from "../errors.js";
-import {
-  CERTIFICATE_HINT,
-  HubAnswer,
-  networkCodeOf,
-  networkTrouble,
-  OddAnswer,
-} from "../source/hub-errors.js";
+import { CERTIFICATE_HINT, describeOddity, HubAnswer, networkTrouble } from "../source/hub-errors.js";
 import { StorageAnswer } from "./upload-requests.js";
 
 export interface UploadErrorContext {
@@ -28,11 +22,11 @@ export function describeUploadError(error: unknown, context: UploadErrorContext)
   }
   if (error instanceof HubAnswer) return describeAnswer(error, context);
   const { repository, endpoint } = context;
-  const code = networkCodeOf(error);
-  if (code === null) {
+  const trouble = networkTrouble(error);
+  if (trouble === null) {
     return new ApplyDeltaError("upload-failed", "The Hub's answer to an upload can't be understood.", {
       file: repository,
-      got: error instanceof OddAnswer ? error.message : String(error instanceof Error ? error.name : error),
+      got: describeOddity(error),
       hint: `Is ${endpoint} a Hugging Face Hub, and is no login page of a network in between?`,
       cause: error,
     });
@@ -42,12 +36,11 @@ export function describeUploadError(error: unknown, context: UploadErrorContext)
     broken: "The connection to the Hub breaks off while sending.",
     unreachable: "The Hub can't be reached to send to it.",
   };
-  const trouble = networkTrouble(code);
-  return new ApplyDeltaError("upload-unreachable", what[trouble], {
+  return new ApplyDeltaError("upload-unreachable", what[trouble.kind], {
     file: repository,
     expected: `an answer of ${endpoint}`,
-    got: code,
-    hint: trouble === "certificate" ? CERTIFICATE_HINT : "Check the network and HTTPS_PROXY.",
+    got: trouble.code,
+    hint: trouble.kind === "certificate" ? CERTIFICATE_HINT : "Check the network and HTTPS_PROXY.",
     cause: error,
   });
 }

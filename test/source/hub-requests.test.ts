@@ -84,7 +84,7 @@ for (const [name, location, says] of [
 
 test("an answer that would fill the memory is refused", async () => {
   const { get } = network({ [`${HUB}/a`]: { status: 200, body: "x".repeat(33_000_000) } });
-  await assert.rejects(createApiFetch(get)(`${HUB}/a`), /more than 32000000 bytes/);
+  await assert.rejects(createApiFetch(get, 1000)(`${HUB}/a`), /more than 32000000 bytes/);
 });
 
 describe("proxies", () => {

@@ -43,7 +43,9 @@ export type Fault =
   | { readonly kind: "corrupt" }
   | { readonly kind: "throttle"; readonly bytesPerSecond: number }
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
-  | { readonly kind: "redirect"; readonly to: string };
+  | { readonly kind: "redirect"; readonly to: string }
+  /** Whatever the test writes. */
+  | { readonly kind: "answer"; readonly with: (response: ServerResponse) => void };
 
 export interface RecordedRequest {
   readonly method: string;
@@ -141,6 +143,7 @@ export async function startHub(
     if (fault?.kind === "status") return void response.writeHead(fault.status, fault.headers).end();
     if (await answerUpload(request, response, recorded, server, fault)) return;
     if (fault?.kind === "redirect") return void response.writeHead(302, { location: fault.to }).end();
+    if (fault?.kind === "answer") return fault.with(response);
     const send = (bytes: Buffer, headers: Record<string, string>) =>
       sendFile(recorded, response, bytes, headers, fault);
     const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
