@@ -5,8 +5,9 @@
  */
 import { Readable } from "node:stream";
 import { Agent, type Dispatcher, ProxyAgent, request, fetch as undiciFetch } from "undici";
+import { HubAnswer } from "./hub-errors.js";
 import { createApiFetch, createBoundedFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
-import type { HubSettings } from "./hub-settings.js";
+import { checkEndpoint, type HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
 
 export interface HubConnection {
@@ -16,6 +17,8 @@ export interface HubConnection {
   readonly fetchApi: Fetch;
   /** For a library that reads the answers itself. */
   readonly fetchBounded: Fetch;
+  /** What was answered instead, without the token. */
+  answerOf(answer: Response): HubAnswer;
   /** Ends all connections. */
   close(): Promise<void>;
 }
@@ -26,12 +29,13 @@ export interface ConnectionOptions {
   readonly answerMs?: number;
 }
 
-/** `token` is the one in use, from wherever the settings say. */
+/** `token` is the one in use, from wherever the settings say. Errors: `bad-usage` where the endpoint can be none. */
 export function connectToHub(
   { endpoint, transfer, proxy }: HubSettings,
   token: string | null,
   { signal, answerMs = transfer.stallMs }: ConnectionOptions,
 ): HubConnection {
+  checkEndpoint(endpoint);
   const dispatchers = new Map<string, Dispatcher>();
   const { stallMs } = transfer;
   const patience = { headersTimeout: answerMs, bodyTimeout: stallMs, connect: { timeout: stallMs } };
@@ -50,8 +54,9 @@ export function connectToHub(
   const fetchAny = createFetch(send, { endpoint, token, signal });
   return {
     fetchAny,
-    fetchApi: createApiFetch(fetchAny, stallMs),
+    fetchApi: createApiFetch(fetchAny, stallMs, token),
     fetchBounded: createBoundedFetch(fetchAny, stallMs),
+    answerOf: (answer) => HubAnswer.of(answer, { token }),
     async close() {
       await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
     },

@@ -19,12 +19,16 @@ export class HubAnswer extends Error {
     super(`the Hub answered with status ${status}`);
   }
 
-  /** Reads the answer's head, and where that says nothing its body. */
-  static of({ status, headers }: Pick<Response, "status" | "headers">, body?: Uint8Array): HubAnswer {
+  /** Reads the answer's head, and where that says nothing its body. What it quotes of the `token` is left out. */
+  static of(
+    { status, headers }: Pick<Response, "status" | "headers">,
+    { body, token = null }: { readonly body?: Uint8Array; readonly token?: string | null } = {},
+  ): HubAnswer {
+    const message = headers.get("x-error-message") ?? errorIn(body);
     return new HubAnswer(
       status,
       headers.get("x-error-code"),
-      headers.get("x-error-message") ?? errorIn(body),
+      token === null ? message : (message?.replaceAll(token, "…") ?? null),
       waitAskedFor(headers),
     );
   }
@@ -119,8 +123,9 @@ export interface HubErrorContext {
   readonly repository: string;
   readonly revision: string;
   readonly endpoint: string;
-  /** The one that was sent: whatever is quoted, it isn't. */
-  readonly token: string | null;
+  readonly hasToken: boolean;
+  /** Where the token was stored, or null where it was given. */
+  readonly tokenFile: string | null;
   /** What the user gave, where it could have been a path as well. */
   readonly reference: string;
   /** The file that was asked for, where it was one. */
@@ -188,14 +193,12 @@ function proxyStatusOf(error: unknown): number | null {
 }
 
 function describeAnswer(answer: HubAnswer, context: HubErrorContext): ApplyDeltaError {
-  const { status, errorCode } = answer;
-  const { repository, revision, endpoint, token, reference, fileName } = context;
-  const hasToken = token !== null;
-  const serverMessage = token === null ? answer.serverMessage : answer.serverMessage?.replaceAll(token, "…");
+  const { status, errorCode, serverMessage } = answer;
+  const { repository, revision, endpoint, hasToken, tokenFile, reference, fileName } = context;
   const page = `${endpoint}/${repository}`;
   const details = {
     file: fileName === undefined ? repository : `${repository}/${fileName}`,
-    got: `status ${status}${serverMessage == null ? "" : `: ${serverMessage}`}`,
+    got: `status ${status}${serverMessage === null ? "" : `: ${serverMessage}`}`,
     cause: answer,
   };
   if (errorCode === "GatedRepo") {
@@ -232,11 +235,12 @@ function describeAnswer(answer: HubAnswer, context: HubErrorContext): ApplyDelta
     );
   }
   if (status === 401 || status === 403) {
+    const stored = tokenFile === null ? "" : `It is the one stored in ${tokenFile}. `;
     const what = status === 401 ? "The Hub doesn't accept the token." : "The Hub refuses to give this out.";
     return new ApplyDeltaError(hasToken ? "bad-token" : "gated-repository", what, {
       ...details,
       hint: hasToken
-        ? `Make a new token with the right to read at ${endpoint}/settings/tokens and set HF_TOKEN.`
+        ? `${stored}Make a new token with the right to read at ${endpoint}/settings/tokens and set HF_TOKEN.`
         : `See ${page}; a token in HF_TOKEN may be needed.`,
     });
   }

@@ -11,7 +11,7 @@ import { cachedModel, describeCached, shardsOf, type WantedModel } from "./cache
 import { chooseFiles } from "./choose-files.js";
 import { checkSpace, type SpaceNeed } from "./disk-space.js";
 import { createHub, type Hub, type HubEntry } from "./hub.js";
-import { checkFileName, type RepositoryCache, repositoryCache, sizeOfFile } from "./hub-cache.js";
+import { checkFileName, makeFolder, type RepositoryCache, repositoryCache, sizeOfFile } from "./hub-cache.js";
 import { connectToHub } from "./hub-connection.js";
 import { type Download, type DownloadOptions, downloadFiles } from "./hub-download.js";
 import { describeHubError, type HubErrorContext } from "./hub-errors.js";
@@ -50,6 +50,7 @@ interface LocatedModel extends FetchedModel {
 interface Context extends FetchOptions {
   readonly hub: Hub;
   readonly token: string | null;
+  readonly tokenFile: string | null;
   readonly download: Omit<DownloadOptions, "describe">;
 }
 
@@ -70,6 +71,7 @@ export async function fetchModels(
   if (signal?.aborted === true) abort();
   signal?.addEventListener("abort", abort, { once: true });
   const token = readToken(settings);
+  const tokenFile = settings.token === null ? settings.tokenFile : null;
   const connection = connectToHub(settings, token, { signal: stop.signal });
   const hub = createHub(settings, connection);
   const retrier = createRetrier(settings.transfer, {
@@ -80,7 +82,7 @@ export async function fetchModels(
     },
   });
   const download = { transfer: settings.transfer, retrier, reporter, stop };
-  const context = { ...options, hub, token, download };
+  const context = { ...options, hub, token, tokenFile, download };
   try {
     const located: LocatedModel[] = [];
     for (const model of models) located.push(await locate(model, cacheOf(model), context));
@@ -186,6 +188,7 @@ async function downloadMissing(located: readonly LocatedModel[], context: Contex
   const arrived = here(downloads);
   const earlier = arrived === 0 ? "" : `, of which ${formatBytes(arrived)} arrived in an earlier run`;
   if (located.length > 1 || arrived > 0) reporter.note(`${formatBytes(total)} in all${earlier}.`);
+  makeFolder(settings.cacheFolder);
   checkSpace([
     { path: settings.cacheFolder, bytes: total - arrived, what: "the Hub's cache" },
     ...otherNeeds(located.map(({ weightBytes }) => weightBytes)),
@@ -210,9 +213,20 @@ function downloadAll(
   return downloadFiles(downloads, { ...context.download, describe });
 }
 
-function errorContext(wanted: WantedModel, { settings, token }: Context, fileName?: string): HubErrorContext {
+function errorContext(
+  wanted: WantedModel,
+  { settings, token, tokenFile }: Context,
+  fileName?: string,
+): HubErrorContext {
   const { repository, revision, reference } = wanted;
-  const common = { repository, revision, reference, endpoint: settings.endpoint, token };
+  const common = {
+    repository,
+    revision,
+    reference,
+    endpoint: settings.endpoint,
+    hasToken: token !== null,
+    tokenFile,
+  };
   return fileName === undefined ? common : { ...common, fileName };
 }
 

@@ -71,12 +71,12 @@ function addressOf(text: string, from?: URL): URL {
 const MOST_STALLS = 12;
 
 /** The same for small answers: read at once, so that no connection stays open; anything but success is thrown. */
-export function createApiFetch(fetchAny: Fetch, stallMs: number): Fetch {
+export function createApiFetch(fetchAny: Fetch, stallMs: number, token: string | null): Fetch {
   return async (input, init) => {
     const answer = await fetchAny(input, init);
     const bounds = { stallMs, mostBytes: MOST_ANSWER_BYTES, mostMs: MOST_STALLS * stallMs };
     const bytes = await readBody(answer, bounds);
-    if (!answer.ok) throw HubAnswer.of(answer, bytes);
+    if (!answer.ok) throw HubAnswer.of(answer, { body: bytes, token });
     return new Response(answer.status === 204 ? null : bytes, {
       status: answer.status,
       headers: answer.headers,

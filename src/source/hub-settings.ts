@@ -4,6 +4,7 @@
  */
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { ApplyDeltaError } from "../errors.js";
 
 export interface HubSettings {
   /** Where the Hub is, without a slash at the end. */
@@ -79,4 +80,16 @@ export function completeHubSettings(options: HubOptions = {}): HubSettings {
     proxy: { http: null, https: null, except: "", ...options.proxy },
     transfer: { ...PLAIN_TRANSFER, ...options.transfer },
   };
+}
+
+/** Errors: `bad-usage` where there can be no Hub. */
+export function checkEndpoint(endpoint: string): void {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
+  if (url !== null && /^https?:$/.test(url.protocol) && `${url.username}${url.password}` === "") return;
+  const hasPassword = url !== null && `${url.username}${url.password}` !== "";
+  throw new ApplyDeltaError("bad-usage", "The Hub's address can't be used.", {
+    got: hasPassword ? `${url.protocol}//…@${url.host}` : endpoint,
+    expected: "an address like https://huggingface.co, without a password in it",
+    hint: "Set HF_ENDPOINT to the address of a Hub, or unset it; access is HF_TOKEN's.",
+  });
 }

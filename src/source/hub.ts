@@ -88,8 +88,7 @@ export function createHub(settings: HubSettings, connection: HubConnection): Hub
       }
       return { commit, entries, name, isPrivate };
     },
-    file: (repository, commit, entry) =>
-      remoteFile({ repository, commit, entry, settings, connection }),
+    file: (repository, commit, entry) => remoteFile({ repository, commit, entry, settings, connection }),
   };
 }
 
@@ -109,7 +108,7 @@ interface RemoteContext {
 
 function remoteFile(context: RemoteContext): RemoteFile {
   const { repository, commit, entry, settings } = context;
-  const { fetchAny, fetchApi, fetchBounded } = context.connection;
+  const { fetchAny, fetchApi, fetchBounded, answerOf } = context.connection;
   const { endpoint } = settings;
   const { stallMs } = settings.transfer;
   const repo = { type: "model", name: repository } as const;
@@ -139,7 +138,7 @@ function remoteFile(context: RemoteContext): RemoteFile {
     const hasExpired = location !== null && answer.status < 500 && answer.status !== 429;
     location = null;
     if (hasExpired) return request(range);
-    throw HubAnswer.of(answer);
+    throw answerOf(answer);
   }
 
   async function* readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {

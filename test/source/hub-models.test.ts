@@ -1,7 +1,15 @@
 /** What is fetched of a repository, where it lies then, and what the cache is good for. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type HubRun, hubRun, REPOSITORY, randomRepository } from "../support/hub-run.js";
 import { type Fault, sha256, TOKEN } from "../support/hub-server.js";
@@ -196,7 +204,12 @@ test("a token has access, goes to the Hub alone, and may stand in a file", async
     const { path } = await run.fetch(options);
     assert.deepEqual(readFileSync(join(path, "model.safetensors")), repository.weights);
   }
+  writeFileSync(tokenFile, "hf_old");
+  await refusal(() => run.fetch({ tokenFile }), "bad-token", {
+    hint: new RegExp(`^It is the one stored in ${tokenFile}\\. Make a new token`),
+  });
   for (const { at, url, authorization } of run.hub.requests) {
+    if (authorization === "Bearer hf_old") continue;
     if (at === "hub") assert.equal(authorization, `Bearer ${TOKEN}`, url);
     else assert.ok(authorization === undefined || authorization === "Bearer cas", url);
   }
@@ -209,11 +222,29 @@ test("disk space: said before the first byte of weights", async (context) => {
   assert.deepEqual(data(run), []);
 });
 
-test("a cache that can't be written is no bug of ours", async (context) => {
-  const run = await hubRun(context, randomRepository(10_000));
-  const file = join(run.root, "file");
-  writeFileSync(file, "");
-  await refusal(() => run.fetch({ cacheFolder: join(file, "below") }), "cache-unwritable", {
-    hint: /--cache-dir/,
-  });
+describe("a cache that is something else is no bug of ours:", () => {
+  for (const [name, make, hint] of [
+    ["a file", (path: string) => writeFileSync(path, ""), /no folder is in the way.*--cache-dir/],
+    ["a link to nowhere", (path: string) => symlinkSync("nowhere", path), /a link that leads nowhere/],
+    ["a link to itself", (path: string) => symlinkSync(path, path), /A link leads to itself/],
+  ] as const) {
+    for (const where of ["", "models--owner--model", "models--owner--model/blobs", ".locks"]) {
+      test(`${name} for ${where === "" ? "the whole" : where}`, async (context) => {
+        const run = await hubRun(context, randomRepository(10_000));
+        const path = join(run.cacheFolder, where);
+        mkdirSync(dirname(path), { recursive: true });
+        make(path);
+        await refusal(() => run.fetch(), "cache-unwritable", { hint });
+      });
+    }
+  }
+});
+
+test("links of the cache that lead nowhere are made anew", async (context) => {
+  const run = await hubRun(context, { files: EVERYTHING });
+  const { path } = await run.fetch();
+  rmSync(join(run.cacheFolder, "models--owner--model", "blobs"), { recursive: true });
+  await refusal(() => run.fetch({ offline: true }), "not-in-cache", { got: /commit \w+ without|nothing/ });
+  assert.equal((await run.fetch()).path, path);
+  assert.deepEqual(readFileSync(join(path, SAFE)), big("s"));
 });

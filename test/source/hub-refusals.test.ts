@@ -65,6 +65,31 @@ const REFUSED: readonly Refused[] = [
     details: { message: /characters that no token has/ },
   },
   {
+    name: "a token that isn't valid, which the server quotes",
+    run: { token: SECRET },
+    fault: {
+      kind: "status",
+      status: 401,
+      headers: { "x-error-message": `Invalid token ${SECRET}` },
+    },
+    code: "bad-token",
+    details: { got: "status 401: Invalid token …" },
+  },
+  ...["", "huggingface.co", "ftp://hub.test", "https://"].map(
+    (endpoint): Refused => ({
+      name: `an endpoint called ${JSON.stringify(endpoint)}`,
+      run: { endpoint },
+      code: "bad-usage",
+      details: { got: endpoint, hint: /HF_ENDPOINT/ },
+    }),
+  ),
+  {
+    name: "an endpoint with a password",
+    run: { endpoint: `https://me:${SECRET}@hub.test` },
+    code: "bad-usage",
+    details: { got: "https://…@hub.test", hint: /HF_TOKEN/ },
+  },
+  {
     name: "no such revision",
     run: { reference: `${REPOSITORY}@v9` },
     code: "revision-not-found",

@@ -84,14 +84,15 @@ for (const [name, location, says] of [
 
 test("an answer that would fill the memory is refused", async () => {
   const { get } = network({ [`${HUB}/a`]: { status: 200, body: "x".repeat(33_000_000) } });
-  await assert.rejects(createApiFetch(get, 1000)(`${HUB}/a`), /more than 32000000 bytes/);
+  await assert.rejects(createApiFetch(get, 1000, null)(`${HUB}/a`), /more than 32000000 bytes/);
 });
 
 describe("proxies", () => {
   const settings = {
     http: "http://p:1",
     https: "p:2",
-    except: "localhost, .intern.test,other.test:8443 10.0.0.1",
+    except:
+      "localhost, .intern.test,other.test:8443 10.0.0.1 172.16.0.0/12 ::1 fd00::/8 [fe80::1]:81 1.2.3.4/99",
   };
   for (const [url, expected] of [
     ["https://hub.test/", "http://p:2"],
@@ -103,6 +104,15 @@ describe("proxies", () => {
     ["https://other.test/", "http://p:2"],
     ["https://x.other.test:8443/", null],
     ["http://10.0.0.1/", null],
+    ["http://10.0.0.10/", "http://p:1"],
+    ["http://172.31.0.1/", null],
+    ["http://172.32.0.1/", "http://p:1"],
+    ["http://172.31.0.1.test/", "http://p:1"],
+    ["http://[::1]:8080/", null],
+    ["http://[fd12::1]/", null],
+    ["http://[fe80::1]:81/", null],
+    ["http://[fe80::1]/", "http://p:1"],
+    ["http://1.2.3.4/", "http://p:1"],
   ] as const) {
     test(`${url}: ${expected ?? "none"}`, () => assert.equal(proxyFor(new URL(url), settings), expected));
   }
