@@ -21,10 +21,13 @@ export interface Lock {
 /** The locks of this process: two runs of one process share a process number. */
 const held = new Set<string>();
 
-/** Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`. */
-export function takeLock(path: string): Lock {
+/**
+ * `isAbandoned` says whether a run on another machine, which can't be seen, has ended; without it, none has.
+ * Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`.
+ */
+export function takeLock(path: string, isAbandoned: () => boolean = () => false): Lock {
   if (held.has(path)) throw heldError(path, me());
-  if (!create(path, me())) takeOver(path);
+  if (!create(path, me())) takeOver(path, isAbandoned);
   held.add(path);
   return {
     release(at) {
@@ -35,9 +38,9 @@ export function takeLock(path: string): Lock {
 }
 
 /** Of two runs that find a dead one's lock, one renames it and one creates the next; the other gives way. */
-function takeOver(path: string): void {
+function takeOver(path: string, isAbandoned: () => boolean): void {
   const holder = readHolder(path);
-  if (holder !== null && isAlive(holder)) throw heldError(path, holder);
+  if (holder !== null && isAlive(holder, isAbandoned)) throw heldError(path, holder);
   const aside = `${path}.${process.pid}`;
   try {
     onTarget(path, () => renameSync(path, aside));
@@ -47,7 +50,8 @@ function takeOver(path: string): void {
   }
   // … or faster still, and it is that lock which was put aside: it goes back.
   const moved = readHolder(aside);
-  if (moved !== null && isAlive(moved)) create(path, moved);
+  const isTheDead = () => JSON.stringify(moved) === JSON.stringify(holder);
+  if (moved !== null && isAlive(moved, isTheDead)) create(path, moved);
   onTarget(aside, () => rmSync(aside, { force: true }));
   if (!create(path, me())) throw heldError(path, readHolder(path));
 }
@@ -80,9 +84,9 @@ function readHolder(path: string): Holder | null {
   }
 }
 
-/** On another machine that shares the folder nothing can be seen, so a holder there counts as alive. */
-function isAlive({ pid, host, started }: Holder): boolean {
-  if (host !== hostname()) return true;
+/** On another machine that shares the folder nothing can be seen, so a holder there counts as alive unless told. */
+function isAlive({ pid, host, started }: Holder, isAbandoned: () => boolean): boolean {
+  if (host !== hostname()) return !isAbandoned();
   try {
     process.kill(pid, 0); // Signal 0 sends nothing; it asks whether the process is there.
   } catch (error) {

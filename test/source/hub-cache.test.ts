@@ -1,9 +1,10 @@
 /** The parts of the cache by themselves: ranges, links and what stands for them, locks. */
 import assert from "node:assert/strict";
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { lockBlob } from "../../src/source/blob-lock.js";
 import { repositoryCache } from "../../src/source/hub-cache.js";
@@ -105,6 +106,26 @@ describe("a blob's lock", { concurrency: true }, () => {
     // No process has this number: Linux ends at 2^22.
     writeFileSync(path, JSON.stringify({ pid: 2 ** 30, host: hostname(), started: null }));
     (await lockBlob(path)).release();
+  });
+
+  test("of another machine is nobody's once nobody touches it", async (context) => {
+    const path = join(temporaryFolder(context), "e.lock");
+    writeFileSync(path, JSON.stringify({ pid: 1, host: `not-${hostname()}`, started: null }));
+    const touch = setInterval(() => {
+      touches++;
+      utimesSync(path, touches, touches);
+    }, 20);
+    let touches = 0;
+    let isHad = false;
+    const had = lockBlob(path, { silentMs: 300 }).then((lock) => {
+      isHad = true;
+      return lock;
+    });
+    await sleep(1500);
+    assert.equal(isHad, false);
+    clearInterval(touch);
+    (await had).release();
+    assert.equal(existsSync(path), false);
   });
 
   test("doesn't keep an interrupted run waiting", async (context) => {
