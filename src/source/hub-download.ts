@@ -106,7 +106,7 @@ async function downloadFile(
   const lockPath = cache.lockPath(entry.etag);
   const onWait = () =>
     reporter.note(
-      `waiting for another run that downloads ${repository}/${entry.path}; it holds ${lockPath}.`,
+      `waiting for another run that downloads ${repository}/${entry.path}; if there is none, remove ${lockPath}.`,
     );
   const lock = await lockBlob(lockPath, { signal: stop.signal, onWait });
   try {

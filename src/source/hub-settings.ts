@@ -52,7 +52,7 @@ export interface TransferSettings {
 const PLAIN_TRANSFER: TransferSettings = {
   connections: 8,
   rangeBytes: 32 * 1024 * 1024,
-  noteBytes: 4 * 1024 * 1024,
+  noteBytes: 1024 * 1024,
   // As huggingface_hub's HF_HUB_DOWNLOAD_TIMEOUT.
   stallMs: 10_000,
   attempts: 6,

@@ -7,7 +7,7 @@ import { hubOptionsOf } from "../../src/cli/hub-options.js";
 import { readProvenance } from "../../src/output/provenance.js";
 import { filesIn, tinyRepositories } from "../support/hub-run.js";
 import { type HubServer, startHub, TOKEN } from "../support/hub-server.js";
-import { safetensorsOf, temporaryFolder } from "../support/model-folder.js";
+import { temporaryFolder } from "../support/model-folder.js";
 import { type CliResult, runCli } from "../support/run-cli.js";
 
 const BASE = "huggyllama/llama-7b";
@@ -125,39 +125,6 @@ describe("owner/name", { concurrency: 2 }, () => {
     const offline = await runCli([...args("models/lama-7b"), "--offline"], { cwd: root, env });
     assert.match(offline.stderr, /isn't a local path, and/);
   });
-});
-
-test("killed in the middle of a download, the next run goes on", async (context) => {
-  const root = temporaryFolder(context);
-  const elements = 8_000_000;
-  const header = { weight: { dtype: "F16", shape: [elements], data_offsets: [0, 2 * elements] } };
-  const weights = safetensorsOf(JSON.stringify(header), Buffer.alloc(2 * elements, 1));
-  const hub = await startHub({ "a/b": { files: { "model.safetensors": weights } } }, context);
-  const env = { HF_ENDPOINT: hub.url, HF_HOME: join(root, "home"), HF_HUB_OFFLINE: undefined };
-  const sent = () => hub.contentRequests().reduce((sum, { sentBytes }) => sum + sentBytes, 0);
-  for (const signal of ["SIGKILL", "SIGINT"] as const) {
-    hub.fault = () => ({ kind: "throttle", bytesPerSecond: 10e6 });
-    const goal = sent() + 6_000_000;
-    const killed = await runCli(["inspect", "a/b"], {
-      env,
-      whileRunning: (child) => {
-        const timer = setInterval(() => {
-          if (sent() < goal) return;
-          clearInterval(timer);
-          child.kill(signal);
-        }, 5);
-        timer.unref();
-      },
-    });
-    if (signal === "SIGINT") assert.equal(killed.code, 130, killed.stderr);
-    else assert.equal(killed.signal, signal, killed.stderr);
-  }
-  hub.fault = () => undefined;
-  const { code, stderr } = await runCli(["inspect", "a/b"], { env });
-  assert.equal(code, 0, stderr);
-  assert.match(stderr, /of which [\d.]+ MB arrived in an earlier run/);
-  // 4 MiB is noted at a time.
-  assert.ok(sent() < weights.length + 6_000_000, `${sent()} of ${weights.length}`);
 });
 
 test("the environment is read as Python reads it", () => {
