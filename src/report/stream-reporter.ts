@@ -23,10 +23,11 @@ const LINE_INTERVAL_MS = 5_000;
 export function createStreamReporter(options: StreamReporterOptions): Reporter {
   const { stream, level, showProgress, signal } = options;
   // Notes and warnings quote names from files.
-  const line = (text: string) => void stream.write(`${printable(text)}\n`);
+  const write = (text: string) => void stream.write(`${printable(text)}\n`);
+  const line = (text: string) => (progress === null ? write(text) : progress.between(() => write(text)));
   const wanted = showProgress && level !== "quiet";
   const progress = wanted
-    ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(line)), signal)
+    ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(write)), signal)
     : null;
   return {
     detail: (text) => (level === "verbose" ? line(text) : undefined),
@@ -39,6 +40,8 @@ export function createStreamReporter(options: StreamReporterOptions): Reporter {
 
 interface ProgressView {
   update(update: ProgressUpdate): void;
+  /** Writes a line where one may be written. */
+  between(write: () => void): void;
   done(): void;
 }
 
@@ -57,6 +60,10 @@ function perActivity(create: () => ProgressView, signal: AbortSignal | undefined
         current = { activity, view: create(), isDone: false };
       }
       if (!current.isDone) current.view.update(update);
+    },
+    between(write) {
+      if (current === undefined || current.isDone) write();
+      else current.view.between(write);
     },
     done() {
       if (current === undefined || current.isDone) return;
@@ -104,6 +111,10 @@ function describeFiles(
   return shown.join(", ") + (files.length > most ? ", …" : "");
 }
 
+/** To the first column, clear to the end; and lines wrap again, which cli-progress stops for a bar (ECMA-48, DECAWM). */
+const TAKE_BAR_AWAY = "\r\u001b[0K\u001b[?7h";
+const STOP_WRAPPING = "\u001b[?7l";
+
 function progressBar(stream: NodeJS.WriteStream): ProgressView {
   const measure = speedometer();
   let bar: SingleBar | undefined;
@@ -132,6 +143,11 @@ function progressBar(stream: NodeJS.WriteStream): ProgressView {
         bar.update(update.bytesDone, payload);
       }
     },
+    between(write) {
+      if (bar !== undefined) stream.write(TAKE_BAR_AWAY);
+      write();
+      if (bar !== undefined) stream.write(STOP_WRAPPING);
+    },
     done() {
       bar?.stop();
     },
@@ -149,6 +165,7 @@ function progressLines(line: (text: string) => void): ProgressView {
       const percent = Math.floor((100 * update.bytesDone) / Math.max(1, update.bytesTotal));
       line(`${percent}%  ${describe(update, bytesPerSecond)}  ${describeFiles(update, 8, (name) => name)}`);
     },
+    between: (write) => write(),
     done() {},
   };
 }

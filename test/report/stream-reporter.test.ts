@@ -185,6 +185,19 @@ test("on a terminal: a narrow one cuts the line and wraps again afterwards", (co
   assert.ok(written().lastIndexOf(`${ESCAPE}?7h`) > written().lastIndexOf(`${ESCAPE}?7l`));
 });
 
+test("on a terminal: what is said meanwhile has a line of its own, and wraps", (context) => {
+  const { reporter, written, wait } = fake(context, { columns: 80 });
+  reporter.progress(update(1e9));
+  wait(1000);
+  const before = written().length;
+  reporter.warn("it is slow");
+  assert.equal(written().slice(before), "\r\u001b[0K\u001b[?7hwarning: it is slow\n\u001b[?7l");
+  reporter.progressDone();
+  const after = written().length;
+  reporter.note("over");
+  assert.equal(written().slice(after), "over\n");
+});
+
 test("no bar was drawn: nothing is taken away", (context) => {
   const { reporter, written } = fake(context, { columns: 80 });
   reporter.progressDone();
