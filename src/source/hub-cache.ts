@@ -139,7 +139,7 @@ const NO_FOLDER = `Something that is no folder is in the way: move it, or ${OTHE
 const WAYS_OUT: Readonly<Record<string, string>> = {
   ENOSPC: MAKE_ROOM,
   EDQUOT: MAKE_ROOM,
-  ENOENT: `A part of its path is missing, or is a link that leads nowhere: mend it, or ${OTHER_CACHE}.`,
+  ENOENT: `A part of its path can't be made, or is a link that leads nowhere: mend it, or ${OTHER_CACHE}.`,
   ENOTDIR: NO_FOLDER,
   EEXIST: NO_FOLDER,
   EISDIR: `A folder is where a file belongs: remove it, or ${OTHER_CACHE}.`,

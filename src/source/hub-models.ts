@@ -87,7 +87,7 @@ export async function fetchModels(
     const located: LocatedModel[] = [];
     for (const model of models) located.push(await locate(model, cacheOf(model), context));
     await downloadMissing(located, context);
-    for (const { wanted, cache, commit } of located) cache.writeRef(wanted.revision, commit);
+    for (const model of located) noteRevision(model, reporter);
     return located.map(({ path, commit }) => ({ path, commit }));
   } finally {
     signal?.removeEventListener("abort", abort);
@@ -146,6 +146,18 @@ async function locate(wanted: WantedModel, cache: RepositoryCache, context: Cont
   }
   const weightBytes = weights.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return { wanted, cache, commit, path: cache.snapshotFolder(commit), weightBytes, missing };
+}
+
+/** What a revision stands for is for later runs: a whole model in a cache that can only be read is as good without. */
+function noteRevision({ wanted, cache, commit }: LocatedModel, reporter: Reporter): void {
+  try {
+    cache.writeRef(wanted.revision, commit);
+  } catch (error) {
+    if (!isApplyDeltaError(error, "cache-unwritable")) throw error;
+    reporter.detail(
+      `${error.message} What ${wanted.revision} stands for isn't noted; --offline won't know it.`,
+    );
+  }
 }
 
 /** It comes before the amount is known and the disk is checked, so it has to be as small as an index is. */

@@ -240,6 +240,18 @@ describe("a cache that is something else is no bug of ours:", () => {
   }
 });
 
+test("a whole model in a cache that can't be written is used", async (context) => {
+  const run = await hubRun(context, { files: EVERYTHING });
+  const first = await run.fetch();
+  // Root may write anywhere, so rights alone prove nothing: a file is in the folder's place.
+  const refs = join(run.cacheFolder, "models--owner--model", "refs");
+  rmSync(refs, { recursive: true });
+  writeFileSync(refs, "");
+  const said: string[] = [];
+  assert.deepEqual(await run.fetch({ said }), first);
+  assert.ok(said.some((line) => line.includes("isn't noted")));
+});
+
 test("links of the cache that lead nowhere are made anew", async (context) => {
   const run = await hubRun(context, { files: EVERYTHING });
   const { path } = await run.fetch();
