@@ -144,7 +144,8 @@ function remoteFile(context: RemoteContext): RemoteFile {
   async function* readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
     const answer = await request(`bytes=${start}-${end - 1}`);
     checkRange(answer, start, end, entry);
-    yield* exactly(boundedBody(answer.body, { stallMs }), end - start);
+    const early = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
+    yield* exactly(boundedBody(answer.body, { stallMs }), end - start, early);
   }
 
   async function* readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
@@ -156,7 +157,9 @@ function remoteFile(context: RemoteContext): RemoteFile {
         ? null
         : await downloadFile({ ...options, downloadInfo, parallelDownloads: false });
     if (blob === null) throw new OddAnswer("no Xet address for a file in Xet storage");
-    yield* exactly(blob.slice(start, end).stream(), end - start);
+    // The library passes on what breaks; an end that comes early is what the storage says of the file.
+    const early = new OddAnswer("less than was asked for");
+    yield* exactly(blob.slice(start, end).stream(), end - start, early);
   }
 
   return {
@@ -204,8 +207,12 @@ function checkRange({ status, headers }: Response, start: number, end: number, e
   if (first !== start || last !== end - 1) throw new OddAnswer("another part of a file than was asked for");
 }
 
-/** `byteLength` bytes and no more; a stream that ends early failed as a connection fails. */
-async function* exactly(stream: AsyncIterable<Uint8Array>, byteLength: number): AsyncGenerator<Uint8Array> {
+/** `byteLength` bytes and no more; `early` is thrown where the stream ends before. */
+async function* exactly(
+  stream: AsyncIterable<Uint8Array>,
+  byteLength: number,
+  early: Error,
+): AsyncGenerator<Uint8Array> {
   let left = byteLength;
   for await (const bytes of stream) {
     const part = bytes.subarray(0, left);
@@ -214,5 +221,5 @@ async function* exactly(stream: AsyncIterable<Uint8Array>, byteLength: number): 
     // Only a server without ranges sends more. An answer that was read to its end leaves a connection to use again.
     if (part.length < bytes.length) return;
   }
-  if (left > 0) throw Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
+  if (left > 0) throw early;
 }

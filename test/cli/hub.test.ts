@@ -1,6 +1,6 @@
 /** The main job with models named as on the Hub, by the command line: cold, warm, offline, stopped, refused. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { hubOptionsOf } from "../../src/cli/hub-options.js";
@@ -113,6 +113,14 @@ describe("owner/name", { concurrency: 2 }, () => {
     assert.equal(wrong.code, 3);
     for (const { stdout, stderr } of [had, wrong]) {
       assert.doesNotMatch(stdout + stderr, new RegExp(`${TOKEN}|hf_mistyped`));
+    }
+    // Neither the record nor the card nor the cache has it.
+    for (const folder of ["out", "home"]) {
+      const files = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+      assert.ok(files.length > 5);
+      for (const file of files.filter((each) => each.isFile())) {
+        assert.ok(!readFileSync(join(file.parentPath, file.name)).includes(TOKEN), file.name);
+      }
     }
   });
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
+import { describeHubError } from "../../src/source/hub-errors.js";
 import { createApiFetch, createFetch } from "../../src/source/hub-requests.js";
 import { proxyFor } from "../../src/source/proxy.js";
 import { hubRun, randomRepository } from "../support/hub-run.js";
@@ -82,6 +83,21 @@ for (const [name, location, says] of [
   });
 }
 
+test("what isn't the network's fault isn't called so, and a certificate is named", async () => {
+  const context = { repository: "a/b", revision: "main", endpoint: HUB, reference: "a/b" };
+  const described = (code: string) => {
+    const error = Object.assign(new TypeError("fetch failed"), {
+      cause: Object.assign(new Error(), { code }),
+    });
+    return () => Promise.reject(describeHubError(error, { ...context, hasToken: false, tokenFile: null }));
+  };
+  await refusal(described("ERR_TLS_CERT_ALTNAME_INVALID"), "no-network", { hint: /NODE_EXTRA_CA_CERTS/ });
+  await refusal(described("DEPTH_ZERO_SELF_SIGNED_CERT"), "no-network", { message: /certificate/ });
+  await refusal(described("ENOTFOUND"), "no-network", { message: /can't be reached/ });
+  await refusal(described("ECONNRESET"), "no-network", { message: /breaks off/ });
+  await refusal(described("ERR_SSL_WRONG_VERSION_NUMBER"), "hub-failure", { hint: /a Hugging Face Hub/ });
+});
+
 test("an answer that would fill the memory is refused", async () => {
   const { get } = network({ [`${HUB}/a`]: { status: 200, body: "x".repeat(33_000_000) } });
   await assert.rejects(createApiFetch(get, 1000, null)(`${HUB}/a`), /more than 32000000 bytes/);
@@ -125,6 +141,29 @@ describe("proxies", () => {
     const error = await refusal(() => proxyFor(url, socks), "bad-usage", { got: "socks5://…" });
     assert.doesNotMatch(error.format(), /secret/);
   });
+
+  for (const [status, hint] of [
+    [407, /HTTPS_PROXY=http:\/\/user:password@/],
+    [403, /NO_PROXY/],
+  ] as const) {
+    test(`one that answers with ${status} is said to be the cause`, async (context) => {
+      const run = await hubRun(context, randomRepository(10_000));
+      const proxy = createServer().listen(0, "127.0.0.1");
+      let tunnels = 0;
+      proxy.on("connect", (_, client) => {
+        tunnels++;
+        client.end(`HTTP/1.1 ${status} No\r\n\r\n`);
+      });
+      await new Promise((resolve) => proxy.once("listening", resolve));
+      context.after(() => proxy.close());
+      const { port } = proxy.address() as AddressInfo;
+      const through = { proxy: { http: `http://me:secret@127.0.0.1:${port}` } };
+      const got = `status ${status} of the proxy`;
+      const error = await refusal(() => run.fetch(through), "no-network", { got, hint });
+      assert.doesNotMatch(error.format(), /secret/);
+      assert.equal(tunnels, 1);
+    });
+  }
 
   test("a download goes through the proxy, with its password", async (context) => {
     const run = await hubRun(context, randomRepository(200_000));
