@@ -1,9 +1,8 @@
 /**
  * In: a URL and the proxies of the environment. Out: the proxy to go through, or null.
  * The rules of NO_PROXY are curl's and Python's: a list of hosts, each with its subdomains, with or without a port, and
- * of networks (`10.0.0.0/8`); `*` is every host.
+ * of IPv4 networks (`10.0.0.0/8`); `*` is every host.
  */
-import { BlockList, isIP } from "node:net";
 import { ApplyDeltaError } from "../errors.js";
 import type { ProxySettings } from "./hub-settings.js";
 
@@ -22,17 +21,23 @@ export function proxyFor(url: URL, { http, https, except }: ProxySettings): stri
   });
 }
 
+/** Two colons: what is behind the last one is no port. */
+const IPV6 = /^[\da-f:.]*:[\da-f.]*:[\da-f:.]*$/;
 const NAME_AND_PORT = /^(.*?)(?::(\d+))?$/;
 
 /** Whether a host is an address in a network that is written as `10.0.0.0/8`. */
 function isInSubnet(host: string, entry: string): boolean {
-  const [, network = "", bits = ""] = /^(.+)\/(\d{1,3})$/.exec(entry) ?? [];
-  const family = isIP(network);
-  if (family === 0 || isIP(host) !== family || Number(bits) > (family === 4 ? 32 : 128)) return false;
-  const kind = family === 4 ? "ipv4" : "ipv6";
-  const list = new BlockList();
-  list.addSubnet(network, Number(bits), kind);
-  return list.check(host, kind);
+  const [network = "", bits = ""] = entry.split("/");
+  const [address, first] = [addressOf(host), addressOf(network)];
+  if (address === null || first === null || !/^\d\d?$/.test(bits) || Number(bits) > 32) return false;
+  const size = 2 ** (32 - Number(bits));
+  return Math.floor(address / size) === Math.floor(first / size);
+}
+
+/** `1.2.3.4` as a number, or null where it is none. */
+function addressOf(text: string): number | null {
+  const parts = /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) ? text.split(".").map(Number) : [256];
+  return parts.every((part) => part < 256) ? parts.reduce((sum, part) => sum * 256 + part, 0) : null;
 }
 
 function isExcepted(url: URL, except: string): boolean {
@@ -45,7 +50,7 @@ function isExcepted(url: URL, except: string): boolean {
     .filter((entry) => entry !== "")
     .some((entry) => {
       if (entry === "*" || isInSubnet(host, entry)) return true;
-      const [, name = "", wantedPort] = isIP(entry) === 6 ? ["", entry] : (NAME_AND_PORT.exec(entry) ?? []);
+      const [, name = "", wantedPort] = IPV6.test(entry) ? ["", entry] : (NAME_AND_PORT.exec(entry) ?? []);
       const bare = name.replace(/^\*?\./, "").replace(/^\[(.*)\]$/, "$1");
       return (
         (host === bare || host.endsWith(`.${bare}`)) && (wantedPort === undefined || wantedPort === port)

@@ -107,8 +107,7 @@ describe("proxies", () => {
   const settings = {
     http: "http://p:1",
     https: "p:2",
-    except:
-      "localhost, .intern.test,other.test:8443 10.0.0.1 172.16.0.0/12 ::1 fd00::/8 [fe80::1]:81 1.2.3.4/99",
+    except: "localhost, .intern.test,other.test:8443 10.0.0.1 172.16.0.0/12 ::1 [fe80::1]:81 1.2.3.4/99",
   };
   for (const [url, expected] of [
     ["https://hub.test/", "http://p:2"],
@@ -125,7 +124,8 @@ describe("proxies", () => {
     ["http://172.32.0.1/", "http://p:1"],
     ["http://172.31.0.1.test/", "http://p:1"],
     ["http://[::1]:8080/", null],
-    ["http://[fd12::1]/", null],
+    ["http://[::2]/", "http://p:1"],
+    ["http://172.15.0.1/", "http://p:1"],
     ["http://[fe80::1]:81/", null],
     ["http://[fe80::1]/", "http://p:1"],
     ["http://1.2.3.4/", "http://p:1"],
