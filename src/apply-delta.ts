@@ -3,6 +3,7 @@
  * In: typed options. Out: a target folder, whole, or an error and nothing. No console, no exit, no signals here.
  */
 import { resourceUsage } from "node:process";
+import { bytesFetchedOf } from "./checkpoint/open.js";
 import { throwIfAborted } from "./execute/pool.js";
 import { countActions } from "./plan/merge-plan.js";
 import { resolvePair, withCheckpoints } from "./preparation.js";
@@ -27,6 +28,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
       shards: plan.shards.map(({ fileName, byteLength }) => ({ file: fileName, bytes: byteLength })),
       keptShards,
       bytesRead: plan.bytesToRead,
+      bytesStreamed: bytesFetchedOf(Object.values(prepared.sources)),
       bytesWritten: plan.bytesToWrite,
       seconds: (performance.now() - start) / 1000,
       peakMemoryBytes: resourceUsage().maxRSS * 1024,
@@ -57,7 +59,7 @@ async function withPrepared<T>(
     options.target,
     options,
   );
-  return withCheckpoints(base.path, delta.path, options.signal, async (openBase, openDelta) => {
+  return withCheckpoints([base, delta], options.signal, async (openBase, openDelta) => {
     const prepared = await prepareMerge(openBase, openDelta, options, { base, delta });
     throwIfAborted(options.signal);
     return body(prepared);

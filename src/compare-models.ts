@@ -4,22 +4,21 @@
  */
 import { realpathSync } from "node:fs";
 import { FORMAT_NAMES } from "./checkpoint/format.js";
-import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import { bytesFetchedOf, type Checkpoint } from "./checkpoint/open.js";
 import { ApplyDeltaError } from "./errors.js";
 import { compareTensors, type TensorComparison } from "./execute/compare-tensors.js";
-import { pauseFor } from "./execute/pause.js";
 import { throwIfAborted, withOutcome } from "./execute/pool.js";
-import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
-import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
+import { compileKernel } from "./kernel/select.js";
 import { compareFiles } from "./plan/compare-files.js";
 import { deltaOf } from "./plan/judge-fit.js";
 import { type Pairing, pairTensors } from "./plan/pair-tensors.js";
-import { defaultThreads } from "./preparation.js";
+import { defaultThreads, type SampleModelsOptions, sampleModels, withCheckpoints } from "./preparation.js";
 import type { Comparison } from "./report/compare-text.js";
 import { type Reporter, silentReporter } from "./report/reporter.js";
 import { plural } from "./report/units.js";
 import type { HubOptions } from "./source/hub-settings.js";
 import { resolveModels } from "./source/resolve.js";
+import { isLocalFile } from "./tensor.js";
 
 export interface CompareOptions {
   /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
@@ -42,33 +41,23 @@ export interface CompareOptions {
 /** Errors: those of finding and opening a checkpoint, and of its files; `bad-usage` where both are one model; `interrupted`. */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
   const requests = [options.a, options.b].map((reference) => ({ role: "model" as const, reference }));
-  const [resolvedA, resolvedB] = await resolveModels(requests, options);
-  if (resolvedA === undefined || resolvedB === undefined) throw new Error("a model was not resolved");
+  const models = await resolveModels(requests, options);
   return withOutcome("the comparison is not complete", () =>
-    comparePaths(resolvedA.path, resolvedB.path, options),
-  );
-}
-
-async function comparePaths(pathA: string, pathB: string, options: CompareOptions): Promise<Comparison> {
-  const pause = pauseFor(options.signal);
-  const a = await openCheckpoint(pathA, pause);
-  try {
-    const b = await openCheckpoint(pathB, pause);
-    try {
+    withCheckpoints(models, options.signal, async (a, b) => {
+      if (a === undefined || b === undefined) throw new Error("a model was not resolved");
       refuseOneModel(a, b);
-      return await compareCheckpoints(a, b, options);
-    } finally {
-      b.close();
-    }
-  } finally {
-    a.close();
-  }
+      return compareCheckpoints(a, b, options);
+    }),
+  );
 }
 
 /** The same folder and the same files: a typing error that would pass every check. */
 function refuseOneModel(a: Checkpoint, b: Checkpoint): void {
   const placeOf = ({ folder, files }: Checkpoint) =>
-    JSON.stringify([folder, ...files.map(({ path }) => path)].map((path) => realpathSync(path)));
+    JSON.stringify([
+      realpathSync(folder),
+      ...files.map((file) => (isLocalFile(file) ? realpathSync(file.path) : file.path)),
+    ]);
   if (placeOf(a) !== placeOf(b)) return;
   throw new ApplyDeltaError("bad-usage", "Both are the same model.", {
     file: a.path,
@@ -106,7 +95,7 @@ async function compareCheckpoints(
       kernel,
       threads,
       signal: options.signal,
-      onProgress: (progress) => reporter.progress(progress),
+      onProgress: (progress) => reporter.progress({ ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
     });
   } finally {
     reporter.progressDone();
@@ -136,7 +125,7 @@ async function compareCheckpoints(
     otherDTypes,
     files,
     notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
-    hints: await hintsOf(pairing, different, kernel, options.signal),
+    hints: await hintsOf(pairing, different, [a, b], { ...options, kernel }),
     seconds: (performance.now() - start) / 1000,
     threads,
   };
@@ -174,16 +163,12 @@ function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
 async function hintsOf(
   { pairs }: Pairing,
   different: number,
-  kernel: CompiledKernel,
-  signal: AbortSignal | undefined,
+  models: readonly Checkpoint[],
+  options: SampleModelsOptions,
 ): Promise<string[]> {
   if (different * 2 < pairs.length || different === 0) return [];
-  const statistics = await sampleFit(
-    pairs.map(({ a }) => a),
-    pairs.map(({ b }) => b),
-    instantiateKernel(kernel, FIT_MEMORY_BYTES),
-    pauseFor(signal),
-  );
+  const sides = { base: pairs.map(({ a }) => a), other: pairs.map(({ b }) => b) };
+  const statistics = await sampleModels({ of: "fit", ...sides }, models, options);
   const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
   if (delta === null) return [];
   const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];

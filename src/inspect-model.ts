@@ -5,13 +5,13 @@
  */
 import { basename, resolve } from "node:path";
 import { FORMAT_NAMES } from "./checkpoint/format.js";
-import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import type { Checkpoint } from "./checkpoint/open.js";
 import { ApplyDeltaError } from "./errors.js";
-import { pauseFor } from "./execute/pause.js";
 import { withOutcome } from "./execute/pool.js";
-import { compileKernel, instantiateKernel } from "./kernel/select.js";
-import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "./plan/layer-change.js";
+import { compileKernel } from "./kernel/select.js";
+import type { LayerChange } from "./plan/layer-change.js";
 import { isRotaryBuffer } from "./plan/match.js";
+import { sampleModels, withCheckpoints } from "./preparation.js";
 import type { InspectDocument, InspectedTensor } from "./report/inspect-text.js";
 import type { Reporter } from "./report/reporter.js";
 import type { HubOptions } from "./source/hub-settings.js";
@@ -42,30 +42,13 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
   if (options.base !== undefined) {
     requests.push({ role: "base", reference: options.base, revision: options.baseRevision });
   }
-  const [resolved, resolvedBase] = await resolveModels(requests, options);
-  if (resolved === undefined) throw new Error("the model was not resolved");
+  const models = await resolveModels(requests, options);
   return withOutcome("the model was not inspected", () =>
-    inspectPaths(resolved.path, resolvedBase?.path, options),
+    withCheckpoints(models, options.signal, async (model, base) => {
+      if (model === undefined) throw new Error("the model was not resolved");
+      return describeModel(model, base ?? null, options);
+    }),
   );
-}
-
-async function inspectPaths(
-  path: string,
-  basePath: string | undefined,
-  options: InspectOptions,
-): Promise<InspectDocument> {
-  const pause = pauseFor(options.signal);
-  const model = await openCheckpoint(path, pause);
-  try {
-    const base = basePath === undefined ? null : await openCheckpoint(basePath, pause);
-    try {
-      return await describeModel(model, base, options);
-    } finally {
-      base?.close();
-    }
-  } finally {
-    model.close();
-  }
 }
 
 async function describeModel(
@@ -76,7 +59,7 @@ async function describeModel(
   const wanted = globToRegExp(options.filter ?? "*");
   const config = readModelConfig(model.folder);
   const embedShape = model.tensors.find(({ name }) => name === "model.embed_tokens.weight")?.shape ?? null;
-  const change = base === null ? null : await changeOf(base, model, options.signal);
+  const change = base === null ? null : await changeOf(base, model, options);
   const release = recognizeRelease({
     reference: options.model,
     folder: resolve(model.folder),
@@ -109,13 +92,10 @@ async function describeModel(
   };
 }
 
-async function changeOf(
-  base: Checkpoint,
-  model: Checkpoint,
-  signal: AbortSignal | undefined,
-): Promise<LayerChange> {
-  const kernel = instantiateKernel(await compileKernel("auto"), CHANGE_MEMORY_BYTES);
-  const change = await measureChange(base.tensors, model.tensors, kernel, pauseFor(signal));
+async function changeOf(base: Checkpoint, model: Checkpoint, options: InspectOptions): Promise<LayerChange> {
+  const sample = { of: "change", base: base.tensors, other: model.tensors } as const;
+  const kernel = await compileKernel("auto");
+  const change = await sampleModels(sample, [base, model], { ...options, kernel });
   if (change !== null) return change;
   throw new ApplyDeltaError("names-differ", "Base and model have no tensor in common.", {
     file: base.path,

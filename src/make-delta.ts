@@ -3,6 +3,7 @@
  * In: typed options. Out: a folder of delta weights, whole, or an error and nothing.
  */
 import { resourceUsage } from "node:process";
+import { bytesFetchedOf } from "./checkpoint/open.js";
 import { throwIfAborted } from "./execute/pool.js";
 import { countActions } from "./plan/merge-plan.js";
 import { judgeRestoration, type Restoration, restorationError } from "./plan/restoration.js";
@@ -37,6 +38,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
       restores,
       applyWith: prepared.applyWith,
       bytesRead: plan.bytesToRead,
+      bytesStreamed: bytesFetchedOf(Object.values(prepared.sources)),
       bytesWritten: plan.bytesToWrite,
       seconds: (performance.now() - start) / 1000,
       peakMemoryBytes: resourceUsage().maxRSS * 1024,
@@ -64,7 +66,7 @@ async function withPrepared<T>(
     options.delta,
     options,
   );
-  return withCheckpoints(base.path, tuned.path, options.signal, async (openBase, openTuned) => {
+  return withCheckpoints([base, tuned], options.signal, async (openBase, openTuned) => {
     const prepared = await prepareDelta(openBase, openTuned, options, { base, tuned });
     throwIfAborted(options.signal);
     return body(prepared);

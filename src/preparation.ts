@@ -4,9 +4,11 @@
  * facts and files that follow from a plan.
  */
 import { availableParallelism } from "node:os";
-import { type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
+import { bytesFetchedOf, type Checkpoint, openCheckpoint } from "./checkpoint/open.js";
 import { pauseFor } from "./execute/pause.js";
-import type { KernelChoice } from "./kernel/select.js";
+import type { Sample, SampleResults } from "./execute/run-sample.js";
+import { takeSample } from "./execute/sample.js";
+import type { CompiledKernel, KernelChoice } from "./kernel/select.js";
 import type { Asset, AssetFacts } from "./output/assets.js";
 import { indexFileName, type TargetFormat } from "./output/shard-index.js";
 import { stagedBytes } from "./output/staging.js";
@@ -15,7 +17,7 @@ import { type MergePlan, mainDType } from "./plan/merge-plan.js";
 import type { Reporter } from "./report/reporter.js";
 import type { HubOptions } from "./source/hub-settings.js";
 import { type ModelRequest, type ResolvedModel, readRequest, resolveModels } from "./source/resolve.js";
-import { TORCH_NAMES } from "./tensor.js";
+import { isLocalFile, TORCH_NAMES } from "./tensor.js";
 
 /** How a folder is made, whatever is in it. */
 export interface OutputOptions {
@@ -51,7 +53,7 @@ export function defaultThreads(): number {
   return Math.min(MOST_DEFAULT_THREADS, availableParallelism());
 }
 
-/** Two models on this machine. A folder that can't be made is found before anything is downloaded for it. */
+/** Two models, ready to be opened. A folder that can't be made is found before anything is downloaded for it. */
 export async function resolvePair(
   requests: readonly [ModelRequest, ModelRequest],
   target: string,
@@ -64,23 +66,46 @@ export async function resolvePair(
   return [base, other];
 }
 
-/** Opens both, runs `body`, closes both whatever happens. */
-export async function withCheckpoints<T>(
-  basePath: string,
-  otherPath: string,
+/** Opens the models, runs `body`, closes them and their connections whatever happens. */
+export async function withCheckpoints<const Models extends readonly ResolvedModel[], T>(
+  models: Models,
   signal: AbortSignal | undefined,
-  body: (base: Checkpoint, other: Checkpoint) => Promise<T>,
+  body: (...checkpoints: { readonly [Index in keyof Models]: Checkpoint }) => Promise<T>,
 ): Promise<T> {
-  const base = await openCheckpoint(basePath, pauseFor(signal));
+  const opened: Checkpoint[] = [];
   try {
-    const other = await openCheckpoint(otherPath, pauseFor(signal));
-    try {
-      return await body(base, other);
-    } finally {
-      other.close();
-    }
+    for (const { path, weights } of models)
+      opened.push(await openCheckpoint(path, pauseFor(signal), weights));
+    return await body(...(opened as { [Index in keyof Models]: Checkpoint }));
   } finally {
-    base.close();
+    for (const checkpoint of opened) checkpoint.close();
+    for (const { weights } of models) await weights?.close();
+  }
+}
+
+export interface SampleModelsOptions {
+  readonly kernel: CompiledKernel;
+  readonly reporter?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Samples the models; where they are read from the Hub, that is slow enough to be shown. */
+export async function sampleModels<S extends Sample>(
+  sample: S,
+  models: readonly Checkpoint[],
+  { kernel, reporter, signal }: SampleModelsOptions,
+): Promise<SampleResults[S["of"]]> {
+  const before = bytesFetchedOf(models);
+  let isShown = false;
+  const onTick = (bytesTotal: number) => {
+    isShown = true;
+    const bytesDone = Math.min(bytesTotal, bytesFetchedOf(models) - before);
+    reporter?.progress({ activity: "sampling", bytesDone, bytesTotal, current: "samples" });
+  };
+  try {
+    return await takeSample(sample, { kernel, signal, onTick });
+  } finally {
+    if (isShown) reporter?.progressDone();
   }
 }
 
@@ -90,7 +115,10 @@ export function checkFolder(
   checkpoints: readonly Checkpoint[],
   { overwrite }: OutputOptions,
 ): string {
-  const sources = checkpoints.flatMap(({ path, files }) => [path, ...files.map((file) => file.path)]);
+  const sources = checkpoints.flatMap(({ path, files }) => [
+    path,
+    ...files.filter(isLocalFile).map((file) => file.path),
+  ]);
   return checkTarget(folder, { overwrite: overwrite ?? false, sources });
 }
 

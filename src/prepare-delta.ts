@@ -4,15 +4,14 @@
  * Guards: whatever can be found wrong without writing is found wrong here.
  */
 import type { Checkpoint } from "./checkpoint/open.js";
-import { pauseFor } from "./execute/pause.js";
-import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
+import { type CompiledKernel, compileKernel } from "./kernel/select.js";
 import { type Asset, planAssets } from "./output/assets.js";
 import { CHECKSUMS } from "./output/checksums.js";
 import { deltaCard } from "./output/delta-card.js";
 import { MODEL_CARD, type ModelOrigin } from "./output/model-card.js";
 import { checkRoom } from "./output/target.js";
 import type { FingerprintedSide } from "./plan/fingerprint.js";
-import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "./plan/layer-change.js";
+import type { LayerChange } from "./plan/layer-change.js";
 import { isRotaryBuffer } from "./plan/match.js";
 import { sideOf } from "./plan/match-checkpoints.js";
 import { matchTuned, optionsToApply, type TunedRules } from "./plan/match-tuned.js";
@@ -27,6 +26,7 @@ import {
   indexFile,
   type OutputOptions,
   roomFor,
+  sampleModels,
 } from "./preparation.js";
 import { silentReporter } from "./report/reporter.js";
 import { createVoice } from "./report/voice.js";
@@ -100,12 +100,8 @@ export async function prepareDelta(
   }
 
   const kernel = await compileKernel(options.kernel ?? "auto");
-  const change = await measureChange(
-    base.tensors,
-    tuned.tensors,
-    instantiateKernel(kernel, CHANGE_MEMORY_BYTES),
-    pauseFor(options.signal),
-  );
+  const sides = { base: base.tensors, other: tuned.tensors };
+  const change = await sampleModels({ of: "change", ...sides }, [base, tuned], { ...options, kernel });
   const doubt = tuningDoubt(change);
   if (doubt !== null) voice.warn(doubt);
 

@@ -7,14 +7,12 @@ import { basename, resolve } from "node:path";
 import type { Checkpoint } from "./checkpoint/open.js";
 import { sha256Files } from "./checkpoint/sha256.js";
 import { ApplyDeltaError } from "./errors.js";
-import { pauseFor } from "./execute/pause.js";
-import { type CompiledKernel, compileKernel, instantiateKernel } from "./kernel/select.js";
+import { type CompiledKernel, compileKernel } from "./kernel/select.js";
 import { type Asset, planAssets } from "./output/assets.js";
 import { CHECKSUMS } from "./output/checksums.js";
 import { MODEL_CARD, modelCard } from "./output/model-card.js";
 import { type MergeRecord, PROVENANCE } from "./output/provenance.js";
 import { checkRoom } from "./output/target.js";
-import { FIT_MEMORY_BYTES, sampleFit } from "./plan/base-check.js";
 import { configHints } from "./plan/config-hints.js";
 import type { FingerprintedSide } from "./plan/fingerprint.js";
 import { type Fit, fitAdvice, fitError, judgeFit } from "./plan/judge-fit.js";
@@ -31,11 +29,13 @@ import {
   indexFile,
   type OutputOptions,
   roomFor,
+  type SampleModelsOptions,
+  sampleModels,
 } from "./preparation.js";
 import { silentReporter } from "./report/reporter.js";
 import { createVoice, type Voice } from "./report/voice.js";
 import type { ResolvedModel } from "./source/resolve.js";
-import type { SumDType } from "./tensor.js";
+import { isLocalFile, type LocalFile, type SumDType } from "./tensor.js";
 import { readModelConfig } from "./vicuna/model-config.js";
 import type { PromptStyle } from "./vicuna/prompt-templates.js";
 import {
@@ -111,7 +111,7 @@ export async function prepareMerge(
   const kernel = await compileKernel(options.kernel ?? "auto");
 
   const hints = configHints(configs.base, configs.delta);
-  const fit = options.skipBaseCheck === true ? null : await measureFit(base, delta, kernel, options.signal);
+  const fit = options.skipBaseCheck === true ? null : await measureFit(base, delta, { ...options, kernel });
   const misfit = fit === null || options.force === true ? null : fitError(fit, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (misfit?.code === "swapped") throw misfit;
@@ -165,14 +165,9 @@ export async function prepareMerge(
   };
 }
 
-async function measureFit(
-  base: Checkpoint,
-  delta: Checkpoint,
-  compiled: CompiledKernel,
-  signal: AbortSignal | undefined,
-): Promise<Fit> {
-  const kernel = instantiateKernel(compiled, FIT_MEMORY_BYTES);
-  return judgeFit(await sampleFit(base.tensors, delta.tensors, kernel, pauseFor(signal)));
+async function measureFit(base: Checkpoint, delta: Checkpoint, options: SampleModelsOptions): Promise<Fit> {
+  const sample = { of: "fit", base: base.tensors, other: delta.tensors } as const;
+  return judgeFit(await sampleModels(sample, [base, delta], options));
 }
 
 function describeFit(fit: Fit): string {
@@ -205,12 +200,25 @@ async function recognize(
   const hint = mergedReleaseHint(recognition);
   let { recognized } = recognition;
   if (options.verifyDelta === true) {
-    const digests = await sha256Files(delta.files, { signal: options.signal });
+    const digests = await sha256Files(localFilesOf(delta), { signal: options.signal });
     const verification = verifyDelta(digests, recognized);
     (verification.isWarning ? voice.warn : voice.note)(`${verification.sentence}.`);
     recognized = verification.recognized ?? recognized;
   }
   return { recognized, hints: hint === null ? [] : [hint] };
+}
+
+/** Errors: `bad-usage` where some are on the Hub: a digest needs all of a file, in its order, before the merge. */
+function localFilesOf({ files }: Checkpoint): LocalFile[] {
+  const local = files.filter(isLocalFile);
+  if (local.length === files.length) return local;
+  throw new ApplyDeltaError(
+    "bad-usage",
+    "--verify-delta needs the delta's files, and --stream leaves them on the Hub.",
+    {
+      hint: "Leave one of the two out. Without --stream the delta is downloaded, and its SHA-256 is checked then.",
+    },
+  );
 }
 
 function chatTemplateStyle(

@@ -78,16 +78,56 @@ export interface RandomAccessFile {
   read(offsetBytes: number, byteLength: number): Promise<Uint8Array>;
 }
 
-/** A local file held open; `fd` is valid in every thread of the process until `close`. */
-export interface LocalFile extends RandomAccessFile {
-  readonly fd: number;
-  /** When it was last written, in nanoseconds, as it was when it was opened. */
-  readonly modifiedNs: bigint;
+/**
+ * Memory that all threads share, by which any of them gets bytes that only one can fetch: those of files on the Hub
+ * (checkpoint/exchange.ts).
+ */
+export interface Exchange {
+  readonly control: Int32Array<SharedArrayBuffer>;
+  readonly requests: Float64Array<SharedArrayBuffer>;
+  readonly failure: Uint8Array<SharedArrayBuffer>;
+  readonly data: Uint8Array<SharedArrayBuffer>;
+  /** The thread that fetches; it can't wait for itself. */
+  readonly threadId: number;
+}
+
+/** A file that is fetched as it is read: its number in the exchange. */
+export interface RemoteDescriptor {
+  readonly exchange: Exchange;
+  readonly file: number;
+}
+
+/** What a file is read by, in any thread: the system's descriptor, or a place to ask for it. Plain data. */
+export type Descriptor = number | RemoteDescriptor;
+
+/** A file as any thread can read it. */
+export interface ReadableFile {
+  readonly path: string;
+  readonly fd: Descriptor;
+}
+
+/** A file held open; `fd` is valid in every thread of the process until `close`. */
+export interface OpenFile extends RandomAccessFile, ReadableFile {
+  /** What tells this state of the file from others of the same size. */
+  readonly version: string;
+  /** Throws `source-changed` where the file isn't what it was when it was opened. */
+  assertUnchanged(): void;
+  /** How much of it came over the network until now. */
+  bytesFetched(): number;
   close(): void;
 }
 
+/** An open file on this machine. */
+export interface LocalFile extends OpenFile {
+  readonly fd: number;
+}
+
+export function isLocalFile(file: OpenFile): file is LocalFile {
+  return typeof file.fd === "number";
+}
+
 /** A tensor and where its bytes lie. Element (i0, i1, …) is at `offsetBytes + sum(i * stride) * element size`. */
-export interface TensorView<File extends RandomAccessFile = LocalFile> {
+export interface TensorView<File extends { readonly path: string } = OpenFile> {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];

@@ -3,7 +3,7 @@
  * Every command that makes a model or a delta goes through here: staging, execution, assets, records, verification, commit.
  */
 import { dirname } from "node:path";
-import { assertUnchanged } from "./checkpoint/local-file.js";
+import { bytesFetchedOf } from "./checkpoint/open.js";
 import { ApplyDeltaError, type ErrorCode, EXIT, errnoOf, isApplyDeltaError } from "./errors.js";
 import { executePlan } from "./execute/execute-plan.js";
 import { throwIfAborted } from "./execute/pool.js";
@@ -128,7 +128,7 @@ async function writeShards(
     staging.kept.has(fileName) ? null : staging.createFile(fileName, byteLength, pieces),
   );
   const assertSourcesUnchanged = () => {
-    for (const { files } of Object.values(sources)) files.forEach(assertUnchanged);
+    for (const { files } of Object.values(sources)) for (const file of files) file.assertUnchanged();
   };
   const lossOf = new Map(staging.keptLosses.map((loss) => [loss.tensor, loss]));
   await executePlan({
@@ -141,6 +141,7 @@ async function writeShards(
       options.reporter?.progress({
         bytesDone: bytesWritten,
         bytesTotal: plan.bytesToWrite,
+        bytesFetched: bytesFetchedOf(Object.values(sources)),
         current: plan.shards[shard]?.fileName ?? "",
       }),
     async finishShard(shard, losses) {

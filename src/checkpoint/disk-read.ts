@@ -8,6 +8,7 @@
  */
 import { constants, openSync, readSync } from "node:fs";
 import { errnoOf, uninterrupted } from "../errors.js";
+import type { ReadableFile } from "../tensor.js";
 import { readFully, sourceError } from "./local-file.js";
 
 /** What O_DIRECT wants memory, offset and length to be multiples of; a disk's own block is no larger. */
@@ -16,11 +17,8 @@ const PAGE_BYTES = 4096;
 /** Room a range needs in memory beyond its own length: it is read with the whole pages it lies in. */
 export const DISK_READ_MARGIN_BYTES = 2 * PAGE_BYTES;
 
-/** A file as any thread can read it. */
-export interface DiskFile {
-  readonly path: string;
-  /** Reads through the page cache. */
-  readonly fd: number;
+/** A file that is read through the page cache by `fd`. */
+export interface DiskFile extends ReadableFile {
   /** Reads past it; null where that isn't possible. */
   readonly directFd: number | null;
 }

@@ -2,13 +2,18 @@
  * In: a view and a range of its elements in row-major order. Out: those elements, dense, in memory.
  * Guards: any strides give the elements PyTorch would give; a dense view costs one read.
  */
-import { bitsOf, type DType, type FloatDType, isDense, type TensorView } from "../tensor.js";
+import {
+  bitsOf,
+  type DType,
+  type FloatDType,
+  isDense,
+  type ReadableFile,
+  type TensorView,
+} from "../tensor.js";
 import { readFully } from "./local-file.js";
 
 /** A view of a tensor, of floats where nothing else is said, as any thread can read it: plain data, the file by its descriptor. */
-export interface OpenView<D extends DType = FloatDType> {
-  readonly fd: number;
-  readonly path: string;
+export interface OpenView<D extends DType = FloatDType> extends ReadableFile {
   readonly dtype: D;
   readonly offsetBytes: number;
   readonly shape: readonly number[];
@@ -16,7 +21,7 @@ export interface OpenView<D extends DType = FloatDType> {
 }
 
 /** The caller has made sure that the dtype is one of `D`. */
-export function openView<D extends DType = FloatDType>(tensor: TensorView): OpenView<D> {
+export function openView<D extends DType = FloatDType>(tensor: TensorView<ReadableFile>): OpenView<D> {
   const { file, dtype, offsetBytes, shape, strides } = tensor;
   return { fd: file.fd, path: file.path, dtype: dtype as D, offsetBytes, shape, strides };
 }

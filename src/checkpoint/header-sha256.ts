@@ -5,7 +5,7 @@
  * size, and it tells two files apart that hold different tensors.
  */
 import { createHash } from "node:crypto";
-import type { LocalFile, TensorView } from "../tensor.js";
+import type { RandomAccessFile, TensorView } from "../tensor.js";
 import { bitsOf, elementCount } from "../tensor.js";
 
 /** Of either end, no more than this is digested: a header's own limit; stops a file with one tensor far inside. */
@@ -15,7 +15,7 @@ const MAX_END_BYTES = 100_000_000;
 const MAX_GAP_BYTES = 65_536;
 
 /** 64 hexadecimal digits. `tensors` are all that lie in the file. Errors: `truncated-file`, `source-unreadable`. */
-export async function headerSha256(file: LocalFile, tensors: readonly TensorView[]): Promise<string> {
+export async function headerSha256(file: RandomAccessFile, tensors: readonly TensorView[]): Promise<string> {
   const stored = tensors
     .filter(({ shape }) => elementCount(shape) > 0)
     .sort((a, b) => a.offsetBytes - b.offsetBytes);

@@ -1,11 +1,12 @@
 /**
- * In: a path. Out: an open local file that is read at offsets.
+ * In: a path. Out: an open local file that is read at offsets. And the reading of any open file, in any thread.
  * Guards: every read returns all the bytes that were asked for, or an error that names file and offset; a call that a
  * signal cut short is made again.
  */
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
-import type { LocalFile } from "../tensor.js";
+import type { Descriptor, LocalFile } from "../tensor.js";
+import { readThroughExchange } from "./exchange.js";
 import { noPause, type Pause } from "./pause.js";
 
 /**
@@ -26,13 +27,15 @@ export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
     path,
     fd,
     byteLength: Number(size),
-    modifiedNs,
+    version: String(modifiedNs),
     async read(offsetBytes, length) {
       await pause();
       const bytes = new Uint8Array(length);
       readFully(fd, bytes, offsetBytes, path);
       return bytes;
     },
+    assertUnchanged: () => assertUnchanged(path, fd, Number(size), modifiedNs),
+    bytesFetched: () => 0,
     close: () => closeQuietly(fd),
   };
 }
@@ -47,7 +50,7 @@ function closeQuietly(fd: number): void {
 }
 
 /** Throws `source-changed` where the file was written to since it was opened. */
-export function assertUnchanged({ path, fd, byteLength, modifiedNs }: LocalFile): void {
+function assertUnchanged(path: string, fd: number, byteLength: number, modifiedNs: bigint): void {
   const now = onSource(path, () => fstatSync(fd, { bigint: true }));
   if (Number(now.size) === byteLength && now.mtimeNs === modifiedNs) return;
   throw new ApplyDeltaError("source-changed", "The file was changed while it was read.", {
@@ -73,8 +76,15 @@ function openRegularFile(path: string): number {
   return onSource(path, () => openSync(path, "r"));
 }
 
-/** Fills `into` from `offsetBytes` on. Throws `truncated-file` where the file ends early. */
-export function readFully(fd: number, into: Uint8Array, offsetBytes: number, path: string): void {
+/**
+ * Fills `into` from `offsetBytes` on, from this machine's disk or from the Hub. Throws `truncated-file` where the file
+ * ends early.
+ */
+export function readFully(fd: Descriptor, into: Uint8Array, offsetBytes: number, path: string): void {
+  if (typeof fd !== "number") {
+    readThroughExchange(fd, into, offsetBytes);
+    return;
+  }
   let done = 0;
   while (done < into.length) {
     const at = offsetBytes + done;

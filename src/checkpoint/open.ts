@@ -1,14 +1,14 @@
 /**
- * In: a local path. Out: a checkpoint: every tensor it holds as a view, in state-dict order, its files open.
+ * In: a local path, perhaps with weights elsewhere. Out: a checkpoint: every tensor it holds as a view, in state-dict order, its files open.
  * Guards: what an index promises is there; no tensor comes from two shards; nothing behind this module knows
  * formats.
  */
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import type { LocalFile, TensorView } from "../tensor.js";
+import type { OpenFile, TensorView } from "../tensor.js";
 import { inStateDictOrder } from "../vicuna/state-dict-order.js";
-import { findWeights } from "./find-weights.js";
+import { type FoundWeights, findWeights } from "./find-weights.js";
 import { type CheckpointFormat, detectFormat } from "./format.js";
 import { onSource, openLocalFile } from "./local-file.js";
 import { noPause, type Pause } from "./pause.js";
@@ -24,7 +24,7 @@ export interface Checkpoint {
   readonly folder: string;
   /** The formats of the weights files; nearly always one. */
   readonly formats: readonly CheckpointFormat[];
-  readonly files: readonly LocalFile[];
+  readonly files: readonly OpenFile[];
   /** All tensors, in state-dict order. */
   readonly tensors: readonly TensorView[];
   /** Lines for the user. */
@@ -33,19 +33,33 @@ export interface Checkpoint {
   close(): void;
 }
 
-const READERS: Record<CheckpointFormat, (file: LocalFile) => Promise<TensorView[]>> = {
+/** Weights that lie elsewhere than the folder with all the rest. */
+export interface RemoteWeights {
+  /** Path of the shard index on this machine, or null. */
+  readonly index: string | null;
+  /** Names of the weights files where there is no index, in order. */
+  readonly names: readonly string[];
+  open(name: string): OpenFile;
+}
+
+const READERS: Record<CheckpointFormat, (file: OpenFile) => Promise<TensorView[]>> = {
   safetensors: readSafetensors,
   "torch-zip": readTorchZip,
   "torch-legacy": readTorchLegacy,
 };
 
 /**
- * Opens a folder, a weights file or a shard index, reading headers only, with a pause before each read.
- * The caller closes the result; nothing stays open when it throws.
+ * Opens a folder, a weights file or a shard index, reading headers only, with a pause before each read; or the folder
+ * `path` with weights elsewhere. The caller closes the result; nothing stays open when it throws.
  */
-export async function openCheckpoint(path: string, pause: Pause = noPause): Promise<Checkpoint> {
-  const found = findWeights(path);
-  const files: LocalFile[] = [];
+export async function openCheckpoint(
+  path: string,
+  pause: Pause = noPause,
+  remote: RemoteWeights | null = null,
+): Promise<Checkpoint> {
+  const found = remote === null ? findWeights(path) : beside(path, remote);
+  const open = (file: string) => (remote === null ? openLocalFile(file, pause) : remote.open(basename(file)));
+  const files: OpenFile[] = [];
   const close = () => {
     for (const file of files.splice(0)) file.close();
   };
@@ -56,8 +70,7 @@ export async function openCheckpoint(path: string, pause: Pause = noPause): Prom
     const formats = new Set<CheckpointFormat>();
     const tensors = new Map<string, TensorView>();
     for (const shardPath of paths) {
-      const file =
-        index === null ? openLocalFile(shardPath, pause) : openShard(shardPath, found.folder, index, pause);
+      const file = index === null ? open(shardPath) : openShard(shardPath, found.folder, index, open);
       files.push(file);
       const format = await detectFormat(file);
       formats.add(format);
@@ -84,6 +97,15 @@ export async function openCheckpoint(path: string, pause: Pause = noPause): Prom
   }
 }
 
+/** What came of files over the network until now, in all. */
+export function bytesFetchedOf(sides: readonly Pick<Checkpoint, "files">[]): number {
+  return sides.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytesFetched(), 0);
+}
+
+function beside(folder: string, { index, names }: RemoteWeights): FoundWeights {
+  return { folder, index, files: names.map((name) => join(folder, name)), notes: [] };
+}
+
 async function readIndex(path: string, pause: Pause): Promise<ShardIndex> {
   const file = openLocalFile(path, pause);
   try {
@@ -93,9 +115,14 @@ async function readIndex(path: string, pause: Pause): Promise<ShardIndex> {
   }
 }
 
-function openShard(path: string, folder: string, index: ShardIndex, pause: Pause): LocalFile {
+function openShard(
+  path: string,
+  folder: string,
+  index: ShardIndex,
+  open: (path: string) => OpenFile,
+): OpenFile {
   try {
-    return openLocalFile(path, pause);
+    return open(path);
   } catch (error) {
     if (!isApplyDeltaError(error, "source-not-found")) throw error;
     const present = new Set(onSource(folder, () => readdirSync(folder)));

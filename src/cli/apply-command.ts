@@ -6,7 +6,7 @@ import type { ApplyDeltaOptions } from "../apply-delta.js";
 import type { TargetFormat } from "../output/shard-index.js";
 import type { SumDType } from "../tensor.js";
 import type { PromptStyle } from "../vicuna/prompt-templates.js";
-import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import {
@@ -113,8 +113,11 @@ export function addApplyCommand(program: Command): void {
     .option("--low-cpu-mem", "accepted for FastChat's sake; memory use is always low")
     .option("--base-revision <revision>", "branch, tag or commit of a base on the Hub", parsePath)
     .option("--delta-revision <revision>", "branch, tag or commit of a delta on the Hub", parsePath);
-  addHubOptions(addUploadOptions(program))
-    .option("--dry-run", "print the plan and make no target; models on the Hub are downloaded for it")
+  addStreamOption(addHubOptions(addUploadOptions(program)))
+    .option(
+      "--dry-run",
+      "print the plan and make no target; without --stream, models on the Hub are downloaded for it",
+    )
     .option("--json", "print the result as one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--quiet", "print errors and warnings only")

@@ -1,7 +1,7 @@
 /** `vicuna-apply-delta compare <a> <b>`: whether two models are the same, and where they are not. */
 import type { Command } from "commander";
 import { EXIT } from "../errors.js";
-import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath, parseThreads, parseTolerance } from "./values.js";
 
@@ -39,7 +39,7 @@ export function addCompareCommand(program: Command): void {
     .option("--weights-only", "leave config and tokenizer out")
     .option("--all", "list everything that differs")
     .option("--threads <n>", "worker threads (default: one a core, 4 at most)", parseThreads);
-  addHubOptions(command)
+  addStreamOption(addHubOptions(command))
     .option("--json", "print one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--quiet", "print nothing but errors: the exit code says it")

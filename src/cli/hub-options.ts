@@ -12,6 +12,7 @@ export interface HubCommandOptions {
   cacheDir?: string;
   offline?: true;
   token?: string;
+  stream?: true;
 }
 
 /** The options of every command that reads models. */
@@ -36,6 +37,11 @@ export function addTokenOption(command: Command): Command {
   );
 }
 
+/** The option of commands that read weights once, in an order that is known before. */
+export function addStreamOption(command: Command): Command {
+  return command.option("--stream", "read weights on the Hub as they are needed and store none");
+}
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubOptions {
@@ -53,6 +59,7 @@ export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubO
     tokenFile: isAnonymous ? null : (path("HF_TOKEN_PATH") ?? join(home, "token")),
     offline: options.offline ?? (isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE")),
     useXet: !isOn("HF_HUB_DISABLE_XET"),
+    stream: options.stream ?? false,
     proxy: {
       http: env.http_proxy ?? env.HTTP_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
       https: env.https_proxy ?? env.HTTPS_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { ApplyDeltaError } from "../errors.js";
 import { onTarget } from "../output/target-error.js";
-import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath } from "./values.js";
 
@@ -25,7 +25,7 @@ export function addInspectCommand(program: Command): void {
     .option("--plot <file>", "with --base: write the change of each layer as a picture (SVG)", parsePath)
     .option("--revision <revision>", "branch, tag or commit of a model on the Hub", parsePath)
     .option("--base-revision <revision>", "the same for the base", parsePath);
-  addHubOptions(command)
+  addStreamOption(addHubOptions(command))
     .option("--json", "print one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--verbose", "print details, and stack traces of errors")

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { MakeDeltaOptions } from "../make-delta.js";
 import type { TargetFormat } from "../output/shard-index.js";
-import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
+import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import {
@@ -85,8 +85,11 @@ export function addMakeCommand(program: Command): void {
     .option("--checksums", "write SHA256SUMS beside the delta, for sha256sum -c")
     .option("--base-revision <revision>", "branch, tag or commit of a base on the Hub", parsePath)
     .option("--target-revision <revision>", "the same for the tuned model", parsePath);
-  addHubOptions(addUploadOptions(command))
-    .option("--dry-run", "print the plan and make no delta; models on the Hub are downloaded for it")
+  addStreamOption(addHubOptions(addUploadOptions(command)))
+    .option(
+      "--dry-run",
+      "print the plan and make no delta; without --stream, models on the Hub are downloaded for it",
+    )
     .option("--json", "print the result as one JSON document on stdout")
     .option("--no-progress", "show no progress")
     .option("--quiet", "print errors and warnings only")

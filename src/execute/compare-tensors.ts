@@ -9,6 +9,7 @@ import { bitsOf, type DType, elementCount, isFloatDType, type TensorView } from 
 import { COMPARED_BYTES, COUNTS, type CompareJob, type CompareTask } from "./compare-segments.js";
 import { addRow, ROW, ROW_LENGTH, type Tolerance } from "./element-tally.js";
 import { runWorkers } from "./pool.js";
+import { readsOfJob } from "./reads.js";
 import { segmentedJob } from "./segments.js";
 
 /** The largest difference of two tensors, and where it is. */
@@ -66,7 +67,9 @@ export async function compareTensors(
     const at = ends.findIndex((end) => end > bytesDone);
     onProgress({ bytesDone, bytesTotal, current: basename(pairs.at(at)?.a.file.path ?? "") });
   };
-  await runWorkers({ kind: "compare", job }, { threads, signal, onTick });
+  const inputsOf = ({ a, b }: CompareTask) => [a, b].map((view) => ({ view, firstElement: 0 }));
+  const reads = readsOfJob(job, inputsOf);
+  await runWorkers({ kind: "compare", job }, { threads, signal, reads, onTick });
   return pairs.map((pair, index) => {
     const sum = new Float64Array(ROW_LENGTH);
     for (let worker = 0; worker < threads; worker++) {

@@ -1,17 +1,17 @@
 /**
  * In: a plan, the shard files, a number of threads. Out: the shards, filled.
  */
-import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
+import type { CompiledKernel } from "../kernel/select.js";
 import type { LostElements } from "../output/journal.js";
 import type { ShardFile } from "../output/shard-file.js";
-import { fixedBytes, type MergePlan, type PlannedShard, type PlannedTensor } from "../plan/merge-plan.js";
-import { bytesOf } from "../tensor.js";
+import { fixedBytes, type MergePlan, type PlannedShard } from "../plan/merge-plan.js";
 import { checksumsFor, writeChecksums } from "./checksums.js";
 import { LOSS_COUNTS, readLosses } from "./losses.js";
-import { MEAN_ROW_MEMORY_BYTES, meanRow } from "./mean-row.js";
 import type { MergeJob } from "./merge-segments.js";
-import { mergeTasks } from "./merge-tasks.js";
+import { inputsOf, mergeTasks } from "./merge-tasks.js";
 import { runWorkers } from "./pool.js";
+import { readsOfJob } from "./reads.js";
+import { newRows } from "./sample.js";
 import { segmentedJob } from "./segments.js";
 
 export interface Progress {
@@ -38,9 +38,9 @@ export interface ExecuteOptions {
 /** Fills the shards. Throws the first error a worker or `finishShard` met, or `interrupted`. */
 export async function executePlan(options: ExecuteOptions): Promise<void> {
   const { plan, outputs, kernel, threads, signal } = options;
-  const tasks = mergeTasks(plan, (tensor) => newRow(tensor, kernel)).filter(
-    ({ shard }) => outputs[shard] !== null,
-  );
+  const isMade = (shard: number) => outputs[shard] === null;
+  const rows = await newRows(plan, isMade, { kernel, signal });
+  const tasks = mergeTasks(plan, rows, isMade);
   const countsLength = outputs.length + LOSS_COUNTS * plan.tensors.length;
   const segmented = segmentedJob(tasks, countsLength);
   const checksums = checksumsFor(plan, segmented.segmentCount);
@@ -74,7 +74,8 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
     }
   };
   try {
-    await runWorkers({ kind: "merge", job }, { threads, signal, onTick });
+    const reads = readsOfJob(job, inputsOf);
+    await runWorkers({ kind: "merge", job }, { threads, signal, reads, onTick });
   } finally {
     // A shard that is being finished when the run ends is one more to go on from.
     await Promise.all(finishing.values());
@@ -84,13 +85,6 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
 
 function dataBytes(shard: PlannedShard): number {
   return shard.byteLength - fixedBytes(shard);
-}
-
-/** The row of the base that stands for the rows it lacks: zeros, or the mean of those it has. */
-export function newRow(tensor: PlannedTensor, kernel: CompiledKernel): Uint8Array {
-  const { base, sumDType, newRows } = tensor;
-  if (base === null || newRows !== "mean") return new Uint8Array((tensor.shape[1] ?? 0) * bytesOf(sumDType));
-  return meanRow(base, sumDType, instantiateKernel(kernel, MEAN_ROW_MEMORY_BYTES));
 }
 
 function readProgress({ shared }: MergeJob, plan: MergePlan): Progress {

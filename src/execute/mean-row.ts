@@ -5,7 +5,7 @@
  */
 import { gather, openView } from "../checkpoint/gather.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { bytesOf, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import { bytesOf, type FloatDType, type ReadableFile, type SumDType, type TensorView } from "../tensor.js";
 
 /** Elements read at a time; one row is longer only in a model nobody has. */
 const BLOCK_ELEMENTS = 64 * 1024;
@@ -16,7 +16,7 @@ export const MEAN_ROW_MEMORY_BYTES = BLOCK_ELEMENTS * (8 + 4);
 const FLOATS_AT = BLOCK_ELEMENTS * 8;
 
 /** The mean over the first dimension of a matrix, after its elements are rounded to `dtype`. */
-export function meanRow(matrix: TensorView, dtype: SumDType, kernel: Kernel): Uint8Array {
+export function meanRow(matrix: TensorView<ReadableFile>, dtype: SumDType, kernel: Kernel): Uint8Array {
   const [rows = 0, width = 0] = matrix.shape;
   const total = rows * width;
   const view = openView(matrix);

@@ -6,6 +6,7 @@ import { type OpenView, openView } from "../checkpoint/gather.js";
 import type { Operation } from "../kernel/kernel.js";
 import type { MergePlan, PlacedTensor, PlannedTensor } from "../plan/merge-plan.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
+import type { RunInput } from "./reads.js";
 import { type Run, SEGMENT_BYTES } from "./segments.js";
 
 /** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
@@ -44,15 +45,19 @@ export interface MergeTask extends Run {
 }
 
 /**
- * Cuts the plan into tasks, in the order of the bytes in the target. `newRowOf` gives the row of the base that a
- * grown tensor's new rows are added to.
+ * Cuts the plan into tasks, in the order of the bytes in the target, shards that are there already apart. `newRows` has
+ * the row of the base that a grown tensor's new rows are added to.
  */
-export function mergeTasks(plan: MergePlan, newRowOf: (tensor: PlannedTensor) => Uint8Array): MergeTask[] {
+export function mergeTasks(
+  plan: MergePlan,
+  newRows: ReadonlyMap<PlannedTensor, Uint8Array>,
+  isMade: (shard: number) => boolean,
+): MergeTask[] {
   const tasks: MergeTask[] = [];
   const numbers = new Map(plan.tensors.map((tensor, number) => [tensor, number]));
   for (const [shard, { placed }] of plan.shards.entries()) {
-    for (const place of placed) {
-      for (const part of tensorParts(place, plan.scale, newRowOf)) {
+    for (const place of isMade(shard) ? [] : placed) {
+      for (const part of tensorParts(place, plan.scale, newRows.get(place.tensor))) {
         const tensorNumber = numbers.get(place.tensor) as number;
         tasks.push({ ...part, operation: plan.operation, tensorNumber, shard });
       }
@@ -67,7 +72,7 @@ type TaskPart = Omit<MergeTask, "operation" | "tensorNumber" | "shard">;
 function tensorParts(
   { tensor, offsetBytes }: PlacedTensor,
   planScale: number,
-  newRowOf: (tensor: PlannedTensor) => Uint8Array,
+  newRow: Uint8Array | undefined,
 ): TaskPart[] {
   const { base, delta, sumDType, dtype } = tensor;
   const total = elementCount(tensor.shape);
@@ -99,6 +104,16 @@ function tensorParts(
   };
   const shared = base === null ? total : Math.min(total, elementCount(base.shape));
   const parts = [part(base === null ? null : openView(base), 0, shared)];
-  if (shared < total) parts.push(part({ row: newRowOf(tensor) }, shared, total - shared));
+  if (shared < total) {
+    if (newRow === undefined) throw new Error(`${tensor.name} has new rows and none to add them to`);
+    parts.push(part({ row: newRow }, shared, total - shared));
+  }
   return parts.filter(({ elementCount: count }) => count > 0);
+}
+
+/** What a task reads of each segment, in the order of sum-segment.ts. */
+export function inputsOf({ base, delta, firstElement }: MergeTask): RunInput[] {
+  const fromBase = base === null || isRepeatedRow(base) ? [] : [base];
+  const views = delta === null ? fromBase : [delta, ...fromBase];
+  return views.map((view) => ({ view, firstElement }));
 }

@@ -1,9 +1,10 @@
 /**
  * In: work cut into segments, a number of threads. Out: the work, done by all of them.
  * Guards: a worker that fails or dies stops the others and is an error, never a hang; an abort takes effect
- * within one segment.
+ * within one segment, and at once where a worker waits for the network.
  */
 import { Worker } from "node:worker_threads";
+import { type ReadAhead, readAhead } from "../checkpoint/exchange.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { stopWorkers } from "./segments.js";
 import type { WorkerJob, WorkerReport } from "./worker.js";
@@ -17,14 +18,24 @@ const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 
 export interface PoolOptions {
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
+  /** What the work reads of files that have to be fetched; null where there are none. */
+  readonly reads: ReadAhead | null;
   /** Called several times a second while the work goes on, and once when it is done. What it throws ends the work. */
   onTick(): void;
 }
 
-/** Runs the job in up to `threads` threads. Throws the first error a worker met, or `interrupted`. */
-export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: PoolOptions): Promise<void> {
+/**
+ * Runs the job in up to `threads` threads, and gives what each of them ended with. Throws the first error a worker met,
+ * or `interrupted`.
+ */
+export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise<unknown[]> {
+  const { threads, signal, reads, onTick } = options;
   const { segmentCount, shared } = work.job;
-  const stop = () => stopWorkers(shared);
+  const ahead = readAhead(reads);
+  const stop = () => {
+    stopWorkers(shared);
+    ahead.cancel();
+  };
   const failures: unknown[] = [];
   const tick = () => {
     if (failures.length > 0) return;
@@ -38,18 +49,21 @@ export async function runWorkers(work: WorkerJob, { threads, signal, onTick }: P
   const timer = setInterval(tick, TICK_MS);
   signal?.addEventListener("abort", stop);
   if (signal?.aborted === true) stop();
+  let outcomes: PromiseSettledResult<unknown>[];
   try {
     const count = Math.max(1, Math.min(threads, segmentCount));
-    const outcomes = await Promise.allSettled(Array.from({ length: count }, () => runWorker(work, stop)));
+    outcomes = await Promise.allSettled(Array.from({ length: count }, () => runWorker(work, stop)));
     const failure = outcomes.find((outcome) => outcome.status === "rejected");
     if (failure !== undefined) throw failure.reason;
     if (failures.length > 0) throw failures[0];
   } finally {
     clearInterval(timer);
     signal?.removeEventListener("abort", stop);
+    ahead.end();
   }
   throwIfAborted(signal);
   onTick();
+  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
 }
 
 /** Throws `interrupted` where the signal is aborted. */
@@ -73,7 +87,7 @@ export async function withOutcome<T>(outcome: string, body: () => Promise<T>): P
 }
 
 /** Settles when the thread has ended. */
-function runWorker(work: WorkerJob, stop: () => void): Promise<void> {
+function runWorker(work: WorkerJob, stop: () => void): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: work,
@@ -89,7 +103,7 @@ function runWorker(work: WorkerJob, stop: () => void): Promise<void> {
     });
     worker.on("error", fail);
     worker.on("exit", (code) => {
-      if (report?.kind === "done") resolve();
+      if (report?.kind === "done") resolve(report.result);
       else if (report?.kind === "failed")
         fail(new ApplyDeltaError(report.code, report.message, report.details));
       else if (report?.kind === "crashed") fail(report.error);

@@ -63,6 +63,10 @@ export function stopWorkers({ control }: SharedCounters): void {
   Atomics.store(control, STOP, 1);
 }
 
+export function isStopped({ control }: SharedCounters): boolean {
+  return Atomics.load(control, STOP) !== 0;
+}
+
 /** How many segments a run is cut into. */
 export function segmentsOf({ lead, elementCount, segmentElements }: Run): number {
   return Math.ceil((lead + elementCount) / segmentElements);

@@ -13,14 +13,15 @@ import {
   elementCount,
   type FloatDType,
   isFloatDType,
-  type LocalFile,
+  type OpenFile,
   type TensorView,
 } from "../tensor.js";
-import { newRow } from "./execute-plan.js";
-import { type MergeTask, mergeTasks } from "./merge-tasks.js";
+import { inputsOf, type MergeTask, mergeTasks } from "./merge-tasks.js";
 import { runWorkers } from "./pool.js";
+import { readsOfJob } from "./reads.js";
+import { newRows, type SampleOptions, takeSample } from "./sample.js";
 import { SEGMENT_BYTES, segmentedJob } from "./segments.js";
-import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
+import { SUM_MEMORY_BYTES } from "./sum-segment.js";
 import {
   BYTES_DONE,
   countersFor,
@@ -63,8 +64,9 @@ export interface TensorFindings extends TensorCounts {
 export async function verifyWeights(options: VerifyWeightsOptions): Promise<TensorFindings[]> {
   const { plan, kernel, threads, signal } = options;
   const tensors = options.tensors.filter(({ dtype }) => isFloatDType(dtype));
-  const tasksOf = groupTasks(plan, tensors, kernel);
-  const directFds = new Map<LocalFile, number | null>();
+  const rows = plan === null ? new Map() : await newRows(plan, () => false, { kernel, signal });
+  const tasksOf = groupTasks(plan, tensors, rows);
+  const directFds = new Map<OpenFile, number | null>();
   try {
     for (const { file } of tensors) {
       if (!directFds.has(file)) directFds.set(file, openDirect(file.path));
@@ -83,17 +85,17 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
     };
     const bytesTotal = tensors.reduce((sum, view) => sum + byteLengthOf(view), 0);
     const onTick = () => options.onProgress(Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal);
-    await runWorkers({ kind: "verify", job }, { threads, signal, onTick });
-    return tensors.map((tensor, number) => {
+    const reads = readsOfJob(job, ({ sum }) => (sum === null ? [] : inputsOf(sum)));
+    await runWorkers({ kind: "verify", job }, { threads, signal, reads, onTick });
+    const findings: TensorFindings[] = [];
+    for (const [number, tensor] of tensors.entries()) {
       const counts = readCounts(job, number);
       const tasks = tasksOf.get(tensor.name) ?? [];
-      return {
-        ...counts,
-        tensor,
-        isCompared: tasks.length > 0,
-        difference: describeDifference(tensor, tasks, counts.firstDifferent, kernel),
-      };
-    });
+      const { firstDifferent } = counts;
+      const difference = await describeDifference(tensor, tasks, firstDifferent, { kernel, signal });
+      findings.push({ ...counts, tensor, isCompared: tasks.length > 0, difference });
+    }
+    return findings;
   } finally {
     for (const fd of directFds.values()) if (fd !== null) closeSync(fd);
   }
@@ -108,13 +110,13 @@ export function isAsPlanned({ shape, dtype }: TensorView, planned: PlannedTensor
 function groupTasks(
   plan: MergePlan | null,
   tensors: readonly TensorView[],
-  kernel: CompiledKernel,
+  rows: ReadonlyMap<PlannedTensor, Uint8Array>,
 ): ReadonlyMap<string, MergeTask[]> {
   const groups = new Map<string, MergeTask[]>();
   if (plan === null) return groups;
   const views = new Map(tensors.map((view) => [view.name, view]));
   const planned = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
-  for (const task of mergeTasks(plan, (tensor) => newRow(tensor, kernel))) {
+  for (const task of mergeTasks(plan, rows, () => false)) {
     const view = views.get(task.tensor);
     if (view === undefined || !isAsPlanned(view, planned.get(task.tensor) as PlannedTensor)) continue;
     groups.set(task.tensor, [...(groups.get(task.tensor) ?? []), task]);
@@ -148,15 +150,15 @@ function byteLengthOf({ shape, dtype }: TensorView): number {
   return elementCount(shape) * bytesOf(dtype as FloatDType);
 }
 
-function describeDifference(
+async function describeDifference(
   view: TensorView,
   tasks: readonly MergeTask[],
   element: number | null,
-  compiled: CompiledKernel,
-): Difference | null {
+  options: SampleOptions,
+): Promise<Difference | null> {
   const task = tasks.findLast(({ firstElement }) => firstElement <= (element ?? -1));
   if (element === null || task === undefined) return null;
-  const kernel = instantiateKernel(compiled, SUM_MEMORY_BYTES);
+  const kernel = instantiateKernel(options.kernel, SUM_MEMORY_BYTES);
   const text = (at: number) => {
     const size = bytesOf(task.dtype);
     const bits = Buffer.from(kernel.memory.slice(at, at + size))
@@ -168,7 +170,8 @@ function describeDifference(
     const number = new DataView(kernel.memory.buffer, kernel.memory.byteOffset + floatAt).getFloat32(0, true);
     return `${number} (0x${bits})`;
   };
-  const expected = text(targetSegment(task, element, 1, kernel).at);
+  kernel.memory.set(await takeSample({ of: "element", task, element }, options));
+  const expected = text(0);
   gather(openView(view), element, 1, kernel.memory, 0);
   return { element, index: indexOf(element, view.shape), expected, got: text(0) };
 }

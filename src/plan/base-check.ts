@@ -12,9 +12,11 @@ import {
   elementCount,
   type FloatDType,
   isFloatDType,
+  type ReadableFile,
   type SumDType,
   type TensorView,
 } from "../tensor.js";
+import type { SampledRun } from "./sampled-run.js";
 
 /** Elements sampled in all, shared out evenly over the matrices: 16 MB of each side in float16. */
 const SAMPLE_ELEMENTS = 4 * 1024 * 1024;
@@ -72,35 +74,48 @@ export interface FitStatistics {
   readonly baseIsBFloat16: boolean;
 }
 
-/** Samples every matrix that both sides have, with a pause before each. Reads some tens of MB at most. */
+type Views = readonly TensorView<ReadableFile>[];
+
+/** Samples every matrix that both sides have, with a pause before each run. Reads some tens of MB at most. */
 export async function sampleFit(
-  base: readonly TensorView[],
-  delta: readonly TensorView[],
+  base: Views,
+  delta: Views,
   kernel: Kernel,
   pause: Pause,
 ): Promise<FitStatistics> {
-  const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
-  const pairs = delta.flatMap((tensor) => {
-    const partner = baseByName.get(tensor.name);
-    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
-  });
   const tally = new Tally(kernel);
+  for (const run of fitRuns(base, delta)) {
+    await pause();
+    tally.add(openView(run.base), openView(run.other), run.first, run.length);
+  }
+  return tally.statistics(matrixPairs(base, delta).length);
+}
+
+/** What `sampleFit` reads, in its order. */
+export function* fitRuns(base: Views, delta: Views): Generator<SampledRun> {
+  const pairs = matrixPairs(base, delta);
   const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length) / RUNS_PER_TENSOR);
   const runLength = Math.min(MAX_RUN_ELEMENTS, perRun);
   for (const [fromBase, fromDelta] of pairs) {
-    await pause();
     const count = Math.min(elementCount(fromBase.shape), elementCount(fromDelta.shape));
     const length = Math.min(runLength, Math.ceil(count / RUNS_PER_TENSOR));
     for (let run = 0; run < RUNS_PER_TENSOR; run++) {
       const first = Math.floor(((count - length) * run) / (RUNS_PER_TENSOR - 1));
-      tally.add(openView(fromBase), openView(fromDelta), first, length);
+      yield { base: fromBase, other: fromDelta, first, length };
     }
   }
-  return tally.statistics(pairs.length);
+}
+
+function matrixPairs(base: Views, delta: Views) {
+  const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
+  return delta.flatMap((tensor) => {
+    const partner = baseByName.get(tensor.name);
+    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
+  });
 }
 
 /** Two float matrices of the same width. */
-function isComparable(base: TensorView, delta: TensorView): boolean {
+function isComparable(base: Views[number], delta: Views[number]): boolean {
   return (
     base.shape.length === 2 &&
     delta.shape.length === 2 &&

@@ -5,18 +5,18 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import type { Fingerprint } from "../output/journal.js";
-import type { LocalFile, TensorView } from "../tensor.js";
+import type { OpenFile, TensorView } from "../tensor.js";
 import { programVersion } from "../version.js";
 import type { MergePlan } from "./merge-plan.js";
 
 /** A side of the merge: its files and what their headers say. */
 export interface FingerprintedSide {
-  readonly files: readonly LocalFile[];
+  readonly files: readonly OpenFile[];
   readonly tensors: readonly TensorView[];
 }
 
 /**
- * Files by name, size and time, headers by what they came to, options by the plan they led to; and the program's
+ * Files by name, size and version (time, or what the Hub calls their content), headers by what they came to, options by the plan they led to; and the program's
  * version, since another may plan or add otherwise. `sides` are named as the user should read them.
  */
 export function fingerprintOf(
@@ -29,7 +29,7 @@ export function fingerprintOf(
 
 function describeSide({ files, tensors }: FingerprintedSide): unknown {
   return {
-    files: files.map(({ path, byteLength, modifiedNs }) => [basename(path), byteLength, String(modifiedNs)]),
+    files: files.map(({ path, byteLength, version }) => [basename(path), byteLength, version]),
     tensors: tensors.map(({ file, ...view }) => ({ ...view, file: basename(file.path) })),
   };
 }

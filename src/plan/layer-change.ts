@@ -11,8 +11,9 @@
 import { gather, openView } from "../checkpoint/gather.js";
 import type { Pause } from "../checkpoint/pause.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { elementCount, isFloatDType, type TensorView } from "../tensor.js";
+import { elementCount, isFloatDType, type ReadableFile, type TensorView } from "../tensor.js";
 import { isRotaryBuffer } from "./match.js";
+import type { SampledRun } from "./sampled-run.js";
 
 /** Elements sampled in all, shared out evenly over the tensors; 32 MB of each side in float16. */
 const SAMPLE_ELEMENTS = 16 * 1024 * 1024;
@@ -94,22 +95,20 @@ interface MeasuredTensor extends Place {
   readonly squares: Squares;
 }
 
+type View = TensorView<ReadableFile>;
+
 /**
  * Null where the two have no tensor in common that could be compared. Pauses before each tensor. `sampleElements`: to
  * read in all.
  */
 export async function measureChange(
-  base: readonly TensorView[],
-  other: readonly TensorView[],
+  base: readonly View[],
+  other: readonly View[],
   kernel: Kernel,
   pause: Pause,
   sampleElements = SAMPLE_ELEMENTS,
 ): Promise<LayerChange | null> {
-  const byName = new Map(base.filter(isWeight).map((tensor) => [tensor.name, tensor]));
-  const pairs = other.filter(isWeight).flatMap((tensor) => {
-    const partner = byName.get(tensor.name);
-    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
-  });
+  const pairs = weightPairs(base, other);
   if (pairs.length === 0) return null;
   const sampler = new Sampler(kernel);
   const perTensor = Math.ceil(sampleElements / pairs.length);
@@ -148,12 +147,35 @@ export async function measureChange(
   };
 }
 
-function isWeight({ name }: TensorView): boolean {
+/** What `measureChange` reads, in its order. */
+export function* changeRuns(base: readonly View[], other: readonly View[]): Generator<SampledRun> {
+  const pairs = weightPairs(base, other);
+  const perTensor = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length));
+  for (const [fromBase, fromOther] of pairs) {
+    for (const run of runsOf(countOf(fromBase, fromOther), perTensor))
+      yield { base: fromBase, other: fromOther, ...run };
+  }
+}
+
+function weightPairs(base: readonly View[], other: readonly View[]) {
+  const byName = new Map(base.filter(isWeight).map((tensor) => [tensor.name, tensor]));
+  return other.filter(isWeight).flatMap((tensor) => {
+    const partner = byName.get(tensor.name);
+    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
+  });
+}
+
+/** Elements of the rows that both have. */
+function countOf(base: View, other: View): number {
+  return Math.min(elementCount(base.shape), elementCount(other.shape));
+}
+
+function isWeight({ name }: View): boolean {
   return !isRotaryBuffer(name);
 }
 
 /** Floats of the same shape, but for rows that one side has more of: those of added tokens. */
-function isComparable(base: TensorView, other: TensorView): boolean {
+function isComparable(base: View, other: View): boolean {
   const rest = (shape: readonly number[]) => shape.slice(1).join();
   const rowsMayDiffer = base.shape.length === 2;
   return (
@@ -187,8 +209,8 @@ class Sampler {
 
   constructor(readonly kernel: Kernel) {}
 
-  sample(base: TensorView, other: TensorView, budget: number): Squares {
-    const count = Math.min(elementCount(base.shape), elementCount(other.shape));
+  sample(base: View, other: View, budget: number): Squares {
+    const count = countOf(base, other);
     const squares: Squares = { base: 0, own: 0, difference: 0, weight: 0 };
     for (const { first, length } of runsOf(count, budget)) this.#add(base, other, first, length, squares);
     const { weight } = squares;
@@ -201,7 +223,7 @@ class Sampler {
     };
   }
 
-  #add(base: TensorView, other: TensorView, first: number, count: number, squares: Squares): void {
+  #add(base: View, other: View, first: number, count: number, squares: Squares): void {
     const fromBase = this.#read(base, first, count, BASE_AT, BASE_F32_AT);
     const values = this.#read(other, first, count, OTHER_AT, OTHER_F32_AT);
     this.elementsSampled += count;
@@ -219,7 +241,7 @@ class Sampler {
     }
   }
 
-  #read(tensor: TensorView, first: number, count: number, at: number, floatsAt: number): Float32Array {
+  #read(tensor: View, first: number, count: number, at: number, floatsAt: number): Float32Array {
     const { memory } = this.kernel;
     const view = openView(tensor);
     gather(view, first, count, memory, at);

@@ -8,6 +8,8 @@ export interface ProgressUpdate {
   readonly activity?: string;
   readonly bytesDone: number;
   readonly bytesTotal: number;
+  /** What came over the network for it until now, where it comes from there. */
+  readonly bytesFetched?: number;
   /** What is being written now, for example a shard's name. */
   readonly current: string;
   /** The files under way, where there are several at once. */

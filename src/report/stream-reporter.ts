@@ -98,13 +98,16 @@ function shortShard(fileName: string): string {
 /** More don't fit into 80 columns. */
 const MOST_FILES_IN_BAR = 2;
 
-/** The files under way, each with its share; else what is written now. */
+/** The files under way, each with its share; else what is written now. What is fetched for it goes first. */
 function describeFiles(
-  { current, files = [] }: ProgressUpdate,
+  { current, files = [], bytesFetched = 0 }: ProgressUpdate,
   most: number,
   nameOf: (fileName: string) => string,
 ): string {
-  if (files.length === 0) return nameOf(current);
+  if (files.length === 0) {
+    const fetched = bytesFetched === 0 ? "" : `${formatBytes(bytesFetched)} fetched`;
+    return [fetched, nameOf(current)].filter((text) => text !== "").join(", ");
+  }
   const shown = files.slice(0, most).map(({ name, bytesDone, bytesTotal }) => {
     return `${nameOf(name)} ${Math.floor((100 * bytesDone) / Math.max(1, bytesTotal))}%`;
   });

@@ -15,6 +15,8 @@ export interface OutputSummary {
   /** File names of the shards that an interrupted run had finished. */
   readonly keptShards: readonly string[];
   readonly bytesRead: number;
+  /** Of what was read, headers and samples too, what came from the Hub without being stored. */
+  readonly bytesStreamed: number;
   readonly bytesWritten: number;
   readonly seconds: number;
   /** Highest resident memory of the whole process so far. */
@@ -72,10 +74,11 @@ export function formatSummary(summary: MergeSummary): string {
   ].join("\n");
 }
 
-export function weightsLines({ tensors, bytesWritten, shards }: OutputSummary): string[] {
+export function weightsLines({ tensors, bytesWritten, bytesStreamed, shards }: OutputSummary): string[] {
   return [
     `  tensors   ${formatCounts(tensors)}`,
     `  weights   ${formatBytes(bytesWritten)} in ${plural(shards.length, "shard")}`,
+    ...(bytesStreamed === 0 ? [] : [`  streamed  ${formatBytes(bytesStreamed)} from the Hub`]),
   ];
 }
 

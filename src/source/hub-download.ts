@@ -175,12 +175,13 @@ function damaged({ repository, entry }: Download, got: string): ApplyDeltaError 
   });
 }
 
-interface Slots {
+/** Bounds how much is done at once. */
+export interface Slots {
   run(action: () => Promise<void>): Promise<void>;
 }
 
 /** So many actions at once, first come, first served. */
-function createSlots(count: number): Slots {
+export function createSlots(count: number): Slots {
   let free = count;
   const waiting: (() => void)[] = [];
   return {

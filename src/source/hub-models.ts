@@ -1,5 +1,5 @@
 /**
- * In: models on the Hub. Out: their folders in the cache, whole.
+ * In: models on the Hub. Out: their folders in the cache, whole; or without the weights, and how to read those there.
  * Guards: every repository is asked, the amount shown and the disks checked before the first byte of weights moves.
  */
 import { join } from "node:path";
@@ -20,11 +20,14 @@ import { readToken } from "./hub-token.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference } from "./reference.js";
 import { createRetrier, describeWait, withRetries } from "./retry.js";
+import { type StreamableModel, type StreamedWeights, streamModels } from "./stream-weights.js";
 
 export interface FetchedModel {
   /** The snapshot's folder. */
   readonly path: string;
   readonly commit: string;
+  /** How weights are read that the snapshot lacks; null where it lacks none. */
+  readonly weights: StreamedWeights | null;
 }
 
 export interface FetchOptions {
@@ -39,10 +42,9 @@ export interface FetchOptions {
 const LONG_WAIT_MS = 5_000;
 
 /** What is known of a model once its repository was asked. */
-interface LocatedModel extends FetchedModel {
-  readonly wanted: WantedModel;
-  readonly cache: RepositoryCache;
+interface LocatedModel extends StreamableModel {
   readonly weightBytes: number;
+  /** What is to be downloaded. */
   readonly missing: readonly Download[];
 }
 
@@ -65,7 +67,7 @@ export async function fetchModels(
 ): Promise<FetchedModel[]> {
   const { settings, reporter, signal } = options;
   const cacheOf = ({ repository }: HubReference) => repositoryCache(settings.cacheFolder, repository);
-  if (settings.offline) return Promise.all(models.map((model) => cachedModel(cacheOf(model), model)));
+  if (settings.offline) return Promise.all(models.map((model) => offlineModel(cacheOf(model), model)));
   const stop = new AbortController();
   const abort = () => stop.abort();
   if (signal?.aborted === true) abort();
@@ -83,21 +85,35 @@ export async function fetchModels(
   });
   const download = { transfer: settings.transfer, retrier, reporter, stop };
   const context = { ...options, hub, token, tokenFile, download };
+  const end = async () => {
+    signal?.removeEventListener("abort", abort);
+    await connection.close();
+  };
+  let isEnded = true;
   try {
     const located: LocatedModel[] = [];
     for (const model of models) located.push(await locate(model, cacheOf(model), context));
     await downloadMissing(located, context);
-    for (const model of located) noteRevision(model, reporter);
-    return located.map(({ path, commit }) => ({ path, commit }));
+    // A revision must not stand for a snapshot without weights.
+    for (const model of located)
+      if (model.absent.length === 0) noteRevision(model, reporter);
+    const describe = (error: unknown, wanted: WantedModel, fileName: string) =>
+      describeHubError(error, errorContext(wanted, context, fileName));
+    const streamed = streamModels(located, { hub, settings, retrier, reporter, signal, describe, end });
+    isEnded = streamed.every(({ weights }) => weights === null);
+    return streamed;
   } finally {
-    signal?.removeEventListener("abort", abort);
-    await connection.close();
+    if (isEnded) await end();
   }
+}
+
+async function offlineModel(cache: RepositoryCache, wanted: WantedModel): Promise<FetchedModel> {
+  return { ...(await cachedModel(cache, wanted)), weights: null };
 }
 
 /** Asks the repository what it holds, and the cache what it lacks. */
 async function locate(wanted: WantedModel, cache: RepositoryCache, context: Context): Promise<LocatedModel> {
-  const { hub, download } = context;
+  const { hub, download, settings } = context;
   const { repository } = wanted;
   const listed = withRetries(download.retrier, () => hub.list(wanted));
   const { commit, entries } = await listed.catch(async (error: unknown) => {
@@ -136,16 +152,23 @@ async function locate(wanted: WantedModel, cache: RepositoryCache, context: Cont
     shards = await shardsOf(join(cache.snapshotFolder(commit), chosen.index));
   }
   const weights = shards.map(entryOf);
-  const missing = ensure([...chosen.assets.map(entryOf), ...weights]).map(toDownload);
+  const assets = ensure(chosen.assets.map(entryOf)).map(toDownload);
+  const absentWeights = ensure(weights);
+  const all = [...assets, ...absentWeights.map(toDownload)];
   // The largest, which is weights: config files are in the open even where a repository is gated.
-  const [first] = [...missing].sort((a, b) => b.entry.byteLength - a.entry.byteLength);
+  const [first] = [...all].sort((a, b) => b.entry.byteLength - a.entry.byteLength);
   if (first !== undefined && first.entry.byteLength > 0) {
     await withRetries(download.retrier, () => first.remote.probe()).catch((error: unknown) => {
       throw describeHubError(error, errorContext(wanted, context, first.entry.path));
     });
   }
   const weightBytes = weights.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return { wanted, cache, commit, path: cache.snapshotFolder(commit), weightBytes, missing };
+  const path = cache.snapshotFolder(commit);
+  const indexPath = chosen.index === null ? null : join(path, chosen.index);
+  const model = { wanted, cache, commit, path, weightBytes, indexPath, weights };
+  return settings.stream
+    ? { ...model, missing: assets, absent: absentWeights }
+    : { ...model, missing: all, absent: [] };
 }
 
 /** What a revision stands for is for later runs: a whole model in a cache that can only be read is as good without. */

@@ -19,6 +19,8 @@ export interface HubSettings {
   readonly offline: boolean;
   /** Whether files in Xet storage are read by its protocol; otherwise over plain HTTP, as the Hub offers both. */
   readonly useXet: boolean;
+  /** Whether weights are read from the Hub as they are needed, and not stored in the cache. */
+  readonly stream: boolean;
   readonly proxy: ProxySettings;
   readonly transfer: TransferSettings;
 }
@@ -76,6 +78,7 @@ export function completeHubSettings(options: HubOptions = {}): HubSettings {
     tokenFile: join(home, "token"),
     offline: false,
     useXet: true,
+    stream: false,
     ...options,
     proxy: { http: null, https: null, except: "", ...options.proxy },
     transfer: { ...PLAIN_TRANSFER, ...options.transfer },

@@ -127,6 +127,8 @@ function remoteFile(context: RemoteContext): RemoteFile {
   };
   /** Where the last redirect led: an address that is signed for a while. */
   let location: string | null = null;
+  /** What the server of the file's bytes called their state when it first gave some. */
+  let state: { readonly origin: string; readonly etag: string } | null = null;
 
   async function request(range: string): Promise<Response> {
     const answer = await fetchAny(location ?? resolveUrl, { headers: { range } });
@@ -141,9 +143,26 @@ function remoteFile(context: RemoteContext): RemoteFile {
     throw answerOf(answer);
   }
 
+  /** A commit never changes; a server that gives one file now and another then is at fault. */
+  function checkState({ url, headers }: Response): void {
+    const { origin } = new URL(url);
+    const etag = headers.get("etag");
+    // Weak ones tell of a meaning, not of bytes.
+    if (etag === null || etag.startsWith("W/")) return;
+    if (state?.origin !== origin) state = { origin, etag };
+    if (state.etag === etag) return;
+    throw new ApplyDeltaError("source-changed", "The file was changed on the Hub while it was read.", {
+      file: `${repository}/${entry.path}`,
+      expected: `ETag ${state.etag}`,
+      got: `ETag ${etag}`,
+      hint: "Run the same command again; if it stays so, tell the repository's owner.",
+    });
+  }
+
   async function* readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
     const answer = await request(`bytes=${start}-${end - 1}`);
     checkRange(answer, start, end, entry);
+    checkState(answer);
     const early = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
     yield* exactly(boundedBody(answer.body, { stallMs }), end - start, early);
   }

@@ -1,5 +1,6 @@
 /**
- * In: model references from the command line. Out: local folders or files, downloaded where they are on the Hub.
+ * In: model references from the command line. Out: local folders or files, downloaded where they are on the Hub, or
+ * with their weights left there.
  * Guards: a local path wins; a reference that is neither is told both readings; local models load nothing of the Hub.
  */
 import { homedir } from "node:os";
@@ -12,6 +13,7 @@ import { type Reporter, silentReporter } from "../report/reporter.js";
 import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
 import { hasHubScheme, parseHubReference } from "./reference.js";
+import type { StreamedWeights } from "./stream-weights.js";
 
 export type ModelRole = "base" | "delta" | "tuned model" | "model";
 
@@ -32,6 +34,8 @@ export interface ResolvedModel {
   readonly reference: string;
   /** Null for a local path. */
   readonly hub: { readonly repository: string; readonly revision: string; readonly commit: string } | null;
+  /** Where the weights are read that aren't at `path`; null where all are. Whoever resolved the model closes them. */
+  readonly weights: StreamedWeights | null;
 }
 
 export interface ResolveOptions {
@@ -71,7 +75,7 @@ export function readRequest(request: ModelRequest): ReadRequest {
   );
 }
 
-/** Brings all models onto this machine. Errors: those of `readRequest` and of `fetchModels`. */
+/** Brings all models onto this machine, or with `hub.stream` all of them but the weights. Errors: those of `readRequest` and of `fetchModels`. */
 export async function resolveModels(
   requests: readonly ModelRequest[],
   options: ResolveOptions = {},
@@ -79,7 +83,7 @@ export async function resolveModels(
   const read = requests.map(readRequest);
   const remote = read.flatMap((request) => ("wanted" in request ? [request] : []));
   if (remote.length === 0) {
-    return read.map((request) => ({ path: pathOf(request), reference: request.reference, hub: null }));
+    return read.map((request) => localModel(pathOf(request), request));
   }
   const settings = completeHubSettings(options.hub);
   const { target } = options;
@@ -101,12 +105,17 @@ export async function resolveModels(
   );
   return read.map((request) => {
     const { reference } = request;
-    if ("path" in request) return { path: request.path, reference, hub: null };
+    if ("path" in request) return localModel(request.path, request);
     const { repository, revision } = request.wanted;
     const model = fetched[remote.indexOf(request)];
     if (model === undefined) throw new Error(`${repository} was not fetched`);
-    return { path: model.path, reference, hub: { repository, revision, commit: model.commit } };
+    const { path, commit, weights } = model;
+    return { path, reference, hub: { repository, revision, commit }, weights };
   });
+}
+
+function localModel(path: string, { reference }: ModelRequest): ResolvedModel {
+  return { path, reference, hub: null, weights: null };
 }
 
 function pathOf(request: ReadRequest): string {

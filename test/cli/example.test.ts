@@ -108,6 +108,7 @@ describe("the example", { concurrency: 3 }, () => {
       tensors: { added: 39, copied: 0, grown: 0, dropped: 0 },
       shards: SHARDS.map((file) => ({ file, bytes: readFileSync(join(target, file)).length })),
       bytesRead: 2 * 484_480,
+      bytesStreamed: 0,
       bytesWritten: SHARDS.reduce((sum, file) => sum + readFileSync(join(target, file)).length, 0),
       threads: 2,
       warnings: [],

@@ -365,7 +365,8 @@ Options:
   --cache-dir <folder>                    the Hub's cache, shared with Python (default: as HF_HOME says)
   --offline                               use what is in the cache and ask no network
   --token <token>                         a token for the Hub (default: HF_TOKEN, or as logged in)
-  --dry-run                               print the plan and make no target; models on the Hub are downloaded for it
+  --stream                                read weights on the Hub as they are needed and store none
+  --dry-run                               print the plan and make no target; without --stream, models on the Hub are downloaded for it
   --json                                  print the result as one JSON document on stdout
   --no-progress                           show no progress
   --quiet                                 print errors and warnings only

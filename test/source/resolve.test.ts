@@ -18,7 +18,7 @@ test("folders, files and links to them are taken as they are given", async (cont
   for (const name of ["folder", "file.bin", "link"]) {
     const reference = join(root, name);
     const [model] = await resolveModels([{ role: "base", reference }]);
-    assert.deepEqual(model, { path: reference, reference, hub: null });
+    assert.deepEqual(model, { path: reference, reference, hub: null, weights: null });
   }
 });
 

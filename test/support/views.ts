@@ -1,12 +1,15 @@
 /** Tensor views that are plain data: for rooms that plan and never read. */
-import { type DType, denseStrides, type LocalFile, type TensorView } from "../../src/tensor.js";
+import { type DType, denseStrides, type OpenFile, type TensorView } from "../../src/tensor.js";
 
 /** A file that nothing may read. */
-function unreadableFile(path: string): LocalFile {
+function unreadableFile(path: string): OpenFile {
   const refuse = () => {
     throw new Error(`${path} is read`);
   };
-  return { path, fd: -1, byteLength: 0, modifiedNs: 0n, read: refuse, close: refuse };
+  return {
+    ...{ path, fd: -1, byteLength: 0, version: "" },
+    ...{ read: refuse, assertUnchanged: refuse, bytesFetched: refuse, close: refuse },
+  };
 }
 
 /** A dense tensor of a file that can't be read. */

@@ -1,0 +1,202 @@
+/**
+ * How a thread reads a file that only another thread can fetch. In: a number of a file and a range. Out: its bytes,
+ * waited for. The readers of weights are synchronous and run in workers; the network is not, and belongs to the thread
+ * that opened the files. So a worker puts its wish into a mailbox in shared memory, rings, and sleeps; the other thread
+ * answers with a place in shared memory where the bytes are, or with the error it met.
+ *
+ * Guards: a wish is always answered, by whoever offered the exchange (`RemoteFeed`); the thread that answers never
+ * waits for itself; what the answer points to stays as it is until the reader has copied it.
+ */
+import { threadId } from "node:worker_threads";
+import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../errors.js";
+import type { Descriptor, Exchange, RemoteDescriptor } from "../tensor.js";
+
+/** Threads that may ever read by one exchange: each has a mailbox of its own, and none is used again. */
+const MAILBOXES = 1024;
+
+/** Indices into `control`; the states of the mailboxes follow. */
+const BELL = 0;
+const NEXT_MAILBOX = 1;
+const STATES_AT = 2;
+
+/** What a mailbox is in: nothing; a wish; an answer; an answer that was copied; an error. */
+const STATE = { idle: 0, asked: 1, answered: 2, taken: 3, failed: 4 } as const;
+
+/** A mailbox's numbers: the file, where the range begins and how long it is; where its first bytes are, and how many. */
+const REQUEST_LENGTH = 5;
+
+/** The lines of an error are bounded, so it fits. */
+const FAILURE_BYTES = 64 * 1024;
+
+/** A range of a file. */
+export interface FileRange {
+  readonly fd: Descriptor;
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+}
+
+/** What threads will read from files that have to be fetched, in about that order. */
+export interface ReadAhead {
+  readonly exchange: Exchange;
+  readonly ranges: Iterable<FileRange>;
+}
+
+/** The end of an exchange where the bytes come from. */
+export interface RemoteFeed {
+  /** Fetches ahead what will be read. */
+  expect(ranges: Iterable<FileRange>): void;
+  /** What was expected and not read yet is expected no longer. */
+  forget(): void;
+  /** Ends whoever waits, with `interrupted`. */
+  cancel(): void;
+}
+
+/** A wish as it lies in a mailbox. */
+export interface Wish {
+  readonly mailbox: number;
+  readonly file: number;
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+}
+
+const feeds = new WeakMap<Exchange, RemoteFeed>();
+
+/** An exchange of this thread with `byteLength` bytes of shared memory for answers; what isn't used takes none. */
+export function createExchange(byteLength: number): Exchange {
+  return {
+    control: new Int32Array(new SharedArrayBuffer(4 * (STATES_AT + MAILBOXES))),
+    requests: new Float64Array(new SharedArrayBuffer(8 * REQUEST_LENGTH * MAILBOXES)),
+    failure: new Uint8Array(new SharedArrayBuffer(FAILURE_BYTES)),
+    data: new Uint8Array(new SharedArrayBuffer(byteLength)),
+    threadId,
+  };
+}
+
+/** Says who answers. */
+export function offerExchange(exchange: Exchange, feed: RemoteFeed): void {
+  feeds.set(exchange, feed);
+}
+
+/**
+ * Tells the feed what threads will read. `end` when they are done; `cancel` where they are to end at once. Null: all of
+ * it is on this machine.
+ */
+export function readAhead(reads: ReadAhead | null): { end(): void; cancel(): void } {
+  const feed = reads === null ? undefined : feeds.get(reads.exchange);
+  feed?.expect(reads?.ranges ?? []);
+  return { end: () => feed?.forget(), cancel: () => feed?.cancel() };
+}
+
+const mailboxes = new WeakMap<Exchange, number>();
+
+/** Fills `into`. Throws what fetching ended in. */
+export function readThroughExchange(
+  { exchange, file }: RemoteDescriptor,
+  into: Uint8Array,
+  offsetBytes: number,
+): void {
+  if (exchange.threadId === threadId) throw new Error("a thread waits for itself: read with `read` here");
+  const { control, requests, data } = exchange;
+  const mailbox = mailboxes.get(exchange) ?? takeMailbox(exchange);
+  const at = mailbox * REQUEST_LENGTH;
+  for (let done = 0; done < into.length; ) {
+    requests.set([file, offsetBytes + done, into.length - done], at);
+    setState(exchange, mailbox, STATE.asked);
+    ring(exchange);
+    while (Atomics.load(control, STATES_AT + mailbox) === STATE.asked)
+      Atomics.wait(control, STATES_AT + mailbox, STATE.asked);
+    if (Atomics.load(control, STATES_AT + mailbox) === STATE.failed) throw readFailure(exchange);
+    const [position = 0, length = 0] = requests.subarray(at + 3, at + REQUEST_LENGTH);
+    into.set(data.subarray(position, position + length), done);
+    done += length;
+    setState(exchange, mailbox, STATE.taken);
+    ring(exchange);
+  }
+}
+
+function takeMailbox(exchange: Exchange): number {
+  const mailbox = Atomics.add(exchange.control, NEXT_MAILBOX, 1);
+  if (mailbox >= MAILBOXES) throw new Error("more threads read by one exchange than it has mailboxes");
+  mailboxes.set(exchange, mailbox);
+  return mailbox;
+}
+
+function setState({ control }: Exchange, mailbox: number, state: number): void {
+  Atomics.store(control, STATES_AT + mailbox, state);
+}
+
+function ring({ control }: Exchange): void {
+  Atomics.add(control, BELL, 1);
+  Atomics.notify(control, BELL);
+}
+
+function readFailure({ failure }: Exchange): ApplyDeltaError {
+  const text = new TextDecoder().decode(failure.slice(0, failure.indexOf(0)));
+  const { code, message, details } = JSON.parse(text) as {
+    code: ErrorCode;
+    message: string;
+    details: ErrorDetails;
+  };
+  return new ApplyDeltaError(code, message, details);
+}
+
+/** Calls `look` now and whenever a thread has put something into its mailbox, until `isOver`. */
+export async function listen(exchange: Exchange, look: () => void, isOver: () => boolean): Promise<void> {
+  const { control } = exchange;
+  while (!isOver()) {
+    const rung = Atomics.load(control, BELL);
+    look();
+    const waiting = Atomics.waitAsync(control, BELL, rung);
+    if (waiting.async) await waiting.value;
+  }
+}
+
+/** Wakes `listen`. */
+export function wakeListener(exchange: Exchange): void {
+  ring(exchange);
+}
+
+/** Wishes that aren't answered yet, those in `known` apart; `onTaken` is told of answers that were copied. */
+export function openWishes(
+  exchange: Exchange,
+  known: { has(mailbox: number): boolean },
+  onTaken: (mailbox: number) => void,
+): Wish[] {
+  const { control, requests } = exchange;
+  const wishes: Wish[] = [];
+  const count = Math.min(MAILBOXES, Atomics.load(control, NEXT_MAILBOX));
+  for (let mailbox = 0; mailbox < count; mailbox++) {
+    const state = Atomics.load(control, STATES_AT + mailbox);
+    if (state === STATE.taken) {
+      // The thread may ask anew in this very moment; then that is its state.
+      Atomics.compareExchange(control, STATES_AT + mailbox, STATE.taken, STATE.idle);
+      onTaken(mailbox);
+    }
+    if (state !== STATE.asked || known.has(mailbox)) continue;
+    onTaken(mailbox);
+    const [file = 0, offsetBytes = 0, byteLength = 0] = requests.subarray(mailbox * REQUEST_LENGTH);
+    wishes.push({ mailbox, file, offsetBytes, byteLength });
+  }
+  return wishes;
+}
+
+/** The first `byteLength` bytes of what was asked for are at `position`. */
+export function answerWish(exchange: Exchange, mailbox: number, position: number, byteLength: number): void {
+  exchange.requests.set([position, byteLength], mailbox * REQUEST_LENGTH + 3);
+  reply(exchange, mailbox, STATE.answered);
+}
+
+/** What the wishes that are refused from now on end in. */
+export function writeFailure({ failure }: Exchange, { code, message, details }: ApplyDeltaError): void {
+  const { cause: _, ...plain } = details;
+  failure.set(Buffer.from(`${JSON.stringify({ code, message, details: plain })}\0`));
+}
+
+export function refuseWish(exchange: Exchange, mailbox: number): void {
+  reply(exchange, mailbox, STATE.failed);
+}
+
+function reply(exchange: Exchange, mailbox: number, state: number): void {
+  setState(exchange, mailbox, state);
+  Atomics.notify(exchange.control, STATES_AT + mailbox);
+}

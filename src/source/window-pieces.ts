@@ -1,0 +1,123 @@
+/**
+ * The room of a window: slots of shared memory, and which part of which file is in them. No network here.
+ * In: parts of files that are to come, reads that are done. Out: pieces, each in a slot of its own.
+ * Guards: a slot is given to one piece at a time and never taken while somebody reads it; what is fetched ahead and what
+ * is kept have a bound, each and in all; a piece that was fetched ahead goes when it was read.
+ */
+import type { JoinedRequest } from "./join-ranges.js";
+
+export const SLOT_BYTES = 1024 * 1024;
+
+/** Slots that what is fetched ahead may fill: a quarter of a second of a fast network. */
+const MOST_AHEAD = 28;
+
+/** Slots for what nobody foresaw: a matrix of 7B's attention, transposed, needs 33. */
+const MOST_KEPT = 36;
+
+/** Slots for both. */
+const MOST_IN_ALL = 44;
+
+/** Some more, for parts that are wanted while the window is full. They take no memory until they are used. */
+export const SLOTS = 4 * MOST_IN_ALL;
+
+/** A part of a file in a slot, or on its way there. */
+export interface Piece {
+  readonly file: number;
+  readonly start: number;
+  readonly end: number;
+  readonly slot: number;
+  /** Whether it was fetched because it was expected: then it goes when it was read. */
+  readonly isAhead: boolean;
+  /** The bytes before this offset are there. */
+  filledTo: number;
+  /** Bytes that were given out. */
+  takenBytes: number;
+  /** Threads that wait for it or copy from it. */
+  users: number;
+  isDropped: boolean;
+}
+
+export class WindowPieces {
+  readonly #freeSlots = Array.from({ length: SLOTS }, (_, i) => SLOTS - 1 - i);
+  /** In the order in which they were begun or, if they are kept, last used. */
+  readonly #pieces = new Set<Piece>();
+
+  /** The piece that has a byte of a file or will have it. */
+  find(file: number, offsetBytes: number): Piece | undefined {
+    for (const piece of this.#pieces) {
+      if (piece.file !== file || offsetBytes < piece.start || offsetBytes >= piece.end) continue;
+      if (!piece.isAhead) {
+        this.#pieces.delete(piece);
+        this.#pieces.add(piece);
+      }
+      return piece;
+    }
+    return undefined;
+  }
+
+  /** Whether a request may be begun before it is needed. An empty window takes any. */
+  hasRoomFor(request: JoinedRequest): boolean {
+    const kept = this.#count(false);
+    const ahead = this.#count(true);
+    return ahead === 0 || ahead + partsOf(request).length <= Math.min(MOST_AHEAD, MOST_IN_ALL - kept);
+  }
+
+  /** Pieces for what a request brings; null where there is no slot that isn't in use. */
+  begin(request: JoinedRequest, isAhead: boolean): Piece[] | null {
+    if (!isAhead && this.#count(false) >= MOST_KEPT) this.#dropOne((piece) => !piece.isAhead);
+    const parts = partsOf(request);
+    // What was expected and is never read must not take the place of what is.
+    while (this.#freeSlots.length < parts.length) if (!this.#dropOne(() => true)) return null;
+    return parts.map(([start, end]) => {
+      const slot = this.#freeSlots.pop() as number;
+      const own = { filledTo: start, takenBytes: 0, users: 0, isDropped: false };
+      const piece = { file: request.file, start, end, slot, isAhead, ...own };
+      this.#pieces.add(piece);
+      return piece;
+    });
+  }
+
+  /** One user less. */
+  release(piece: Piece): void {
+    piece.users--;
+    if (piece.isAhead && piece.users === 0 && piece.takenBytes >= piece.end - piece.start) this.#drop(piece);
+  }
+
+  /** Drops what was fetched ahead. Nobody reads it any more. */
+  dropAhead(): void {
+    for (const piece of this.#pieces) if (piece.isAhead) this.#drop(piece);
+  }
+
+  #count(isAhead: boolean): number {
+    let count = 0;
+    for (const piece of this.#pieces) if (piece.isAhead === isAhead) count++;
+    return count;
+  }
+
+  #drop(piece: Piece): void {
+    if (piece.isDropped) return;
+    piece.isDropped = true;
+    this.#pieces.delete(piece);
+    this.#freeSlots.push(piece.slot);
+  }
+
+  /** The first that is whole and that nobody uses now; false where there is none. */
+  #dropOne(isMeant: (piece: Piece) => boolean): boolean {
+    for (const piece of this.#pieces) {
+      if (piece.users > 0 || piece.filledTo < piece.end || !isMeant(piece)) continue;
+      this.#drop(piece);
+      return true;
+    }
+    return false;
+  }
+}
+
+/** What is wanted, in parts that fit into a slot. */
+function partsOf({ wanted }: JoinedRequest): [start: number, end: number][] {
+  return wanted.flatMap(([start, end]) =>
+    Array.from({ length: Math.ceil((end - start) / SLOT_BYTES) }, (_, i): [number, number] => {
+      const from = start + i * SLOT_BYTES;
+      return [from, Math.min(from + SLOT_BYTES, end)];
+    }),
+  );
+}
