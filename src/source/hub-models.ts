@@ -95,8 +95,7 @@ export async function fetchModels(
     for (const model of models) located.push(await locate(model, cacheOf(model), context));
     await downloadMissing(located, context);
     // A revision must not stand for a snapshot without weights.
-    for (const model of located)
-      if (model.absent.length === 0) noteRevision(model, reporter);
+    for (const model of located) if (model.absent.length === 0) noteRevision(model, reporter);
     const describe = (error: unknown, wanted: WantedModel, fileName: string) =>
       describeHubError(error, errorContext(wanted, context, fileName));
     const streamed = streamModels(located, { hub, settings, retrier, reporter, signal, describe, end });
