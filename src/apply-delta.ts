@@ -8,11 +8,11 @@ import { throwIfAborted } from "./execute/pool.js";
 import { countActions } from "./plan/merge-plan.js";
 import { resolvePair, withCheckpoints } from "./preparation.js";
 import { type ApplyDeltaOptions, type PreparedMerge, prepareMerge } from "./prepare-merge.js";
-import type { MergeSummary } from "./report/summary.js";
+import { type MergePlanDocument, type MergeSummary, planDocument } from "./report/summary.js";
 import { describeRelease } from "./vicuna/recognize.js";
 import { writeTarget } from "./write-target.js";
 
-export type { ApplyDeltaOptions, PreparedMerge } from "./prepare-merge.js";
+export type { ApplyDeltaOptions } from "./prepare-merge.js";
 
 /** Merges base and delta into a new folder. Rejects with an `ApplyDeltaError`; then there is no target. */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
@@ -42,8 +42,8 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
 }
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
-export async function planMerge(options: ApplyDeltaOptions): Promise<PreparedMerge> {
-  return withPrepared(options, async (prepared) => prepared);
+export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
+  return withPrepared(options, async (prepared) => planDocument(prepared));
 }
 
 /** Opens both sides, prepares, runs `body`, closes both sides whatever happens. */

@@ -95,7 +95,8 @@ async function compareCheckpoints(
       kernel,
       threads,
       signal: options.signal,
-      onProgress: (progress) => reporter.progress({ ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
+      onProgress: (progress) =>
+        reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
     });
   } finally {
     reporter.progressDone();

@@ -9,10 +9,10 @@ import { countActions } from "./plan/merge-plan.js";
 import { judgeRestoration, type Restoration, restorationError } from "./plan/restoration.js";
 import { resolvePair, withCheckpoints } from "./preparation.js";
 import { type MakeDeltaOptions, type PreparedDelta, prepareDelta } from "./prepare-delta.js";
-import type { MakeSummary } from "./report/make-summary.js";
+import { type DeltaPlanDocument, deltaPlanDocument, type MakeSummary } from "./report/make-summary.js";
 import { writeTarget } from "./write-target.js";
 
-export type { MakeDeltaOptions, PreparedDelta } from "./prepare-delta.js";
+export type { MakeDeltaOptions } from "./prepare-delta.js";
 
 /** Makes tuned - base in a new folder. Rejects with an `ApplyDeltaError`; then there is no delta. */
 export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
@@ -50,8 +50,8 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
 }
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
-export async function planDelta(options: MakeDeltaOptions): Promise<PreparedDelta> {
-  return withPrepared(options, async (prepared) => prepared);
+export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
+  return withPrepared(options, async (prepared) => deltaPlanDocument(prepared));
 }
 
 async function withPrepared<T>(

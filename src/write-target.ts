@@ -139,6 +139,7 @@ async function writeShards(
     signal: options.signal,
     onProgress: ({ bytesWritten, shard }) =>
       options.reporter?.progress({
+        activity: plan.operation === "add" ? "merging" : "subtracting",
         bytesDone: bytesWritten,
         bytesTotal: plan.bytesToWrite,
         bytesFetched: bytesFetchedOf(Object.values(sources)),
@@ -212,7 +213,8 @@ async function writeRecords(
     signal,
     // Shards are written past the page cache: this reads them several at a time, ahead of the hash.
     fromDisk: true,
-    onProgress: (progress) => reporter.progress({ activity: "checksums", ...progress, current: CHECKSUMS }),
+    onProgress: (progress) =>
+      reporter.progress({ activity: "writing checksums", ...progress, current: CHECKSUMS }),
   });
   staging.writeText(CHECKSUMS, encodeChecksums(sha256Of));
 }

@@ -7,11 +7,15 @@ import { projectPath } from "./support/fixture-path.js";
 
 /** A file imports from its own room and from rooms to its right, never to its left. */
 const ROOMS = [
-  ...["cli", "apply-delta", "make-delta", "inspect-model", "compare-models", "verify-target", "upload-model"],
+  ...["cli", "index", "option-rules", "run-program", "check-options", "load-module"],
+  ...["apply-delta", "make-delta", "inspect-model", "compare-models", "verify-target", "upload-model"],
   ...["prepare-merge", "prepare-delta", "preparation", "write-target"],
   ...["verify", "upload", "source", "report", "execute", "plan"],
   ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors", "version"],
 ];
+
+/** What the command line may import: the library as any program has it, the texts of reports, errors and the version. */
+const COMMAND_LINE_IMPORTS = ["cli", "index", "load-module", "report", "errors", "version"];
 
 /** The rooms or files that alone may import a package. */
 const ONLY_IMPORTERS: Readonly<Record<string, readonly string[]>> = {
@@ -110,6 +114,17 @@ test("imports go to the right only", () => {
       .filter((target) => ROOMS.indexOf(roomOf(target)) < ROOMS.indexOf(roomOf(file.path)))
       .map((target) => `${file.path} imports ${target}`),
   );
+  assert.deepEqual(wrong, []);
+});
+
+test("the command line uses the library's one entry, and texts", () => {
+  const wrong = files
+    .filter(({ path }) => roomOf(path) === "cli")
+    .flatMap((file) =>
+      relativeImports(file)
+        .filter((target) => !COMMAND_LINE_IMPORTS.includes(roomOf(target)))
+        .map((target) => `${file.path} imports ${target}`),
+    );
   assert.deepEqual(wrong, []);
 });
 

@@ -12,11 +12,19 @@ const manifest = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) a
   type: string;
   engines: { node: string };
   bin: Record<string, string>;
-  exports: Record<string, { types: string; default: string }>;
+  exports: Record<string, string | { types: string; default: string }>;
   files: string[];
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
 };
+
+/** The paths an export leads to, without `./`. */
+function exportedPaths(name: string): string[] {
+  const target = manifest.exports[name] ?? [];
+  return (typeof target === "string" ? [target] : Object.values(target)).map((path) =>
+    path.replace("./", ""),
+  );
+}
 
 const source = readdirSync(projectPath("src"), { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts"))
@@ -40,10 +48,8 @@ test("everything that is published is there, and what runs is in it", () => {
   const published = (path: string) =>
     manifest.files.some((root) => path === root || path.startsWith(`${root}/`));
   for (const path of Object.values(manifest.bin)) assert.ok(published(path), path);
-  for (const { types, default: main } of Object.values(manifest.exports)) {
-    assert.ok(published(types.replace(/^\.\//, "")), types);
-    assert.ok(published(main.replace(/^\.\//, "")), main);
-  }
+  for (const path of exportedPaths(".")) assert.ok(published(path), path);
+  assert.ok(published(exportedPaths("./schemas/*")[0] ?? ""));
   assert.ok(
     !manifest.files.some((path) => /^(?:dist|test|bench|src|dist\/test)\/?$/.test(path)),
     "no tests, no sources",
@@ -51,16 +57,29 @@ test("everything that is published is there, and what runs is in it", () => {
 });
 
 test("the exports resolve to the program and its types", async () => {
-  for (const { types, default: main } of Object.values(manifest.exports)) {
-    assert.ok(existsSync(projectPath(types)), types);
-    assert.ok(existsSync(projectPath(main)), main);
-  }
+  assert.deepEqual(Object.keys(manifest.exports), [".", "./schemas/*", "./package.json"]);
+  for (const path of exportedPaths(".")) assert.ok(existsSync(projectPath(path)), path);
   // By its own name, as a dependent package would.
   const path = fileURLToPath(import.meta.resolve(manifest.name));
-  assert.equal(path, projectPath("dist/src/apply-delta.js"));
+  assert.equal(path, projectPath("dist/src/index.js"));
   const module = (await import(manifest.name)) as Record<string, unknown>;
-  assert.equal(typeof module.applyDelta, "function");
-  assert.equal(typeof module.planMerge, "function");
+  assert.deepEqual(
+    Object.keys(module).filter((name) => typeof module[name] === "function"),
+    [
+      "ApplyDeltaError",
+      "applyDelta",
+      "checkUpload",
+      "compareModels",
+      "inspectModel",
+      "isApplyDeltaError",
+      "listReleases",
+      "makeDelta",
+      "planDelta",
+      "planMerge",
+      "uploadModel",
+      "verifyTarget",
+    ],
+  );
 });
 
 test("it is an ESM package for the Node it is tested on", () => {

@@ -2,10 +2,7 @@
  * `vicuna-apply-delta --base … --delta … --target …`: the main job, and so the program's own action.
  */
 import { type Command, Option } from "commander";
-import type { ApplyDeltaOptions } from "../apply-delta.js";
-import type { TargetFormat } from "../output/shard-index.js";
-import type { SumDType } from "../tensor.js";
-import type { PromptStyle } from "../vicuna/prompt-templates.js";
+import type { ApplyDeltaOptions, PromptStyle, SumDType, TargetFormat } from "../index.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
@@ -131,8 +128,8 @@ export function addApplyCommand(program: Command): void {
 async function apply(options: ApplyOptions, context: CommandContext): Promise<void> {
   const { signal, reporter } = context;
   // Loaded here, so that --help and --version don't pay for it.
-  const { applyDelta, planMerge } = await import("../apply-delta.js");
-  const { formatPlan, formatSummary, planDocument } = await import("../report/summary.js");
+  const { applyDelta, planMerge } = await import("../index.js");
+  const { formatPlan, formatSummary } = await import("../report/summary.js");
   if (options.lowCpuMem) reporter.note("--low-cpu-mem changes nothing: memory use is always low.");
   const mergeOptions: ApplyDeltaOptions = {
     base: options.base,
@@ -168,8 +165,8 @@ async function apply(options: ApplyOptions, context: CommandContext): Promise<vo
   const upload = uploadOf(options, context);
   if (options.dryRun) {
     await announceUpload(upload, reporter);
-    const prepared = await planMerge(mergeOptions);
-    print(options.json ? JSON.stringify(planDocument(prepared), null, 2) : formatPlan(prepared));
+    const plan = await planMerge(mergeOptions);
+    print(options.json ? JSON.stringify(plan, null, 2) : formatPlan(plan));
   } else {
     const { made, uploaded } = await makeAndUpload(upload, options.target, async () => {
       const summary = await applyDelta(mergeOptions);

@@ -58,7 +58,7 @@ async function compare(
   { signal, reporter, endWith }: CommandContext,
 ): Promise<void> {
   const { tolerance, relativeTolerance, weightsOnly, all, threads, json, quiet } = options;
-  const { compareModels } = await import("../compare-models.js");
+  const { compareModels } = await import("../index.js");
   const comparison = await compareModels({
     a,
     b,

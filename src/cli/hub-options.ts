@@ -5,7 +5,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { HubOptions } from "../source/hub-settings.js";
+import type { HubOptions } from "../index.js";
 import { parsePath } from "./values.js";
 
 export interface HubCommandOptions {

@@ -1,8 +1,6 @@
 /** `vicuna-apply-delta inspect <model>`: what a checkpoint holds, and what a delta changes. */
-import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { ApplyDeltaError } from "../errors.js";
-import { onTarget } from "../output/target-error.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { parsePath } from "./values.js";
@@ -46,7 +44,7 @@ async function inspect(
       hint: "Add --base with the model the delta was made for.",
     });
   }
-  const { inspectModel } = await import("../inspect-model.js");
+  const { inspectModel } = await import("../index.js");
   const document = await inspectModel({
     model,
     revision: options.revision,
@@ -59,8 +57,8 @@ async function inspect(
   });
   if (plot !== undefined && document.change !== null) {
     const { renderLayerPlot } = await import("../report/layer-plot.js");
-    const picture = renderLayerPlot(document.change);
-    onTarget(plot, () => writeFileSync(plot, picture));
+    const { writeTextFile } = await import("../report/text-file.js");
+    writeTextFile(plot, renderLayerPlot(document.change));
   }
   const { formatInspection } = await import("../report/inspect-text.js");
   print(json ? JSON.stringify(document, null, 2) : formatInspection(document));

@@ -1,7 +1,6 @@
 /** `vicuna-apply-delta make --base … --target … --delta …`: the delta of a model and the base it was tuned from. */
 import { type Command, Option } from "commander";
-import type { MakeDeltaOptions } from "../make-delta.js";
-import type { TargetFormat } from "../output/shard-index.js";
+import type { MakeDeltaOptions, TargetFormat } from "../index.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
@@ -104,8 +103,8 @@ export function addMakeCommand(program: Command): void {
 
 async function make(options: MakeOptions, context: CommandContext): Promise<void> {
   const { signal, reporter } = context;
-  const { makeDelta, planDelta } = await import("../make-delta.js");
-  const { deltaPlanDocument, formatDeltaPlan, formatMakeSummary } = await import("../report/make-summary.js");
+  const { makeDelta, planDelta } = await import("../index.js");
+  const { formatDeltaPlan, formatMakeSummary } = await import("../report/make-summary.js");
   const makeOptions: MakeDeltaOptions = {
     base: options.base,
     tuned: options.target,
@@ -129,8 +128,8 @@ async function make(options: MakeOptions, context: CommandContext): Promise<void
   const upload = uploadOf(options, context);
   if (options.dryRun) {
     await announceUpload(upload, reporter);
-    const prepared = await planDelta(makeOptions);
-    print(options.json ? JSON.stringify(deltaPlanDocument(prepared), null, 2) : formatDeltaPlan(prepared));
+    const plan = await planDelta(makeOptions);
+    print(options.json ? JSON.stringify(plan, null, 2) : formatDeltaPlan(plan));
   } else {
     const { made, uploaded } = await makeAndUpload(upload, options.delta, async () => {
       const summary = await makeDelta(makeOptions);

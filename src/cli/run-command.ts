@@ -1,15 +1,8 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
-import {
-  ApplyDeltaError,
-  type ErrorCode,
-  type ErrorDetails,
-  EXIT,
-  errnoOf,
-  escapeControls,
-  isApplyDeltaError,
-} from "../errors.js";
+import { type ErrorCode, type ErrorDetails, EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
+import { withoutMeans } from "../load-module.js";
 import type { Reporter } from "../report/reporter.js";
 
 /** The options every command has. */
@@ -66,25 +59,6 @@ export async function runCommand(
     process.removeListener("SIGINT", stop);
     process.removeListener("SIGTERM", stop);
   }
-}
-
-/** What the program itself needs and hasn't: that is no bug. */
-function withoutMeans(error: unknown): unknown {
-  if (!(error instanceof Error) || isApplyDeltaError(error)) return error;
-  // Where no more files may be opened, its modules can't be loaded either.
-  if (errnoOf(error) === "EMFILE") {
-    return new ApplyDeltaError("source-unreadable", "The program can't open the files it needs (EMFILE).", {
-      hint: "Too many files are open: raise the limit with `ulimit -n 4096`.",
-      cause: error,
-    });
-  }
-  if ("syscall" in error && error.syscall === "uv_cwd") {
-    return new ApplyDeltaError("source-not-found", "The folder you are in doesn't exist any more.", {
-      hint: "Go to one that does, for example by `cd ..`, and run the command again.",
-      cause: error,
-    });
-  }
-  return error;
 }
 
 function exitCodeOf(error: unknown, stopSignal: "SIGINT" | "SIGTERM" | undefined): number {

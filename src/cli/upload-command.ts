@@ -54,9 +54,10 @@ async function upload(
   { private: isPrivate, message, overwrite, json, quiet, ...hub }: UploadFolderOptions,
   { reporter, signal }: CommandContext,
 ): Promise<void> {
-  const { uploadModel } = await import("../upload-model.js");
+  const { uploadModel } = await import("../index.js");
   const { formatUpload } = await import("../report/upload-text.js");
-  const summary = await uploadModel(folder, {
+  const summary = await uploadModel({
+    folder,
     repository,
     private: isPrivate ?? false,
     message,

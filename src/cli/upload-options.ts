@@ -4,9 +4,9 @@
  */
 import type { Command } from "commander";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import type { UploadOptions } from "../index.js";
 import type { Reporter } from "../report/reporter.js";
 import { formatUpload, type UploadSummary } from "../report/upload-text.js";
-import type { UploadOptions } from "../upload-model.js";
 import { PROGRAM_NAME } from "../version.js";
 import { type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print } from "./run-command.js";
@@ -59,13 +59,13 @@ export async function makeAndUpload<T>(
   make: () => Promise<{ readonly made: T; readonly folder: string }>,
 ): Promise<{ readonly made: T; readonly uploaded: UploadSummary | null }> {
   if (upload === null) return { made: (await make()).made, uploaded: null };
-  const { checkUpload, uploadModel } = await import("../upload-model.js");
+  const { checkUpload, uploadModel } = await import("../index.js");
   await checkUpload(upload);
   const { made, folder } = await make().catch((error: unknown) => {
     if (!isApplyDeltaError(error, "target-exists")) throw error;
     throw withHint(error, `If it is what you want to send: ${sendCommand(target, upload)}`);
   });
-  const uploaded = await uploadModel(folder, upload).catch((error: unknown) => {
+  const uploaded = await uploadModel({ folder, ...upload }).catch((error: unknown) => {
     throw withHint(error, `The folder is made, and whole. To send it: ${sendCommand(folder, upload)}`);
   });
   return { made, uploaded };
@@ -74,7 +74,7 @@ export async function makeAndUpload<T>(
 /** For a dry run: only what can be found wrong is found. */
 export async function announceUpload(upload: UploadOptions | null, reporter: Reporter): Promise<void> {
   if (upload === null) return;
-  const { checkUpload } = await import("../upload-model.js");
+  const { checkUpload } = await import("../index.js");
   await checkUpload(upload);
   reporter.note(`it would be sent to ${upload.repository} on the Hub.`);
 }

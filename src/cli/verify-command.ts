@@ -1,7 +1,7 @@
 /** `vicuna-apply-delta verify <target>`: whether a model is whole and is what it should be. */
 import { type Command, Option } from "commander";
 import { ApplyDeltaError, EXIT } from "../errors.js";
-import type { MatchRules } from "../plan/match.js";
+import type { MatchRules } from "../index.js";
 import { DTYPES } from "./apply-command.js";
 import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
@@ -61,7 +61,7 @@ async function verify(
       hint: "Give both, or neither to check the target by itself.",
     });
   }
-  const { verifyTarget } = await import("../verify-target.js");
+  const { verifyTarget } = await import("../index.js");
   const { formatVerification } = await import("../report/verify-text.js");
   const verification = await verifyTarget({
     target,

@@ -10,8 +10,10 @@ export function addWeightsCommand(program: Command): void {
     .helpOption("--help", "print this help")
     .action((options: CommonOptions) =>
       runCommand(options, async () => {
-        const { formatWeightsTable, weightsDocument } = await import("../report/weights-table.js");
-        print(options.json ? JSON.stringify(weightsDocument(), null, 2) : formatWeightsTable());
+        const { listReleases } = await import("../index.js");
+        const { formatWeightsTable } = await import("../report/weights-table.js");
+        const document = await listReleases();
+        print(options.json ? JSON.stringify(document, null, 2) : formatWeightsTable(document));
       }),
     );
 }

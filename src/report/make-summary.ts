@@ -3,10 +3,11 @@
  * Pure: values in, values and text out.
  */
 import type { ChangeSize } from "../plan/layer-change.js";
-import { notAdded } from "../plan/merge-plan.js";
+import { type NotAdded, notAdded } from "../plan/merge-plan.js";
 import { describeLost, describeRestoration, type Restoration } from "../plan/restoration.js";
 import {
   formatLayout,
+  type LayoutDocument,
   layoutDocument,
   type OutputSummary,
   type PlannedOutput,
@@ -15,20 +16,40 @@ import {
 } from "./summary.js";
 import { plural } from "./units.js";
 
+/** What making a delta made: what `make` prints with `--json`. */
 export interface MakeSummary extends OutputSummary {
+  /** The real path of the folder. */
   readonly delta: string;
   /** How much the tuning changed, in a sample; null where nothing could be compared. */
   readonly change: ChangeSize | null;
   /** What applying the delta gives, proven element by element. */
   readonly restores: Restoration;
-  /** Options that applying needs for every tensor to come back. */
+  /** Options of the command line that applying needs for every tensor to come back. */
   readonly applyWith: readonly string[];
 }
 
 /** The part of a prepared delta that a dry run shows. */
 export interface DeltaPlanSummary extends PlannedOutput {
+  readonly target: string;
   readonly change: ChangeSize | null;
   readonly applyWith: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** What making a delta would do: what `make --dry-run` prints. */
+export interface DeltaPlanDocument extends LayoutDocument {
+  /** The real path of the folder to make. */
+  readonly delta: string;
+  /** Tells it from a summary. */
+  readonly dryRun: true;
+  /** Every tensor that won't simply be subtracted, with the reason. */
+  readonly notSubtracted: readonly NotAdded[];
+  /** How much the tuning changed, in a sample; null where nothing could be compared. */
+  readonly change: ChangeSize | null;
+  /** Options of the command line that applying will need for every tensor to come back. */
+  readonly applyWith: readonly string[];
+  /** What may be wrong, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** The summary for a terminal. */
@@ -47,7 +68,7 @@ export function formatMakeSummary(summary: MakeSummary): string {
 }
 
 /** The plan as a document, for `--dry-run --json`. */
-export function deltaPlanDocument(planned: DeltaPlanSummary): object {
+export function deltaPlanDocument(planned: DeltaPlanSummary): DeltaPlanDocument {
   const { target, plan, change, applyWith, warnings } = planned;
   return {
     delta: target,
@@ -61,11 +82,17 @@ export function deltaPlanDocument(planned: DeltaPlanSummary): object {
 }
 
 /** The plan for a terminal. */
-export function formatDeltaPlan(planned: DeltaPlanSummary): string {
-  return formatLayout(planned, { above: [], below: changeLines(planned) });
+export function formatDeltaPlan(document: DeltaPlanDocument): string {
+  const { delta, notSubtracted } = document;
+  return formatLayout(document, {
+    target: delta,
+    others: notSubtracted,
+    above: [],
+    below: changeLines(document),
+  });
 }
 
-function changeLines({ change, applyWith }: Pick<DeltaPlanSummary, "change" | "applyWith">): string[] {
+function changeLines({ change, applyWith }: Pick<DeltaPlanDocument, "change" | "applyWith">): string[] {
   const share = change?.ratio ?? null;
   return [
     ...(share === null ? [] : [`  change    ${formatShare(share)} of the base's weights (rms)`]),

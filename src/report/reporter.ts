@@ -1,36 +1,58 @@
 /**
  * How the program speaks while it works. One interface, several voices: a progress bar on a terminal, a line
- * now and then without one, silence. Everything goes to stderr; stdout is for the result alone.
+ * now and then without one, a program's own callbacks, silence. On the command line everything goes to stderr;
+ * stdout is for the result alone.
  */
 
+/** A stretch of a run, with a progress of its own. */
+export type Activity =
+  | "downloading"
+  | "merging"
+  | "subtracting"
+  | "comparing"
+  | "writing checksums"
+  | "verifying checksums"
+  | "verifying"
+  | "hashing"
+  | "uploading";
+
+/** How far an activity is. */
 export interface ProgressUpdate {
-  /** What is done, where a run has several stretches: `downloading`. A new one begins a new bar. */
-  readonly activity?: string;
+  /** What is being done. A run has one activity after another, each from 0 to its own total. */
+  readonly activity: Activity;
+  /** Never fewer than the update before said, and `bytesTotal` in the last update of an activity that succeeds. */
   readonly bytesDone: number;
+  /** The same in every update of an activity. */
   readonly bytesTotal: number;
   /** What came over the network for it until now, where it comes from there. */
   readonly bytesFetched?: number;
-  /** What is being written now, for example a shard's name. */
+  /** What is being read or written now, for example a shard's name. */
   readonly current: string;
   /** The files under way, where there are several at once. */
   readonly files?: readonly FileProgress[];
 }
 
+/** How far one file is. */
 export interface FileProgress {
+  /** The file's name. */
   readonly name: string;
+  /** Bytes of it that are there. */
   readonly bytesDone: number;
+  /** Its size. */
   readonly bytesTotal: number;
 }
 
+/** Who is told what happens. */
 export interface Reporter {
-  /** A detail of how things are done; shown with --verbose. */
+  /** A detail of how things are done; the command line shows it with --verbose. */
   detail(text: string): void;
   /** A fact the user should know. */
   note(text: string): void;
-  /** Something that may be wrong. */
+  /** Something that may be wrong. What concerns the result stands in its `warnings`, too. */
   warn(text: string): void;
+  /** How far it is; several times a second. */
   progress(update: ProgressUpdate): void;
-  /** No more progress of this activity is to come; the bar, if any, is taken away. */
+  /** No more progress of this activity is to come, whether it succeeded or not: a bar can be taken away. */
   progressDone(): void;
 }
 

@@ -54,7 +54,7 @@ function perActivity(create: () => ProgressView, signal: AbortSignal | undefined
   return {
     update(update) {
       if (signal?.aborted === true) return;
-      const { activity = "" } = update;
+      const { activity } = update;
       if (current === undefined || current.activity !== activity) {
         current?.view.done();
         current = { activity, view: create(), isDone: false };

@@ -4,35 +4,59 @@
  */
 import { printable } from "../errors.js";
 import type { Fit } from "../plan/judge-fit.js";
-import { countActions, type MergePlan, notAdded, type TensorCounts } from "../plan/merge-plan.js";
+import {
+  countActions,
+  type MergePlan,
+  type NotAdded,
+  notAdded,
+  type TensorCounts,
+} from "../plan/merge-plan.js";
 import { describeRelease, type RecognizedRelease } from "../vicuna/recognize.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "./units.js";
 
 /** What is told of a folder that was made, whatever is in it. */
 export interface OutputSummary {
+  /** How many tensors each thing happened to. */
   readonly tensors: TensorCounts;
-  readonly shards: readonly { readonly file: string; readonly bytes: number }[];
+  /** The weights files. */
+  readonly shards: readonly ShardSummary[];
   /** File names of the shards that an interrupted run had finished. */
   readonly keptShards: readonly string[];
+  /** Bytes of weights in the sources; what was read for shards that were kept is among them. */
   readonly bytesRead: number;
   /** Of what was read, headers and samples too, what came from the Hub without being stored. */
   readonly bytesStreamed: number;
+  /** Bytes of the weights files. */
   readonly bytesWritten: number;
+  /** From the call to its end. */
   readonly seconds: number;
   /** Highest resident memory of the whole process so far. */
   readonly peakMemoryBytes: number;
+  /** The kernel that did the arithmetic. */
   readonly kernel: "simd" | "reference";
+  /** Worker threads. */
   readonly threads: number;
+  /** What may be wrong, a sentence each. */
   readonly warnings: readonly string[];
 }
 
+/** A weights file that was written. */
+export interface ShardSummary {
+  /** Its name. */
+  readonly file: string;
+  /** Its size. */
+  readonly bytes: number;
+}
+
+/** What a merge made: what the command prints with `--json`. */
 export interface MergeSummary extends OutputSummary {
+  /** The real path of the folder. */
   readonly target: string;
   /** The delta's release and what works with it, or null where it isn't recognised. */
   readonly release: string | null;
   /** What the delta was multiplied by. */
   readonly scale: number;
-  /** Null where the check was skipped. */
+  /** The verdict on the base; null where the check was skipped. */
   readonly baseCheck: Fit | null;
   /** Whether the target was read back and compared before it was published. */
   readonly verified: boolean;
@@ -44,19 +68,65 @@ function scaleText(scale: number): string {
 
 /** The part of anything prepared that a dry run shows. */
 export interface PlannedOutput {
-  readonly target: string;
   readonly plan: MergePlan;
   readonly freeBytes: number;
   readonly files: readonly { readonly fileName: string }[];
   /** Names of the files that record what was made, written after the others. */
   readonly records: readonly string[];
-  readonly warnings: readonly string[];
 }
 
 /** The part of a prepared merge that a dry run shows. */
 export interface PlanSummary extends PlannedOutput {
+  readonly target: string;
   readonly fit: Fit | null;
   readonly release: RecognizedRelease | null;
+  readonly warnings: readonly string[];
+}
+
+/** What any plan says of tensors, files and sizes. */
+export interface LayoutDocument {
+  /** How many tensors each thing will happen to. */
+  readonly tensors: TensorCounts;
+  /** The weights files that will be written. */
+  readonly shards: readonly PlannedShardDocument[];
+  /** Names of the files that will stand beside them. */
+  readonly files: readonly string[];
+  /** Elements of all tensors that will be written. */
+  readonly parameters: number;
+  /** Bytes of weights to read, of both sides. */
+  readonly bytesToRead: number;
+  /** Bytes of the weights files to write. */
+  readonly bytesToWrite: number;
+  /** Free bytes where the folder will be made. */
+  readonly freeBytes: number;
+}
+
+/** A weights file that will be written. */
+export interface PlannedShardDocument {
+  /** Its name. */
+  readonly file: string;
+  /** Its size. */
+  readonly bytes: number;
+  /** How many tensors are in it. */
+  readonly tensors: number;
+}
+
+/** What a merge would do: what `--dry-run` prints. */
+export interface MergePlanDocument extends LayoutDocument {
+  /** The real path of the folder to make. */
+  readonly target: string;
+  /** Tells it from a summary. */
+  readonly dryRun: true;
+  /** The delta's release and what works with it, or null where it isn't recognised. */
+  readonly release: string | null;
+  /** What the delta will be multiplied by. */
+  readonly scale: number;
+  /** Every tensor that won't simply be added, with the reason. */
+  readonly notAdded: readonly NotAdded[];
+  /** The verdict on the base; null where the check was skipped. */
+  readonly baseCheck: Fit | null;
+  /** What may be wrong, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** The summary for a terminal. */
@@ -89,7 +159,7 @@ export function tookLine(summary: OutputSummary): string {
 }
 
 /** The plan as a document, for `--dry-run --json`. */
-export function planDocument(planned: PlanSummary): object {
+export function planDocument(planned: PlanSummary): MergePlanDocument {
   const { target, plan, fit, release, warnings } = planned;
   return {
     target,
@@ -104,7 +174,7 @@ export function planDocument(planned: PlanSummary): object {
 }
 
 /** What any plan's document says of tensors, files and sizes. */
-export function layoutDocument({ plan, freeBytes, files, records }: PlannedOutput): object {
+export function layoutDocument({ plan, freeBytes, files, records }: PlannedOutput): LayoutDocument {
   return {
     tensors: countActions(plan),
     shards: plan.shards.map(({ fileName, byteLength, placed }) => ({
@@ -121,36 +191,47 @@ export function layoutDocument({ plan, freeBytes, files, records }: PlannedOutpu
 }
 
 /** The plan for a terminal. */
-export function formatPlan(planned: PlanSummary): string {
-  const { plan, fit, release } = planned;
-  return formatLayout(planned, {
+export function formatPlan(document: MergePlanDocument): string {
+  const { target, release, scale, notAdded: others, baseCheck } = document;
+  return formatLayout(document, {
+    target,
+    others,
     above: [
-      ...(release === null ? [] : [`  release   ${describeRelease(release)}`]),
-      ...(plan.scale === 1 ? [] : [`  scale     ${scaleText(plan.scale)}`]),
+      ...(release === null ? [] : [`  release   ${release}`]),
+      ...(scale === 1 ? [] : [`  scale     ${scaleText(scale)}`]),
     ],
-    below: fit === null ? [] : [`  base      ${fit.sentence}`],
+    below: baseCheck === null ? [] : [`  base      ${baseCheck.sentence}`],
   });
 }
 
-/** Any plan for a terminal: its layout, and lines of its own above and below the tensors and files. */
+/** What a plan says besides its layout. */
+export interface LayoutSurroundings {
+  /** The folder to make. */
+  readonly target: string;
+  readonly others: readonly NotAdded[];
+  /** Lines above the tensors, and below the files. */
+  readonly above: readonly string[];
+  readonly below: readonly string[];
+}
+
+/** Any plan for a terminal. */
 export function formatLayout(
-  { target, plan, freeBytes, files, records }: PlannedOutput,
-  { above, below }: Record<"above" | "below", readonly string[]>,
+  { tensors, shards, files, parameters, bytesToRead, bytesToWrite, freeBytes }: LayoutDocument,
+  { target, others, above, below }: LayoutSurroundings,
 ): string {
   const lines = [
     `plan for ${target} (nothing is written)`,
     ...above,
-    `  tensors   ${formatCounts(countActions(plan))}, ${formatCount(plan.parameterCount)} parameters`,
-    ...notAdded(plan).map(({ name, action, reason }) => `            ${action.padEnd(8)} ${name}: ${reason}`),
-    `  weights   ${plural(plan.shards.length, "shard")}`,
-    ...plan.shards.map(
-      ({ fileName, byteLength, placed }) =>
-        `            ${fileName}  ${formatBytes(byteLength)}  ${plural(placed.length, "tensor")}`,
+    `  tensors   ${formatCounts(tensors)}, ${formatCount(parameters)} parameters`,
+    ...others.map(({ name, action, reason }) => `            ${action.padEnd(8)} ${name}: ${reason}`),
+    `  weights   ${plural(shards.length, "shard")}`,
+    ...shards.map(
+      (shard) => `            ${shard.file}  ${formatBytes(shard.bytes)}  ${plural(shard.tensors, "tensor")}`,
     ),
-    `  files     ${[...files.map(({ fileName }) => fileName), ...records].join(", ")}`,
+    `  files     ${files.join(", ")}`,
     ...below,
-    `  to read   ${formatBytes(plan.bytesToRead)}`,
-    `  to write  ${formatBytes(plan.bytesToWrite)} (${formatBytes(freeBytes)} free)`,
+    `  to read   ${formatBytes(bytesToRead)}`,
+    `  to write  ${formatBytes(bytesToWrite)} (${formatBytes(freeBytes)} free)`,
   ];
   // Tensors' names come from files.
   return lines.map(printable).join("\n");

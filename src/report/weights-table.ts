@@ -26,7 +26,7 @@ const LEGEND = [
 ];
 
 /** The table for a terminal. */
-export function formatWeightsTable(releases = RELEASES): string {
+export function formatWeightsTable({ releases }: WeightsDocument): string {
   const rows = [
     COLUMNS.map(({ heading }) => heading),
     ...releases.map((release) => COLUMNS.map(({ cell }) => cell(release))),
@@ -41,9 +41,19 @@ export function formatWeightsTable(releases = RELEASES): string {
   return [...lines, "", ...LEGEND].join("\n");
 }
 
+/** A release, and what people call it. */
+export interface ListedRelease extends Release {
+  /** `Vicuna 7B v1.1`. */
+  readonly title: string;
+}
+
+/** The releases of Vicuna: what `weights` prints with `--json`. */
+export interface WeightsDocument {
+  /** Newest version first. */
+  readonly releases: readonly ListedRelease[];
+}
+
 /** The document: every field of every release, and its title. */
-export function weightsDocument(releases = RELEASES): {
-  releases: readonly (Release & { readonly title: string })[];
-} {
+export function weightsDocument(releases = RELEASES): WeightsDocument {
   return { releases: releases.map((release) => ({ title: titleOf(release), ...release })) };
 }

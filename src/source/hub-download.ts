@@ -90,7 +90,7 @@ export async function downloadFiles(downloads: readonly Download[], options: Dow
     }
   };
   await Promise.all(Array.from({ length: Math.min(FILES_AT_ONCE, downloads.length) }, lane));
-  progress.end();
+  progress.end(failure === undefined);
   if (failure !== undefined) throw failure.error;
 }
 
@@ -205,11 +205,17 @@ type OnBytes = (byteLength: number) => void;
 function trackProgress(downloads: readonly Download[], reporter: Reporter) {
   const bytesTotal = downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const done = new Map<Download, number>();
+  let most = 0;
   const report = () => {
+    // What arrived damaged is fetched once more: until it is there again, no more than before is done.
+    most = Math.max(
+      most,
+      [...done.values()].reduce((sum, bytes) => sum + bytes, 0),
+    );
     const underWay = [...done].filter(([{ entry }, bytes]) => bytes < entry.byteLength);
     reporter.progress({
       activity: "downloading",
-      bytesDone: [...done.values()].reduce((sum, bytes) => sum + bytes, 0),
+      bytesDone: most,
       bytesTotal,
       current: underWay.at(0)?.[0].entry.path ?? "checking sha256",
       files: underWay.map(([{ entry }, bytesDone]) => ({
@@ -228,9 +234,11 @@ function trackProgress(downloads: readonly Download[], reporter: Reporter) {
     of(download: Download): OnBytes {
       return (byteLength) => void done.set(download, (done.get(download) ?? 0) + byteLength);
     },
-    end() {
+    /** `isWhole`: everything is there. */
+    end(isWhole: boolean) {
       clearInterval(timer);
-      if (isShown) reporter.progressDone();
+      if (isWhole) report();
+      if (isShown || isWhole) reporter.progressDone();
     },
   };
 }

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { MAX_INDEX_BYTES } from "../checkpoint/shard-index.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import type { Reporter } from "../report/reporter.js";
+import { type Reporter, silentReporter } from "../report/reporter.js";
 import { formatBytes, plural } from "../report/units.js";
 import { cachedModel, describeCached, shardsOf, type WantedModel } from "./cached-model.js";
 import { chooseFiles } from "./choose-files.js";
@@ -145,9 +145,14 @@ async function locate(wanted: WantedModel, cache: RepositoryCache, context: Cont
   let shards = chosen.weights;
   const index = chosen.index === null ? [] : [entryOf(chosen.index)];
   if (chosen.index !== null) {
-    // Small, and the way to know what else is needed.
+    // Small, and the way to know what else is needed: no progress is shown for it.
     checkIndexSize(repository, index);
-    await downloadAll(ensure(index).map(toDownload), [wanted], context);
+    const { progress, progressDone } = silentReporter;
+    const reporter = { ...download.reporter, progress, progressDone };
+    await downloadAll(ensure(index).map(toDownload), [wanted], {
+      ...context,
+      download: { ...download, reporter },
+    });
     shards = await shardsOf(join(cache.snapshotFolder(commit), chosen.index));
   }
   const weights = shards.map(entryOf);

@@ -7,6 +7,7 @@ import { type Checkpoint, openCheckpoint } from "../checkpoint/open.js";
 import { EXIT, isApplyDeltaError } from "../errors.js";
 import { pauseFor } from "../execute/pause.js";
 import type { CompiledKernel } from "../kernel/select.js";
+import { CHECKSUMS } from "../output/checksums.js";
 import { type Provenance, readProvenance } from "../output/provenance.js";
 import type { MergePlan } from "../plan/merge-plan.js";
 import { type Reporter, silentReporter } from "../report/reporter.js";
@@ -49,23 +50,28 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
       checks.push(await attempt("tokenizer", () => checkTokenizer(checkpoint)));
     }
     checks.push(await attempt("record", () => checkRecord(folder, readProvenance(folder), target)));
-    const progress = (current: string) => (bytesDone: number, bytesTotal: number) =>
-      reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current });
-    const onChecksums = progress("checksums");
     checks.push(
       await attempt("checksums", () =>
         checkChecksums(folder, {
           threads,
           signal,
           fromDisk: true,
-          onProgress: ({ bytesDone, bytesTotal }) => onChecksums(bytesDone, bytesTotal),
+          onProgress: (progress) =>
+            reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
         }),
       ),
     );
     if (target === null) checks.push(unreadable("numbers"), unreadable("sum"));
     else
       checks.push(
-        ...(await checkNumbers(target, { plan, kernel, threads, signal, onProgress: progress("weights") })),
+        ...(await checkNumbers(target, {
+          plan,
+          kernel,
+          threads,
+          signal,
+          onProgress: (bytesDone, bytesTotal) =>
+            reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" }),
+        })),
       );
     return { checks, notes: target?.notes ?? [] };
   } finally {

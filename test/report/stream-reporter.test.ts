@@ -47,6 +47,7 @@ function fake(
 
 const TOTAL = 10e9;
 const update = (bytesDone: number, shard = 1) => ({
+  activity: "merging" as const,
   bytesDone,
   bytesTotal: TOTAL,
   current: `model-0000${shard}-of-00003.safetensors`,
@@ -215,7 +216,7 @@ test("files under way are named with their share; a new activity begins a new ba
   const { reporter, written, wait, interrupt } = fake(context);
   const file = (name: string, bytesDone: number) => ({ name, bytesDone, bytesTotal: 1e9 });
   const files = [file("a-00001-of-00002.bin", 25e7), file("a-00002-of-00002.bin", 0)];
-  const download = { activity: "downloading", bytesDone: 0, bytesTotal: 2e9, current: "a", files };
+  const download = { activity: "downloading" as const, bytesDone: 0, bytesTotal: 2e9, current: "a", files };
   reporter.progress(download);
   wait(5_000);
   reporter.progress({ ...download, bytesDone: 25e7 });
@@ -236,9 +237,9 @@ test("files under way are named with their share; a new activity begins a new ba
   interrupt();
   const end = written();
   wait(60_000);
-  reporter.progress({ ...download, activity: "another" });
+  reporter.progress({ ...download, activity: "verifying" });
   wait(60_000);
-  reporter.progress({ ...download, activity: "another", bytesDone: 2e9 });
+  reporter.progress({ ...download, activity: "verifying", bytesDone: 2e9 });
   assert.equal(written(), end);
 });
 

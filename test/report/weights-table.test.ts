@@ -7,7 +7,7 @@ import { RELEASES } from "../../src/vicuna/releases.js";
 /** Columns of a terminal that is not narrow. */
 const WIDTH = 100;
 
-const lines = formatWeightsTable().split("\n");
+const lines = formatWeightsTable(weightsDocument()).split("\n");
 
 test("one row a release, under headings, within the width", () => {
   assert.match(lines[0] ?? "", /^version +kind +base +date +fschat +transformers +context +lmsys\/…$/);
@@ -40,7 +40,10 @@ test("what to do with each kind stands below", () => {
 test("a date that isn't known is a dash", () => {
   const [release] = RELEASES;
   assert.ok(release !== undefined);
-  assert.match(formatWeightsTable([{ ...release, date: null }]), /Llama 2 7B +- +>=0\.2\.21/);
+  assert.match(
+    formatWeightsTable(weightsDocument([{ ...release, date: null }])),
+    /Llama 2 7B +- +>=0\.2\.21/,
+  );
 });
 
 test("the document has every field, and goes through JSON unchanged", () => {

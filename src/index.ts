@@ -1,0 +1,204 @@
+/**
+ * The library: what a program, or the command line, may use. In: typed options. Out: promises of plain data.
+ * Guards: importing it loads next to nothing, and each call what it needs. No call changes the process: nothing is
+ * printed, no signal is listened for, no variable of the environment is read or set, and when a promise settles every
+ * file, thread, timer and connection of its call is closed.
+ */
+import type { ApplyDeltaOptions as ApplyOptions } from "./apply-delta.js";
+import type { CompareOptions as ModelsOptions } from "./compare-models.js";
+import type { InspectOptions as ModelOptions } from "./inspect-model.js";
+import { loadModule } from "./load-module.js";
+import type { MakeDeltaOptions as MakeOptions } from "./make-delta.js";
+import type { Comparison } from "./report/compare-text.js";
+import type { InspectDocument } from "./report/inspect-text.js";
+import type { DeltaPlanDocument, MakeSummary } from "./report/make-summary.js";
+import type { MergePlanDocument, MergeSummary } from "./report/summary.js";
+import type { UploadSummary } from "./report/upload-text.js";
+import type { Verification } from "./report/verify-text.js";
+import type { WeightsDocument } from "./report/weights-table.js";
+import type { Callable } from "./run-program.js";
+import type { UploadOptions as RepositoryOptions } from "./upload-model.js";
+import type { VerifyOptions as TargetOptions } from "./verify-target.js";
+
+export {
+  ApplyDeltaError,
+  type ErrorCode,
+  type ErrorDetails,
+  EXIT,
+  EXIT_OF,
+  isApplyDeltaError,
+} from "./errors.js";
+export type { Largest, TensorComparison } from "./execute/compare-tensors.js";
+export type { Tolerance } from "./execute/element-tally.js";
+export type { KernelChoice } from "./kernel/select.js";
+export type { LostElements } from "./output/journal.js";
+export type { TargetFormat } from "./output/shard-index.js";
+export type { FitStatistics } from "./plan/base-check.js";
+export type { FileComparison, FileKey } from "./plan/compare-files.js";
+export type { Fit, FitVerdict } from "./plan/judge-fit.js";
+export type { ChangeSize, KindChange, LayerChange, PartChange } from "./plan/layer-change.js";
+export type { Action, MatchRules } from "./plan/match.js";
+export type { TunedRules } from "./plan/match-tuned.js";
+export type { NotAdded, TensorCounts } from "./plan/merge-plan.js";
+export type { Restoration } from "./plan/restoration.js";
+export type { Comparison } from "./report/compare-text.js";
+export type { InspectDocument, InspectedTensor } from "./report/inspect-text.js";
+export type { DeltaPlanDocument, MakeSummary } from "./report/make-summary.js";
+export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./report/reporter.js";
+export type { LayoutDocument, MergePlanDocument, MergeSummary, OutputSummary } from "./report/summary.js";
+export type { UploadSummary } from "./report/upload-text.js";
+export type { Check, CheckName, Verification } from "./report/verify-text.js";
+export type { ListedRelease, WeightsDocument } from "./report/weights-table.js";
+export type { CallOptions } from "./run-program.js";
+export type { HubOptions, ProxySettings, TransferSettings } from "./source/hub-settings.js";
+export type { DType, SumDType } from "./tensor.js";
+export type { ModelConfig, RopeScaling } from "./vicuna/model-config.js";
+export type { PromptStyle } from "./vicuna/prompt-templates.js";
+export type { Clue, Recognition, RecognizedRelease, Sureness } from "./vicuna/recognize.js";
+export type { PublishedShard, Release } from "./vicuna/releases.js";
+export type { TokenizerState } from "./vicuna/tokenizer-state.js";
+
+/** What is merged, where to, and how. */
+export type ApplyDeltaOptions = Callable<ApplyOptions>;
+/** What a delta is made of, where to, and how. */
+export type MakeDeltaOptions = Callable<MakeOptions>;
+/** What is compared, and what counts as equal. */
+export type CompareOptions = Callable<ModelsOptions>;
+/** What is looked at. */
+export type InspectOptions = Callable<ModelOptions>;
+/** What is verified, and what is known of how it was made. */
+export type VerifyOptions = Callable<TargetOptions>;
+
+/** Where a folder is sent to, and how. */
+export type UploadOptions = Callable<RepositoryOptions>;
+/** What is sent, where to, and how. */
+export interface UploadModelOptions extends UploadOptions {
+  /** The model's folder. */
+  readonly folder: string;
+}
+
+/** Loaded with the first call. */
+const loadRunner = () =>
+  loadModule(async () => ({ ...(await import("./run-program.js")), ...(await import("./option-rules.js")) }));
+
+/**
+ * Merges a base and a delta into a new folder: target = base + delta, bit for bit as PyTorch adds. The folder appears
+ * whole or not at all; after an error there is none, and shards that are finished wait in `<target>.incomplete` for
+ * the next call. Reads and writes in worker threads, in about 120 MB of memory whatever the model's size.
+ *
+ * Rejects with an `ApplyDeltaError`: any code but `not-restorable`.
+ */
+export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
+  const { runProgram, APPLY_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./apply-delta.js"));
+  return runProgram<ApplyOptions, MergeSummary>(options, APPLY_RULES, program.applyDelta);
+}
+
+/**
+ * Everything `applyDelta` would check and decide before it writes the first byte: what becomes of which tensor, files,
+ * sizes, the verdict on the base. Makes no target; models on the Hub are downloaded for it.
+ *
+ * Rejects with what `applyDelta` would reject with before it writes.
+ */
+export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
+  const { runProgram, APPLY_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./apply-delta.js"));
+  return runProgram<ApplyOptions, MergePlanDocument>(options, APPLY_RULES, program.planMerge);
+}
+
+/**
+ * Makes a delta of a tuned model: delta = tuned - base, in the tuned model's dtype, and proves element by element that
+ * applying it gives the tuned model back, or counts what doesn't come back. The folder appears whole or not at all.
+ *
+ * Rejects with an `ApplyDeltaError`; with `exact`, also with the code `not-restorable`.
+ */
+export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
+  const { runProgram, MAKE_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./make-delta.js"));
+  return runProgram<MakeOptions, MakeSummary>(options, MAKE_RULES, program.makeDelta);
+}
+
+/**
+ * Everything `makeDelta` would check and decide before it writes the first byte. Makes no delta; models on the Hub are
+ * downloaded for it.
+ *
+ * Rejects with what `makeDelta` would reject with before it writes.
+ */
+export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
+  const { runProgram, MAKE_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./make-delta.js"));
+  return runProgram<MakeOptions, DeltaPlanDocument>(options, MAKE_RULES, program.planDelta);
+}
+
+/**
+ * Compares two models, whatever their formats, shards and dtypes: every tensor bit by bit or within a tolerance, config
+ * and tokenizer key by key. That they differ is a result, no error.
+ *
+ * Rejects with an `ApplyDeltaError` where a model can't be found or read, where both are one model (`bad-usage`), or
+ * with `interrupted`.
+ */
+export async function compareModels(options: CompareOptions): Promise<Comparison> {
+  const { runProgram, COMPARE_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./compare-models.js"));
+  return runProgram<ModelsOptions, Comparison>(options, COMPARE_RULES, program.compareModels);
+}
+
+/**
+ * Tells what a checkpoint holds: tensors, dtypes, files, config, tokenizer, which release of Vicuna it is; with a
+ * `base`, how much a delta (or a tuned model) changes each layer, from a sample of the weights.
+ *
+ * Rejects with an `ApplyDeltaError` where a model can't be found or read, or has nothing in common with the base
+ * (`names-differ`), or with `interrupted`.
+ */
+export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
+  const { runProgram, INSPECT_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./inspect-model.js"));
+  return runProgram<ModelOptions, InspectDocument>(options, INSPECT_RULES, program.inspectModel);
+}
+
+/**
+ * Checks a model's folder: headers, sizes, index, config, tokenizer, records, numbers; with `sources`, that every bit
+ * is what base and delta give. A model that is wrong is a result with the verdict `failed`, no error.
+ *
+ * Rejects with an `ApplyDeltaError` where the folder can't be found or read, where the sources can't be or don't fit
+ * each other, or with `interrupted`.
+ */
+export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
+  const { runProgram, VERIFY_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./verify-target.js"));
+  return runProgram<TargetOptions, Verification>(options, VERIFY_RULES, program.verifyTarget);
+}
+
+/**
+ * Sends a model's folder to the Hub, as one commit that holds all of it. What the Hub has already isn't sent again, so
+ * a call after one that broke off goes on from there.
+ *
+ * Rejects with an `ApplyDeltaError`; then the repository holds what it held.
+ */
+export async function uploadModel(options: UploadModelOptions): Promise<UploadSummary> {
+  const { runProgram, UPLOAD_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./upload-model.js"));
+  return runProgram<RepositoryOptions & { readonly folder: string }, UploadSummary>(
+    options,
+    UPLOAD_RULES,
+    ({ folder, ...repository }) => program.uploadModel(folder, repository),
+  );
+}
+
+/**
+ * Finds out whether a model that is still to be made may be sent: the repository's name, the token and its rights, and
+ * that no other model is in the way. Changes nothing.
+ *
+ * Rejects with what `uploadModel` would reject with before it looks at the folder.
+ */
+export async function checkUpload(options: UploadOptions): Promise<void> {
+  const { runProgram, CHECK_UPLOAD_RULES } = await loadRunner();
+  const program = await loadModule(() => import("./upload-model.js"));
+  return runProgram<RepositoryOptions, void>(options, CHECK_UPLOAD_RULES, program.checkUpload);
+}
+
+/** The releases of Vicuna, newest version first: which are deltas, for which base, and what works with them. */
+export async function listReleases(): Promise<WeightsDocument> {
+  const { weightsDocument } = await loadModule(() => import("./report/weights-table.js"));
+  return weightsDocument();
+}
