@@ -197,7 +197,10 @@ export function escapeControls(text: string): string {
 }
 
 /** Narrows a caught value, and to one code if given. */
-export function isApplyDeltaError(error: unknown, code?: ErrorCode): error is ApplyDeltaError {
+export function isApplyDeltaError<Code extends ErrorCode = ErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is ApplyDeltaError & { readonly code: Code } {
   return error instanceof ApplyDeltaError && (code === undefined || error.code === code);
 }
 

@@ -38,17 +38,19 @@ export interface InspectOptions {
 
 /** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common; `interrupted`. */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
+  return withOutcome("the model was not inspected", () => inspect(options));
+}
+
+async function inspect(options: InspectOptions): Promise<InspectDocument> {
   const requests: ModelRequest[] = [{ role: "model", reference: options.model, revision: options.revision }];
   if (options.base !== undefined) {
     requests.push({ role: "base", reference: options.base, revision: options.baseRevision });
   }
   const models = await resolveModels(requests, options);
-  return withOutcome("the model was not inspected", () =>
-    withCheckpoints(models, options.signal, async (model, base) => {
-      if (model === undefined) throw new Error("the model was not resolved");
-      return describeModel(model, base ?? null, options);
-    }),
-  );
+  return withCheckpoints(models, options.signal, async (model, base) => {
+    if (model === undefined) throw new Error("the model was not resolved");
+    return describeModel(model, base ?? null, options);
+  });
 }
 
 async function describeModel(

@@ -80,6 +80,7 @@ const hubRules: OptionRules<HubSettings> = {
   token: nullable(text),
   tokenFile: nullable(text),
   offline: flag,
+  stream: flag,
   useXet: flag,
   proxy: shape(anyOf(proxyRules)),
   transfer: shape(anyOf(transferRules)),

@@ -93,7 +93,8 @@ export async function writeTarget(contents: TargetContents, options: WriteOption
     throwIfAborted(options.signal);
     const warning = staging.commit();
     if (warning !== null) reporter.warn(warning);
-    return { keptShards: [...staging.kept], warnings: warning === null ? [] : [warning] };
+    const keptShards = plan.shards.map(({ fileName }) => fileName).filter((name) => staging.kept.has(name));
+    return { keptShards, warnings: warning === null ? [] : [warning] };
   } catch (error) {
     if (WORTHLESS.some((code) => isApplyDeltaError(error, code))) {
       staging.discard();

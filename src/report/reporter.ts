@@ -7,6 +7,7 @@
 /** A stretch of a run, with a progress of its own. */
 export type Activity =
   | "downloading"
+  | "sampling"
   | "merging"
   | "subtracting"
   | "comparing"

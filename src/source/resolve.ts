@@ -9,6 +9,7 @@ import { sourceExists } from "../checkpoint/local-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
 import { ApplyDeltaError } from "../errors.js";
 import { pauseFor } from "../execute/pause.js";
+import { throwIfAborted } from "../execute/pool.js";
 import { type Reporter, silentReporter } from "../report/reporter.js";
 import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
@@ -75,11 +76,15 @@ export function readRequest(request: ModelRequest): ReadRequest {
   );
 }
 
-/** Brings all models onto this machine, or with `hub.stream` all of them but the weights. Errors: those of `readRequest` and of `fetchModels`. */
+/**
+ * Brings all models onto this machine, or with `hub.stream` all of them but the weights. Errors: those of `readRequest`
+ * and of `fetchModels`; `interrupted`.
+ */
 export async function resolveModels(
   requests: readonly ModelRequest[],
   options: ResolveOptions = {},
 ): Promise<ResolvedModel[]> {
+  throwIfAborted(options.signal);
   const read = requests.map(readRequest);
   const remote = read.flatMap((request) => ("wanted" in request ? [request] : []));
   if (remote.length === 0) {
