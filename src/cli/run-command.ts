@@ -1,8 +1,9 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
-import { type ErrorCode, type ErrorDetails, EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
+import { EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
 import { withoutMeans } from "../load-module.js";
+import { errorDocument } from "../report/error-document.js";
 import type { Reporter } from "../report/reporter.js";
 
 /** The options every command has. */
@@ -79,12 +80,8 @@ function reportError(error: unknown, options: CommonOptions): void {
 }
 
 /** The document that stdout gets instead of a result. */
-export function printError(
-  code: ErrorCode | "bug",
-  message: string,
-  { cause: _, ...details }: ErrorDetails,
-): void {
-  print(JSON.stringify({ error: { code, message, ...details } }, null, 2));
+export function printError(...error: Parameters<typeof errorDocument>): void {
+  print(JSON.stringify(errorDocument(...error), null, 2));
 }
 
 function describeStack(error: Error): string {

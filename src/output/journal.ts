@@ -14,17 +14,24 @@ export type Fingerprint = Readonly<Record<string, string>>;
 
 const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
 
+/** Elements of a tensor that applying a delta doesn't give back. */
+export interface LostElements {
+  /** The tensor's name. */
+  readonly tensor: string;
+  /** How many there are. */
+  readonly elements: number;
+  /** Of those, zeros that lose their sign: -0 comes back as +0. */
+  readonly zeroSigns: number;
+  /** Number of the first of them in row-major order, from 0. */
+  readonly first: number;
+}
+
 const lossSchema = z.object({
   tensor: z.string(),
   elements: z.int(),
-  /** Of those, zeros that lose their sign: -0 comes back as +0. */
   zeroSigns: z.int(),
-  /** Number of the first of them in row-major order, from 0. */
   first: z.int(),
-});
-
-/** Elements of a tensor that applying a delta doesn't give back. */
-export type LostElements = Readonly<z.infer<typeof lossSchema>>;
+}) satisfies z.ZodType<LostElements>;
 
 const shardSchema = z.object({
   shard: z.string(),

@@ -92,7 +92,18 @@ export function fixedBytes({ pieces }: PlannedShard): number {
 }
 
 /** Numbers of tensors by what becomes of them. */
-export type TensorCounts = Readonly<Partial<Record<Action | "dropped", number>>>;
+export type TensorCounts = {
+  /** Of a merge: base + delta. */
+  readonly added?: number;
+  /** Of a delta that is made: tuned - base. */
+  readonly subtracted?: number;
+  /** Only on one side, and taken as they are. */
+  readonly copied?: number;
+  /** With more rows than the base has. */
+  readonly grown?: number;
+  /** Only on one side, and left out. */
+  readonly dropped?: number;
+};
 
 /** How many tensors had each thing happen to them; 0 is said, too. */
 export function countActions({ operation, tensors, dropped }: MergePlan): TensorCounts {
@@ -105,9 +116,13 @@ export function countActions({ operation, tensors, dropped }: MergePlan): Tensor
   };
 }
 
+/** A tensor that isn't simply added, or subtracted. */
 export interface NotAdded {
+  /** The tensor's name. */
   readonly name: string;
+  /** What becomes of it. */
   readonly action: Action | "dropped";
+  /** Why, in words. */
   readonly reason: string;
 }
 
