@@ -23,16 +23,20 @@ import { isLocalFile } from "./tensor.js";
 export interface CompareOptions {
   /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
   readonly a: string;
+  /** The model to compare it with, likewise. */
   readonly b: string;
   /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
   readonly tolerance?: number;
   /** … or where |a - b| / max(|a|, |b|) is at most this. */
   readonly relativeTolerance?: number;
-  /** Leaves config and tokenizer out. */
+  /** Leaves config and tokenizer out; default false. */
   readonly weightsOnly?: boolean;
-  /** How the Hub is reached. */
+  /**
+   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
+   * read.
+   */
   readonly hub?: HubOptions;
-  /** Default: one a core, 4 at most. */
+  /** Worker threads, 1 to 256; default one for each core, 4 at most. */
   readonly threads?: number;
   readonly reporter?: Reporter;
   readonly signal?: AbortSignal;

@@ -41,12 +41,25 @@ export type { Action, MatchRules } from "./plan/match.js";
 export type { TunedRules } from "./plan/match-tuned.js";
 export type { NotAdded, TensorCounts } from "./plan/merge-plan.js";
 export type { Restoration } from "./plan/restoration.js";
-export type { Comparison } from "./report/compare-text.js";
-export type { InspectDocument, InspectedTensor } from "./report/inspect-text.js";
+export type { Comparison, DifferingTensor } from "./report/compare-text.js";
+export type { ErrorDocument, ReportedError } from "./report/error-document.js";
+export type {
+  InspectDocument,
+  InspectedChange,
+  InspectedConfig,
+  InspectedTensor,
+} from "./report/inspect-text.js";
 export type { DeltaPlanDocument, MakeSummary } from "./report/make-summary.js";
 export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./report/reporter.js";
-export type { LayoutDocument, MergePlanDocument, MergeSummary, OutputSummary } from "./report/summary.js";
-export type { UploadSummary } from "./report/upload-text.js";
+export type {
+  LayoutDocument,
+  MergePlanDocument,
+  MergeSummary,
+  OutputSummary,
+  PlannedShardDocument,
+  ShardSummary,
+} from "./report/summary.js";
+export type { ApplyDocument, MakeDocument, UploadSummary } from "./report/upload-text.js";
 export type { Check, CheckName, Verification } from "./report/verify-text.js";
 export type { ListedRelease, WeightsDocument } from "./report/weights-table.js";
 export type { CallOptions } from "./run-program.js";
@@ -55,7 +68,7 @@ export type { DType, SumDType } from "./tensor.js";
 export type { ModelConfig, RopeScaling } from "./vicuna/model-config.js";
 export type { PromptStyle } from "./vicuna/prompt-templates.js";
 export type { Clue, Recognition, RecognizedRelease, Sureness } from "./vicuna/recognize.js";
-export type { PublishedShard, Release } from "./vicuna/releases.js";
+export type { ModelSize, PublishedShard, Release, ReleaseKind } from "./vicuna/releases.js";
 export type { TokenizerState } from "./vicuna/tokenizer-state.js";
 
 /** What is merged, where to, and how. */

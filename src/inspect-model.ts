@@ -30,7 +30,12 @@ export interface InspectOptions {
   readonly filter?: string;
   /** Branch, tag or commit of a model on the Hub; default `main`. */
   readonly revision?: string | undefined;
+  /** The same for the base. */
   readonly baseRevision?: string | undefined;
+  /**
+   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
+   * read.
+   */
   readonly hub?: HubOptions;
   readonly reporter?: Reporter;
   readonly signal?: AbortSignal;

@@ -36,6 +36,7 @@ const BITS = {
   U64: 64,
 } as const;
 
+/** An element type, as safetensors spells it. */
 export type DType = keyof typeof BITS;
 
 /** All dtypes, lowest rank first. */

@@ -27,9 +27,9 @@ export interface UploadOptions {
   readonly repository: string;
   /** Make the repository private, and refuse one that is public; default: a new one is as its owner's settings say. */
   readonly private?: boolean;
-  /** The commit's message. */
+  /** The commit's message; default `Upload`, the folder's name and this program's. */
   readonly message?: string | undefined;
-  /** Replace the model files that the repository holds; its history keeps them. */
+  /** Replace the model files that the repository holds; its history keeps them. Default false. */
   readonly overwrite?: boolean;
   /** How the Hub is reached, and the token. */
   readonly hub?: HubOptions | undefined;

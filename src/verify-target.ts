@@ -12,12 +12,13 @@ import { compileKernel, type KernelChoice } from "./kernel/select.js";
 import { PROVENANCE, type Provenance, recordWeights } from "./output/provenance.js";
 import type { MatchRules } from "./plan/match.js";
 import { DEFAULT_RULES, matchCheckpoints } from "./plan/match-checkpoints.js";
-import { type LayoutOptions, layOut, type MergePlan } from "./plan/merge-plan.js";
+import { layOut, type MergePlan } from "./plan/merge-plan.js";
 import { DEFAULT_MAX_SHARD_BYTES, defaultThreads } from "./preparation.js";
 import type { Reporter } from "./report/reporter.js";
 import { type Verification, verificationOf } from "./report/verify-text.js";
 import type { HubOptions } from "./source/hub-settings.js";
 import { type ModelRequest, resolveModels } from "./source/resolve.js";
+import type { SumDType } from "./tensor.js";
 import { trustedProvenance, verifyFolder } from "./verify/verify-folder.js";
 import { readModelConfig } from "./vicuna/model-config.js";
 
@@ -25,14 +26,29 @@ export interface VerifyOptions {
   /** A model's folder, or `owner/name` on the Hub. */
   readonly target: string;
   /** What it was made from, both or neither: every number is then computed again and compared. */
-  readonly sources?: { readonly base: string; readonly delta: string };
-  /** How it was made. Each one left out is taken from the target's record, and without one it is apply's default. */
-  readonly dtype?: LayoutOptions["dtype"];
+  readonly sources?: {
+    /** The original model, as for `applyDelta`. */
+    readonly base: string;
+    /** The delta, likewise. */
+    readonly delta: string;
+  };
+  /**
+   * The dtype it was written in. What is left out of this and the next two is taken from the target's record, and
+   * without one it is apply's default.
+   */
+  readonly dtype?: "auto" | SumDType;
+  /** What the delta was multiplied by. */
   readonly scale?: number;
+  /** What became of tensors and rows that only one side has. */
   readonly rules?: Partial<MatchRules>;
-  /** How the Hub is reached. */
+  /**
+   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
+   * read.
+   */
   readonly hub?: HubOptions;
+  /** Worker threads, 1 to 256; default one for each core, 4 at most. */
   readonly threads?: number;
+  /** How to do the arithmetic; default `auto`. */
   readonly kernel?: KernelChoice;
   readonly reporter?: Reporter;
   readonly signal?: AbortSignal;

@@ -7,11 +7,14 @@
 import { z } from "zod";
 import { type ErrorCode, EXIT_OF } from "../src/errors.js";
 import type {
+  ApplyDocument,
   ChangeSize,
   Check,
   Comparison,
   DeltaPlanDocument,
+  DifferingTensor,
   DType,
+  ErrorDocument,
   FileComparison,
   FileKey,
   Fit,
@@ -24,6 +27,7 @@ import type {
   LayoutDocument,
   ListedRelease,
   LostElements,
+  MakeDocument,
   MakeSummary,
   MergePlanDocument,
   MergeSummary,
@@ -34,16 +38,16 @@ import type {
   PublishedShard,
   Recognition,
   Release,
+  ReportedError,
   Restoration,
   SumDType,
-  TensorComparison,
   TensorCounts,
   TokenizerState,
   Tolerance,
+  UploadSummary,
   Verification,
   WeightsDocument,
 } from "../src/index.js";
-import type { ErrorDocument, ReportedError } from "../src/report/error-document.js";
 import { DTYPES } from "../src/tensor.js";
 
 /** The same type without `readonly`, interfaces and intersections as plain objects. */
@@ -127,6 +131,7 @@ const outputFields = {
   shards: z.array(z.strictObject({ file: text, bytes })),
   keptShards: texts,
   bytesRead: bytes,
+  bytesStreamed: bytes,
   bytesWritten: bytes,
   seconds: z.number(),
   peakMemoryBytes: bytes,
@@ -147,6 +152,22 @@ const layoutFields = {
 };
 schemaOf<LayoutDocument>()(z.strictObject(layoutFields));
 
+const uploadSummary = schemaOf<UploadSummary>()(
+  z.strictObject({
+    repository: text,
+    url: text,
+    private: z.boolean().nullable(),
+    commit: text,
+    commitUrl: text,
+    sent: texts,
+    skipped: texts,
+    removed: texts,
+    bytesSent: bytes,
+    bytesSkipped: bytes,
+    seconds: z.number(),
+  }),
+);
+
 const mergeSummary = schemaOf<MergeSummary>()(
   z.strictObject({
     ...outputFields,
@@ -156,6 +177,10 @@ const mergeSummary = schemaOf<MergeSummary>()(
     baseCheck: fit.nullable(),
     verified: z.boolean(),
   }),
+);
+
+const applied = schemaOf<ApplyDocument>()(
+  z.strictObject({ ...mergeSummary.shape, upload: uploadSummary.optional() }),
 );
 
 const mergePlan = schemaOf<MergePlanDocument>()(
@@ -196,6 +221,10 @@ const makeSummary = schemaOf<MakeSummary>()(
   }),
 );
 
+const madeDelta = schemaOf<MakeDocument>()(
+  z.strictObject({ ...makeSummary.shape, upload: uploadSummary.optional() }),
+);
+
 const deltaPlan = schemaOf<DeltaPlanDocument>()(
   z.strictObject({
     ...layoutFields,
@@ -212,7 +241,7 @@ const largest = schemaOf<Largest>()(
   z.strictObject({ difference: z.number(), index: extents, a: z.number(), b: z.number() }),
 );
 
-const tensorComparison = schemaOf<TensorComparison & { readonly isWithinTolerance: boolean }>()(
+const tensorComparison = schemaOf<DifferingTensor>()(
   z.strictObject({
     name: text,
     shape: extents,
@@ -434,13 +463,14 @@ export interface DocumentSchema {
 
 /** By the name of their file in docs/schemas. */
 export const DOCUMENTS: Readonly<Record<string, DocumentSchema>> = {
-  apply: { schema: mergeSummary, type: "MergeSummary", printedBy: "--base … --delta … --target … --json" },
+  apply: { schema: applied, type: "ApplyDocument", printedBy: "--base … --delta … --target … --json" },
   "apply-plan": { schema: mergePlan, type: "MergePlanDocument", printedBy: "… --dry-run --json" },
-  make: { schema: makeSummary, type: "MakeSummary", printedBy: "make … --json" },
+  make: { schema: madeDelta, type: "MakeDocument", printedBy: "make … --json" },
   "make-plan": { schema: deltaPlan, type: "DeltaPlanDocument", printedBy: "make … --dry-run --json" },
   compare: { schema: comparison, type: "Comparison", printedBy: "compare … --json" },
   inspect: { schema: inspection, type: "InspectDocument", printedBy: "inspect … --json" },
   verify: { schema: verification, type: "Verification", printedBy: "verify … --json" },
+  upload: { schema: uploadSummary, type: "UploadSummary", printedBy: "upload … --json" },
   weights: { schema: weights, type: "WeightsDocument", printedBy: "weights --json" },
   error: { schema: error, type: "ErrorDocument", printedBy: "any command with --json that fails" },
 };

@@ -4,9 +4,16 @@
  */
 import type { Command } from "commander";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import type { UploadOptions } from "../index.js";
+import type {
+  ApplyDocument,
+  MakeDocument,
+  MakeSummary,
+  MergeSummary,
+  UploadOptions,
+  UploadSummary,
+} from "../index.js";
 import type { Reporter } from "../report/reporter.js";
-import { formatUpload, type UploadSummary } from "../report/upload-text.js";
+import { formatUpload } from "../report/upload-text.js";
 import { PROGRAM_NAME } from "../version.js";
 import { type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print } from "./run-command.js";
@@ -82,11 +89,12 @@ export async function announceUpload(upload: UploadOptions | null, reporter: Rep
 /** The result: as a document, or as the text of what was made with that of what was sent. */
 export function printMade(
   { json, quiet }: CommonOptions,
-  made: object,
+  made: MergeSummary | MakeSummary,
   text: string,
   uploaded: UploadSummary | null,
 ): void {
-  if (json) print(JSON.stringify(uploaded === null ? made : { ...made, upload: uploaded }, null, 2));
+  const document: ApplyDocument | MakeDocument = uploaded === null ? made : { ...made, upload: uploaded };
+  if (json) print(JSON.stringify(document, null, 2));
   else if (!quiet) print(uploaded === null ? text : `${text}\n${formatUpload(uploaded)}`);
 }
 

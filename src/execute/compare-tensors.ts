@@ -14,17 +14,30 @@ import { segmentedJob } from "./segments.js";
 
 /** The largest difference of two tensors, and where it is. */
 export interface Largest {
+  /** |a - b|, or that over max(|a|, |b|). */
   readonly difference: number;
   /** One index for each dimension. */
   readonly index: readonly number[];
+  /** The value in a. */
   readonly a: number;
+  /** The value in b. */
   readonly b: number;
 }
 
+/** How a tensor of one model differs from that of the other. */
 export interface TensorComparison {
+  /** The tensor's name. */
   readonly name: string;
+  /** Its extents, the same in both. */
   readonly shape: readonly number[];
-  readonly dtypes: { readonly a: DType; readonly b: DType };
+  /** Its dtype in either. */
+  readonly dtypes: {
+    /** In a. */
+    readonly a: DType;
+    /** In b. */
+    readonly b: DType;
+  };
+  /** How many elements it has. */
   readonly elements: number;
   /** Elements whose bits differ (bytes, where an element is less than one); null where the dtypes do. */
   readonly differentBits: number | null;

@@ -12,6 +12,7 @@ import { crc32Folded } from "./crc32.js";
 import { CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel, type Operation } from "./kernel.js";
 import { createReferenceKernel } from "./reference.js";
 
+/** How to do the arithmetic; all give the same bits. `auto` is SIMD where there is SIMD. */
 export type KernelChoice = "auto" | "simd" | "reference";
 
 /** A kernel without memory; can be cloned to another thread, where the compiled code is shared. */

@@ -53,6 +53,7 @@ const LAST_BITS = 0xf;
 /** If fewer sums than this share have one, they were not float32's own, and that they are exact there proves nothing. */
 const FINE_SHARE = 0.5;
 
+/** What sampling base and delta found. */
 export interface FitStatistics {
   /** Matrices sampled. */
   readonly tensors: number;
@@ -65,8 +66,15 @@ export interface FitStatistics {
    * it. A float32 delta often holds the differences of 16-bit models, which are exact in float32 whatever the base;
    * so a format counts if every value of the base is one it has, and float32 if the sums need its precision.
    */
-  readonly formats: readonly { readonly dtype: SumDType; readonly inexact: number }[];
+  readonly formats: readonly {
+    /** The format. */
+    readonly dtype: SumDType;
+    /** Comparable pairs whose sum is no value of it. */
+    readonly inexact: number;
+  }[];
+  /** Root mean square of the base's sampled values. */
   readonly baseRms: number;
+  /** Root mean square of the delta's. */
   readonly deltaRms: number;
   /** Pearson's correlation of base and delta (about their zero); near 1 where the delta is a tuned model itself. */
   readonly correlation: number;

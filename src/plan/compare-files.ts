@@ -11,24 +11,29 @@ import { isNestedDeeper, type JsonDifference, jsonDifferences } from "../vicuna/
 import { JsonDraft, type JsonFile } from "../vicuna/json-draft.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../vicuna/sentencepiece.js";
 
+/** A place in a file that differs. */
 export interface FileKey {
   /** `rope_scaling.factor`, `piece 17`. */
   readonly at: string;
-  /** Null where that side has none. */
+  /** What stands there in a; null where a has none. */
   readonly a: string | null;
+  /** What stands there in b; null where b has none. */
   readonly b: string | null;
   /** Whether it is known to change nothing. */
   readonly isNote: boolean;
 }
 
+/** How a file beside the weights differs. */
 export interface FileComparison {
+  /** The file's name. */
   readonly file: string;
   /** Whether the model may behave otherwise. */
   readonly isDifferent: boolean;
-  /** Which side alone has the file. */
+  /** Which side alone has the file; null where both have it. */
   readonly onlyIn: "a" | "b" | null;
   /** How many keys differ, notes left out. */
   readonly differences: number;
+  /** How many keys differ in a way that is known to change nothing. */
   readonly notes: number;
   /** Those that differ, the first `MAX_KEYS` of them. */
   readonly keys: readonly FileKey[];

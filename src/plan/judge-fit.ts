@@ -6,6 +6,7 @@ import { ApplyDeltaError } from "../errors.js";
 import type { SumDType } from "../tensor.js";
 import type { FitStatistics } from "./base-check.js";
 
+/** What sampled sums say of the base. */
 export type FitVerdict =
   /** Every sum is exact: bit for bit the base the delta was made from. */
   | "exact"
@@ -24,15 +25,19 @@ export type FitVerdict =
   /** The base's values are as small as a delta's, the delta's as large as a model's. */
   | "swapped";
 
+/** Whether the base is the one the delta was made from. */
 export interface Fit {
+  /** The verdict. */
   readonly verdict: FitVerdict;
   /** One sentence for the summary. */
   readonly sentence: string;
   /** Whether the user should be warned. */
   readonly isWarning: boolean;
-  /** The format the delta was made in as far as can be seen, and the sums that are no value of it. */
+  /** The format the delta was made in, as far as can be seen; null where none is known. */
   readonly checkedIn: SumDType | null;
+  /** Comparable sums that are no value of the format `checkedIn`; 0 where nothing was checked. */
   readonly inexact: number;
+  /** The counts behind the verdict. */
   readonly statistics: FitStatistics;
 }
 

@@ -16,10 +16,11 @@ import {
   sameShape,
 } from "./match.js";
 
+/** What becomes of tensors that only one side has. */
 export interface TunedRules {
-  /** What becomes of tensors that only the tuned model has and no rule knows. */
+  /** What becomes of tensors that only the tuned model has and no rule knows; default `keep`: they are copied. */
   readonly targetOnly: "keep" | "drop" | "error";
-  /** What becomes of tensors that only the base has and no rule knows. */
+  /** What becomes of tensors that only the base has and no rule knows; default `error`. */
   readonly baseOnly: "drop" | "error";
 }
 

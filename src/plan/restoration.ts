@@ -5,17 +5,19 @@
 import { ApplyDeltaError } from "../errors.js";
 import type { LostElements } from "../output/journal.js";
 
+/** What comes back of a tuned model when its delta is applied. */
 export interface Restoration {
   /** Whether every element comes back, bit for bit. */
   readonly isExact: boolean;
   /** Elements of the delta, in all. */
   readonly elements: number;
-  /** Elements that don't come back, and of those the zeros that lose their sign. */
+  /** Elements that don't come back. */
   readonly lost: number;
+  /** Of those, zeros that lose their sign. */
   readonly zeroSigns: number;
   /** Tensors with such elements. */
   readonly tensors: number;
-  /** The first of them, in the model's order. */
+  /** The first of those tensors, in the model's order, 10 at most. */
   readonly listed: readonly LostElements[];
 }
 

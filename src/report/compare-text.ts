@@ -9,30 +9,49 @@ import type { Pairing } from "../plan/pair-tensors.js";
 import { table, withPrintableStrings } from "./terminal.js";
 import { formatCount, formatSeconds, plural } from "./units.js";
 
+/** A tensor that isn't equal in every bit. */
+export interface DifferingTensor extends TensorComparison {
+  /** Whether every element is within the tolerance; false where bits were compared. */
+  readonly isWithinTolerance: boolean;
+}
+
+/** How two models differ: what `compare` prints with `--json`. */
 export interface Comparison extends Omit<Pairing, "pairs" | "rotaryOnlyIn"> {
+  /** The first model, as it was given. */
   readonly a: string;
+  /** The second. */
   readonly b: string;
-  /** Without a tolerance: every bit of every tensor; config and tokenizer, unless they were left out. */
+  /**
+   * Whether they are equal: within the tolerance, or in every bit; config and tokenizer too, unless they were left
+   * out.
+   */
   readonly isEqual: boolean;
-  /** Null where bits were compared. */
+  /** What counted as equal; null where bits were compared. */
   readonly tolerance: Tolerance | null;
-  /** Of the tensors that both sides have and that can be compared. */
+  /** How many tensors there are of each kind, of those that both sides have and that can be compared. */
   readonly tensors: {
+    /** All of them. */
     readonly compared: number;
+    /** Equal in every bit. */
     readonly equalBits: number;
     /** Not equal in every bit, but within the tolerance. */
     readonly withinTolerance: number;
+    /** Neither. */
     readonly different: number;
   };
-  /** Of the tensors compared. */
+  /** Elements of those tensors. */
   readonly elements: number;
   /** The tensors that aren't equal in every bit, the most different first. */
-  readonly differing: readonly (TensorComparison & { readonly isWithinTolerance: boolean })[];
-  /** Null where they were left out. */
+  readonly differing: readonly DifferingTensor[];
+  /** Config and tokenizer, file by file; null where they were left out. */
   readonly files: readonly FileComparison[] | null;
+  /** What is no difference and yet worth knowing, a sentence each. */
   readonly notes: readonly string[];
+  /** What a difference may come from, a sentence each. */
   readonly hints: readonly string[];
+  /** From the opening of the models to the end. */
   readonly seconds: number;
+  /** Worker threads. */
   readonly threads: number;
 }
 

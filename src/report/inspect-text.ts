@@ -12,40 +12,77 @@ import { formatLayerChart, percentFormat } from "./layer-chart.js";
 import { table, withPrintableStrings } from "./terminal.js";
 import { formatBytes, formatCount, plural } from "./units.js";
 
+/** A tensor of a checkpoint. */
 export interface InspectedTensor {
+  /** Its name. */
   readonly name: string;
+  /** Its dtype. */
   readonly dtype: DType;
+  /** Its extents; none for a scalar. */
   readonly shape: readonly number[];
+  /** Its size. */
   readonly bytes: number;
   /** Name of the file it lies in. */
   readonly file: string;
 }
 
+/** What config.json says of a model, and what follows from it. */
+export interface InspectedConfig extends ModelConfig {
+  /** Length of the context in tokens, scaling included; null where the file doesn't say. */
+  readonly contextTokens: number | null;
+}
+
+/** How much a model changes its base. */
+export interface InspectedChange extends LayerChange {
+  /** The path of the base that was read. */
+  readonly base: string;
+}
+
+/** What a checkpoint holds: what `inspect` prints with `--json`. */
 export interface InspectDocument {
+  /** The path of the folder or file that was read. */
   readonly model: string;
+  /** The formats of its weights files, in words. */
   readonly formats: readonly string[];
   /** Elements of all weights; the buffers of position encodings aren't among them. */
   readonly parameters: number;
   /** Size of the weights files. */
   readonly bytes: number;
+  /** Its dtypes, and what is in each. */
   readonly dtypes: readonly {
+    /** The dtype. */
     readonly dtype: DType;
+    /** Tensors of it. */
     readonly tensors: number;
+    /** Their elements. */
     readonly elements: number;
+    /** Their size. */
     readonly bytes: number;
   }[];
-  readonly shards: readonly { readonly file: string; readonly bytes: number; readonly tensors: number }[];
+  /** Its weights files. */
+  readonly shards: readonly {
+    /** Its name. */
+    readonly file: string;
+    /** Its size. */
+    readonly bytes: number;
+    /** Tensors in it. */
+    readonly tensors: number;
+  }[];
+  /** The names that were asked for; null where all are listed. */
   readonly filter: string | null;
   /** How many tensors there are, before the filter. */
   readonly tensorCount: number;
   /** In state-dict order, those the filter lets through. */
   readonly tensors: readonly InspectedTensor[];
-  /** Null where there is no config.json. */
-  readonly config: (ModelConfig & { readonly contextTokens: number | null }) | null;
+  /** What config.json says of the model; null where there is none. */
+  readonly config: InspectedConfig | null;
+  /** Which tokenizer files there are, and whether they fit. */
   readonly tokenizer: TokenizerState;
+  /** Which release of Vicuna it is. */
   readonly release: Recognition;
-  /** Null without a base. */
-  readonly change: (LayerChange & { readonly base: string }) | null;
+  /** How much it changes the base; null without one. */
+  readonly change: InspectedChange | null;
+  /** What is odd about the files, a sentence each. */
   readonly notes: readonly string[];
 }
 
@@ -142,7 +179,7 @@ function shapeOf({ shape }: InspectedTensor): string {
   return shape.length === 0 ? "scalar" : shape.join(" x ");
 }
 
-function describeChange(change: LayerChange & { readonly base: string }): string[] {
+function describeChange(change: InspectedChange): string[] {
   const { overall, kinds, tensorsCompared, tensorsNotCompared, elementsSampled, elementsCompared } = change;
   const percent = percentFormat([overall, ...kinds]);
   const isWhole = elementsSampled === elementsCompared;

@@ -19,7 +19,7 @@ export type Activity =
 
 /** How far an activity is. */
 export interface ProgressUpdate {
-  /** What is being done. A run has one activity after another, each from 0 to its own total. */
+  /** What is being done. A call has one activity after another, each with a total of its own. */
   readonly activity: Activity;
   /** Never fewer than the update before said, and `bytesTotal` in the last update of an activity that succeeds. */
   readonly bytesDone: number;

@@ -7,47 +7,60 @@ import { join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 
 export interface HubSettings {
-  /** Where the Hub is, without a slash at the end. */
+  /** Where the Hub is, without a slash at the end; default `https://huggingface.co`. */
   readonly endpoint: string;
-  /** The folder with `models--owner--name`, shared with Python. */
+  /** The folder with `models--owner--name`, shared with Python; default `~/.cache/huggingface/hub`. */
   readonly cacheFolder: string;
-  /** Sent to the endpoint, and to nothing else. */
+  /** Sent to the endpoint, and to nothing else; default null: what `tokenFile` holds. */
   readonly token: string | null;
-  /** Holds the token where `token` is null; it needn't exist. */
+  /**
+   * Holds the token where `token` is null; it needn't exist. Default `~/.cache/huggingface/token`, where `hf auth
+   * login` stores it; null: no token.
+   */
   readonly tokenFile: string | null;
-  /** Nothing is asked of the network. */
+  /** Whether the cache has to do, and nothing is asked of the network; default false. */
   readonly offline: boolean;
-  /** Whether files in Xet storage are read by its protocol; otherwise over plain HTTP, as the Hub offers both. */
+  /**
+   * Whether files in Xet storage are read by its protocol; otherwise over plain HTTP, as the Hub offers both.
+   * Default true.
+   */
   readonly useXet: boolean;
-  /** Whether weights are read from the Hub as they are needed, and not stored in the cache. */
+  /** Whether weights are read from the Hub as they are needed, and not stored in the cache; default false. */
   readonly stream: boolean;
+  /** How requests leave the network; default: without a proxy. */
   readonly proxy: ProxySettings;
+  /** How downloads go about it. */
   readonly transfer: TransferSettings;
 }
 
+/** How requests leave the network. */
 export interface ProxySettings {
-  /** URL of the proxy for `http:`. */
+  /** URL of the proxy for `http:`; default null: none. */
   readonly http: string | null;
-  /** URL of the proxy for `https:`. */
+  /** URL of the proxy for `https:`; default null: none. */
   readonly https: string | null;
   /** Hosts that are reached without one, as NO_PROXY spells them. */
   readonly except: string;
 }
 
+/** How downloads go about it. */
 export interface TransferSettings {
-  /** Requests at once, over all files. */
+  /** Requests at once, over all files; default 8. */
   readonly connections: number;
-  /** What one request asks for, in bytes. */
+  /** What one request asks for, in bytes; default 32 MiB. */
   readonly rangeBytes: number;
-  /** After this many new bytes what has arrived is noted: what a killed run loses at most, for each file. */
+  /**
+   * After this many new bytes what has arrived is noted: what a killed run loses at most, for each file. Default 4
+   * MiB.
+   */
   readonly noteBytes: number;
-  /** Silence for so long ends a request. */
+  /** Silence for so many milliseconds ends a request; default 10 000. */
   readonly stallMs: number;
-  /** Failures in a row, without a byte in between, until it is given up. */
+  /** Failures in a row, without a byte in between, until it is given up; default 6. */
   readonly attempts: number;
-  /** The wait after the first failure; each further one doubles it. */
+  /** The wait after the first failure in milliseconds; each further one doubles it. Default 500. */
   readonly firstDelayMs: number;
-  /** No wait is longer, even if the server asks for it. */
+  /** No wait is longer in milliseconds, even if the server asks for it; default 120 000. */
   readonly longestDelayMs: number;
 }
 
@@ -62,9 +75,11 @@ const PLAIN_TRANSFER: TransferSettings = {
   longestDelayMs: 120_000,
 };
 
-/** Settings as a program may give them: any part. */
+/** How the Hub is reached: any part; the rest is as Python's huggingface_hub has it. */
 export type HubOptions = Partial<Omit<HubSettings, "transfer" | "proxy">> & {
+  /** How downloads go about it: any part. */
   readonly transfer?: Partial<TransferSettings>;
+  /** How requests leave the network: any part; default: without a proxy. */
   readonly proxy?: Partial<ProxySettings>;
 };
 

@@ -11,7 +11,10 @@
 
 export const PROMPT_STYLES = ["v0", "v1.1"] as const;
 
-/** `v1.1` is also the style of v1.3 and v1.5. */
+/**
+ * How the model is spoken to: `v0` with `###`, `v1.1` with `USER:` and `ASSISTANT:`. `v1.1` is also the style of
+ * v1.3 and v1.5.
+ */
 export type PromptStyle = (typeof PROMPT_STYLES)[number];
 
 interface Style {

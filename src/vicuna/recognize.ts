@@ -23,17 +23,25 @@ export interface ReleaseClues {
   readonly isDelta: boolean;
 }
 
+/** What a release was recognised by. */
 export type Clue = "checksum" | "repository" | "folder" | "config" | "shard-sizes" | "shape";
 
+/** How sure it is: only a checksum makes it certain. */
 export type Sureness = "certain" | "likely" | "possible";
 
+/** A release, and what it was recognised by. */
 export interface RecognizedRelease {
+  /** The release. */
   readonly release: Release;
+  /** What it was recognised by. */
   readonly clue: Clue;
+  /** How sure that is. */
   readonly sureness: Sureness;
 }
 
+/** Which release of Vicuna a model is. */
 export interface Recognition {
+  /** The release; null where it is none that is known. */
   readonly recognized: RecognizedRelease | null;
   /** Lines to warn with: a name that the tensors contradict. */
   readonly doubts: readonly string[];

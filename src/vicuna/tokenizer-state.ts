@@ -23,7 +23,9 @@ const TOKENIZER_FILES = [
 /** The largest tokenizers have some 35 MB; stops a file that would fill the memory. */
 const MAX_TOKENIZER_BYTES = 128_000_000;
 
+/** Which tokenizer files there are, and whether they have a token for every row. */
 export interface TokenizerState {
+  /** Names of the files that are there. */
   readonly files: readonly string[];
   /** Tokens of tokenizer.model, or of tokenizer.json where there is no other; null where neither can be read. */
   readonly pieces: number | null;
