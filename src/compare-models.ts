@@ -44,6 +44,10 @@ export interface CompareOptions {
 
 /** Errors: those of finding and opening a checkpoint, and of its files; `bad-usage` where both are one model; `interrupted`. */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
+  return withOutcome("the comparison is not complete", () => compare(options));
+}
+
+async function compare(options: CompareOptions): Promise<Comparison> {
   const requests = [options.a, options.b].map((reference) => ({ role: "model" as const, reference }));
   const models = await resolveModels(requests, options);
   return withOutcome("the comparison is not complete", () =>

@@ -59,6 +59,10 @@ export interface VerifyOptions {
  * matching them.
  */
 export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
+  return withOutcome("the target was not verified to the end", () => verify(options));
+}
+
+async function verify(options: VerifyOptions): Promise<Verification> {
   const { folder, sourcePaths } = await resolveAll(options);
   if (!statSync(folder).isDirectory()) {
     throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
@@ -66,20 +70,18 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
       hint: "Give the folder it lies in.",
     });
   }
-  return withOutcome("the target was not verified to the end", () =>
-    withSources(sourcePaths, options.signal, async (sources) => {
-      const provenance = trustedProvenance(folder);
-      const notes = sources === null ? [] : await compareSources(sources, provenance);
-      const found = await verifyFolder(folder, {
-        plan: sources === null ? null : planSum(sources, provenance, options),
-        kernel: await compileKernel(options.kernel ?? "auto"),
-        threads: options.threads ?? defaultThreads(),
-        reporter: options.reporter,
-        signal: options.signal,
-      });
-      return verificationOf(options.target, found.checks, [...found.notes, ...notes]);
-    }),
-  );
+  return withSources(sourcePaths, options.signal, async (sources) => {
+    const provenance = trustedProvenance(folder);
+    const notes = sources === null ? [] : await compareSources(sources, provenance);
+    const found = await verifyFolder(folder, {
+      plan: sources === null ? null : planSum(sources, provenance, options),
+      kernel: await compileKernel(options.kernel ?? "auto"),
+      threads: options.threads ?? defaultThreads(),
+      reporter: options.reporter,
+      signal: options.signal,
+    });
+    return verificationOf(options.target, found.checks, [...found.notes, ...notes]);
+  });
 }
 
 interface Sources {

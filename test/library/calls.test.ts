@@ -150,7 +150,7 @@ describe("progress", { concurrency: 2 }, () => {
     );
     assertRises(activities);
     const merging = activities.get("merging") ?? [];
-    assert.match(merging[0]?.current ?? "", /^model-00001-of-0000\d\.safetensors$/);
+    assert.match(merging[0]?.current ?? "", /^model-0000\d-of-0000\d\.safetensors$/);
   });
 
   test("of making, comparing and verifying", async (context) => {
