@@ -27,6 +27,16 @@ interface Inner {
   readonly reporter: Reporter;
 }
 
+/** What was sent or arrived in vain is done again: until it is there, no less than before is done. */
+function neverFalling(): (update: ProgressUpdate) => ProgressUpdate {
+  const most = new Map<ProgressUpdate["activity"], number>();
+  return (update) => {
+    const bytesDone = Math.max(update.bytesDone, most.get(update.activity) ?? 0);
+    most.set(update.activity, bytesDone);
+    return { ...update, bytesDone };
+  };
+}
+
 /** Runs the program. Errors: `bad-usage` where an option is none or makes no sense; the program's own. */
 export async function runProgram<Options extends object, Result>(
   given: Callable<Options>,
@@ -39,6 +49,7 @@ export async function runProgram<Options extends object, Result>(
   const abort = () => stop.abort(signal?.reason);
   if (signal?.aborted === true) abort();
   signal?.addEventListener("abort", abort, { once: true });
+  const rising = neverFalling();
   const thrown: unknown[] = [];
   /** A callback that can't throw: it may be called by a timer. Called no more once one threw. */
   const guarded =
@@ -59,8 +70,9 @@ export async function runProgram<Options extends object, Result>(
       note: guarded((text) => reporter?.note?.(text)),
       warn: guarded((text) => reporter?.warn?.(text)),
       progress: guarded((update) => {
-        reporter?.progress?.(update);
-        onProgress?.(update);
+        const risen = rising(update);
+        reporter?.progress?.(risen);
+        onProgress?.(risen);
       }),
       progressDone: guarded(() => reporter?.progressDone?.()),
     },

@@ -23,7 +23,7 @@ export interface ProgressUpdate {
   readonly activity: Activity;
   /** Never fewer than the update before said, and `bytesTotal` in the last update of an activity that succeeds. */
   readonly bytesDone: number;
-  /** The same in every update of an activity. */
+  /** The same in every update of an activity; sending to the Hub finds out bit by bit how much there is. */
   readonly bytesTotal: number;
   /** What came over the network for it until now, where it comes from there. */
   readonly bytesFetched?: number;

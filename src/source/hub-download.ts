@@ -205,17 +205,11 @@ type OnBytes = (byteLength: number) => void;
 function trackProgress(downloads: readonly Download[], reporter: Reporter) {
   const bytesTotal = downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const done = new Map<Download, number>();
-  let most = 0;
   const report = () => {
-    // What arrived damaged is fetched once more: until it is there again, no more than before is done.
-    most = Math.max(
-      most,
-      [...done.values()].reduce((sum, bytes) => sum + bytes, 0),
-    );
     const underWay = [...done].filter(([{ entry }, bytes]) => bytes < entry.byteLength);
     reporter.progress({
       activity: "downloading",
-      bytesDone: most,
+      bytesDone: [...done.values()].reduce((sum, bytes) => sum + bytes, 0),
       bytesTotal,
       current: underWay.at(0)?.[0].entry.path ?? "checking sha256",
       files: underWay.map(([{ entry }, bytesDone]) => ({

@@ -8,6 +8,7 @@ import {
   type ApplyDeltaOptions,
   applyDelta,
   type CallOptions,
+  checkUpload,
   compareModels,
   EXIT,
   inspectModel,
@@ -17,12 +18,14 @@ import {
   type ProgressUpdate,
   planDelta,
   planMerge,
+  uploadModel,
   verifyTarget,
 } from "../../src/index.js";
 import { QUICK, tinyRepositories } from "../support/hub-run.js";
 import { startHub } from "../support/hub-server.js";
 import { listing, temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
+import { uploadRun } from "../support/upload-run.js";
 
 interface Place {
   readonly root: string;
@@ -192,6 +195,25 @@ describe("progress", { concurrency: 2 }, () => {
     assertRises(activities);
   });
 
+  test("of an upload, where the connection drops, too", async (context) => {
+    const { hub, folder, options } = await uploadRun(context);
+    hub.uploads.partBytes = 10_000;
+    let drops = 0;
+    hub.fault = ({ method }) =>
+      method === "PUT" && drops++ < 2 ? { kind: "drop", afterBytes: 5_000 } : undefined;
+    const { hub: settings, repository } = options();
+    const updates: ProgressUpdate[] = [];
+    await uploadModel({
+      folder,
+      repository,
+      ...(settings === undefined ? {} : { hub: settings }),
+      onProgress: (update) => void updates.push(update),
+    });
+    const sent = updates.filter(({ activity }) => activity === "uploading");
+    for (const [i, { bytesDone }] of sent.entries()) assert.ok(bytesDone >= (sent[i - 1]?.bytesDone ?? 0));
+    assert.ok(sent.length > 0 && sent.at(-1)?.bytesDone === sent.at(-1)?.bytesTotal);
+  });
+
   test("a reporter may have any of its methods, and be an object of a class", async (context) => {
     const { options } = place(context);
     class Listener {
@@ -350,7 +372,10 @@ describe("errors", { concurrency: 2 }, () => {
   }
 
   test("options that are missing, or no options at all", async () => {
-    const calls = [applyDelta, planMerge, makeDelta, planDelta, compareModels, inspectModel, verifyTarget];
+    const calls = [
+      ...[applyDelta, planMerge, makeDelta, planDelta, compareModels, inspectModel, verifyTarget],
+      ...[uploadModel, checkUpload],
+    ];
     for (const call of calls as ((options: unknown) => Promise<unknown>)[]) {
       await refusal(() => call({}), "bad-usage", { got: "nothing" });
       for (const none of [undefined, null, "base"]) await refusal(() => call(none), "bad-usage");

@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as Library from "../../src/index.js";
 import { QUICK } from "../support/hub-run.js";
+import { TOKEN } from "../support/hub-server.js";
 
 /** What a call did to the process. */
 export interface Effects {
@@ -141,5 +142,17 @@ await observe("applyDelta of nothing", (signal) =>
 );
 await observe("applyDelta with an odd option", (signal) =>
   library.applyDelta({ ...merge, target: at("none"), threads: 0, signal }),
+);
+const destination = { repository: "owner/made", hub: { ...hub, token: TOKEN } };
+await observe("checkUpload", (signal) => library.checkUpload({ ...destination, signal }));
+await observe("uploadModel", (signal) => library.uploadModel({ ...destination, folder: at("made"), signal }));
+await observe("uploadModel, stopped", (signal, stop) =>
+  library.uploadModel({
+    ...destination,
+    repository: "owner/stopped",
+    folder: at("made"),
+    signal,
+    reporter: { note: stop, progress: stop },
+  }),
 );
 writeFileSync(reportFile, JSON.stringify(effects));

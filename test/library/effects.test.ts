@@ -56,6 +56,9 @@ test("a call changes nothing of the process, prints nothing and leaves nothing o
     "applyDelta to a target that exists": "target-exists",
     "applyDelta of nothing": "source-not-found",
     "applyDelta with an odd option": "bad-usage",
+    checkUpload: "done",
+    uploadModel: "done",
+    "uploadModel, stopped": "interrupted",
   });
   for (const { call, changes, read } of effects) {
     assert.deepEqual(changes, [], call);

@@ -9,6 +9,7 @@ import { describe, type TestContext, test } from "node:test";
 import { z } from "zod";
 import { DOCUMENTS } from "../../tools/documents.js";
 import { projectPath } from "../support/fixture-path.js";
+import { startHub, TOKEN } from "../support/hub-server.js";
 import { floats, temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
 import { runCli } from "../support/run-cli.js";
 import { tunedPair } from "../support/tuned-pair.js";
@@ -20,8 +21,14 @@ function publishedSchema(name: string): z.ZodType {
 }
 
 /** Runs a command; gives its document, which fits the type and the schema of that name. */
-async function documentOf(name: string, cwd: string, args: readonly string[], code = 0): Promise<object> {
-  const result = await runCli([...args, "--json"], { cwd });
+async function documentOf(
+  name: string,
+  cwd: string,
+  args: readonly string[],
+  code = 0,
+  env: Readonly<Record<string, string | undefined>> = {},
+): Promise<object> {
+  const result = await runCli([...args, "--json"], { cwd, env });
   assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}${result.stdout}`);
   const document = JSON.parse(result.stdout) as object;
   DOCUMENTS[name]?.schema.parse(document);
@@ -105,6 +112,19 @@ describe("documents", { concurrency: 2 }, () => {
     await documentOf("verify", root, ["verify", "made", "--base", "base", "--delta", "delta"]);
     writeFileSync(join(root, "made", "config.json"), "{");
     await documentOf("verify", root, ["verify", "made"], 7);
+  });
+
+  test("upload, by itself and with apply and make", async (context) => {
+    const root = place(context);
+    const hub = await startHub({}, context);
+    const env = { HF_ENDPOINT: hub.url, HF_HUB_OFFLINE: undefined, HF_TOKEN: TOKEN };
+    const send = (name: string, ...args: string[]) => documentOf(name, root, args, 0, env);
+    const applied = await send("apply", ...MERGE, "--upload", "owner/made");
+    assert.equal((applied as { upload: { repository: string } }).upload.repository, "owner/made");
+    const make = ["make", "--base", "base", "--target", "tuned", "--delta", "of-tuned"];
+    await send("make", ...make, "--upload", "owner/delta", "--private");
+    await send("upload", "upload", "made", "owner/again");
+    await send("upload", "upload", "made", "owner/again");
   });
 
   test("weights", async (context) => {
