@@ -28,6 +28,21 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
+/** What each exit code means: the help, the man page and the README's table say it in these words. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  done: "done",
+  bug: "a bug of this tool",
+  usage: "usage",
+  source: "a source can't be found or read",
+  malformed: "a checkpoint is malformed, or of a kind that isn't read",
+  mismatch: "base and delta don't fit each other",
+  target:
+    "the target can't be written (it exists, no space, no permission) or sent to the Hub (no right, another model is there, no connection), or stdout can't be written",
+  verification: "verification failed, two models that were compared differ, or make --exact can't be",
+  interrupted: "interrupted by Ctrl-C",
+  terminated: "interrupted by SIGTERM",
+};
+
 /** One code for each invariant that can be broken, with the exit code it ends in. */
 export const EXIT_OF = {
   /** An option that is missing, unknown or makes no sense, or two that don't go together. */

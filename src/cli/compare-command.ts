@@ -20,7 +20,7 @@ Examples:
   $ vicuna-apply-delta compare vicuna-7b lmsys/vicuna-7b-v1.1
   $ vicuna-apply-delta compare vicuna-7b vicuna-7b-v1.1 --weights-only --tolerance 1e-3
 
-Exit codes: 0 equal, 7 different, 2 usage, 3 a model can't be found or read, 4 a checkpoint is malformed.`;
+Exit codes are those of vicuna-apply-delta: ${EXIT.done} equal, ${EXIT.verification} different.`;
 
 export function addCompareCommand(program: Command): void {
   const command = program

@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { HubOptions } from "../index.js";
+import type { Environment, VariableName } from "./environment.js";
 import { parsePath } from "./values.js";
 
 export interface HubCommandOptions {
@@ -42,11 +43,9 @@ export function addStreamOption(command: Command): Command {
   return command.option("--stream", "read weights on the Hub as they are needed and store none");
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubOptions {
-  const path = (name: string) => expand(env[name], env);
-  const isOn = (name: string) => /^(?:1|on|yes|true)$/i.test(env[name] ?? "");
+  const path = (name: VariableName) => expand(env[name], env);
+  const isOn = (name: VariableName) => /^(?:1|on|yes|true)$/i.test(env[name] ?? "");
   const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
   const isAnonymous = isOn("HF_HUB_DISABLE_IMPLICIT_TOKEN");
   const stored = isAnonymous ? null : ((env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN) ?? null);
@@ -70,7 +69,10 @@ export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubO
 }
 
 /** `~` and `$NAME`, as Python expands them in these variables; an empty one counts as none. */
-function expand(text: string | undefined, env: Environment): string | undefined {
+function expand(
+  text: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
   if (text === undefined || text === "") return undefined;
   const expanded = text.replace(
     /\$(?:(\w+)|\{(\w+)\})/g,

@@ -7,6 +7,8 @@ import { EXIT } from "../errors.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { addApplyCommand } from "./apply-command.js";
 import { addCompareCommand } from "./compare-command.js";
+import { addCompletionCommand } from "./completion-command.js";
+import { tablesOfHelp } from "./help-text.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { addMakeCommand } from "./make-command.js";
 import { watchOutputs } from "./outputs.js";
@@ -21,11 +23,7 @@ Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
   $ vicuna-apply-delta --base huggyllama/llama-7b --delta lmsys/vicuna-7b-delta-v1.1 --target vicuna-7b
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
-  $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
-
-Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
-isn't read, 5 base and delta don't fit, 6 the target can't be written or sent, 7 verification failed or models
-differ, 130 interrupted, 143 terminated, 1 a bug of this program.`;
+  $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta`;
 
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -41,7 +39,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** The program with all its commands: what `main` runs, and what help, completions and the man page are made of. */
+export function createProgram(): Command {
   const program = new Command(PROGRAM_NAME)
     .usage("--base <model> --delta <model> --target <folder> [options]")
     .description("Applies delta weights to a base model: target = base + delta, bit for bit as PyTorch adds.")
@@ -51,6 +50,7 @@ function createProgram(): Command {
     .helpOption("--help", "print this help")
     .helpCommand(false)
     .addHelpText("after", EXAMPLES)
+    .addHelpText("after", tablesOfHelp)
     .allowExcessArguments(false)
     .showHelpAfterError("(vicuna-apply-delta --help lists the options)")
     .exitOverride();
@@ -61,5 +61,6 @@ function createProgram(): Command {
   addCompareCommand(program);
   addMakeCommand(program);
   addUploadCommand(program);
+  addCompletionCommand(program);
   return program;
 }

@@ -1,5 +1,6 @@
 /** `vicuna-apply-delta make --base … --target … --delta …`: the delta of a model and the base it was tuned from. */
 import { type Command, Option } from "commander";
+import { EXIT } from "../errors.js";
 import type { MakeDeltaOptions, TargetFormat } from "../index.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
@@ -41,7 +42,7 @@ Example:
 The delta is in the tuned model's dtype; who has the base gets the tuned model back with
   $ vicuna-apply-delta --base llama-7b --delta my-vicuna-7b-delta --target my-vicuna-7b
 
-Exit codes are those of vicuna-apply-delta; 7 also where --exact is asked for and not possible.`;
+Exit codes are those of vicuna-apply-delta; ${EXIT.verification} also where --exact is asked for and not possible.`;
 
 export function addMakeCommand(program: Command): void {
   const command = program.command("make");

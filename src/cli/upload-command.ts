@@ -1,6 +1,6 @@
 /** `vicuna-apply-delta upload <folder> <owner/name>`: sends a model's folder to the Hub. */
 import type { Command } from "commander";
-import { type ErrorCode, isApplyDeltaError } from "../errors.js";
+import { type ErrorCode, EXIT, isApplyDeltaError } from "../errors.js";
 import { addTokenOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
 import { withHint } from "./upload-options.js";
@@ -19,8 +19,7 @@ that broke off goes on when the same command is run again. The token needs the r
 Example:
   $ vicuna-apply-delta upload my-vicuna-7b-delta my-name/my-vicuna-7b-delta --private
 
-Exit codes: 0 done, 2 usage, 3 the folder can't be read, 4 it holds no whole model, 6 it can't be sent, 130
-interrupted.`;
+Exit codes are those of vicuna-apply-delta; ${EXIT.malformed} where the folder holds no whole model, ${EXIT.target} where it can't be sent.`;
 
 /** What may have passed when the command is run again. */
 const PASSING: readonly ErrorCode[] = ["upload-unreachable", "upload-rate-limited", "upload-failed"];

@@ -380,6 +380,7 @@ Commands:
   compare [options] <a> <b>               compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different
   make [options]                          makes a delta: tuned model - base, and proves that applying it gives the tuned model back
   upload [options] <folder> <owner/name>  sends a model's folder to the Hugging Face Hub
+  completion <shell>                      prints what a shell needs to complete options, their values and commands
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
@@ -388,7 +389,19 @@ Examples:
   $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
   $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
 
-Exit codes: 0 done, 2 usage, 3 a source can't be found or read, 4 a checkpoint is malformed or of a kind that
-isn't read, 5 base and delta don't fit, 6 the target can't be written or sent, 7 verification failed or models
-differ, 130 interrupted, 143 terminated, 1 a bug of this program.
+Exit codes:
+  0    done
+  1    a bug of this tool
+  2    usage
+  3    a source can't be found or read
+  4    a checkpoint is malformed, or of a kind that isn't read
+  5    base and delta don't fit each other
+  6    the target can't be written (it exists, no space, no permission) or sent to the Hub (no right, another model is there, no connection), or stdout can't be written
+  7    verification failed, two models that were compared differ, or make --exact can't be
+  130  interrupted by Ctrl-C
+  143  interrupted by SIGTERM
+
+Environment:
+  HF_TOKEN, HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME, HF_ENDPOINT,
+  HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_DISABLE_XET, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
 `;
