@@ -3,9 +3,10 @@
  */
 import { type Command, Option } from "commander";
 import type { ApplyDeltaOptions, PromptStyle, SumDType, TargetFormat } from "../index.js";
+import { environment } from "./environment.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
-import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
 import {
   addUploadOptions,
   announceUpload,
@@ -136,7 +137,7 @@ async function apply(options: ApplyOptions, context: CommandContext): Promise<vo
     delta: options.delta,
     baseRevision: options.baseRevision,
     deltaRevision: options.deltaRevision,
-    hub: hubOptionsOf(options, process.env),
+    hub: hubOptionsOf(options, environment()),
     target: options.target,
     dtype: DTYPES[options.dtype],
     format: options.format,
@@ -166,12 +167,13 @@ async function apply(options: ApplyOptions, context: CommandContext): Promise<vo
   if (options.dryRun) {
     await announceUpload(upload, reporter);
     const plan = await planMerge(mergeOptions);
-    print(options.json ? JSON.stringify(plan, null, 2) : formatPlan(plan));
+    if (options.json) print(JSON.stringify(plan, null, 2));
+    else printReport((paint) => formatPlan(plan, paint));
   } else {
     const { made, uploaded } = await makeAndUpload(upload, options.target, async () => {
       const summary = await applyDelta(mergeOptions);
       return { made: summary, folder: summary.target };
     });
-    printMade(options, made, formatSummary(made), uploaded);
+    printMade(options, made, (paint) => formatSummary(made, paint), uploaded);
   }
 }

@@ -1,8 +1,9 @@
 /** `vicuna-apply-delta compare <a> <b>`: whether two models are the same, and where they are not. */
 import type { Command } from "commander";
 import { EXIT } from "../errors.js";
+import { environment } from "./environment.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
 import { parsePath, parseThreads, parseTolerance } from "./values.js";
 
 interface CompareOptions extends CommonOptions, HubCommandOptions {
@@ -63,7 +64,7 @@ async function compare(
     a,
     b,
     weightsOnly: weightsOnly ?? false,
-    hub: hubOptionsOf(options, process.env),
+    hub: hubOptionsOf(options, environment()),
     reporter,
     signal,
     ...(tolerance === undefined ? {} : { tolerance }),
@@ -72,6 +73,6 @@ async function compare(
   });
   const { formatComparison } = await import("../report/compare-text.js");
   if (json) print(JSON.stringify(comparison, null, 2));
-  else if (!quiet) print(formatComparison(comparison, { all: all ?? false }));
+  else if (!quiet) printReport((paint) => formatComparison(comparison, { all: all ?? false, paint }));
   endWith(comparison.isEqual ? EXIT.done : EXIT.verification);
 }

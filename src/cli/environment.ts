@@ -24,9 +24,16 @@ export const VARIABLES = [
   { names: ["HTTP_PROXY", "http_proxy"], meaning: "a proxy for http" },
   { names: ["ALL_PROXY", "all_proxy"], meaning: "a proxy where neither of these is set" },
   { names: ["NO_PROXY", "no_proxy"], meaning: "hosts that are reached without a proxy" },
+  { names: ["NO_COLOR"], meaning: "not empty: no colours" },
+  { names: ["FORCE_COLOR"], meaning: "1: colours without a terminal, too; 0: none" },
+  { names: ["TERM"], meaning: "dumb: no colours, and lines instead of a bar" },
 ] as const satisfies readonly VariableDescription[];
 
 export type VariableName = (typeof VARIABLES)[number]["names"][number];
 
 /** `process.env`, as far as this program may look at it. */
 export type Environment = { readonly [Name in VariableName]?: string | undefined };
+
+export function environment(): Environment {
+  return process.env;
+}

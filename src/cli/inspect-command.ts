@@ -1,8 +1,9 @@
 /** `vicuna-apply-delta inspect <model>`: what a checkpoint holds, and what a delta changes. */
 import type { Command } from "commander";
 import { ApplyDeltaError } from "../errors.js";
+import { environment } from "./environment.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
 import { parsePath } from "./values.js";
 
 interface InspectOptions extends CommonOptions, HubCommandOptions {
@@ -49,7 +50,7 @@ async function inspect(
     model,
     revision: options.revision,
     baseRevision: options.baseRevision,
-    hub: hubOptionsOf(options, process.env),
+    hub: hubOptionsOf(options, environment()),
     reporter,
     signal,
     ...(base === undefined ? {} : { base }),
@@ -61,5 +62,6 @@ async function inspect(
     writeTextFile(plot, renderLayerPlot(document.change));
   }
   const { formatInspection } = await import("../report/inspect-text.js");
-  print(json ? JSON.stringify(document, null, 2) : formatInspection(document));
+  if (json) print(JSON.stringify(document, null, 2));
+  else printReport((paint) => formatInspection(document, paint));
 }

@@ -12,7 +12,7 @@ import { tablesOfHelp } from "./help-text.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { addMakeCommand } from "./make-command.js";
 import { watchOutputs } from "./outputs.js";
-import { printError } from "./run-command.js";
+import { errorLabel, printError } from "./run-command.js";
 import { addUploadCommand } from "./upload-command.js";
 import { addVerifyCommand } from "./verify-command.js";
 import { addWeightsCommand } from "./weights-command.js";
@@ -53,6 +53,7 @@ export function createProgram(): Command {
     .addHelpText("after", tablesOfHelp)
     .allowExcessArguments(false)
     .showHelpAfterError("(vicuna-apply-delta --help lists the options)")
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, errorLabel)) })
     .exitOverride();
   addApplyCommand(program);
   addWeightsCommand(program);

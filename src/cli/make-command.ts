@@ -2,9 +2,10 @@
 import { type Command, Option } from "commander";
 import { EXIT } from "../errors.js";
 import type { MakeDeltaOptions, TargetFormat } from "../index.js";
+import { environment } from "./environment.js";
 import { addHubOptions, addStreamOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { requireModels } from "./required.js";
-import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
 import {
   addUploadOptions,
   announceUpload,
@@ -119,7 +120,7 @@ async function make(options: MakeOptions, context: CommandContext): Promise<void
     checksums: options.checksums ?? false,
     baseRevision: options.baseRevision,
     tunedRevision: options.targetRevision,
-    hub: hubOptionsOf(options, process.env),
+    hub: hubOptionsOf(options, environment()),
     rules: { targetOnly: options.targetOnly, baseOnly: options.baseOnly },
     reporter,
     signal,
@@ -130,12 +131,13 @@ async function make(options: MakeOptions, context: CommandContext): Promise<void
   if (options.dryRun) {
     await announceUpload(upload, reporter);
     const plan = await planDelta(makeOptions);
-    print(options.json ? JSON.stringify(plan, null, 2) : formatDeltaPlan(plan));
+    if (options.json) print(JSON.stringify(plan, null, 2));
+    else printReport((paint) => formatDeltaPlan(plan, paint));
   } else {
     const { made, uploaded } = await makeAndUpload(upload, options.delta, async () => {
       const summary = await makeDelta(makeOptions);
       return { made: summary, folder: summary.delta };
     });
-    printMade(options, made, formatMakeSummary(made), uploaded);
+    printMade(options, made, (paint) => formatMakeSummary(made, paint), uploaded);
   }
 }

@@ -3,6 +3,7 @@
  * Guards: a merge that is under way is never ended by what it can't say. A result that is lost is an error.
  */
 import { ApplyDeltaError, EXIT, errnoOf } from "../errors.js";
+import { errorLabel } from "./run-command.js";
 
 /** To be called once, before anything is written. */
 export function watchOutputs(): void {
@@ -25,7 +26,7 @@ function failFor(cause: unknown): void {
     hint: "What the command makes is made. Let stdout go where there is room, and look with `verify` or `inspect`.",
     cause,
   });
-  process.stderr.write(`error: ${error.format()}\n`);
+  process.stderr.write(`${errorLabel()} ${error.format()}\n`);
   // The command has its own exit code to set yet.
   process.once("exit", () => {
     if (process.exitCode === undefined || process.exitCode === EXIT.done) process.exitCode = error.exitCode;

@@ -5,6 +5,8 @@ import { EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
 import { withoutMeans } from "../load-module.js";
 import { errorDocument } from "../report/error-document.js";
 import type { Reporter } from "../report/reporter.js";
+import { escapeUnpainted, type Palette, paletteFor } from "../report/terminal.js";
+import { environment } from "./environment.js";
 
 /** The options every command has. */
 export interface CommonOptions {
@@ -45,6 +47,7 @@ export async function runCommand(
       level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",
       showProgress: options.progress ?? true,
       signal: controller.signal,
+      variables: environment(),
     });
     let exitCode: number = EXIT.done;
     const endWith = (code: number) => {
@@ -71,12 +74,17 @@ function exitCodeOf(error: unknown, stopSignal: "SIGINT" | "SIGTERM" | undefined
 function reportError(error: unknown, options: CommonOptions): void {
   const isOurs = isApplyDeltaError(error);
   const text = isOurs ? error.format() : `This is a bug of vicuna-apply-delta: ${String(error)}`;
-  process.stderr.write(`error: ${escapeControls(text)}\n`);
+  process.stderr.write(`${errorLabel()} ${escapeControls(text)}\n`);
   if (error instanceof Error && (options.verbose || !isOurs))
     process.stderr.write(`${escapeControls(describeStack(error))}\n`);
   if (!options.json) return;
   const message = error instanceof Error ? error.message : String(error);
   printError(isOurs ? error.code : "bug", message, isOurs ? error.details : {});
+}
+
+/** What an error begins with on stderr. */
+export function errorLabel(): string {
+  return paletteFor(process.stderr, environment()).bad("error:");
 }
 
 /** The document that stdout gets instead of a result. */
@@ -91,7 +99,13 @@ function describeStack(error: Error): string {
   return causes.join("\ncaused by: ");
 }
 
-/** The one place that writes to stdout. */
+/** Writes a document to stdout: what programs read, so never painted. */
 export function print(text: string): void {
   process.stdout.write(`${escapeControls(text)}\n`);
+}
+
+/** Writes a report to stdout: what people read, painted where they see it on a terminal. */
+export function printReport(format: (paint: Palette) => string): void {
+  const palette = paletteFor(process.stdout, environment());
+  process.stdout.write(`${escapeUnpainted(format(palette), palette)}\n`);
 }

@@ -1,8 +1,9 @@
 /** `vicuna-apply-delta upload <folder> <owner/name>`: sends a model's folder to the Hub. */
 import type { Command } from "commander";
-import { type ErrorCode, EXIT, isApplyDeltaError } from "../errors.js";
+import { type ErrorCode, EXIT, isApplyDeltaError, printable } from "../errors.js";
+import { environment } from "./environment.js";
 import { addTokenOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
 import { withHint } from "./upload-options.js";
 import { parsePath } from "./values.js";
 
@@ -61,12 +62,12 @@ async function upload(
     private: isPrivate ?? false,
     message,
     overwrite: overwrite ?? false,
-    hub: hubOptionsOf(hub, process.env),
+    hub: hubOptionsOf(hub, environment()),
     reporter,
     signal,
   }).catch((error: unknown) => {
     throw PASSING.some((code) => isApplyDeltaError(error, code)) ? withHint(error, GO_ON) : error;
   });
   if (json) print(JSON.stringify(summary, null, 2));
-  else if (!quiet) print(`${folder}\n${formatUpload(summary)}`);
+  else if (!quiet) printReport((paint) => `${paint.strong(printable(folder))}\n${formatUpload(summary)}`);
 }

@@ -13,10 +13,12 @@ import type {
   UploadSummary,
 } from "../index.js";
 import type { Reporter } from "../report/reporter.js";
+import type { Palette } from "../report/terminal.js";
 import { formatUpload } from "../report/upload-text.js";
 import { PROGRAM_NAME } from "../version.js";
+import { environment } from "./environment.js";
 import { type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport } from "./run-command.js";
 import { parsePath } from "./values.js";
 
 export interface UploadCommandOptions {
@@ -53,7 +55,7 @@ export function uploadOf(
     repository: upload,
     private: isPrivate ?? false,
     message,
-    hub: hubOptionsOf(hub, process.env),
+    hub: hubOptionsOf(hub, environment()),
     reporter,
     signal,
   };
@@ -90,12 +92,15 @@ export async function announceUpload(upload: UploadOptions | null, reporter: Rep
 export function printMade(
   { json, quiet }: CommonOptions,
   made: MergeSummary | MakeSummary,
-  text: string,
+  format: (paint: Palette) => string,
   uploaded: UploadSummary | null,
 ): void {
   const document: ApplyDocument | MakeDocument = uploaded === null ? made : { ...made, upload: uploaded };
   if (json) print(JSON.stringify(document, null, 2));
-  else if (!quiet) print(uploaded === null ? text : `${text}\n${formatUpload(uploaded)}`);
+  else if (!quiet)
+    printReport((paint) =>
+      uploaded === null ? format(paint) : `${format(paint)}\n${formatUpload(uploaded)}`,
+    );
 }
 
 /** The same error, with one more thing to do. */

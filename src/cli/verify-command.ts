@@ -3,8 +3,9 @@ import { type Command, Option } from "commander";
 import { ApplyDeltaError, EXIT } from "../errors.js";
 import type { MatchRules } from "../index.js";
 import { DTYPES } from "./apply-command.js";
+import { environment } from "./environment.js";
 import { addHubOptions, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print, runCommand } from "./run-command.js";
+import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
 import { parsePath, parseScale, parseThreads } from "./values.js";
 
 interface VerifyCommandOptions extends CommonOptions, HubCommandOptions {
@@ -69,7 +70,7 @@ async function verify(
     ...(dtype === undefined ? {} : { dtype: DTYPES[dtype] }),
     ...(scale === undefined ? {} : { scale }),
     ...(threads === undefined ? {} : { threads }),
-    hub: hubOptionsOf(options, process.env),
+    hub: hubOptionsOf(options, environment()),
     rules: {
       ...(newRows === undefined ? {} : { newRows }),
       ...(trimPad === undefined ? {} : { trimRows: trimPad }),
@@ -80,6 +81,7 @@ async function verify(
     signal,
   });
   if (options.json) print(JSON.stringify(verification, null, 2));
-  else if (!options.quiet || verification.verdict === "failed") print(formatVerification(verification));
+  else if (!options.quiet || verification.verdict === "failed")
+    printReport((paint) => formatVerification(verification, paint));
   if (verification.verdict === "failed") endWith(EXIT.verification);
 }

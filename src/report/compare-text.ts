@@ -6,7 +6,7 @@ import type { TensorComparison } from "../execute/compare-tensors.js";
 import type { Tolerance } from "../execute/element-tally.js";
 import type { FileComparison, FileKey } from "../plan/compare-files.js";
 import type { Pairing } from "../plan/pair-tensors.js";
-import { table, withPrintableStrings } from "./terminal.js";
+import { type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 import { formatCount, formatSeconds, plural } from "./units.js";
 
 /** A tensor that isn't equal in every bit. */
@@ -62,14 +62,15 @@ const LISTED_KEYS = 4;
 export interface CompareTextOptions {
   /** Lists everything. */
   readonly all: boolean;
+  readonly paint?: Palette;
 }
 
 /** The verdict, then what differs. */
-export function formatComparison(untrusted: Comparison, { all }: CompareTextOptions): string {
+export function formatComparison(untrusted: Comparison, { all, paint = PLAIN }: CompareTextOptions): string {
   const comparison = withPrintableStrings(untrusted);
   const { a, b, files, notes, hints, seconds, threads, elements, tensors } = comparison;
   const sections = [
-    [verdict(comparison), `  a  ${a}`, `  b  ${b}`],
+    [verdict(comparison, paint), `  a  ${a}`, `  b  ${b}`],
     listTensors(comparison, all ? Number.POSITIVE_INFINITY : LISTED),
     listUnpaired(comparison, all ? Number.POSITIVE_INFINITY : LISTED),
     (files ?? []).flatMap((file) => describeFile(file, all ? Number.POSITIVE_INFINITY : LISTED_KEYS)),
@@ -83,13 +84,13 @@ export function formatComparison(untrusted: Comparison, { all }: CompareTextOpti
   return written.map((lines) => lines.join("\n")).join("\n\n");
 }
 
-function verdict(comparison: Comparison): string {
+function verdict(comparison: Comparison, paint: Palette): string {
   const { isEqual, tensors, tolerance, files } = comparison;
   const beside = files === null ? "" : "; config and tokenizer too";
-  if (!isEqual) return `different: ${whatDiffers(comparison).join("; ")}`;
+  if (!isEqual) return `${paint.bad("different:")} ${whatDiffers(comparison).join("; ")}`;
   if (tensors.withinTolerance === 0)
-    return `equal: ${plural(tensors.compared, "tensor")}, every bit${beside}`;
-  return `equal ${withinText(tolerance)}: ${plural(tensors.compared, "tensor")}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
+    return `${paint.good("equal:")} ${plural(tensors.compared, "tensor")}, every bit${beside}`;
+  return `${paint.good(`equal ${withinText(tolerance)}:`)} ${plural(tensors.compared, "tensor")}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
 }
 
 function whatDiffers(comparison: Comparison): string[] {

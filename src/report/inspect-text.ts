@@ -9,7 +9,7 @@ import type { ModelConfig } from "../vicuna/model-config.js";
 import { describeRelease, type Recognition } from "../vicuna/recognize.js";
 import type { TokenizerState } from "../vicuna/tokenizer-state.js";
 import { formatLayerChart, percentFormat } from "./layer-chart.js";
-import { table, withPrintableStrings } from "./terminal.js";
+import { type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 import { formatBytes, formatCount, plural } from "./units.js";
 
 /** A tensor of a checkpoint. */
@@ -87,7 +87,7 @@ export interface InspectDocument {
 }
 
 /** The document for a terminal. With a filter, tensors one by one; without, the layers' taken together. */
-export function formatInspection(untrusted: InspectDocument): string {
+export function formatInspection(untrusted: InspectDocument, paint: Palette = PLAIN): string {
   const document = withPrintableStrings(untrusted);
   const { model, parameters, bytes, shards, formats, dtypes, change, notes } = document;
   const fields: [string, string | null][] = [
@@ -105,9 +105,11 @@ export function formatInspection(untrusted: InspectDocument): string {
   ];
   const sections = [
     [
-      model,
+      paint.strong(model),
       ...fields.flatMap(([label, text]) => (text === null ? [] : [`  ${label.padEnd(9)}  ${text}`])),
-      ...[...document.tokenizer.problems, ...document.release.doubts].map((odd) => `  look at: ${odd}`),
+      ...[...document.tokenizer.problems, ...document.release.doubts].map(
+        (odd) => `  ${paint.warning("look at:")} ${odd}`,
+      ),
       ...notes.map((note) => `  note: ${note}`),
     ],
     shards.length > 1

@@ -2,6 +2,7 @@
  * What making a delta reports: the documents that `--json` prints, and the same for people.
  * Pure: values in, values and text out.
  */
+import { printable } from "../errors.js";
 import type { ChangeSize } from "../plan/layer-change.js";
 import { type NotAdded, notAdded } from "../plan/merge-plan.js";
 import { describeLost, describeRestoration, type Restoration } from "../plan/restoration.js";
@@ -14,6 +15,7 @@ import {
   tookLine,
   weightsLines,
 } from "./summary.js";
+import { type Palette, PLAIN } from "./terminal.js";
 import { plural } from "./units.js";
 
 /** What making a delta made: what `make` prints with `--json`. */
@@ -53,14 +55,14 @@ export interface DeltaPlanDocument extends LayoutDocument {
 }
 
 /** The summary for a terminal. */
-export function formatMakeSummary(summary: MakeSummary): string {
+export function formatMakeSummary(summary: MakeSummary, paint: Palette = PLAIN): string {
   const { restores } = summary;
   const more = restores.tensors - restores.listed.length;
   return [
-    summary.delta,
+    paint.strong(printable(summary.delta)),
     ...weightsLines(summary),
     ...changeLines(summary),
-    `  way back  ${describeRestoration(restores)}`,
+    `  way back  ${(restores.isExact ? paint.good : paint.warning)(describeRestoration(restores))}`,
     ...restores.listed.map((lost) => `            ${describeLost(lost)}`),
     ...(more > 0 ? [`            and ${plural(more, "more tensor")}`] : []),
     tookLine(summary),
@@ -82,13 +84,14 @@ export function deltaPlanDocument(planned: DeltaPlanSummary): DeltaPlanDocument 
 }
 
 /** The plan for a terminal. */
-export function formatDeltaPlan(document: DeltaPlanDocument): string {
+export function formatDeltaPlan(document: DeltaPlanDocument, paint: Palette = PLAIN): string {
   const { delta, notSubtracted } = document;
   return formatLayout(document, {
     target: delta,
     others: notSubtracted,
     above: [],
-    below: changeLines(document),
+    below: changeLines(document).map(printable),
+    paint,
   });
 }
 

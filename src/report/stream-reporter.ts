@@ -1,11 +1,12 @@
 /**
  * The voices that write to a stream: a progress bar (cli-progress) where the stream is a terminal, a line every
- * few seconds where it isn't, so that a CI log stays readable.
+ * few seconds where it isn't or can't move its cursor, so that a CI log stays readable.
  */
 import { createRequire } from "node:module";
 import type { SingleBar } from "cli-progress";
 import { printable } from "../errors.js";
 import type { ProgressUpdate, Reporter } from "./reporter.js";
+import { canRedraw, paletteFor, type TerminalVariables } from "./terminal.js";
 import { formatBytes, formatSeconds } from "./units.js";
 
 export interface StreamReporterOptions {
@@ -14,6 +15,7 @@ export interface StreamReporterOptions {
   readonly showProgress: boolean;
   /** Once it is aborted no progress is shown any more. */
   readonly signal?: AbortSignal;
+  readonly variables: TerminalVariables;
 }
 
 /** Without a terminal, one line in this time. */
@@ -21,18 +23,20 @@ const LINE_INTERVAL_MS = 5_000;
 
 /** Quiet keeps warnings: a warning that nobody sees is none. */
 export function createStreamReporter(options: StreamReporterOptions): Reporter {
-  const { stream, level, showProgress, signal } = options;
+  const { stream, level, showProgress, signal, variables } = options;
+  const paint = paletteFor(stream, variables);
   // Notes and warnings quote names from files.
-  const write = (text: string) => void stream.write(`${printable(text)}\n`);
-  const line = (text: string) => (progress === null ? write(text) : progress.between(() => write(text)));
+  const write = (text: string, label = "") => void stream.write(`${label}${printable(text)}\n`);
+  const line = (text: string, label = "") =>
+    progress === null ? write(text, label) : progress.between(() => write(text, label));
   const wanted = showProgress && level !== "quiet";
   const progress = wanted
-    ? perActivity(() => (stream.isTTY ? progressBar(stream) : progressLines(write)), signal)
+    ? perActivity(() => (canRedraw(stream, variables) ? progressBar(stream) : progressLines(write)), signal)
     : null;
   return {
     detail: (text) => (level === "verbose" ? line(text) : undefined),
     note: (text) => (level === "quiet" ? undefined : line(text)),
-    warn: (text) => line(`warning: ${text}`),
+    warn: (text) => line(text, `${paint.warning("warning:")} `),
     progress: (update) => progress?.update(update),
     progressDone: () => progress?.done(),
   };

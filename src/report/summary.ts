@@ -12,6 +12,7 @@ import {
   type TensorCounts,
 } from "../plan/merge-plan.js";
 import { describeRelease, type RecognizedRelease } from "../vicuna/recognize.js";
+import { type Palette, PLAIN } from "./terminal.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "./units.js";
 
 /** What is told of a folder that was made, whatever is in it. */
@@ -130,13 +131,13 @@ export interface MergePlanDocument extends LayoutDocument {
 }
 
 /** The summary for a terminal. */
-export function formatSummary(summary: MergeSummary): string {
+export function formatSummary(summary: MergeSummary, paint: Palette = PLAIN): string {
   return [
-    summary.target,
+    paint.strong(printable(summary.target)),
     ...(summary.release === null ? [] : [`  release   ${summary.release}`]),
     ...(summary.scale === 1 ? [] : [`  scale     ${scaleText(summary.scale)}`]),
     ...weightsLines(summary),
-    ...(summary.baseCheck === null ? [] : [`  base      ${summary.baseCheck.sentence}`]),
+    ...baseLines(summary.baseCheck, paint),
     ...(summary.verified
       ? ["  verified  read back from the disk: what base and delta give, bit for bit"]
       : []),
@@ -191,17 +192,24 @@ export function layoutDocument({ plan, freeBytes, files, records }: PlannedOutpu
 }
 
 /** The plan for a terminal. */
-export function formatPlan(document: MergePlanDocument): string {
+export function formatPlan(document: MergePlanDocument, paint: Palette = PLAIN): string {
   const { target, release, scale, notAdded: others, baseCheck } = document;
   return formatLayout(document, {
     target,
     others,
     above: [
-      ...(release === null ? [] : [`  release   ${release}`]),
+      ...(release === null ? [] : [printable(`  release   ${release}`)]),
       ...(scale === 1 ? [] : [`  scale     ${scaleText(scale)}`]),
     ],
-    below: baseCheck === null ? [] : [`  base      ${baseCheck.sentence}`],
+    below: baseLines(baseCheck, paint),
+    paint,
   });
+}
+
+function baseLines(fit: Fit | null, paint: Palette): string[] {
+  if (fit === null) return [];
+  const sentence = printable(fit.sentence);
+  return [`  base      ${fit.verdict === "exact" ? paint.good(sentence) : sentence}`];
 }
 
 /** What a plan says besides its layout. */
@@ -209,19 +217,18 @@ export interface LayoutSurroundings {
   /** The folder to make. */
   readonly target: string;
   readonly others: readonly NotAdded[];
-  /** Lines above the tensors, and below the files. */
+  /** Lines above the tensors, and below the files, printable as they are. */
   readonly above: readonly string[];
   readonly below: readonly string[];
+  readonly paint: Palette;
 }
 
 /** Any plan for a terminal. */
 export function formatLayout(
   { tensors, shards, files, parameters, bytesToRead, bytesToWrite, freeBytes }: LayoutDocument,
-  { target, others, above, below }: LayoutSurroundings,
+  { target, others, above, below, paint }: LayoutSurroundings,
 ): string {
-  const lines = [
-    `plan for ${target} (nothing is written)`,
-    ...above,
+  const layout = [
     `  tensors   ${formatCounts(tensors)}, ${formatCount(parameters)} parameters`,
     ...others.map(({ name, action, reason }) => `            ${action.padEnd(8)} ${name}: ${reason}`),
     `  weights   ${plural(shards.length, "shard")}`,
@@ -229,12 +236,16 @@ export function formatLayout(
       (shard) => `            ${shard.file}  ${formatBytes(shard.bytes)}  ${plural(shard.tensors, "tensor")}`,
     ),
     `  files     ${files.join(", ")}`,
+  ];
+  return [
+    `plan for ${paint.strong(printable(target))} (nothing is written)`,
+    ...above,
+    // Tensors' names come from files.
+    ...layout.map(printable),
     ...below,
     `  to read   ${formatBytes(bytesToRead)}`,
     `  to write  ${formatBytes(bytesToWrite)} (${formatBytes(freeBytes)} free)`,
-  ];
-  // Tensors' names come from files.
-  return lines.map(printable).join("\n");
+  ].join("\n");
 }
 
 function formatCounts(counts: TensorCounts): string {

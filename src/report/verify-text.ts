@@ -3,6 +3,7 @@
  * Pure: a document in, text out. Guards: what wasn't checked is said, so that no verdict claims more than was looked
  * at; names come from files of unknown origin, so no control character of theirs reaches the terminal.
  */
+import { type Palette, PLAIN } from "./terminal.js";
 
 /** What is checked. */
 export type CheckName =
@@ -65,23 +66,23 @@ const UNPROVEN =
   "no fault found; but the weights' bytes themselves were not checked: give --base and --delta, or make the target with --checksums";
 
 /** The document for a terminal: a line a check, then the verdict. */
-export function formatVerification(verification: Verification): string {
+export function formatVerification(verification: Verification, paint: Palette = PLAIN): string {
   const { target, verdict, checks, weightsProven, notes } = verification;
   const failed = checks.filter(({ status }) => status === "failed").map(({ name }) => name);
-  const lines = [
-    target,
+  const statusOf = (status: Check["status"]) =>
+    status === "failed" ? paint.bad("FAILED".padEnd(7)) : status.padEnd(7);
+  return [
+    paint.strong(printable(target)),
     ...checks.map(
-      ({ name, status, detail }) =>
-        `  ${name.padEnd(9)}  ${(status === "failed" ? "FAILED" : status).padEnd(7)}  ${detail}`,
+      ({ name, status, detail }) => `  ${name.padEnd(9)}  ${statusOf(status)}  ${printable(detail)}`,
     ),
-    ...notes.map((note) => `  note: ${note}`),
+    ...notes.map((note) => printable(`  note: ${note}`)),
     verdict === "failed"
-      ? `verification FAILED: ${failed.join(", ")}`
+      ? `${paint.bad("verification FAILED:")} ${failed.join(", ")}`
       : weightsProven
-        ? "verified"
+        ? paint.good("verified")
         : UNPROVEN,
-  ];
-  return lines.map(printable).join("\n");
+  ].join("\n");
 }
 
 /** Control characters, line ends and what turns the direction of writing, as escapes. */

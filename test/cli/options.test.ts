@@ -215,6 +215,26 @@ describe("the voices", { concurrency: 3 }, () => {
     assert.match(failed.stderr, /what now: .*\n(.*\n)* {4}at /);
   });
 
+  test("colours only where they are wanted, and never in a document", async (context) => {
+    const { root } = place(context);
+    const options = ["--base", "base", "--delta", "delta", "--target"];
+    const run = (target: string, env: Record<string, string>, ...more: string[]) =>
+      runCli([...options, target, ...more], { cwd: root, env });
+    const painted = await run("a", { FORCE_COLOR: "1" });
+    assert.ok(painted.stdout.startsWith(`\u001b[1m${join(root, "a")}\u001b[0m\n`), painted.stdout);
+    const again = await run("a", { FORCE_COLOR: "1" }, "--json");
+    assert.ok(again.stderr.startsWith("\u001b[1;31merror:\u001b[0m The folder to make exists"), again.stderr);
+    const usage = await run("b", { FORCE_COLOR: "1" }, "--threads", "x");
+    assert.ok(usage.stderr.startsWith("\u001b[1;31merror:\u001b[0m option '--threads"), usage.stderr);
+    const document = await run("c", { FORCE_COLOR: "1" }, "--json");
+    const plain = [await run("d", {}), await run("e", { FORCE_COLOR: "1", NO_COLOR: "1" })];
+    for (const { stdout, code } of [document, ...plain]) {
+      assert.equal(code, 0);
+      assert.ok(stdout !== "" && !stdout.includes("\u001b"), stdout);
+    }
+    assert.ok(!again.stdout.includes("\u001b"));
+  });
+
   test("a warning is in the JSON document, too", async (context) => {
     const { run } = place(
       context,
@@ -403,5 +423,6 @@ Exit codes:
 
 Environment:
   HF_TOKEN, HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME, HF_ENDPOINT,
-  HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_DISABLE_XET, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+  HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_DISABLE_XET, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY,
+  NO_COLOR, FORCE_COLOR, TERM
 `;

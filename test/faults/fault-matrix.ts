@@ -81,6 +81,8 @@ async function openBench(merge: SmallMerge): Promise<Bench> {
       execArgv: ["--import", new URL("./fault-layer.js", import.meta.url).href],
       env: {
         ...process.env,
+        // The test runner sets it for its own output on a terminal.
+        FORCE_COLOR: "0",
         [OPTIONS_VARIABLE]: JSON.stringify({ source: merge.sources, target: merge.out, fault: null }),
       },
     });

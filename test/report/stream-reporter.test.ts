@@ -32,6 +32,7 @@ function fake(
     level: "normal",
     showProgress: true,
     signal: controller.signal,
+    variables: {},
     ...options,
   });
   return {
@@ -192,11 +193,40 @@ test("on a terminal: what is said meanwhile has a line of its own, and wraps", (
   wait(1000);
   const before = written().length;
   reporter.warn("it is slow");
-  assert.equal(written().slice(before), "\r\u001b[0K\u001b[?7hwarning: it is slow\n\u001b[?7l");
+  assert.equal(
+    written().slice(before),
+    `\r${ESCAPE}0K${ESCAPE}?7h${ESCAPE}33mwarning:${ESCAPE}0m it is slow\n${ESCAPE}?7l`,
+  );
   reporter.progressDone();
   const after = written().length;
   reporter.note("over");
   assert.equal(written().slice(after), "over\n");
+});
+
+test("on a terminal that can't move its cursor: lines instead of a bar, and no colours", (context) => {
+  const { reporter, written, wait } = fake(context, { columns: 80, variables: { TERM: "dumb" } });
+  speak(reporter);
+  for (let step = 0; step <= 60; step++) {
+    reporter.progress(update(step * 5e7));
+    wait(100);
+  }
+  reporter.progressDone();
+  assert.equal(
+    written(),
+    [
+      "a note",
+      "warning: it may be wrong",
+      "25%  2.50 GB of 10.0 GB, 500 MB/s, 15 s left  model-00001-of-00003.safetensors",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("on a terminal: the word before a warning is painted, what it quotes can't paint", (context) => {
+  const { reporter, written } = fake(context, { columns: 80 });
+  reporter.warn("tensor \u001b[32m");
+  reporter.note("a note");
+  assert.equal(written(), `${ESCAPE}33mwarning:${ESCAPE}0m tensor \\u001b[32m\na note\n`);
 });
 
 test("no bar was drawn: nothing is taken away", (context) => {

@@ -35,6 +35,9 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
   ),
   HF_HUB_OFFLINE: "1",
   HF_HOME: "huggingface",
+  // The test runner sets it for its own output on a terminal.
+  FORCE_COLOR: undefined,
+  NO_COLOR: undefined,
 };
 
 /** Resolves when the process has ended, however it ended. */
