@@ -1,0 +1,78 @@
+/** The README's tables of options, exit codes and variables say what the program defines. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { defineCommand } from "../../src/cli/definition.js";
+import { VARIABLES } from "../../src/cli/environment.js";
+import { createProgram } from "../../src/cli/main.js";
+import { EXIT, EXIT_MEANINGS } from "../../src/errors.js";
+import { projectPath } from "../support/fixture-path.js";
+
+const README = readFileSync(projectPath("README.md"), "utf8");
+const PROGRAM = defineCommand(createProgram());
+
+/** The rows below a heading, cell by cell, without the table's own heading. */
+function tableUnder(heading: string): string[][] {
+  const section = README.split(new RegExp(`^### ${heading}$`, "m"))[1]?.split(/^##/m)[0] ?? "";
+  const rows = section.split("\n").filter((line) => line.startsWith("| "));
+  return rows.slice(2).map((row) =>
+    row
+      .replaceAll("\\|", "\u0000")
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.replaceAll("\u0000", "|").trim()),
+  );
+}
+
+/** What needs no row. */
+const WITHOUT_ROW = ["--version", "--help"];
+
+test("every option of the main job has a row, no other has", () => {
+  const rows = tableUnder("Options");
+  const named = rows.flatMap(([options = ""]) => options.match(/--[a-z][a-z-]*/g) ?? []);
+  // The other names of an option are FastChat's.
+  const flags = PROGRAM.options
+    .map((option) => option.flags.at(-1) ?? "")
+    .filter((flag) => !WITHOUT_ROW.includes(flag));
+  assert.deepEqual([...named].sort(), [...flags].sort());
+});
+
+test("choices are those there are", () => {
+  for (const { flags, value } of PROGRAM.options) {
+    if (value === null || value.choices.length === 0) continue;
+    const row = tableUnder("Options").find(([options = ""]) =>
+      flags.some((flag) => options.includes(`\`${flag}`)),
+    );
+    const text = row?.[0] ?? "";
+    const stated = /[ [`]([\w.|]*\|[\w.|]*)/.exec(text)?.[1]?.split("|") ?? [];
+    // What an option without a value means needn't be a choice of the row.
+    const choices = value.isOptional ? value.choices.filter((choice) => choice !== "auto") : value.choices;
+    assert.deepEqual(stated.sort(), [...choices].sort(), text);
+  }
+});
+
+test("exit codes and their meanings", () => {
+  const rows = tableUnder("Exit codes").map(([codes = "", meaning = ""]) => [
+    codes,
+    meaning.replaceAll("`", ""),
+  ]);
+  const { interrupted, terminated, ...others } = EXIT;
+  const kinds = Object.keys(others) as (keyof typeof others)[];
+  assert.deepEqual(rows, [
+    ...kinds
+      .map((kind) => [String(EXIT[kind]), EXIT_MEANINGS[kind]])
+      .sort(([a = ""], [b = ""]) => Number(a) - Number(b)),
+    [`${interrupted}, ${terminated}`, "interrupted by Ctrl-C, by SIGTERM"],
+  ]);
+});
+
+test("every variable that is named is read", () => {
+  const known = new Set<string>(VARIABLES.flatMap(({ names }) => names));
+  const named = README.match(/(?<=`)(?:HF_\w+|\w+_PROXY|\w+_COLOR)(?=`)/g) ?? [];
+  assert.ok(named.length > 10);
+  for (const name of named) assert.ok(known.has(name), name);
+});
+
+test("every command is named", () => {
+  for (const { name } of PROGRAM.commands) assert.ok(README.includes(`\`vicuna-apply-delta ${name}`), name);
+});
