@@ -18,7 +18,7 @@ shift 3
 # Prints a field of the JSON document on stdin, `bytesToWrite` or `error.code`. Node is there; jq may not be.
 field() {
   node -e '
-    const document = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+    const document = JSON.parse(require("node:fs").readFileSync(0, "utf8").trim() || "{}");
     console.log(process.argv[1].split(".").reduce((value, key) => value?.[key], document) ?? "");
   ' "$1"
 }
