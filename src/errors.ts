@@ -4,6 +4,8 @@
  * of these is a bug of this program (exit 1).
  */
 
+import { bounded, printable } from "./printable.js";
+
 /** Exit codes of the command line tool. */
 export const EXIT = {
   /** Done. */
@@ -278,25 +280,6 @@ export class ApplyDeltaError extends Error {
     if (hint !== undefined) lines.push(`  what now: ${hint}`);
     return lines.map(printable).join("\n");
   }
-}
-
-/** A line longer than this is a name or a value made to flood the terminal. */
-const MAX_LINE = 2_000;
-
-function bounded(line: string): string {
-  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
-}
-
-/** One line without control characters: a tensor's name comes from a file and could hold escape sequences. */
-export function printable(line: string): string {
-  return escapeControls(bounded(line)).replaceAll("\n", "\\u000a");
-}
-
-/** Any text with its control characters escaped, but for line ends; JSON stays the same JSON. */
-export function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (char) =>
-    char === "\n" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 /** Narrows a caught value, and to one code if given. */

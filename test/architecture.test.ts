@@ -11,11 +11,11 @@ const ROOMS = [
   ...["apply-delta", "make-delta", "inspect-model", "compare-models", "verify-target", "upload-model"],
   ...["prepare-merge", "prepare-delta", "preparation", "write-target"],
   ...["verify", "upload", "source", "report", "execute", "plan"],
-  ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors", "version"],
+  ...["output", "checkpoint", "kernel", "vicuna", "tensor", "errors", "printable", "version"],
 ];
 
 /** What the command line may import: the library as any program has it, the texts of reports, errors and the version. */
-const COMMAND_LINE_IMPORTS = ["cli", "index", "load-module", "report", "errors", "version"];
+const COMMAND_LINE_IMPORTS = ["cli", "index", "load-module", "report", "errors", "printable", "version"];
 
 /** The rooms or files that alone may import a package. */
 const ONLY_IMPORTERS: Readonly<Record<string, readonly string[]>> = {

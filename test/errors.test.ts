@@ -1,7 +1,8 @@
 /** Typed errors: what a user sees of one, and what decides the exit code. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ApplyDeltaError, EXIT, EXIT_OF, errnoOf, escapeControls, isApplyDeltaError } from "../src/errors.js";
+import { ApplyDeltaError, EXIT, EXIT_OF, errnoOf, isApplyDeltaError } from "../src/errors.js";
+import { escapeControls } from "../src/printable.js";
 
 test("every fact has a line, in one order", () => {
   const error = new ApplyDeltaError("wrong-size", "A tensor's byte range does not match.", {

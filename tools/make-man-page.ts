@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { defineCommand } from "../src/cli/definition.js";
 import { createProgram } from "../src/cli/main.js";
-import { manPage } from "../src/cli/man-page.js";
 import { PROGRAM_NAME, programVersion } from "../src/version.js";
+import { manPage } from "./man-page.js";
 
 const folder = new URL("../../man/", import.meta.url);
 mkdirSync(folder, { recursive: true });

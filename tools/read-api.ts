@@ -66,6 +66,18 @@ export function readApi(folder: string, path: string): ApiExport[] {
   }
 }
 
+/** File by file, and as they stand there: the compiler's own order of inherited fields differs from run to run. */
+function inSourceOrder(properties: readonly ApiSymbol[]): ApiSymbol[] {
+  const placeOf = ({ declarations: [first] }: ApiSymbol) => ({
+    path: first?.path ?? "",
+    index: first?.index ?? 0,
+  });
+  return [...properties].sort((a, b) => {
+    const [left, right] = [placeOf(a), placeOf(b)];
+    return left.path === right.path ? left.index - right.index : left.path < right.path ? -1 : 1;
+  });
+}
+
 class Reader {
   readonly #project: Project;
   readonly #checker: Checker;
@@ -113,7 +125,7 @@ class Reader {
 
   /** `areValues`: of a constant, whose fields' types are their values. */
   #fieldsOf(type: Type, areValues = false): ApiField[] {
-    return this.#checker.getPropertiesOfType(type).map((property) => {
+    return inSourceOrder(this.#checker.getPropertiesOfType(type)).map((property) => {
       const own = this.#checker.getTypeOfSymbol(property);
       const nested = own === undefined ? null : this.#namelessIn(own);
       return {

@@ -1,8 +1,9 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
-import { EXIT, escapeControls, isApplyDeltaError } from "../errors.js";
+import { EXIT, isApplyDeltaError } from "../errors.js";
 import { withoutMeans } from "../load-module.js";
+import { escapeControls } from "../printable.js";
 import { errorDocument } from "../report/error-document.js";
 import type { Reporter } from "../report/reporter.js";
 import { escapeUnpainted, type Palette, paletteFor } from "../report/terminal.js";

@@ -1,6 +1,7 @@
 /** `vicuna-apply-delta upload <folder> <owner/name>`: sends a model's folder to the Hub. */
 import type { Command } from "commander";
-import { type ErrorCode, EXIT, isApplyDeltaError, printable } from "../errors.js";
+import { type ErrorCode, EXIT, isApplyDeltaError } from "../errors.js";
+import { printable } from "../printable.js";
 import { environment } from "./environment.js";
 import { addTokenOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";

@@ -66,10 +66,13 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
 }
 
+/** What an interruption says where nothing more is known of what it leaves. */
+const NO_FOLDER = "Interrupted; no folder was made.";
+
 /** Throws `interrupted` where the signal is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return;
-  throw new ApplyDeltaError("interrupted", "Interrupted; no folder was made.", {
+  throw new ApplyDeltaError("interrupted", NO_FOLDER, {
     hint: "Run the same command again to start over.",
   });
 }
@@ -79,7 +82,7 @@ export async function withOutcome<T>(outcome: string, body: () => Promise<T>): P
   try {
     return await body();
   } catch (error) {
-    if (!isApplyDeltaError(error, "interrupted")) throw error;
+    if (!isApplyDeltaError(error, "interrupted") || error.message !== NO_FOLDER) throw error;
     throw new ApplyDeltaError("interrupted", `Interrupted; ${outcome}.`, {
       hint: "Run the same command again to start over.",
     });

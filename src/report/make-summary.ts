@@ -2,10 +2,11 @@
  * What making a delta reports: the documents that `--json` prints, and the same for people.
  * Pure: values in, values and text out.
  */
-import { printable } from "../errors.js";
+
 import type { ChangeSize } from "../plan/layer-change.js";
 import { type NotAdded, notAdded } from "../plan/merge-plan.js";
 import { describeLost, describeRestoration, type Restoration } from "../plan/restoration.js";
+import { printable } from "../printable.js";
 import {
   formatLayout,
   type LayoutDocument,

@@ -4,7 +4,7 @@
  */
 import { createRequire } from "node:module";
 import type { SingleBar } from "cli-progress";
-import { printable } from "../errors.js";
+import { printable } from "../printable.js";
 import type { ProgressUpdate, Reporter } from "./reporter.js";
 import { canRedraw, paletteFor, type TerminalVariables } from "./terminal.js";
 import { formatBytes, formatSeconds } from "./units.js";

@@ -2,7 +2,7 @@
  * What a merge reports: the documents that `--json` prints, and the same for people.
  * Pure: values in, values and text out.
  */
-import { printable } from "../errors.js";
+
 import type { Fit } from "../plan/judge-fit.js";
 import {
   countActions,
@@ -11,6 +11,7 @@ import {
   notAdded,
   type TensorCounts,
 } from "../plan/merge-plan.js";
+import { printable } from "../printable.js";
 import { describeRelease, type RecognizedRelease } from "../vicuna/recognize.js";
 import { type Palette, PLAIN } from "./terminal.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "./units.js";

@@ -2,7 +2,7 @@
  * What reports on a terminal share: colours, columns, escapes. Pure: values in, text out. Guards: nothing but a terminal
  * gets a colour, unless the user asks for it.
  */
-import { escapeControls } from "../errors.js";
+import { escapeControls } from "../printable.js";
 
 /** The environment variables that have a say in how a stream is written to. */
 export interface TerminalVariables {
@@ -11,7 +11,9 @@ export interface TerminalVariables {
   readonly TERM?: string | undefined;
 }
 
-type Stream = Pick<NodeJS.WriteStream, "isTTY">;
+interface Stream {
+  readonly isTTY?: boolean | undefined;
+}
 
 /** Whether the cursor can be moved, as a bar must. */
 export function canRedraw({ isTTY }: Stream, { TERM }: TerminalVariables): boolean {

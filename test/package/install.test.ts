@@ -40,6 +40,7 @@ const PATTERNS = [
   /^dist\/src\/(?:[a-z0-9-]+\/)*[a-z0-9-]+\.(?:js|d\.ts)$/,
   /^dist\/src\/kernel\/simd\.wasm$/,
   /^docs\/[a-z-]+\.md$/,
+  /^docs\/schemas\/[a-z-]+\.json$/,
   /^man\/vicuna-apply-delta\.1$/,
 ];
 

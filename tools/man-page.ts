@@ -2,17 +2,18 @@
  * In: the program's definition. Out: its man page, in the macros of man(7).
  * Guards: pure ASCII, and no text of the definition is taken for a request or an escape of roff.
  */
-import { CHECKSUMS } from "../output/checksums.js";
-import { PROVENANCE } from "../output/provenance.js";
-import { stagingPathOf } from "../output/target.js";
+
 import type {
   ArgumentDefinition,
   CommandDefinition,
   OptionDefinition,
   ValueDefinition,
-} from "./definition.js";
-import { VARIABLES } from "./environment.js";
-import { ENVIRONMENT_HEADING, EXIT_CODES_HEADING, listExitCodes } from "./help-text.js";
+} from "../src/cli/definition.js";
+import { VARIABLES } from "../src/cli/environment.js";
+import { ENVIRONMENT_HEADING, EXIT_CODES_HEADING, listExitCodes } from "../src/cli/help-text.js";
+import { CHECKSUMS } from "../src/output/checksums.js";
+import { PROVENANCE } from "../src/output/provenance.js";
+import { stagingPathOf } from "../src/output/target.js";
 
 const FILES: readonly (readonly [string, string])[] = [
   [

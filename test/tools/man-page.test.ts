@@ -7,9 +7,9 @@ import { Command } from "commander";
 import { defineCommand } from "../../src/cli/definition.js";
 import { VARIABLES } from "../../src/cli/environment.js";
 import { createProgram } from "../../src/cli/main.js";
-import { manPage } from "../../src/cli/man-page.js";
 import { EXIT, EXIT_MEANINGS } from "../../src/errors.js";
 import { programVersion } from "../../src/version.js";
+import { manPage } from "../../tools/man-page.js";
 import { projectPath } from "../support/fixture-path.js";
 
 const PROGRAM = defineCommand(createProgram());
