@@ -36,7 +36,7 @@ export interface CompareOptions {
    * read.
    */
   readonly hub?: HubOptions;
-  /** Worker threads, 1 to 256; default one for each core, 4 at most. */
+  /** Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed. */
   readonly threads?: number;
   readonly reporter?: Reporter;
   readonly signal?: AbortSignal;
@@ -82,7 +82,7 @@ async function compareCheckpoints(
 ): Promise<Comparison> {
   const start = performance.now();
   const reporter = options.reporter ?? silentReporter;
-  const threads = options.threads ?? defaultThreads();
+  const threads = options.threads ?? defaultThreads([a, b]);
   for (const { path, formats, files, tensors } of [a, b]) {
     const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
     reporter.detail(

@@ -25,7 +25,7 @@ export interface OutputOptions {
   readonly format?: TargetFormat;
   /** Largest shard in bytes; default 5 GB, as transformers 4. */
   readonly maxShardBytes?: number;
-  /** Worker threads, 1 to 256; default one for each core, 4 at most. */
+  /** Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed. */
   readonly threads?: number;
   /** How to do the arithmetic; default `auto`. */
   readonly kernel?: KernelChoice;
@@ -52,9 +52,16 @@ export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 /** More threads than this only wait for the disk. */
 const MOST_DEFAULT_THREADS = 4;
 
-/** Worker threads where the user names no number. */
-export function defaultThreads(): number {
-  return Math.min(MOST_DEFAULT_THREADS, availableParallelism());
+/** Where weights come over the network: that is the slower part, and more threads take more memory for nothing. */
+const MOST_STREAMING_THREADS = 2;
+
+/** Worker threads where the user names no number. `models`: what is read, where it may have to be fetched. */
+export function defaultThreads(
+  models: readonly Pick<Checkpoint, "files">[],
+  cores = availableParallelism(),
+): number {
+  const isStreamed = models.some(({ files }) => !files.every(isLocalFile));
+  return Math.min(isStreamed ? MOST_STREAMING_THREADS : MOST_DEFAULT_THREADS, cores);
 }
 
 /** Two models, ready to be opened. A folder that can't be made is found before anything is downloaded for it. */

@@ -128,7 +128,7 @@ export async function prepareDelta(
     change: change?.overall ?? null,
     applyWith,
     kernel,
-    threads: options.threads ?? defaultThreads(),
+    threads: options.threads ?? defaultThreads([base, tuned]),
     freeBytes: checkRoom(target, roomFor(target, plan, assets.files.length)),
     warnings: voice.warnings,
     card: (restoration) => ({

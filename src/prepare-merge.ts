@@ -165,7 +165,7 @@ export async function prepareMerge(
     fit,
     release: release.recognized,
     kernel,
-    threads: options.threads ?? defaultThreads(),
+    threads: options.threads ?? defaultThreads([base, delta]),
     freeBytes: checkRoom(target, roomFor(target, plan, assets.files.length)),
     warnings: voice.warnings,
   };

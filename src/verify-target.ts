@@ -76,7 +76,7 @@ async function verify(options: VerifyOptions): Promise<Verification> {
     const found = await verifyFolder(folder, {
       plan: sources === null ? null : planSum(sources, provenance, options),
       kernel: await compileKernel(options.kernel ?? "auto"),
-      threads: options.threads ?? defaultThreads(),
+      threads: options.threads ?? defaultThreads([]),
       reporter: options.reporter,
       signal: options.signal,
     });

@@ -76,7 +76,11 @@ export function addApplyCommand(program: Command): void {
         .default("safetensors"),
     )
     .option("--max-shard-size <size>", "largest shard, e.g. 500MB or 2GiB (default: 5GB)", parseSize)
-    .option("--threads <n>", "worker threads (default: one a core, 4 at most)", parseThreads)
+    .option(
+      "--threads <n>",
+      "worker threads (default: one a core, at most 4, or 2 with --stream)",
+      parseThreads,
+    )
     .addOption(
       new Option("--kernel <kernel>", "how to add; all give the same bits")
         .choices(["auto", "simd", "reference"])

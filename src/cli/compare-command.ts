@@ -39,7 +39,11 @@ export function addCompareCommand(program: Command): void {
     )
     .option("--weights-only", "leave config and tokenizer out")
     .option("--all", "list everything that differs")
-    .option("--threads <n>", "worker threads (default: one a core, 4 at most)", parseThreads);
+    .option(
+      "--threads <n>",
+      "worker threads (default: one a core, at most 4, or 2 with --stream)",
+      parseThreads,
+    );
   addStreamOption(addHubOptions(command))
     .option("--json", "print one JSON document on stdout")
     .option("--no-progress", "show no progress")

@@ -360,7 +360,7 @@ Options:
   --dtype <dtype>                         dtype to write; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
   --format <format>                       how to store the weights; bin: as torch.save does (choices: "safetensors", "bin", default: "safetensors")
   --max-shard-size <size>                 largest shard, e.g. 500MB or 2GiB (default: 5GB)
-  --threads <n>                           worker threads (default: one a core, 4 at most)
+  --threads <n>                           worker threads (default: one a core, at most 4, or 2 with --stream)
   --kernel <kernel>                       how to add; all give the same bits (choices: "auto", "simd", "reference", default: "auto")
   --new-rows <rule>                       what the base counts as in embedding rows only the delta has (choices: "zero", "mean", "error", default: "zero")
   --trim-pad                              leave out embedding rows only the delta has ([PAD] of Vicuna v0)
