@@ -70,7 +70,7 @@ function integers({ buffer, byteOffset, byteLength }: Uint8Array, size: number) 
     : new Uint32Array(buffer, byteOffset, byteLength / 4);
 }
 
-/** Lets no product's rounding hide a larger quotient. */
+/** Lets no product's rounding hide a larger quotient. Among subnormals a product may round up to the difference itself. */
 const NEARLY = 1 - 2 ** -50;
 
 /** The relative difference. Of two different numbers at least one isn't zero. */
@@ -115,7 +115,7 @@ export function tallyValues(
       absoluteAt = i;
     }
     // The greater of the two is only looked for where it matters: which it is, no processor can guess.
-    if (difference > nearly * p && difference > nearly * q && shareOf(difference, p, q) > relative) {
+    if (difference >= nearly * p && difference >= nearly * q && shareOf(difference, p, q) > relative) {
       relative = shareOf(difference, p, q);
       relativeAt = i;
       nearly = relative * NEARLY;

@@ -42,6 +42,12 @@ test("the relative difference is of the greater side, and 2 at most", () => {
   assert.deepEqual(fieldsOf(tally([-3], [3]), "relative"), [2]);
 });
 
+test("the largest relative difference is found among subnormals, too", () => {
+  const [nearlyOne, least] = [1 - 2 ** -53, 5e-324];
+  const row = tally([1, 0], [1 - nearlyOne, -least]);
+  assert.deepEqual(fieldsOf(row, "relative", "relativeAt"), [1, 2]);
+});
+
 test("a tolerance includes its edge; either tolerance will do", () => {
   const beyond = (absolute: number, relative: number) =>
     tally([1, 8], [1.5, 8.5], { absolute, relative })[ROW.beyond];
