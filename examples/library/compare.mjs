@@ -20,7 +20,7 @@ try {
     console.log(`${name}: ${differentBits} elements, by ${largestAbsolute?.difference} at most`);
   process.exitCode = isEqual ? 0 : 1;
 } catch (error) {
-  if (!isApplyDeltaError(error, "interrupted")) throw error;
-  console.error("It took too long.");
+  if (!isApplyDeltaError(error)) throw error;
+  console.error(error.code === "interrupted" ? "It took too long." : error.format());
   process.exitCode = 2;
 }
