@@ -52,7 +52,7 @@ export function createProgram(): Command {
     .addHelpText("after", EXAMPLES)
     .addHelpText("after", tablesOfHelp)
     .allowExcessArguments(false)
-    .showHelpAfterError("(vicuna-apply-delta --help lists the options)")
+    .showHelpAfterError(pointerToHelp(PROGRAM_NAME))
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, errorLabel)) })
     .exitOverride();
   addApplyCommand(program);
@@ -63,5 +63,11 @@ export function createProgram(): Command {
   addMakeCommand(program);
   addUploadCommand(program);
   addCompletionCommand(program);
+  for (const command of program.commands)
+    command.showHelpAfterError(pointerToHelp(`${PROGRAM_NAME} ${command.name()}`));
   return program;
+}
+
+function pointerToHelp(command: string): string {
+  return `(${command} --help lists the options)`;
 }

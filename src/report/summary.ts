@@ -155,9 +155,11 @@ export function weightsLines({ tensors, bytesWritten, bytesStreamed, shards }: O
 }
 
 export function tookLine(summary: OutputSummary): string {
-  const { seconds, bytesRead, bytesWritten } = summary;
-  const speed = `${formatBytes((bytesRead + bytesWritten) / seconds)}/s`;
-  return `  took      ${formatSeconds(seconds)} (${speed} read and written), ${formatBytes(summary.peakMemoryBytes)} of memory, ${summary.kernel} kernel, ${plural(summary.threads, "thread")}`;
+  const { seconds, bytesRead, bytesWritten, keptShards } = summary;
+  // What an interrupted run had done took its time, not this one's.
+  const speed =
+    keptShards.length > 0 ? "" : ` (${formatBytes((bytesRead + bytesWritten) / seconds)}/s read and written)`;
+  return `  took      ${formatSeconds(seconds)}${speed}, ${formatBytes(summary.peakMemoryBytes)} of memory, ${summary.kernel} kernel, ${plural(summary.threads, "thread")}`;
 }
 
 /** The plan as a document, for `--dry-run --json`. */

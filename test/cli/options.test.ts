@@ -86,6 +86,12 @@ describe("wrong usage", { concurrency: 3 }, () => {
     });
   }
 
+  test("a command's own options are in its own help", async () => {
+    const { code, stderr } = await runCli(["compare", "a", "b", "--bad"]);
+    assert.equal(code, 2);
+    assert.ok(stderr.endsWith("(vicuna-apply-delta compare --help lists the options)\n"), stderr);
+  });
+
   test("with --json it is a document on stdout as well", async () => {
     const { code, stdout, stderr } = await runCli(["--json", "--base", "b", "--threads", "x"]);
     assert.equal(code, 2);
