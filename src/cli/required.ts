@@ -9,5 +9,7 @@ export function requireModels(command: Command): void {
       command.getOptionValue(option.attributeName()) === undefined,
   );
   if (missing.length === 0) return;
-  command.error(`error: missing ${missing.map(({ long }) => long).join(" and ")}`);
+  command.error(
+    `error: missing ${new Intl.ListFormat("en-GB").format(missing.map(({ long }) => long ?? ""))}`,
+  );
 }

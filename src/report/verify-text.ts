@@ -3,6 +3,7 @@
  * Pure: a document in, text out. Guards: what wasn't checked is said, so that no verdict claims more than was looked
  * at; names come from files of unknown origin, so no control character of theirs reaches the terminal.
  */
+import { printable } from "../printable.js";
 import { type Palette, PLAIN } from "./terminal.js";
 
 /** What is checked. */
@@ -83,12 +84,4 @@ export function formatVerification(verification: Verification, paint: Palette = 
         ? paint.good("verified")
         : UNPROVEN,
   ].join("\n");
-}
-
-/** Control characters, line ends and what turns the direction of writing, as escapes. */
-function printable(line: string): string {
-  return line.replace(
-    /[\p{C}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
 }

@@ -54,7 +54,7 @@ describe("help and version", { concurrency: 3 }, () => {
 
 const THREE = ["--base", "b", "--delta", "d", "--target", "t"];
 const WRONG_USAGE: readonly { args: readonly string[]; says: string }[] = [
-  { args: [], says: "missing --base and --delta and --target" },
+  { args: [], says: "missing --base, --delta and --target" },
   { args: ["--base", "b"], says: "missing --delta and --target" },
   { args: ["--bas", "b"], says: "unknown option '--bas'\n(Did you mean --base?)" },
   { args: ["--base"], says: "argument missing" },

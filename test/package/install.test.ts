@@ -3,7 +3,6 @@
  * on loopback and has the packages of node_modules; `npm run test:install` does the same with the real one.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -20,6 +19,7 @@ import { delimiter, dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { projectPath } from "../support/fixture-path.js";
 import {
+  type Ended,
   environmentFor,
   installedDependencies,
   NO_REGISTRY,
@@ -27,6 +27,7 @@ import {
   pack,
   type Registry,
   runNpm,
+  runProgram,
   type Tarball,
 } from "../support/npm.js";
 import { parsePlainYaml } from "../support/plain-yaml.js";
@@ -57,12 +58,6 @@ const prefix = join(root, "prefix");
 let tarball: Tarball;
 let registry: Registry;
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** The programs that are found: those of the prefix, then the usual ones. */
 function variables(more: Record<string, string> = {}): Record<string, string | undefined> {
   const path = [join(prefix, "bin"), dirname(process.execPath), process.env.PATH ?? ""].join(delimiter);
@@ -75,19 +70,7 @@ function run(
   cwd: string,
   env: Record<string, string | undefined> = variables(),
 ): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk;
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
+  return runProgram(command, args, { cwd, env });
 }
 
 function newFolder(name: string): string {

@@ -79,7 +79,7 @@ describe("verdicts", () => {
     ]);
     const failed = formatVerification(verificationOf("vicuna", [check("failed", `${ESC}32mok`)], []), paint);
     assert.deepEqual(failed.split("\n").slice(1), [
-      `  weights    ${ESC}1;31mFAILED ${ESC}0m  \\u{1b}[32mok`,
+      `  weights    ${ESC}1;31mFAILED ${ESC}0m  \\u001b[32mok`,
       `${ESC}1;31mverification FAILED:${ESC}0m weights`,
     ]);
   });

@@ -41,14 +41,20 @@ export function environmentFor(home: string, registry: string): Record<string, s
 /** Port 9 is "discard": nothing listens there, so that a request would fail. */
 export const NO_REGISTRY = "http://127.0.0.1:9/";
 
-/** Resolves with stdout. Rejects with stderr where npm fails. */
-export function runNpm(args: readonly string[], env: Record<string, string | undefined>): Promise<string> {
-  // The npm that runs this test, where one does; otherwise the one on the path.
-  const script = process.env.npm_execpath;
-  const [command, words] =
-    script?.endsWith(".js") === true ? [process.execPath, [script, ...args]] : ["npm", [...args]];
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs any program to its end, whatever that is. */
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  { cwd, env }: { readonly cwd: string; readonly env: Record<string, string | undefined> },
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, words, { cwd: projectPath("."), env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => {
@@ -58,10 +64,22 @@ export function runNpm(args: readonly string[], env: Record<string, string | und
       stderr += chunk;
     });
     child.on("error", reject);
-    child.on("close", (code) =>
-      code === 0 ? resolve(stdout) : reject(new Error(`npm ${args.join(" ")}: exit ${code}\n${stderr}`)),
-    );
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+/** Resolves with stdout. Rejects with stderr where npm fails. */
+export async function runNpm(
+  args: readonly string[],
+  env: Record<string, string | undefined>,
+): Promise<string> {
+  // The npm that runs this test, where one does; otherwise the one on the path.
+  const script = process.env.npm_execpath;
+  const [command, words] =
+    script?.endsWith(".js") === true ? [process.execPath, [script, ...args]] : ["npm", [...args]];
+  const { code, stdout, stderr } = await runProgram(command, words, { cwd: projectPath("."), env });
+  if (code !== 0) throw new Error(`npm ${args.join(" ")}: exit ${code}\n${stderr}`);
+  return stdout;
 }
 
 /** Packs folders as they are: nothing is built, so that other tests keep what they run. */
