@@ -4,12 +4,13 @@
  *
  *     npm run build && node dist/bench/base-check-table.js
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { noPause } from "../src/checkpoint/pause.js";
+import { FIT_MEMORY_BYTES, sampleFit } from "../src/base-check/base-check.js";
+import { noPause } from "../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../src/kernel/select.js";
-import { FIT_MEMORY_BYTES, sampleFit } from "../src/plan/base-check.js";
 import type { SumDType } from "../src/tensor.js";
 import { FIT_CASES, type FitCase, matricesOf } from "../test/support/fit-cases.js";
 

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { formatBytes } from "../src/report/units.js";
+import { formatBytes } from "../src/units.js";
 import type { Pair } from "./make-pair.js";
 import { printRows, type Row, ratio } from "./rows.js";
 

@@ -4,9 +4,9 @@
  */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { encodeSafetensorsHeader, type HeaderEntry } from "../src/formats/safetensors/writer.js";
+import { encodeShardIndex, indexFileName, shardFileName } from "../src/formats/shard-names.js";
 import { instantiateKernel } from "../src/kernel/select.js";
-import { encodeSafetensorsHeader, type HeaderEntry } from "../src/output/safetensors-header.js";
-import { encodeShardIndex, indexFileName, shardFileName } from "../src/output/shard-index.js";
 import { elementCount } from "../src/tensor.js";
 
 /** Standard deviations of a weight and of its change in tuning. */

@@ -1,5 +1,5 @@
 /** What the parts of `npm run bench` share: a row of measured times, and how it is printed. */
-import { formatBytes } from "../src/report/units.js";
+import { formatBytes } from "../src/units.js";
 
 export interface Row {
   readonly name: string;

@@ -4,22 +4,31 @@
  * printed, no signal is listened for, no variable of the environment is read or set, and when a promise settles every
  * file, thread, timer and connection of its call is closed.
  */
-import type { ApplyDeltaOptions as ApplyOptions } from "./apply-delta.js";
-import type { CompareOptions as ModelsOptions } from "./compare-models.js";
-import type { InspectOptions as ModelOptions } from "./inspect-model.js";
+import type { ApplyDeltaOptions as ApplyOptions } from "./apply/apply-delta.js";
+import type { MergePlanDocument, MergeSummary } from "./apply/documents.js";
+import type { CompareOptions as ModelsOptions } from "./compare/compare-models.js";
+import type { Comparison } from "./compare/comparison.js";
+import type { InspectOptions as ModelOptions } from "./inspect/inspect-model.js";
+import type { InspectDocument } from "./inspect/inspection.js";
+import type { WeightsDocument } from "./llama/release-list.js";
 import { loadModule } from "./load-module.js";
-import type { MakeDeltaOptions as MakeOptions } from "./make-delta.js";
-import type { Comparison } from "./report/compare-text.js";
-import type { InspectDocument } from "./report/inspect-text.js";
-import type { DeltaPlanDocument, MakeSummary } from "./report/make-summary.js";
-import type { MergePlanDocument, MergeSummary } from "./report/summary.js";
-import type { UploadSummary } from "./report/upload-text.js";
-import type { Verification } from "./report/verify-text.js";
-import type { WeightsDocument } from "./report/weights-table.js";
+import type { DeltaPlanDocument, MakeSummary } from "./make/documents.js";
+import type { MakeDeltaOptions as MakeOptions } from "./make/make-delta.js";
 import type { Callable } from "./run-program.js";
-import type { UploadOptions as RepositoryOptions } from "./upload-model.js";
-import type { VerifyOptions as TargetOptions } from "./verify-target.js";
+import type { UploadOptions as RepositoryOptions } from "./upload/upload-model.js";
+import type { UploadSummary } from "./upload/upload-summary.js";
+import type { Verification } from "./verify/verification.js";
+import type { VerifyOptions as TargetOptions } from "./verify/verify-target.js";
 
+export type { ApplyDocument, MergePlanDocument, MergeSummary } from "./apply/documents.js";
+export type { FitStatistics } from "./base-check/base-check.js";
+export type { Fit, FitVerdict } from "./base-check/judge-fit.js";
+export type { ChangeSize, KindChange, LayerChange, PartChange } from "./base-check/layer-change.js";
+export type { FileComparison, FileKey } from "./compare/compare-files.js";
+export type { Largest, TensorComparison } from "./compare/compare-tensors.js";
+export type { Comparison, DifferingTensor } from "./compare/comparison.js";
+export type { Tolerance } from "./compare/element-tally.js";
+export type { ErrorDocument, ReportedError } from "./error-document.js";
 export {
   ApplyDeltaError,
   type ErrorCode,
@@ -28,48 +37,38 @@ export {
   EXIT_OF,
   isApplyDeltaError,
 } from "./errors.js";
-export type { Largest, TensorComparison } from "./execute/compare-tensors.js";
-export type { Tolerance } from "./execute/element-tally.js";
-export type { KernelChoice } from "./kernel/select.js";
-export type { LostElements } from "./output/journal.js";
-export type { TargetFormat } from "./output/shard-index.js";
-export type { FitStatistics } from "./plan/base-check.js";
-export type { FileComparison, FileKey } from "./plan/compare-files.js";
-export type { Fit, FitVerdict } from "./plan/judge-fit.js";
-export type { ChangeSize, KindChange, LayerChange, PartChange } from "./plan/layer-change.js";
-export type { Action, MatchRules } from "./plan/match.js";
-export type { TunedRules } from "./plan/match-tuned.js";
-export type { NotAdded, TensorCounts } from "./plan/merge-plan.js";
-export type { Restoration } from "./plan/restoration.js";
-export type { Comparison, DifferingTensor } from "./report/compare-text.js";
-export type { ErrorDocument, ReportedError } from "./report/error-document.js";
+export type { TargetFormat } from "./formats/shard-names.js";
+export type { HubOptions, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
 export type {
   InspectDocument,
   InspectedChange,
   InspectedConfig,
   InspectedTensor,
-} from "./report/inspect-text.js";
-export type { DeltaPlanDocument, MakeSummary } from "./report/make-summary.js";
-export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./report/reporter.js";
+} from "./inspect/inspection.js";
+export type { KernelChoice } from "./kernel/select.js";
+export type { ModelConfig, RopeScaling } from "./llama/model-config.js";
+export type { PromptStyle } from "./llama/prompt-templates.js";
+export type { Clue, Recognition, RecognizedRelease, Sureness } from "./llama/recognize.js";
+export type { ListedRelease, WeightsDocument } from "./llama/release-list.js";
+export type { ModelSize, PublishedShard, Release, ReleaseKind } from "./llama/releases.js";
+export type { TokenizerState } from "./llama/tokenizer-state.js";
+export type { DeltaPlanDocument, MakeDocument, MakeSummary } from "./make/documents.js";
+export type { TunedRules } from "./make/match-tuned.js";
+export type { Restoration } from "./make/restoration.js";
+export type { Action, MatchRules } from "./merge/match.js";
+export type { NotAdded, TensorCounts } from "./merge/merge-plan.js";
 export type {
   LayoutDocument,
-  MergePlanDocument,
-  MergeSummary,
   OutputSummary,
   PlannedShardDocument,
   ShardSummary,
-} from "./report/summary.js";
-export type { ApplyDocument, MakeDocument, UploadSummary } from "./report/upload-text.js";
-export type { Check, CheckName, Verification } from "./report/verify-text.js";
-export type { ListedRelease, WeightsDocument } from "./report/weights-table.js";
+} from "./merge/output-documents.js";
+export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./progress.js";
 export type { CallOptions } from "./run-program.js";
-export type { HubOptions, ProxySettings, TransferSettings } from "./source/hub-settings.js";
+export type { LostElements } from "./target/journal.js";
 export type { DType, SumDType } from "./tensor.js";
-export type { ModelConfig, RopeScaling } from "./vicuna/model-config.js";
-export type { PromptStyle } from "./vicuna/prompt-templates.js";
-export type { Clue, Recognition, RecognizedRelease, Sureness } from "./vicuna/recognize.js";
-export type { ModelSize, PublishedShard, Release, ReleaseKind } from "./vicuna/releases.js";
-export type { TokenizerState } from "./vicuna/tokenizer-state.js";
+export type { UploadSummary } from "./upload/upload-summary.js";
+export type { Check, CheckName, Verification } from "./verify/verification.js";
 
 /** What is merged, where to, and how. */
 export type ApplyDeltaOptions = Callable<ApplyOptions>;
@@ -103,7 +102,7 @@ const loadRunner = () =>
  */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
   const { runProgram, APPLY_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./apply-delta.js"));
+  const program = await loadModule(() => import("./apply/apply-delta.js"));
   return runProgram<ApplyOptions, MergeSummary>(options, APPLY_RULES, program.applyDelta);
 }
 
@@ -115,7 +114,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
  */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
   const { runProgram, APPLY_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./apply-delta.js"));
+  const program = await loadModule(() => import("./apply/apply-delta.js"));
   return runProgram<ApplyOptions, MergePlanDocument>(options, APPLY_RULES, program.planMerge);
 }
 
@@ -127,7 +126,7 @@ export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDo
  */
 export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
   const { runProgram, MAKE_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./make-delta.js"));
+  const program = await loadModule(() => import("./make/make-delta.js"));
   return runProgram<MakeOptions, MakeSummary>(options, MAKE_RULES, program.makeDelta);
 }
 
@@ -139,7 +138,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
  */
 export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
   const { runProgram, MAKE_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./make-delta.js"));
+  const program = await loadModule(() => import("./make/make-delta.js"));
   return runProgram<MakeOptions, DeltaPlanDocument>(options, MAKE_RULES, program.planDelta);
 }
 
@@ -152,7 +151,7 @@ export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDoc
  */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
   const { runProgram, COMPARE_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./compare-models.js"));
+  const program = await loadModule(() => import("./compare/compare-models.js"));
   return runProgram<ModelsOptions, Comparison>(options, COMPARE_RULES, program.compareModels);
 }
 
@@ -165,7 +164,7 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
  */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
   const { runProgram, INSPECT_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./inspect-model.js"));
+  const program = await loadModule(() => import("./inspect/inspect-model.js"));
   return runProgram<ModelOptions, InspectDocument>(options, INSPECT_RULES, program.inspectModel);
 }
 
@@ -178,7 +177,7 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
  */
 export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
   const { runProgram, VERIFY_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./verify-target.js"));
+  const program = await loadModule(() => import("./verify/verify-target.js"));
   return runProgram<TargetOptions, Verification>(options, VERIFY_RULES, program.verifyTarget);
 }
 
@@ -190,7 +189,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
  */
 export async function uploadModel(options: UploadModelOptions): Promise<UploadSummary> {
   const { runProgram, UPLOAD_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./upload-model.js"));
+  const program = await loadModule(() => import("./upload/upload-model.js"));
   return runProgram<RepositoryOptions & { readonly folder: string }, UploadSummary>(
     options,
     UPLOAD_RULES,
@@ -206,12 +205,12 @@ export async function uploadModel(options: UploadModelOptions): Promise<UploadSu
  */
 export async function checkUpload(options: UploadOptions): Promise<void> {
   const { runProgram, CHECK_UPLOAD_RULES } = await loadRunner();
-  const program = await loadModule(() => import("./upload-model.js"));
+  const program = await loadModule(() => import("./upload/upload-model.js"));
   return runProgram<RepositoryOptions, void>(options, CHECK_UPLOAD_RULES, program.checkUpload);
 }
 
 /** The releases of Vicuna, newest version first: which are deltas, for which base, and what works with them. */
 export async function listReleases(): Promise<WeightsDocument> {
-  const { weightsDocument } = await loadModule(() => import("./report/weights-table.js"));
+  const { weightsDocument } = await loadModule(() => import("./llama/release-list.js"));
   return weightsDocument();
 }

@@ -2,7 +2,7 @@
  * The options of every program of the library, and what each of them may be. What they mean is said where their types
  * are. Loaded with the first call, not with the library.
  */
-import type { ApplyDeltaOptions } from "./apply-delta.js";
+import type { ApplyDeltaOptions } from "./apply/apply-delta.js";
 import {
   abortSignal,
   anyText,
@@ -19,21 +19,21 @@ import {
   text,
   tolerance,
 } from "./check-options.js";
-import type { CompareOptions } from "./compare-models.js";
-import type { InspectOptions } from "./inspect-model.js";
+import type { CompareOptions } from "./compare/compare-models.js";
+import type { TargetFormat } from "./formats/shard-names.js";
+import type { HubSettings, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
+import type { InspectOptions } from "./inspect/inspect-model.js";
 import type { KernelChoice } from "./kernel/select.js";
-import type { MakeDeltaOptions } from "./make-delta.js";
-import type { TargetFormat } from "./output/shard-index.js";
-import type { MatchRules } from "./plan/match.js";
-import type { TunedRules } from "./plan/match-tuned.js";
-import type { OutputOptions } from "./preparation.js";
-import type { Reporter } from "./report/reporter.js";
+import type { PromptStyle } from "./llama/prompt-templates.js";
+import type { MakeDeltaOptions } from "./make/make-delta.js";
+import type { TunedRules } from "./make/match-tuned.js";
+import type { MatchRules } from "./merge/match.js";
+import type { OutputOptions } from "./merge/preparation.js";
+import type { Reporter } from "./progress.js";
 import type { Callable, CallOptions } from "./run-program.js";
-import type { HubSettings, ProxySettings, TransferSettings } from "./source/hub-settings.js";
 import type { SumDType } from "./tensor.js";
-import type { UploadOptions } from "./upload-model.js";
-import type { VerifyOptions } from "./verify-target.js";
-import type { PromptStyle } from "./vicuna/prompt-templates.js";
+import type { UploadOptions } from "./upload/upload-model.js";
+import type { VerifyOptions } from "./verify/verify-target.js";
 
 /** More threads than this are a typing error. */
 const MOST_THREADS = 256;

@@ -6,7 +6,7 @@
  */
 import { checkOptions, type OptionRules } from "./check-options.js";
 import { withoutMeans } from "./load-module.js";
-import type { ProgressUpdate, Reporter } from "./report/reporter.js";
+import type { ProgressUpdate, Reporter } from "./progress.js";
 
 /** How a call is stopped, and who is told what happens. What a callback throws ends the call, which rejects with it. */
 export interface CallOptions {

@@ -4,7 +4,7 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { OptionRules } from "../src/check-options.js";
 import { optional } from "../src/check-options.js";
-import type { Activity, ProgressUpdate, Reporter } from "../src/report/reporter.js";
+import type { Activity, ProgressUpdate, Reporter } from "../src/progress.js";
 import { type Callable, type CallOptions, runProgram } from "../src/run-program.js";
 
 const anything = optional(() => {});

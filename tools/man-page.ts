@@ -11,9 +11,9 @@ import type {
 } from "../src/cli/definition.js";
 import { VARIABLES } from "../src/cli/environment.js";
 import { ENVIRONMENT_HEADING, EXIT_CODES_HEADING, listExitCodes } from "../src/cli/help-text.js";
-import { CHECKSUMS } from "../src/output/checksums.js";
-import { PROVENANCE } from "../src/output/provenance.js";
-import { stagingPathOf } from "../src/output/target.js";
+import { PROVENANCE } from "../src/target/provenance.js";
+import { CHECKSUMS } from "../src/target/sha256sums.js";
+import { stagingPathOf } from "../src/target/target.js";
 
 const FILES: readonly (readonly [string, string])[] = [
   [

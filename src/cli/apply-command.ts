@@ -134,7 +134,7 @@ async function apply(options: ApplyOptions, context: CommandContext): Promise<vo
   const { signal, reporter } = context;
   // Loaded here, so that --help and --version don't pay for it.
   const { applyDelta, planMerge } = await import("../index.js");
-  const { formatPlan, formatSummary } = await import("../report/summary.js");
+  const { formatPlan, formatSummary } = await import("./apply-text.js");
   if (options.lowCpuMem) reporter.note("--low-cpu-mem changes nothing: memory use is always low.");
   const mergeOptions: ApplyDeltaOptions = {
     base: options.base,

@@ -75,7 +75,7 @@ async function compare(
     ...(relativeTolerance === undefined ? {} : { relativeTolerance }),
     ...(threads === undefined ? {} : { threads }),
   });
-  const { formatComparison } = await import("../report/compare-text.js");
+  const { formatComparison } = await import("./compare-text.js");
   if (json) print(JSON.stringify(comparison, null, 2));
   else if (!quiet) printReport((paint) => formatComparison(comparison, { all: all ?? false, paint }));
   endWith(comparison.isEqual ? EXIT.done : EXIT.verification);

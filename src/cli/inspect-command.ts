@@ -57,11 +57,11 @@ async function inspect(
     ...(tensors === undefined ? {} : { filter: tensors }),
   });
   if (plot !== undefined && document.change !== null) {
-    const { renderLayerPlot } = await import("../report/layer-plot.js");
-    const { writeTextFile } = await import("../report/text-file.js");
+    const { renderLayerPlot } = await import("./layer-plot.js");
+    const { writeTextFile } = await import("./text-file.js");
     writeTextFile(plot, renderLayerPlot(document.change));
   }
-  const { formatInspection } = await import("../report/inspect-text.js");
+  const { formatInspection } = await import("./inspect-text.js");
   if (json) print(JSON.stringify(document, null, 2));
   else printReport((paint) => formatInspection(document, paint));
 }

@@ -110,7 +110,7 @@ export function addMakeCommand(program: Command): void {
 async function make(options: MakeOptions, context: CommandContext): Promise<void> {
   const { signal, reporter } = context;
   const { makeDelta, planDelta } = await import("../index.js");
-  const { formatDeltaPlan, formatMakeSummary } = await import("../report/make-summary.js");
+  const { formatDeltaPlan, formatMakeSummary } = await import("./make-text.js");
   const makeOptions: MakeDeltaOptions = {
     base: options.base,
     tuned: options.target,

@@ -1,13 +1,14 @@
 /**
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
+
+import { errorDocument } from "../error-document.js";
 import { EXIT, isApplyDeltaError } from "../errors.js";
 import { withoutMeans } from "../load-module.js";
 import { escapeControls } from "../printable.js";
-import { errorDocument } from "../report/error-document.js";
-import type { Reporter } from "../report/reporter.js";
-import { escapeUnpainted, type Palette, paletteFor } from "../report/terminal.js";
+import type { Reporter } from "../progress.js";
 import { environment } from "./environment.js";
+import { escapeUnpainted, type Palette, paletteFor } from "./terminal.js";
 
 /** The options every command has. */
 export interface CommonOptions {
@@ -42,7 +43,7 @@ export async function runCommand(
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
   try {
-    const { createStreamReporter } = await import("../report/stream-reporter.js");
+    const { createStreamReporter } = await import("./stream-reporter.js");
     reporter = createStreamReporter({
       stream: process.stderr,
       level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",

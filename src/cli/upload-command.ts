@@ -56,7 +56,7 @@ async function upload(
   { reporter, signal }: CommandContext,
 ): Promise<void> {
   const { uploadModel } = await import("../index.js");
-  const { formatUpload } = await import("../report/upload-text.js");
+  const { formatUpload } = await import("./upload-text.js");
   const summary = await uploadModel({
     folder,
     repository,

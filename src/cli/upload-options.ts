@@ -12,13 +12,13 @@ import type {
   UploadOptions,
   UploadSummary,
 } from "../index.js";
-import type { Reporter } from "../report/reporter.js";
-import type { Palette } from "../report/terminal.js";
-import { formatUpload } from "../report/upload-text.js";
+import type { Reporter } from "../progress.js";
 import { PROGRAM_NAME } from "../version.js";
 import { environment } from "./environment.js";
 import { type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
 import { type CommandContext, type CommonOptions, print, printReport } from "./run-command.js";
+import type { Palette } from "./terminal.js";
+import { formatUpload } from "./upload-text.js";
 import { parsePath } from "./values.js";
 
 export interface UploadCommandOptions {

@@ -63,7 +63,7 @@ async function verify(
     });
   }
   const { verifyTarget } = await import("../index.js");
-  const { formatVerification } = await import("../report/verify-text.js");
+  const { formatVerification } = await import("./verify-text.js");
   const verification = await verifyTarget({
     target,
     ...(base === undefined || delta === undefined ? {} : { sources: { base, delta } }),

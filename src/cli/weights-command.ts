@@ -11,7 +11,7 @@ export function addWeightsCommand(program: Command): void {
     .action((options: CommonOptions) =>
       runCommand(options, async () => {
         const { listReleases } = await import("../index.js");
-        const { formatWeightsTable } = await import("../report/weights-table.js");
+        const { formatWeightsTable } = await import("./weights-text.js");
         const document = await listReleases();
         print(options.json ? JSON.stringify(document, null, 2) : formatWeightsTable(document));
       }),

@@ -6,7 +6,7 @@
  */
 import { read } from "node:fs";
 import { promisify } from "node:util";
-import { readFully, sourceError } from "../checkpoint/local-file.js";
+import { readFully, sourceError } from "../files/local-file.js";
 import type { LocalFile } from "../tensor.js";
 
 const CHUNK_BYTES = 256 * 1024;

@@ -5,9 +5,9 @@
  */
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
 import { z } from "zod";
-import type { HubConnection } from "../source/hub-connection.js";
-import { HubAnswer, OddAnswer } from "../source/hub-errors.js";
-import { type Retrier, withRetries } from "../source/retry.js";
+import type { HubConnection } from "../hub/hub-connection.js";
+import { HubAnswer, OddAnswer } from "../hub/hub-errors.js";
+import { type Retrier, withRetries } from "../hub/retry.js";
 import type { FileBlob } from "./file-blob.js";
 import { createUploadRequests, PLACEHOLDER_TOKEN, type UploadWatcher } from "./upload-requests.js";
 

@@ -3,10 +3,10 @@
  * Guards: a loader that finds a stale file beside a new model would take it for a part of it; what isn't a model's is
  * neither sent nor touched.
  */
-import { ASSET_NAMES } from "../output/assets.js";
-import { CHECKSUMS } from "../output/checksums.js";
-import { MODEL_CARD } from "../output/model-card.js";
-import { PROVENANCE } from "../output/provenance.js";
+import { ASSET_NAMES } from "../target/assets.js";
+import { MODEL_CARD } from "../target/model-card.js";
+import { PROVENANCE } from "../target/provenance.js";
+import { CHECKSUMS } from "../target/sha256sums.js";
 
 /** Files that say something of a model, and are of no use beside another. */
 const RECORDS = [PROVENANCE, CHECKSUMS];

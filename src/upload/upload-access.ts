@@ -3,14 +3,14 @@
  * Guards: whatever can be found out without sending is found out here, before hours of work; nothing is changed.
  */
 import { ApplyDeltaError } from "../errors.js";
-import type { Reporter } from "../report/reporter.js";
-import { createHub, type HubListing } from "../source/hub.js";
-import { connectToHub } from "../source/hub-connection.js";
-import { HubAnswer } from "../source/hub-errors.js";
-import { completeHubSettings, type HubOptions, type HubSettings } from "../source/hub-settings.js";
-import { readToken } from "../source/hub-token.js";
-import { DEFAULT_REVISION, parseHubReference } from "../source/reference.js";
-import { createRetrier, describeWait, withRetries } from "../source/retry.js";
+import { createHub, type HubListing } from "../hub/hub.js";
+import { connectToHub } from "../hub/hub-connection.js";
+import { HubAnswer } from "../hub/hub-errors.js";
+import { completeHubSettings, type HubOptions, type HubSettings } from "../hub/hub-settings.js";
+import { readToken } from "../hub/hub-token.js";
+import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
+import { createRetrier, describeWait, withRetries } from "../hub/retry.js";
+import type { Reporter } from "../progress.js";
 import { type Account, createHubWriter, type HubWriter } from "./hub-writer.js";
 import { describeUploadError, tokensPage } from "./upload-errors.js";
 

@@ -3,7 +3,7 @@
  * Guards: no token and no signed address gets into a message.
  */
 import { ApplyDeltaError } from "../errors.js";
-import { CERTIFICATE_HINT, describeOddity, HubAnswer, networkTrouble } from "../source/hub-errors.js";
+import { CERTIFICATE_HINT, describeOddity, HubAnswer, networkTrouble } from "../hub/hub-errors.js";
 import { StorageAnswer } from "./upload-requests.js";
 
 export interface UploadErrorContext {

@@ -1,7 +1,7 @@
 /**
  * In: what happens while files are sent. Out: progress for the user, and what was sent in the end.
  */
-import type { Reporter } from "../report/reporter.js";
+import type { Reporter } from "../progress.js";
 import type { CommitWatcher } from "./hub-writer.js";
 
 /** Bars needn't move faster. */

@@ -5,10 +5,10 @@
  * has sent is whole files.
  */
 import { z } from "zod";
-import type { HubConnection } from "../source/hub-connection.js";
-import { HubAnswer, OddAnswer } from "../source/hub-errors.js";
-import type { Fetch } from "../source/hub-requests.js";
-import { type Retrier, withRetries } from "../source/retry.js";
+import type { HubConnection } from "../hub/hub-connection.js";
+import { HubAnswer, OddAnswer } from "../hub/hub-errors.js";
+import type { Fetch } from "../hub/hub-requests.js";
+import { type Retrier, withRetries } from "../hub/retry.js";
 import { FileBlob } from "./file-blob.js";
 
 /**

@@ -4,15 +4,15 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { isWeights } from "../checkpoint/find-weights.js";
-import { onSource, sourceExists } from "../checkpoint/local-file.js";
-import type { Checkpoint } from "../checkpoint/open.js";
-import type { Sha256Options } from "../checkpoint/sha256.js";
-import { CHECKSUMS, checksumFiles, readChecksums } from "../output/checksums.js";
-import { PROVENANCE, type Provenance, recordWeights } from "../output/provenance.js";
-import { plural } from "../report/units.js";
-import type { Check } from "../report/verify-text.js";
+import { onSource, sourceExists } from "../files/local-file.js";
+import type { Sha256Options } from "../files/sha256.js";
+import { isWeights } from "../formats/find-weights.js";
+import type { Checkpoint } from "../formats/open.js";
+import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
+import { CHECKSUMS, checksumFiles, readChecksums } from "../target/sha256sums.js";
+import { plural } from "../units.js";
 import { failed, ok, skipped } from "./outcome.js";
+import type { Check } from "./verification.js";
 
 /** Everything but the weights' data: the small files whole, of the weights size and header. */
 export async function checkRecord(

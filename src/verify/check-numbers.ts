@@ -2,18 +2,18 @@
  * In: the tensors of a target and, with base and delta, the plan of their sum. Out: whether every number is finite,
  * and whether each is what base and delta give.
  */
-import type { Checkpoint } from "../checkpoint/open.js";
+import type { Checkpoint } from "../formats/open.js";
+import type { MergePlan } from "../merge/merge-plan.js";
+import { elementCount } from "../tensor.js";
+import { formatCount, plural } from "../units.js";
+import { failed, ok, skipped } from "./outcome.js";
+import type { Check } from "./verification.js";
 import {
   isAsPlanned,
   type TensorFindings,
   type VerifyWeightsOptions,
   verifyWeights,
-} from "../execute/verify-weights.js";
-import type { MergePlan } from "../plan/merge-plan.js";
-import { formatCount, plural } from "../report/units.js";
-import type { Check } from "../report/verify-text.js";
-import { elementCount } from "../tensor.js";
-import { failed, ok, skipped } from "./outcome.js";
+} from "./verify-weights.js";
 
 /** Two checks, one pass over the weights. */
 export async function checkNumbers(

@@ -2,21 +2,22 @@
  * In: a target that could be opened. Out: whether index, config and tokenizer say what its tensors are.
  * Reads small files only.
  */
+
 import { readdirSync } from "node:fs";
 import { basename, extname } from "node:path";
-import { findWeights, isWeights } from "../checkpoint/find-weights.js";
-import { FORMAT_NAMES } from "../checkpoint/format.js";
-import { onSource, openLocalFile } from "../checkpoint/local-file.js";
-import type { Checkpoint } from "../checkpoint/open.js";
-import { readShardIndex } from "../checkpoint/shard-index.js";
-import { isRotaryBuffer } from "../plan/match.js";
-import { formatBytes, plural } from "../report/units.js";
-import type { Check } from "../report/verify-text.js";
+import { onSource, openLocalFile } from "../files/local-file.js";
+import { FORMAT_NAMES } from "../formats/detect.js";
+import { findWeights, isWeights } from "../formats/find-weights.js";
+import type { Checkpoint } from "../formats/open.js";
+import { readShardIndex } from "../formats/shard-index.js";
+import { expectedTensors } from "../llama/expected-tensors.js";
+import { type ModelConfig, readModelConfig } from "../llama/model-config.js";
+import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
+import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { bitsOf, type DType, elementCount, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
-import { expectedTensors } from "../vicuna/expected-tensors.js";
-import { type ModelConfig, readModelConfig } from "../vicuna/model-config.js";
-import { readTokenizerState } from "../vicuna/tokenizer-state.js";
+import { formatBytes, plural } from "../units.js";
 import { failed, listed, ok, skipped } from "./outcome.js";
+import type { Check } from "./verification.js";
 
 /** That it could be opened says that headers and sizes are right; a file too many is seen here. */
 export function checkWeights({ folder, files, formats, tensors }: Checkpoint): Check {
@@ -128,7 +129,7 @@ export function checkTokenizer({ folder, tensors }: Checkpoint): Check {
 }
 
 function embeddingRows(tensors: readonly TensorView[]): number | null {
-  return tensors.find(({ name }) => name === "model.embed_tokens.weight")?.shape[0] ?? null;
+  return embeddingOf(tensors)?.shape[0] ?? null;
 }
 
 function dataBytes({ dtype, shape }: TensorView): number {

@@ -3,19 +3,20 @@
  * The same checks serve `verify` and a merge's own `--verify`, so that the one never passes what the other refuses.
  * Guards: what is wrong with the target is a failed check; only a system that can't read is an error.
  */
-import { type Checkpoint, openCheckpoint } from "../checkpoint/open.js";
+
 import { EXIT, isApplyDeltaError } from "../errors.js";
-import { pauseFor } from "../execute/pause.js";
+import { type Checkpoint, openCheckpoint } from "../formats/open.js";
+import { pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
-import { CHECKSUMS } from "../output/checksums.js";
-import { type Provenance, readProvenance } from "../output/provenance.js";
-import type { MergePlan } from "../plan/merge-plan.js";
-import { type Reporter, silentReporter } from "../report/reporter.js";
-import type { Check, CheckName } from "../report/verify-text.js";
+import type { MergePlan } from "../merge/merge-plan.js";
+import { type Reporter, silentReporter } from "../progress.js";
+import { type Provenance, readProvenance } from "../target/provenance.js";
+import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord } from "./check-files.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
 import { describeError, failed, skipped } from "./outcome.js";
+import type { Check, CheckName } from "./verification.js";
 
 export interface VerifyFolderOptions {
   /** What base and delta give; null where they weren't given. */

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { hubOptionsOf } from "../../src/cli/hub-options.js";
-import { readProvenance } from "../../src/output/provenance.js";
+import { readProvenance } from "../../src/target/provenance.js";
 import { filesIn, tinyRepositories } from "../support/hub-run.js";
 import { type HubServer, startHub, TOKEN } from "../support/hub-server.js";
 import { temporaryFolder } from "../support/model-folder.js";

@@ -17,9 +17,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { planMerge } from "../../src/apply-delta.js";
-import { openCheckpoint } from "../../src/checkpoint/open.js";
+import { planMerge } from "../../src/apply/apply-delta.js";
 import { type ErrorCode, EXIT_OF } from "../../src/errors.js";
+import { openCheckpoint } from "../../src/formats/open.js";
 import { projectPath } from "../support/fixture-path.js";
 import {
   listing,

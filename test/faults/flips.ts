@@ -4,10 +4,10 @@
  */
 import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { CHECKSUMS } from "../../src/output/checksums.js";
-import { PROVENANCE } from "../../src/output/provenance.js";
-import type { TargetFormat } from "../../src/output/shard-index.js";
-import { verifyTarget } from "../../src/verify-target.js";
+import type { TargetFormat } from "../../src/formats/shard-names.js";
+import { PROVENANCE } from "../../src/target/provenance.js";
+import { CHECKSUMS } from "../../src/target/sha256sums.js";
+import { verifyTarget } from "../../src/verify/verify-target.js";
 import { runCli } from "../support/run-cli.js";
 import { makeSmallMerge } from "./small-merge.js";
 

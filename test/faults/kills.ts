@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { MergeSummary } from "../../src/report/summary.js";
+import type { MergeSummary } from "../../src/apply/documents.js";
 import { type CliResult, runCli } from "../support/run-cli.js";
 
 /** How a run is ended, and what is in the target's place at its start. */

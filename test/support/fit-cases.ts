@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { openLocalFile } from "../../src/checkpoint/local-file.js";
+import { openLocalFile } from "../../src/files/local-file.js";
 import { bytesOf, denseStrides, type FloatDType, type SumDType, type TensorView } from "../../src/tensor.js";
 import { encodeNumbers, roundTo, seededNormals } from "./numbers.js";
 

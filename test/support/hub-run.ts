@@ -3,15 +3,11 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { silentReporter } from "../../src/report/reporter.js";
-import type { FetchedModel } from "../../src/source/hub-models.js";
-import { fetchModels } from "../../src/source/hub-models.js";
-import {
-  completeHubSettings,
-  type HubOptions,
-  type TransferSettings,
-} from "../../src/source/hub-settings.js";
-import { parseHubReference } from "../../src/source/reference.js";
+import type { FetchedModel } from "../../src/hub/hub-models.js";
+import { fetchModels } from "../../src/hub/hub-models.js";
+import { completeHubSettings, type HubOptions, type TransferSettings } from "../../src/hub/hub-settings.js";
+import { parseHubReference } from "../../src/hub/reference.js";
+import { silentReporter } from "../../src/progress.js";
 import { type HubServer, type RepositorySample, startHub } from "./hub-server.js";
 import { temporaryFolder, tinyPair, writeModel } from "./model-folder.js";
 

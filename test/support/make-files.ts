@@ -2,9 +2,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { applyDelta } from "../../src/apply-delta.js";
-import { type MakeDeltaOptions, makeDelta } from "../../src/make-delta.js";
-import type { MakeSummary } from "../../src/report/make-summary.js";
+import { applyDelta } from "../../src/apply/apply-delta.js";
+import type { MakeSummary } from "../../src/make/documents.js";
+import { type MakeDeltaOptions, makeDelta } from "../../src/make/make-delta.js";
 import { readSafetensorsFile, type Tensor, temporaryFolder } from "./model-folder.js";
 
 export interface Pair {

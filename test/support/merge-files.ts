@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
+import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.js";
 import { readSafetensorsFile, type Tensor, temporaryFolder } from "./model-folder.js";
 
 export interface Sides {

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
-import type { MergeSummary } from "../../src/report/summary.js";
-import type { TransferSettings } from "../../src/source/hub-settings.js";
+import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.js";
+import type { MergeSummary } from "../../src/apply/documents.js";
+import type { TransferSettings } from "../../src/hub/hub-settings.js";
 import { filesIn, QUICK } from "./hub-run.js";
 import { type HubServer, type RecordedRequest, type RepositorySample, startHub } from "./hub-server.js";
 import {

@@ -1,10 +1,10 @@
 /** A Hub on loopback that takes uploads, a folder to send, and how to send it in this process. */
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { silentReporter } from "../../src/report/reporter.js";
-import type { UploadSummary } from "../../src/report/upload-text.js";
-import type { HubOptions } from "../../src/source/hub-settings.js";
-import { type UploadOptions, uploadModel } from "../../src/upload-model.js";
+import type { HubOptions } from "../../src/hub/hub-settings.js";
+import { silentReporter } from "../../src/progress.js";
+import { type UploadOptions, uploadModel } from "../../src/upload/upload-model.js";
+import type { UploadSummary } from "../../src/upload/upload-summary.js";
 import { filesIn, QUICK } from "./hub-run.js";
 import {
   type HubServer,

@@ -1,9 +1,9 @@
 /** A small merged model on disk, true to its config, and ways to damage it and look at it again. */
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { type ApplyDeltaOptions, applyDelta } from "../../src/apply-delta.js";
-import type { Check, CheckName, Verification } from "../../src/report/verify-text.js";
-import { type VerifyOptions, verifyTarget } from "../../src/verify-target.js";
+import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.js";
+import type { Check, CheckName, Verification } from "../../src/verify/verification.js";
+import { type VerifyOptions, verifyTarget } from "../../src/verify/verify-target.js";
 import { flip } from "../faults/flips.js";
 import { type Tensor, temporaryFolder, tinyPair, tinyShapes, writeModel } from "./model-folder.js";
 import { llamaPieces, sentencePieceModel } from "./sentencepiece-samples.js";

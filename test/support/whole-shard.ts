@@ -1,7 +1,7 @@
 /** A planned shard as the file it becomes: its pieces, the tensors' data between them, the checksums in their places. */
 import assert from "node:assert/strict";
+import type { FixedPiece } from "../../src/files/output-file.js";
 import { crc32 } from "../../src/kernel/crc32.js";
-import type { FixedPiece } from "../../src/output/shard-file.js";
 
 export interface ShardPlaces {
   readonly byteLength: number;

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { ErrorCode } from "../../src/errors.js";
-import { checkUpload, uploadModel } from "../../src/upload-model.js";
+import { checkUpload, uploadModel } from "../../src/upload/upload-model.js";
 import type { Fault, HubServer, RepositorySample } from "../support/hub-server.js";
 import { type ExpectedDetails, refusal } from "../support/refusal.js";
 import { DESTINATION, type UploadRunOptions, uploadRun } from "../support/upload-run.js";

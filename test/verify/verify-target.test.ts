@@ -11,8 +11,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { applyDelta } from "../../src/apply-delta.js";
-import { type ProgressUpdate, silentReporter } from "../../src/report/reporter.js";
+import { applyDelta } from "../../src/apply/apply-delta.js";
+import { type ProgressUpdate, silentReporter } from "../../src/progress.js";
 import { floats, tinyPair, tinyShapes, withTensor } from "../support/model-folder.js";
 import { decodeNumbers } from "../support/numbers.js";
 import { refusal } from "../support/refusal.js";

@@ -1,0 +1,62 @@
+/**
+ * In: everything a merge is planned from. Out: what the target's provenance says of it.
+ * Guards: references are names, never paths of this machine; numbers are those that every kernel gives.
+ */
+
+import type { Fit } from "../base-check/judge-fit.js";
+import type { Checkpoint } from "../formats/open.js";
+import type { MatchRules } from "../merge/match.js";
+import { type LayoutOptions, type MergePlan, notAdded } from "../merge/merge-plan.js";
+import { type ModelOrigin, modelName } from "../target/model-card.js";
+import { type MergeRecord, recordWeights, type SourceRecord } from "../target/provenance.js";
+
+/** One side of the sum, and where it came from. */
+export interface RecordedSide {
+  readonly origin: ModelOrigin;
+  readonly checkpoint: Checkpoint;
+}
+
+export interface MergeFacts {
+  readonly base: RecordedSide;
+  readonly delta: RecordedSide;
+  readonly rules: MatchRules;
+  readonly dtype: LayoutOptions["dtype"];
+  readonly plan: MergePlan;
+  readonly fit: Fit | null;
+}
+
+/** Errors: those of reading headers. */
+export async function recordMerge({
+  base,
+  delta,
+  rules,
+  dtype,
+  plan,
+  fit,
+}: MergeFacts): Promise<MergeRecord> {
+  const { newRows, trimRows, deltaOnly, baseOnly } = rules;
+  const others = notAdded(plan);
+  return {
+    operation: "add",
+    scale: plan.scale,
+    dtype,
+    rules: { newRows, trimRows, deltaOnly, baseOnly },
+    base: await recordSide(base),
+    delta: await recordSide(delta),
+    baseCheck: fit === null ? null : recordFit(fit),
+    tensors: { added: plan.tensors.filter(({ reason }) => reason === null).length, others },
+  };
+}
+
+async function recordSide({ origin, checkpoint }: RecordedSide): Promise<SourceRecord> {
+  return {
+    reference: modelName(origin),
+    revision: origin.hub?.commit ?? null,
+    files: await recordWeights(checkpoint),
+  };
+}
+
+function recordFit({ verdict, checkedIn, inexact, statistics }: Fit): MergeRecord["baseCheck"] {
+  const { sampled, comparable } = statistics;
+  return { verdict, checkedIn, sampled, comparable, inexact };
+}

@@ -1,0 +1,47 @@
+/** What a merge reports, as text for a terminal. */
+
+import type { MergePlanDocument, MergeSummary } from "../apply/documents.js";
+import type { Fit } from "../base-check/judge-fit.js";
+import { printable } from "../printable.js";
+import { formatLayout, tookLine, weightsLines } from "./output-text.js";
+import { type Palette, PLAIN } from "./terminal.js";
+
+function scaleText(scale: number): string {
+  return `target = base + ${scale} * delta`;
+}
+
+/** The summary for a terminal. */
+export function formatSummary(summary: MergeSummary, paint: Palette = PLAIN): string {
+  return [
+    paint.strong(printable(summary.target)),
+    ...(summary.release === null ? [] : [`  release   ${summary.release}`]),
+    ...(summary.scale === 1 ? [] : [`  scale     ${scaleText(summary.scale)}`]),
+    ...weightsLines(summary),
+    ...baseLines(summary.baseCheck, paint),
+    ...(summary.verified
+      ? ["  verified  read back from the disk: what base and delta give, bit for bit"]
+      : []),
+    tookLine(summary),
+  ].join("\n");
+}
+
+/** The plan for a terminal. */
+export function formatPlan(document: MergePlanDocument, paint: Palette = PLAIN): string {
+  const { target, release, scale, notAdded: others, baseCheck } = document;
+  return formatLayout(document, {
+    target,
+    others,
+    above: [
+      ...(release === null ? [] : [printable(`  release   ${release}`)]),
+      ...(scale === 1 ? [] : [`  scale     ${scaleText(scale)}`]),
+    ],
+    below: baseLines(baseCheck, paint),
+    paint,
+  });
+}
+
+function baseLines(fit: Fit | null, paint: Palette): string[] {
+  if (fit === null) return [];
+  const sentence = printable(fit.sentence);
+  return [`  base      ${fit.verdict === "exact" ? paint.good(sentence) : sentence}`];
+}

@@ -1,0 +1,193 @@
+/**
+ * Comparing on one screen: resolve (and download), open, pair, compare tensors and files, judge.
+ * In: typed options. Out: a document, plain data, or an error. Reads both models whole; writes nothing.
+ */
+
+import { realpathSync } from "node:fs";
+import { deltaOf } from "../base-check/judge-fit.js";
+import { ApplyDeltaError } from "../errors.js";
+import { FORMAT_NAMES } from "../formats/detect.js";
+import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
+import type { HubOptions } from "../hub/hub-settings.js";
+import { resolveModels } from "../hub/resolve.js";
+import { describeInterruption, throwIfAborted } from "../interrupt.js";
+import { compileKernel } from "../kernel/select.js";
+import {
+  defaultThreads,
+  type SampleModelsOptions,
+  sampleModels,
+  withCheckpoints,
+} from "../merge/preparation.js";
+import { type Reporter, silentReporter } from "../progress.js";
+import { isLocalFile } from "../tensor.js";
+import { plural } from "../units.js";
+import { compareFiles } from "./compare-files.js";
+import { compareTensors, type TensorComparison } from "./compare-tensors.js";
+import type { Comparison } from "./comparison.js";
+import { type Pairing, pairTensors } from "./pair-tensors.js";
+
+export interface CompareOptions {
+  /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
+  readonly a: string;
+  /** The model to compare it with, likewise. */
+  readonly b: string;
+  /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
+  readonly tolerance?: number;
+  /** … or where |a - b| / max(|a|, |b|) is at most this. */
+  readonly relativeTolerance?: number;
+  /** Leaves config and tokenizer out; default false. */
+  readonly weightsOnly?: boolean;
+  /**
+   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
+   * read.
+   */
+  readonly hub?: HubOptions;
+  /** Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed. */
+  readonly threads?: number;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** Errors: those of finding and opening a checkpoint, and of its files; `bad-usage` where both are one model; `interrupted`. */
+export async function compareModels(options: CompareOptions): Promise<Comparison> {
+  return describeInterruption("the comparison is not complete", () => compare(options));
+}
+
+async function compare(options: CompareOptions): Promise<Comparison> {
+  const requests = [options.a, options.b].map((reference) => ({ role: "model" as const, reference }));
+  const models = await resolveModels(requests, options);
+  return describeInterruption("the comparison is not complete", () =>
+    withCheckpoints(models, options.signal, async (a, b) => {
+      if (a === undefined || b === undefined) throw new Error("a model was not resolved");
+      refuseOneModel(a, b);
+      return compareCheckpoints(a, b, options);
+    }),
+  );
+}
+
+/** The same folder and the same files: a typing error that would pass every check. */
+function refuseOneModel(a: Checkpoint, b: Checkpoint): void {
+  const placeOf = ({ folder, files }: Checkpoint) =>
+    JSON.stringify([
+      realpathSync(folder),
+      ...files.map((file) => (isLocalFile(file) ? realpathSync(file.path) : file.path)),
+    ]);
+  if (placeOf(a) !== placeOf(b)) return;
+  throw new ApplyDeltaError("bad-usage", "Both are the same model.", {
+    file: a.path,
+    expected: "two models in two places",
+    got: a.path === b.path ? "one path twice" : `one model by two paths, also ${b.path}`,
+    hint: "Give the model to check, and the one to check it against.",
+  });
+}
+
+async function compareCheckpoints(
+  a: Checkpoint,
+  b: Checkpoint,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const start = performance.now();
+  const reporter = options.reporter ?? silentReporter;
+  const threads = options.threads ?? defaultThreads([a, b]);
+  for (const { path, formats, files, tensors } of [a, b]) {
+    const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
+    reporter.detail(
+      `${path} (${names}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
+    );
+  }
+  // First: they are small, and where one is broken nobody should wait for it.
+  const files = options.weightsOnly === true ? null : compareFiles(a.folder, b.folder);
+  const kernel = await compileKernel("auto");
+  const pairing = pairTensors(a.tensors, b.tensors);
+  const { tolerance = 0, relativeTolerance = 0 } = options;
+  const isTolerant = options.tolerance !== undefined || options.relativeTolerance !== undefined;
+  throwIfAborted(options.signal);
+  let compared: TensorComparison[];
+  try {
+    compared = await compareTensors(pairing.pairs, {
+      tolerance: { absolute: tolerance, relative: relativeTolerance },
+      kernel,
+      threads,
+      signal: options.signal,
+      onProgress: (progress) =>
+        reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
+    });
+  } finally {
+    reporter.progressDone();
+  }
+  const differing = compared.filter((tensor) => !isSameBits(tensor)).sort(byDifference);
+  const isWithin = (tensor: TensorComparison) => isTolerant && tensor.beyondTolerance === 0;
+  const different = differing.filter((tensor) => !isWithin(tensor)).length;
+  const { onlyInA, onlyInB, otherShapes, otherDTypes } = pairing;
+  const notCompared = onlyInA.length + onlyInB.length + otherShapes.length + otherDTypes.length;
+  const isDifferent = (files ?? []).some((file) => file.isDifferent);
+  return {
+    a: options.a,
+    b: options.b,
+    isEqual: different === 0 && notCompared === 0 && !isDifferent,
+    tolerance: isTolerant ? { absolute: tolerance, relative: relativeTolerance } : null,
+    tensors: {
+      compared: compared.length,
+      equalBits: compared.length - differing.length,
+      withinTolerance: differing.length - different,
+      different,
+    },
+    elements: compared.reduce((sum, { elements }) => sum + elements, 0),
+    differing: differing.map((tensor) => ({ ...tensor, isWithinTolerance: isWithin(tensor) })),
+    onlyInA,
+    onlyInB,
+    otherShapes,
+    otherDTypes,
+    files,
+    notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
+    hints: await hintsOf(pairing, different, [a, b], { ...options, kernel }),
+    seconds: (performance.now() - start) / 1000,
+    threads,
+  };
+}
+
+/** No elements, no bits. */
+function isSameBits({ dtypes, differentBits }: TensorComparison): boolean {
+  return dtypes.a === dtypes.b && differentBits === 0;
+}
+
+/** The most different first: NaN against a number, then by the largest difference, then by how many. */
+function byDifference(x: TensorComparison, y: TensorComparison): number {
+  const keys = (tensor: TensorComparison) => [
+    tensor.notFinite,
+    tensor.largestAbsolute?.difference ?? 0,
+    tensor.differentValues ?? 0,
+    tensor.differentBits ?? 0,
+  ];
+  const [ofX, ofY] = [keys(x), keys(y)];
+  const at = ofX.findIndex((key, i) => key !== ofY[i]);
+  return at < 0 ? 0 : (ofY[at] as number) - (ofX[at] as number);
+}
+
+function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
+  return (["a", "b"] as const).flatMap((side) =>
+    rotaryOnlyIn[side] === 0
+      ? []
+      : [
+          `only ${side} has ${plural(rotaryOnlyIn[side], "rotary buffer")} (rotary_emb.inv_freq): no difference, since loaders compute them.`,
+        ],
+  );
+}
+
+/** What a difference may come from. */
+async function hintsOf(
+  { pairs }: Pairing,
+  different: number,
+  models: readonly Checkpoint[],
+  options: SampleModelsOptions,
+): Promise<string[]> {
+  if (different * 2 < pairs.length || different === 0) return [];
+  const sides = { base: pairs.map(({ a }) => a), other: pairs.map(({ b }) => b) };
+  const statistics = await sampleModels({ of: "fit", ...sides }, models, options);
+  const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
+  if (delta === null) return [];
+  const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];
+  return [
+    `${small} looks like a delta: its values are much smaller than those of ${large}. Apply it to its base, then compare the result.`,
+  ];
+}

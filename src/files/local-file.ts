@@ -1,0 +1,149 @@
+/**
+ * In: a path. Out: an open local file that is read at offsets. And the reading of any open file, in any thread.
+ * Guards: every read returns all the bytes that were asked for, or an error that names file and offset; a call that a
+ * signal cut short is made again.
+ */
+
+import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
+import { noPause, type Pause } from "../interrupt.js";
+import type { Descriptor, LocalFile } from "../tensor.js";
+import { readThroughExchange } from "./exchange.js";
+
+/**
+ * Opens a regular file for reading, with a pause before each read. Links are followed: a snapshot in the Hub's cache is
+ * made of them.
+ */
+export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
+  const fd = openRegularFile(path);
+  let state: BigIntStats;
+  try {
+    state = onSource(path, () => fstatSync(fd, { bigint: true }));
+  } catch (error) {
+    closeQuietly(fd);
+    throw error;
+  }
+  const { size, mtimeNs: modifiedNs } = state;
+  return {
+    path,
+    fd,
+    byteLength: Number(size),
+    version: String(modifiedNs),
+    async read(offsetBytes, length) {
+      await pause();
+      const bytes = new Uint8Array(length);
+      readFully(fd, bytes, offsetBytes, path);
+      return bytes;
+    },
+    assertUnchanged: () => assertUnchanged(path, fd, Number(size), modifiedNs),
+    bytesFetched: () => 0,
+    close: () => closeQuietly(fd),
+  };
+}
+
+/** Nothing that was read is lost where this fails. */
+function closeQuietly(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // The descriptor is gone all the same.
+  }
+}
+
+/** Throws `source-changed` where the file was written to since it was opened. */
+function assertUnchanged(path: string, fd: number, byteLength: number, modifiedNs: bigint): void {
+  const now = onSource(path, () => fstatSync(fd, { bigint: true }));
+  if (Number(now.size) === byteLength && now.mtimeNs === modifiedNs) return;
+  throw new ApplyDeltaError("source-changed", "The file was changed while it was read.", {
+    file: path,
+    expected: `${byteLength} bytes, written at ${timeOf(modifiedNs)}`,
+    got: `${now.size} bytes, written at ${timeOf(now.mtimeNs)}`,
+    hint: "Let whatever writes it come to an end, then run the same command again.",
+  });
+}
+
+function timeOf(nanoseconds: bigint): string {
+  return new Date(Number(nanoseconds / 1_000_000n)).toISOString();
+}
+
+function openRegularFile(path: string): number {
+  // Looked at before it is opened: opening a FIFO would wait for a writer.
+  if (!onSource(path, () => statSync(path)).isFile()) {
+    throw new ApplyDeltaError("source-unreadable", "This is not a regular file.", {
+      file: path,
+      hint: "Give a model folder or a weights file.",
+    });
+  }
+  return onSource(path, () => openSync(path, "r"));
+}
+
+/**
+ * Fills `into` from `offsetBytes` on, from this machine's disk or from the Hub. Throws `truncated-file` where the file
+ * ends early.
+ */
+export function readFully(fd: Descriptor, into: Uint8Array, offsetBytes: number, path: string): void {
+  if (typeof fd !== "number") {
+    readThroughExchange(fd, into, offsetBytes);
+    return;
+  }
+  let done = 0;
+  while (done < into.length) {
+    const at = offsetBytes + done;
+    const got = onSource(path, () => readSync(fd, into, done, into.length - done, at), at);
+    if (got === 0) {
+      throw new ApplyDeltaError("truncated-file", "The file ends before the data it announces.", {
+        file: path,
+        offsetBytes: at,
+        expected: `${into.length - done} more bytes`,
+        got: "end of file",
+        hint: "Download or copy the file again; it may also have been changed while it was read.",
+      });
+    }
+    done += got;
+  }
+}
+
+/** Runs a file operation on a source's side, with its errors typed; `offsetBytes` is where in the file it is. */
+export function onSource<T>(path: string, operation: () => T, offsetBytes?: number): T {
+  try {
+    return uninterrupted(operation);
+  } catch (error) {
+    throw sourceError(error, path, offsetBytes);
+  }
+}
+
+/** Whether there is something at a path; an error where that can't be told. */
+export function sourceExists(path: string): boolean {
+  try {
+    return onSource(path, () => statSync(path, { throwIfNoEntry: false })) !== undefined;
+  } catch (error) {
+    if (isApplyDeltaError(error, "source-not-found")) return false;
+    throw error;
+  }
+}
+
+/** Turns a system error met while reading a source into a typed one. Typed errors pass through. */
+export function sourceError(error: unknown, path: string, offsetBytes?: number): unknown {
+  const errno = errnoOf(error);
+  if (errno === undefined || error instanceof ApplyDeltaError) return error;
+  const where = offsetBytes === undefined ? { file: path } : { file: path, offsetBytes };
+  if (errno === "ENOENT" || errno === "ENOTDIR") {
+    return new ApplyDeltaError("source-not-found", "There is no such file.", {
+      ...where,
+      hint: "Check the path for a typo.",
+      cause: error,
+    });
+  }
+  const hints: Record<string, string> = {
+    EACCES: "You lack permission to read it: check with `ls -l`.",
+    EPERM: "You lack permission to read it: check with `ls -l`.",
+    EMFILE: "Too many files are open: raise the limit with `ulimit -n 4096`.",
+    ELOOP: "The symbolic link points at itself.",
+    EIO: "The disk reports a read error: copy the file elsewhere or download it again.",
+  };
+  return new ApplyDeltaError("source-unreadable", `The file can't be read (${errno}).`, {
+    ...where,
+    hint: hints[errno] ?? "Check that the file can be read, for example with `sha256sum`.",
+    cause: error,
+  });
+}

@@ -1,0 +1,73 @@
+/**
+ * In: the path of a small file beside the weights. Out: its bytes or its text.
+ * Guards: a size that fits in memory, real content instead of a Git LFS pointer, valid UTF-8.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { ApplyDeltaError } from "../errors.js";
+import type { JsonFile } from "./json-draft.js";
+import { onSource } from "./local-file.js";
+
+/** A config is a few kB; stops a file that would fill the memory. */
+const MAX_CONFIG_BYTES = 4_000_000;
+
+/** The largest tokenizer.json has some 35 MB; stops one that would fill the memory. */
+const MAX_TOKENIZER_BYTES = 128_000_000;
+
+/** The largest tokenizer.model has some 5 MB; stops one whose fields take half a minute to walk. */
+const MAX_PIECES_BYTES = 16_000_000;
+
+const LFS_POINTER = Buffer.from("version https://git-lfs");
+
+const MOST_BYTES: ReadonlyMap<string, number> = new Map([
+  ["tokenizer.json", MAX_TOKENIZER_BYTES],
+  ["tokenizer.model", MAX_PIECES_BYTES],
+]);
+
+/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. */
+export function readAssetBytes(path: string): Buffer {
+  const name = basename(path);
+  const most = MOST_BYTES.get(name) ?? MAX_CONFIG_BYTES;
+  const again = `Download ${name} again from where the model came from.`;
+  const stat = onSource(path, () => statSync(path));
+  const { size } = stat;
+  if (!stat.isFile()) {
+    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    throw new ApplyDeltaError("source-unreadable", `${name} is not a regular file.`, {
+      file: path,
+      hint: again,
+    });
+  }
+  if (size > most) {
+    const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
+    throw new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
+      file: path,
+      expected: `at most ${most} bytes`,
+      got: `${size} bytes`,
+      hint: again,
+    });
+  }
+  const bytes = onSource(path, () => readFileSync(path));
+  if (bytes.subarray(0, LFS_POINTER.length).equals(LFS_POINTER)) {
+    throw new ApplyDeltaError("lfs-pointer", `This is a Git LFS pointer, not ${name} itself.`, {
+      file: path,
+      got: `a pointer of ${size} bytes`,
+      hint: "Run `git lfs install && git lfs pull` in the model's folder, or download the file.",
+    });
+  }
+  return bytes;
+}
+
+/** Errors: as `readAssetBytes`. */
+export function readAssetText(path: string): JsonFile {
+  const bytes = readAssetBytes(path);
+  try {
+    return { path, text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch (cause) {
+    throw new ApplyDeltaError("bad-json", `${basename(path)} is not valid UTF-8.`, {
+      file: path,
+      hint: `Download ${basename(path)} again from where the model came from.`,
+      cause,
+    });
+  }
+}

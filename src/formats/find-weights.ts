@@ -1,0 +1,204 @@
+/**
+ * In: a local path. Out: the weights files to read and the index that describes them, if any.
+ * Guards: a folder without usable weights is told what it holds instead; an incomplete set of shards is
+ * noticed even without an index.
+ */
+import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { ApplyDeltaError } from "../errors.js";
+import { onSource, sourceExists } from "../files/local-file.js";
+
+export interface FoundWeights {
+  /** The folder that holds weights, config and tokenizer. */
+  readonly folder: string;
+  /** Path of the shard index, or null. */
+  readonly index: string | null;
+  /** Paths of the weights files where there is no index, in order. */
+  readonly files: readonly string[];
+  /** Lines for the user: a choice that was made between several candidates. */
+  readonly notes: readonly string[];
+}
+
+/** Files that live beside weights and are not weights, though their names end alike. */
+const NOT_WEIGHTS =
+  /^(?:training_args|optimizer|scheduler|rng_state|scaler|trainer_state|adapter_model|consolidated|tokenizer|ggml-)/;
+
+const INDEX_SUFFIX = ".index.json";
+
+/**
+ * Finds the weights the way transformers does: safetensors before PyTorch, one file before an index; then, where
+ * neither is there, all files of one kind in order of their names.
+ * Errors: `source-not-found`, `source-unreadable`, `no-weights`, `shard-missing`.
+ */
+export function findWeights(path: string): FoundWeights {
+  if (!onSource(path, () => statSync(path)).isDirectory()) {
+    const isIndex = path.endsWith(INDEX_SUFFIX);
+    return { folder: dirname(path), index: isIndex ? path : null, files: isIndex ? [] : [path], notes: [] };
+  }
+  const names = onSource(path, () => readdirSync(path)).sort();
+  const chosen = chooseWeights(names, path);
+  if (chosen === null) throw noWeights(path, names);
+  const { index, files, notes } = chosen;
+  return {
+    folder: path,
+    index: index === null ? null : join(path, index),
+    files: files.map((name) => join(path, name)),
+    notes,
+  };
+}
+
+export interface ChosenWeights {
+  /** Name of the shard index, or null. */
+  readonly index: string | null;
+  /** Names of the weights files where there is no index, in order. */
+  readonly files: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * The choice among a folder's names; null where none is a weights file. `folder` is for notes and errors.
+ * Errors: `shard-missing`.
+ */
+export function chooseWeights(names: readonly string[], folder: string): ChosenWeights | null {
+  const candidates = [
+    ["model.safetensors", "model.safetensors.index.json", [".safetensors"]],
+    ["pytorch_model.bin", "pytorch_model.bin.index.json", [".bin", ".pt", ".pth"]],
+  ] as const;
+  const notes: string[] = [];
+  const hasTorch = names.some((name) => isWeights(name, [".bin", ".pt", ".pth"]));
+  for (const [single, index, endings] of candidates) {
+    const globbed = inShardOrder(names.filter((name) => isWeights(name, endings)));
+    if (globbed.length === 0 && !names.includes(index)) continue;
+    if (single === "model.safetensors" && hasTorch) {
+      notes.push(`${folder} holds safetensors and PyTorch weights; the safetensors were read.`);
+    }
+    if (names.includes(single)) {
+      if (names.includes(index))
+        notes.push(`${folder} holds ${single} and an index; ${single} was read, as transformers does.`);
+      return { index: null, files: [single], notes };
+    }
+    if (names.includes(index)) return { index, files: [], notes };
+    checkShardCount(folder, globbed);
+    return { index: null, files: globbed, notes };
+  }
+  return null;
+}
+
+/** Whether a file of this name holds weights that a loader would read. */
+export function isWeights(name: string, endings: readonly string[]): boolean {
+  return endings.some((ending) => name.endsWith(ending)) && !name.startsWith(".") && !NOT_WEIGHTS.test(name);
+}
+
+/** By name, numbers by value: `pytorch_model-2.bin` before `pytorch_model-10.bin`. */
+function inShardOrder(names: string[]): string[] {
+  return names.sort(new Intl.Collator("en", { numeric: true }).compare);
+}
+
+/** Where names say `00001-of-00003`, all three must be there. */
+function checkShardCount(folder: string, names: readonly string[]): void {
+  const present = new Map<string, Set<number>>();
+  for (const name of names) {
+    const match = /^(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)$/.exec(name);
+    if (match === null) continue;
+    const [, stem, number, count, ending] = match;
+    const set = `${stem}-#####-of-${count}${ending}`;
+    present.set(set, (present.get(set) ?? new Set()).add(Number(number)));
+  }
+  for (const [set, numbers] of present) {
+    const count = Number(/-of-(\d{5})/.exec(set)?.[1]);
+    for (let number = 1; number <= count; number++) {
+      if (numbers.has(number)) continue;
+      throw new ApplyDeltaError("shard-missing", "A shard is missing from the folder.", {
+        file: join(folder, set.replace("#####", String(number).padStart(5, "0"))),
+        expected: `${count} shards`,
+        got: `${numbers.size}`,
+        hint: "The download did not finish: fetch the missing shard.",
+      });
+    }
+  }
+}
+
+interface Clue {
+  pattern: RegExp;
+  what: string;
+  hint: string;
+}
+
+/** What a folder without usable weights turns out to be, the surest clue first. */
+const CLUES: readonly Clue[] = [
+  {
+    pattern: /^consolidated\..*\.pth$/,
+    what: "Meta's original LLaMA checkpoint (consolidated.*.pth)",
+    hint: "Convert it first with transformers' convert_llama_weights_to_hf.py, and give the folder that makes.",
+  },
+  {
+    pattern: /\.gguf$/,
+    what: "a llama.cpp model (GGUF)",
+    hint: "Give the Hugging Face checkpoint in float16 it was made from; a quantized model can't take a delta.",
+  },
+  {
+    pattern: /^ggml-.*\.bin$/,
+    what: "a llama.cpp model (GGML)",
+    hint: "Give the Hugging Face checkpoint in float16 it was made from; a quantized model can't take a delta.",
+  },
+  {
+    pattern: /^adapter_(?:model\.|config\.json)/,
+    what: "a LoRA adapter (PEFT), which is not a delta",
+    hint: "Merge it with peft's merge_and_unload; this tool applies full deltas.",
+  },
+  {
+    pattern: /^(?:tf_model.*\.h5|flax_model.*\.msgpack)$/,
+    what: "TensorFlow or Flax weights only",
+    hint: "Give the PyTorch or safetensors version of the model.",
+  },
+  {
+    pattern: /\.(?:incomplete|part|crdownload|aria2|tmp)$/,
+    what: "an unfinished download",
+    hint: "Let the download finish, then run this again.",
+  },
+];
+
+const FOLDER_WORDS = {
+  what: "folder",
+  hint: "Check that the weights were downloaded: config and tokenizer alone are not a model.",
+};
+
+/**
+ * The error for names among which there are no weights: what they are instead. `words`: what has the names, and what
+ * to do if they tell nothing.
+ */
+export function noWeights(folder: string, names: readonly string[], words = FOLDER_WORDS): ApplyDeltaError {
+  const clue = CLUES.find(({ pattern }) => names.some((name) => pattern.test(name)));
+  const inside =
+    words === FOLDER_WORDS ? names.find((name) => folderHoldsWeights(join(folder, name))) : undefined;
+  const shown =
+    names.length === 0 ? "nothing" : names.slice(0, 8).join(", ") + (names.length > 8 ? ", …" : "");
+  let hint = clue?.hint ?? words.hint;
+  if (clue === undefined && inside !== undefined) hint = `Did you mean ${join(folder, inside)}?`;
+  const snapshot = snapshotOf(folder, names);
+  if (snapshot !== null) hint = `This is a model's folder in the Hub's cache: give ${snapshot}.`;
+  const what = `The ${words.what} holds ${clue?.what ?? "no weights"}.`;
+  return new ApplyDeltaError("no-weights", what, {
+    file: folder,
+    expected: "*.safetensors or pytorch_model*.bin",
+    got: shown,
+    hint,
+  });
+}
+
+function folderHoldsWeights(path: string): boolean {
+  try {
+    return readdirSync(path).some((name) => isWeights(name, [".safetensors", ".bin"]));
+  } catch {
+    return false; // Not a folder, or not ours to look into: no hint then.
+  }
+}
+
+/** The first snapshot of a `models--owner--name` folder of the Hub's cache, or null. */
+function snapshotOf(folder: string, names: readonly string[]): string | null {
+  const snapshots = join(folder, "snapshots");
+  if (!basename(folder).startsWith("models--") || !names.includes("snapshots") || !sourceExists(snapshots))
+    return null;
+  const first = onSource(snapshots, () => readdirSync(snapshots))[0];
+  return first === undefined ? null : join(snapshots, first);
+}

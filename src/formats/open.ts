@@ -1,0 +1,179 @@
+/**
+ * In: a local path, perhaps with weights elsewhere. Out: a checkpoint: every tensor it holds as a view, in state-dict order, its files open.
+ * Guards: what an index promises is there; no tensor comes from two shards; nothing behind this module knows
+ * formats.
+ */
+
+import { readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { onSource, openLocalFile } from "../files/local-file.js";
+import { noPause, type Pause } from "../interrupt.js";
+import type { OpenFile, TensorView } from "../tensor.js";
+import { type CheckpointFormat, detectFormat } from "./detect.js";
+import { type FoundWeights, findWeights } from "./find-weights.js";
+import { readSafetensors } from "./safetensors/reader.js";
+import { readShardIndex, type ShardIndex } from "./shard-index.js";
+import { inStateDictOrder } from "./state-dict-order.js";
+import { readTorchLegacy } from "./torch/legacy.js";
+import { readTorchZip } from "./torch/zip.js";
+
+export interface Checkpoint {
+  /** The path the user gave. */
+  readonly path: string;
+  /** Where config and tokenizer lie. */
+  readonly folder: string;
+  /** The formats of the weights files; nearly always one. */
+  readonly formats: readonly CheckpointFormat[];
+  readonly files: readonly OpenFile[];
+  /** All tensors, in state-dict order. */
+  readonly tensors: readonly TensorView[];
+  /** Lines for the user. */
+  readonly notes: readonly string[];
+  /** Closes the files. */
+  close(): void;
+}
+
+/** Weights that lie elsewhere than the folder with all the rest. */
+export interface RemoteWeights {
+  /** Path of the shard index on this machine, or null. */
+  readonly index: string | null;
+  /** Names of the weights files where there is no index, in order. */
+  readonly names: readonly string[];
+  open(name: string): OpenFile;
+}
+
+const READERS: Record<CheckpointFormat, (file: OpenFile) => Promise<TensorView[]>> = {
+  safetensors: readSafetensors,
+  "torch-zip": readTorchZip,
+  "torch-legacy": readTorchLegacy,
+};
+
+/**
+ * Opens a folder, a weights file or a shard index, reading headers only, with a pause before each read; or the folder
+ * `path` with weights elsewhere. The caller closes the result; nothing stays open when it throws.
+ */
+export async function openCheckpoint(
+  path: string,
+  pause: Pause = noPause,
+  remote: RemoteWeights | null = null,
+): Promise<Checkpoint> {
+  const found = remote === null ? findWeights(path) : beside(path, remote);
+  const open = (file: string) => (remote === null ? openLocalFile(file, pause) : remote.open(basename(file)));
+  const files: OpenFile[] = [];
+  const close = () => {
+    for (const file of files.splice(0)) file.close();
+  };
+  try {
+    const notes = [...found.notes];
+    const index = found.index === null ? null : await readIndex(found.index, pause);
+    const paths = index === null ? found.files : index.shards.map((shard) => join(found.folder, shard));
+    const formats = new Set<CheckpointFormat>();
+    const tensors = new Map<string, TensorView>();
+    for (const shardPath of paths) {
+      const file = index === null ? open(shardPath) : openShard(shardPath, found.folder, index, open);
+      files.push(file);
+      const format = await detectFormat(file);
+      formats.add(format);
+      for (const tensor of await READERS[format](file)) {
+        const earlier = tensors.get(tensor.name);
+        if (earlier !== undefined) throw inTwoShards(earlier, tensor);
+        tensors.set(tensor.name, tensor);
+      }
+    }
+    if (index !== null) notes.push(...compareWithIndex(found.index ?? "", index, tensors));
+    if (tensors.size === 0) {
+      throw new ApplyDeltaError("no-weights", "The checkpoint holds no tensor.", {
+        file: path,
+        hint: "Give the folder of a whole model.",
+      });
+    }
+    // A pickle records the state dict's order; safetensors sorts its tensors, so the order is restored.
+    const inFileOrder = [...tensors.values()];
+    const ordered = formats.has("safetensors") ? inStateDictOrder(inFileOrder) : inFileOrder;
+    return { path, folder: found.folder, formats: [...formats], files, tensors: ordered, notes, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** What came of files over the network until now, in all. */
+export function bytesFetchedOf(sides: readonly Pick<Checkpoint, "files">[]): number {
+  return sides.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytesFetched(), 0);
+}
+
+function beside(folder: string, { index, names }: RemoteWeights): FoundWeights {
+  return { folder, index, files: names.map((name) => join(folder, name)), notes: [] };
+}
+
+async function readIndex(path: string, pause: Pause): Promise<ShardIndex> {
+  const file = openLocalFile(path, pause);
+  try {
+    return await readShardIndex(file);
+  } finally {
+    file.close();
+  }
+}
+
+function openShard(
+  path: string,
+  folder: string,
+  index: ShardIndex,
+  open: (path: string) => OpenFile,
+): OpenFile {
+  try {
+    return open(path);
+  } catch (error) {
+    if (!isApplyDeltaError(error, "source-not-found")) throw error;
+    const present = new Set(onSource(folder, () => readdirSync(folder)));
+    const missing = index.shards.filter((shard) => !present.has(shard));
+    throw new ApplyDeltaError("shard-missing", "A shard that the index names is missing.", {
+      file: path,
+      expected: `${index.shards.length} shards`,
+      got: `${index.shards.length - missing.length}; missing: ${missing.slice(0, 10).join(", ")}`,
+      hint: "The download did not finish: fetch the missing shards.",
+      cause: error,
+    });
+  }
+}
+
+function inTwoShards(first: TensorView, second: TensorView): ApplyDeltaError {
+  return new ApplyDeltaError("duplicate-tensor", "A tensor is in two weights files of one checkpoint.", {
+    file: second.file.path,
+    tensor: second.name,
+    got: `also in ${first.file.path}`,
+    hint: "Shards of two models are mixed in the folder: keep those of one.",
+  });
+}
+
+/** Every tensor of the index must be in its shard. Tensors the index leaves out are read, and named. */
+function compareWithIndex(
+  indexPath: string,
+  index: ShardIndex,
+  tensors: ReadonlyMap<string, TensorView>,
+): string[] {
+  for (const [name, shard] of index.shardOf) {
+    const got = tensors.get(name);
+    if (got !== undefined && basename(got.file.path) === shard) continue;
+    throw new ApplyDeltaError(
+      "tensor-missing-in-shard",
+      "A tensor is not in the shard the index names for it.",
+      {
+        file: indexPath,
+        tensor: name,
+        expected: shard,
+        got: got === undefined ? "in no shard" : basename(got.file.path),
+        hint: "Index and shards are not of one model: download both again.",
+      },
+    );
+  }
+  const extra = [...tensors.keys()].filter((name) => !index.shardOf.has(name));
+  if (extra.length === 0) return [];
+  const shown = extra.slice(0, 3).join(", ") + (extra.length > 3 ? ", …" : "");
+  const what =
+    extra.length === 1 ? "1 tensor that its shards hold" : `${extra.length} tensors that its shards hold`;
+  return [
+    `${basename(indexPath)} leaves out ${what} (${shown}); ${extra.length === 1 ? "it was" : "they were"} read.`,
+  ];
+}

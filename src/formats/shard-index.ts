@@ -1,0 +1,66 @@
+/**
+ * In: a shard index (`model.safetensors.index.json`, `pytorch_model.bin.index.json`).
+ * Out: which tensor is said to lie in which shard.
+ * Guards: a shard's name never leads outside the model's folder; no tensor is named twice.
+ */
+import { ApplyDeltaError } from "../errors.js";
+import { isJsonObject, parseStrictJson } from "../files/strict-json.js";
+import type { RandomAccessFile } from "../tensor.js";
+
+/** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
+export const MAX_INDEX_BYTES = 64_000_000;
+
+export interface ShardIndex {
+  /** Shard file names in order, each a plain name inside the folder. */
+  readonly shards: readonly string[];
+  /** Tensor name to shard file name. */
+  readonly shardOf: ReadonlyMap<string, string>;
+  /** What the index says all tensors' data come to, in bytes; null where it says nothing. */
+  readonly totalBytes: number | null;
+}
+
+/** Errors: `index-malformed`, `duplicate-tensor`, `shard-outside-folder`. */
+export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex> {
+  const fail = (what: string, tensor?: string): never => {
+    throw new ApplyDeltaError("index-malformed", `The shard index is malformed: ${what}.`, {
+      file: file.path,
+      ...(tensor === undefined ? {} : { tensor }),
+      hint: "Download the index again from where the model came from.",
+    });
+  };
+  if (file.byteLength > MAX_INDEX_BYTES) fail(`it is longer than ${MAX_INDEX_BYTES} bytes`);
+  const json = parseStrictJson(await file.read(0, file.byteLength), {
+    file: file.path,
+    offsetBytes: 0,
+    malformed: "index-malformed",
+    duplicate: "duplicate-tensor",
+    hint: "Download the index again from where the model came from.",
+  });
+  if (!isJsonObject(json)) return fail("the document is not an object with `weight_map`");
+  const weightMap = json.weight_map;
+  if (!isJsonObject(weightMap)) return fail("`weight_map` is not an object");
+  const shardOf = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(weightMap)) {
+    if (typeof shard !== "string") return fail("a shard's name is not a string", tensor);
+    if (!isPlainFileName(shard)) {
+      throw new ApplyDeltaError("shard-outside-folder", "The shard index names a file outside its folder.", {
+        file: file.path,
+        tensor,
+        expected: "the name of a file beside the index",
+        got: JSON.stringify(shard),
+        hint: "Don't use this model unless you know who made it; a real index never has such a name.",
+      });
+    }
+    shardOf.set(tensor, shard);
+  }
+  if (shardOf.size === 0) fail("`weight_map` names no tensor");
+  const metadata = isJsonObject(json) && isJsonObject(json.metadata) ? json.metadata : {};
+  const totalBytes = typeof metadata.total_size === "number" ? metadata.total_size : null;
+  return { shards: [...new Set(shardOf.values())].sort(), shardOf, totalBytes };
+}
+
+/** A name without separators, drive letters or control characters, on any system. */
+function isPlainFileName(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one of these is refused.
+  return name !== "" && name !== "." && name !== ".." && !/[/\\:\u0000-\u001f]/.test(name);
+}

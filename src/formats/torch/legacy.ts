@@ -1,0 +1,222 @@
+/**
+ * PyTorch checkpoints from before version 1.6 (and `_use_new_zipfile_serialization=False` since).
+ *
+ * In: a file. Out: its tensors. Invariant: every byte of the file is accounted for (five pickles, then for each
+ * storage its element count and its data, up to the last byte), and only the pickles and the counts are read.
+ *
+ * Format: torch/serialization.py, `_legacy_save` and `_legacy_load`.
+ */
+import { ApplyDeltaError } from "../../errors.js";
+import type { RandomAccessFile, TensorView } from "../../tensor.js";
+import { MAX_PICKLE_BYTES, readPickle, type Unpickled } from "./pickle.js";
+import { elementBytes, findStateDict, viewTensors } from "./state-dict.js";
+import { Dict, describe, type PickleValue, quote, type StorageNode } from "./values.js";
+
+/** torch/serialization.py, MAGIC_NUMBER and PROTOCOL_VERSION. */
+const MAGIC = 0x1950a86a20f9469cfc6cn;
+const PROTOCOL = 1001;
+
+/** Enough for the pickles of most shards; larger ones are read again in windows four times as long. */
+const FIRST_WINDOW_BYTES = 64 * 1024;
+
+/** An int64 element count stands before the data of each storage. */
+const COUNT_BYTES = 8;
+
+const DOWNLOAD_AGAIN = "The file is incomplete or damaged; download it again and compare its sha256.";
+
+/** Reads where the tensors of a legacy PyTorch checkpoint lie. */
+export async function readTorchLegacy<F extends RandomAccessFile>(file: F): Promise<TensorView<F>[]> {
+  const magic = await nextPickle(file, 0);
+  if (magic.value !== MAGIC) {
+    throw new ApplyDeltaError(
+      "foreign-format",
+      "The file is a Python pickle, but not one that torch.save wrote.",
+      {
+        file: file.path,
+        expected: `the number 0x${MAGIC.toString(16)}`,
+        got: describe(magic.value),
+        hint: "Give the model's own .bin, .pt, .pth or .safetensors files.",
+      },
+    );
+  }
+  const protocol = await nextPickle(file, magic.end);
+  if (protocol.value !== PROTOCOL) {
+    throw malformed(
+      file,
+      magic.end,
+      "The legacy protocol is unknown.",
+      `${PROTOCOL}`,
+      describe(protocol.value),
+    );
+  }
+  const systemInfo = await nextPickle(file, protocol.end);
+  checkLittleEndian(file, protocol.end, systemInfo.value);
+  const object = await nextPickle(file, systemInfo.end);
+  const tensors = findStateDict(object.value, file.path);
+  const keys = await nextPickle(file, object.end);
+  const storages = storagesInOrder(file, object.end, keys.value, object.storages);
+  const offsets = await locateStorages(file, keys.end, storages);
+  return viewTensors(file, tensors, ({ key }) => offsets.get(key) as number);
+}
+
+/** The pickle that starts at `offsetBytes` of the file, with its end there too. */
+async function nextPickle(file: RandomAccessFile, offsetBytes: number): Promise<Unpickled> {
+  const rest = file.byteLength - offsetBytes;
+  for (let window = FIRST_WINDOW_BYTES; ; window *= 4) {
+    const byteLength = Math.min(window, rest);
+    const bytes = await file.read(offsetBytes, byteLength);
+    const unpickled = readPickle({ path: file.path, bytes, offsetBytes }, 6);
+    if (unpickled !== undefined) return { ...unpickled, end: offsetBytes + unpickled.end };
+    if (byteLength === rest) {
+      throw new ApplyDeltaError("truncated-file", "The file ends in the middle of its pickled part.", {
+        file: file.path,
+        offsetBytes: file.byteLength,
+        hint: DOWNLOAD_AGAIN,
+      });
+    }
+    if (window >= MAX_PICKLE_BYTES) {
+      throw new ApplyDeltaError(
+        "pickle-too-large",
+        "A pickle in the file is far larger than a state dict needs.",
+        {
+          file: file.path,
+          offsetBytes,
+          expected: `at most ${MAX_PICKLE_BYTES} bytes`,
+          hint: "The file is damaged or not a plain state dict; get the weights as safetensors.",
+        },
+      );
+    }
+  }
+}
+
+function checkLittleEndian(file: RandomAccessFile, offsetBytes: number, info: PickleValue): void {
+  const littleEndian = info instanceof Dict ? info.get("little_endian") : undefined;
+  if (littleEndian === true) return;
+  if (littleEndian === false) {
+    throw new ApplyDeltaError("big-endian", "The checkpoint was written on a big-endian machine.", {
+      file: file.path,
+      offsetBytes,
+      expected: "little-endian numbers",
+      got: "big-endian numbers",
+      hint: "Load it with PyTorch and save it again on a little-endian machine.",
+    });
+  }
+  throw malformed(
+    file,
+    offsetBytes,
+    "The system information is not what torch.save writes.",
+    "little_endian",
+    describe(info),
+  );
+}
+
+/** The storages in the order of the keys list, which must name each storage of the object once and no other. */
+function storagesInOrder(
+  file: RandomAccessFile,
+  offsetBytes: number,
+  keys: PickleValue,
+  storages: ReadonlyMap<string, StorageNode>,
+): StorageNode[] {
+  if (!Array.isArray(keys)) {
+    throw malformed(
+      file,
+      offsetBytes,
+      "The storage keys are not a list.",
+      "a list of strings",
+      describe(keys),
+    );
+  }
+  const left = new Map(storages);
+  const ordered = keys.map((key) => {
+    const storage = typeof key === "string" ? left.get(key) : undefined;
+    if (storage === undefined) {
+      throw malformed(
+        file,
+        offsetBytes,
+        "A storage key is unknown or listed twice.",
+        "keys of storages",
+        describe(key),
+      );
+    }
+    left.delete(storage.key);
+    return storage;
+  });
+  for (const key of left.keys()) {
+    throw new ApplyDeltaError(
+      "storage-missing",
+      `Storage ${quote(key)} is used but has no data in the file.`,
+      {
+        file: file.path,
+        offsetBytes,
+        hint: DOWNLOAD_AGAIN,
+      },
+    );
+  }
+  return ordered;
+}
+
+/** Where the data of each storage begins. */
+async function locateStorages(
+  file: RandomAccessFile,
+  offsetBytes: number,
+  storages: readonly StorageNode[],
+): Promise<Map<string, number>> {
+  const offsets = new Map<string, number>();
+  let position = offsetBytes;
+  for (const { key, dtype, recordNumel } of storages) {
+    offsets.set(key, position + COUNT_BYTES);
+    position += COUNT_BYTES + recordNumel * elementBytes(dtype);
+  }
+  if (position !== file.byteLength) {
+    const short = position > file.byteLength;
+    throw new ApplyDeltaError(
+      short ? "truncated-file" : "overlong-file",
+      short
+        ? "The file ends before the data of its tensors does."
+        : "The file goes on after the data of its tensors.",
+      {
+        file: file.path,
+        expected: `${position} bytes`,
+        got: `${file.byteLength} bytes`,
+        hint: DOWNLOAD_AGAIN,
+      },
+    );
+  }
+  await Promise.all(
+    storages.map((storage) => checkCount(file, storage, (offsets.get(storage.key) as number) - COUNT_BYTES)),
+  );
+  return offsets;
+}
+
+async function checkCount(file: RandomAccessFile, storage: StorageNode, offsetBytes: number): Promise<void> {
+  const bytes = await file.read(offsetBytes, COUNT_BYTES);
+  const count = Buffer.from(bytes.buffer, bytes.byteOffset, COUNT_BYTES).readBigInt64LE(0);
+  if (count === BigInt(storage.recordNumel)) return;
+  throw new ApplyDeltaError(
+    "storage-size",
+    `Storage ${quote(storage.key)} does not have the size the pickle gives.`,
+    {
+      file: file.path,
+      offsetBytes,
+      expected: `${storage.recordNumel} elements`,
+      got: `${count} elements`,
+      hint: DOWNLOAD_AGAIN,
+    },
+  );
+}
+
+function malformed(
+  file: RandomAccessFile,
+  offsetBytes: number,
+  message: string,
+  expected: string,
+  got: string,
+): ApplyDeltaError {
+  return new ApplyDeltaError("pickle-malformed", message, {
+    file: file.path,
+    offsetBytes,
+    expected,
+    got,
+    hint: DOWNLOAD_AGAIN,
+  });
+}

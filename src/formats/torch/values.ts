@@ -1,0 +1,110 @@
+/**
+ * What a PyTorch pickle turns into: inert data and nothing else.
+ *
+ * In: nothing. Out: the types that the pickle reader fills and the checkpoint readers take apart. Invariant: no
+ * value here has behaviour that a file could choose; names from a file are only ever `Map` keys and string values,
+ * never property names.
+ */
+import type { DType } from "../../tensor.js";
+
+/** Integers are `number`, or `bigint` beyond 2^53; a Python float is a `Float`, so that 3.0 is never taken for a size. */
+export type PickleValue =
+  | number
+  | bigint
+  | string
+  | boolean
+  | null
+  | Uint8Array
+  | Float
+  | Tuple
+  | PickleValue[]
+  | Dict
+  | StorageType
+  | Callable
+  | StorageNode
+  | TensorNode;
+
+export type DictKey = string | number | bigint | boolean | null;
+
+export class Float {
+  constructor(readonly value: number) {}
+}
+
+/** A Python tuple; a Python list is an array. */
+export class Tuple {
+  constructor(readonly items: readonly PickleValue[]) {}
+}
+
+export class Dict extends Map<DictKey, PickleValue> {}
+
+/** The one class whose instances may carry attributes (`_metadata` of `nn.Module.state_dict()`). */
+export class OrderedDict extends Dict {}
+
+/** A class such as `torch.HalfStorage`: the only thing it says is an element type. */
+export class StorageType {
+  constructor(readonly dtype: DType) {}
+}
+
+export type CallableName =
+  | "collections.OrderedDict"
+  | "torch._utils._rebuild_tensor"
+  | "torch._utils._rebuild_tensor_v2"
+  | "torch._utils._rebuild_parameter"
+  | "torch._utils._rebuild_parameter_with_state";
+
+/** The name of an allowed function or class; what it stands for is in `torch-globals.ts`. */
+export class Callable {
+  constructor(readonly name: CallableName) {}
+}
+
+/** A run of elements inside one storage record of the file. */
+export class StorageNode {
+  constructor(
+    /** Names the record that holds the bytes. */
+    readonly key: string,
+    readonly dtype: DType,
+    /** Elements in the record. */
+    readonly recordNumel: number,
+    /** The first element of the record that belongs to this storage; not 0 only in legacy views. */
+    readonly start: number,
+    /** Elements from `start` on. */
+    readonly numel: number,
+  ) {}
+}
+
+/** A tensor as the pickle gives it: offset, extents and strides are not checked yet. */
+export class TensorNode {
+  constructor(
+    readonly storage: StorageNode,
+    readonly offset: number | bigint,
+    readonly shape: readonly (number | bigint)[],
+    readonly strides: readonly (number | bigint)[],
+  ) {}
+}
+
+/** What a value is, for an error message; never looks inside, so shared or cyclic values cost nothing. */
+export function describe(value: PickleValue | undefined): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "None";
+  if (typeof value === "string") return `the string ${quote(value)}`;
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "number" || typeof value === "bigint")
+    return `the integer ${abbreviate(String(value))}`;
+  if (value instanceof Float) return `the float ${value.value}`;
+  if (value instanceof Uint8Array) return `${value.length} raw bytes`;
+  if (value instanceof Tuple) return `a tuple of ${value.items.length}`;
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (value instanceof Dict) return `a dict of ${value.size}`;
+  if (value instanceof StorageType) return `the storage type for ${value.dtype}`;
+  if (value instanceof Callable) return `the function ${value.name}`;
+  return value instanceof StorageNode ? "a storage" : "a tensor";
+}
+
+/** A string from a file as it may stand in a message: control characters escaped, length bounded. */
+export function quote(text: string): string {
+  return JSON.stringify(abbreviate(text));
+}
+
+function abbreviate(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}

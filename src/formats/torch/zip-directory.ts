@@ -1,0 +1,301 @@
+/**
+ * The directory of a zip file whose entries are stored, not compressed.
+ *
+ * In: a file. Out: its entries, and the offset of an entry's data. Invariant: entries have distinct names, lie inside
+ * the file, before the directory, and overlap neither each other nor it; the directory is complete. Data is never
+ * read here.
+ *
+ * yauzl reads the directory (end record, zip64, extra fields) over windows of our file. CRC-32 values are not
+ * verified: PyTorch can be told to leave them 0 (`torch.serialization.set_crc32_options`), and to check one means to
+ * read the whole file before anything can be said about it.
+ */
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from "yauzl";
+import { ApplyDeltaError, isApplyDeltaError } from "../../errors.js";
+import type { RandomAccessFile } from "../../tensor.js";
+
+/** Stops a directory of millions of entries, which takes seconds and memory to list; a checkpoint has hundreds. */
+const MAX_ENTRIES = 1 << 16;
+
+/** Stops a directory whose names fill the memory: an entry takes some hundred bytes. */
+const MAX_DIRECTORY_BYTES = 16 * 1024 * 1024;
+
+/** Extra field "Info-ZIP Unicode Path": another name for the entry, which PyTorch doesn't read (APPNOTE 4.6.9). */
+const UNICODE_PATH = 0x7075;
+
+/** The longest end record: zip64 locator 20, end record 22, comment at most 65535 bytes. */
+const TAIL_BYTES = 20 + 22 + 0xffff;
+
+/** How much of the directory is read at once where it does not fit in the tail. */
+const READ_AHEAD_BYTES = 256 * 1024;
+
+const END_RECORD = 0x06054b50;
+const ZIP64_END_RECORD = 0x06064b50;
+const LOCAL_HEADER = 0x04034b50;
+
+/** Bytes of a local file header before the name. */
+const LOCAL_HEADER_BYTES = 30;
+
+/** General purpose bit 0. */
+const ENCRYPTED = 1;
+
+export interface StoredEntry {
+  readonly name: string;
+  readonly byteLength: number;
+  readonly compressionMethod: number;
+  readonly headerOffsetBytes: number;
+  /** As the directory spells it, to compare with the local header. */
+  readonly rawName: Buffer;
+}
+
+export interface ZipDirectory {
+  readonly entries: ReadonlyMap<string, StoredEntry>;
+  /** First byte of the directory: no entry reaches it. */
+  readonly startBytes: number;
+  /** Where data begins, by name, as far as it was asked for. */
+  readonly dataStarts: Map<string, number>;
+}
+
+const DOWNLOAD_AGAIN = "Download the file again and compare its sha256.";
+
+/** Reads the directory of a zip file: two or three reads, whatever the number of entries. */
+export async function readZipDirectory(file: RandomAccessFile): Promise<ZipDirectory> {
+  const tailStart = Math.max(0, file.byteLength - TAIL_BYTES);
+  const tail = asBuffer(await file.read(tailStart, file.byteLength - tailStart));
+  if (tail.lastIndexOf("PK\x05\x06", undefined, "latin1") === -1) {
+    throw new ApplyDeltaError("truncated-file", "The PyTorch file (a zip) has no end: it is incomplete.", {
+      file: file.path,
+      offsetBytes: file.byteLength,
+      expected: "the zip's directory at the end of the file",
+      hint: "The download did not finish: fetch the file again and compare its sha256.",
+    });
+  }
+  try {
+    return await scan(file, new WindowReader(file, tail, tailStart));
+  } catch (cause) {
+    if (isApplyDeltaError(cause)) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw malformed(file, "The directory of the zip file is damaged.", undefined, { got: reason, cause });
+  }
+}
+
+async function scan(file: RandomAccessFile, reader: WindowReader): Promise<ZipDirectory> {
+  // strictFileNames: a name with a backslash is an error, not silently another name.
+  const options = { autoClose: false, strictFileNames: true };
+  const zip = await fromRandomAccessReaderPromise(reader, file.byteLength, options);
+  if (zip.entryCount > MAX_ENTRIES) {
+    throw malformed(file, "The zip file has far more entries than a checkpoint.", undefined, {
+      expected: `at most ${MAX_ENTRIES}`,
+      got: zip.entryCount,
+    });
+  }
+  reader.forgetExtent();
+  const entries = new Map<string, StoredEntry>();
+  for await (const entry of zip.eachEntry()) {
+    if (reader.highestOffset - reader.lowestOffset > MAX_DIRECTORY_BYTES) {
+      throw malformed(file, "The directory of the zip file is far longer than a checkpoint's.", undefined, {
+        expected: `at most ${MAX_DIRECTORY_BYTES} bytes`,
+      });
+    }
+    if (entries.has(entry.fileName)) {
+      throw malformed(
+        file,
+        `The zip file has two entries named ${JSON.stringify(entry.fileName)}.`,
+        undefined,
+      );
+    }
+    entries.set(entry.fileName, storedEntry(file, entry));
+  }
+  const startBytes = Math.min(reader.lowestOffset, file.byteLength);
+  if (entries.size > 0) await checkEnd(file, reader.highestOffset);
+  checkExtents(file, Array.from(entries.values(), headerExtent), startBytes);
+  return { entries, startBytes, dataStarts: new Map() };
+}
+
+function storedEntry(file: RandomAccessFile, entry: Entry): StoredEntry {
+  if ((entry.generalPurposeBitFlag & ENCRYPTED) !== 0) {
+    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} is encrypted.`, undefined);
+  }
+  if (entry.extraFields.some(({ id }) => id === UNICODE_PATH)) {
+    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} has two names.`, undefined);
+  }
+  return {
+    name: entry.fileName,
+    byteLength: entry.compressedSize,
+    compressionMethod: entry.compressionMethod,
+    headerOffsetBytes: entry.relativeOffsetOfLocalHeader,
+    rawName: entry.fileNameRaw,
+  };
+}
+
+/** Behind the last entry listed must stand an end record; otherwise the count is wrong and entries are missing. */
+async function checkEnd(file: RandomAccessFile, offsetBytes: number): Promise<void> {
+  const signature =
+    offsetBytes + 4 <= file.byteLength ? asBuffer(await file.read(offsetBytes, 4)).readUInt32LE(0) : 0;
+  if (signature === END_RECORD || signature === ZIP64_END_RECORD) return;
+  throw malformed(file, "The directory of the zip file does not end where it says.", offsetBytes, {
+    expected: "an end of central directory record",
+    got: `0x${signature.toString(16).padStart(8, "0")}`,
+  });
+}
+
+/** Refuses entries that are not stored as they are; every reader of data needs this first. */
+export function checkStored(file: RandomAccessFile, entries: Iterable<StoredEntry>): void {
+  for (const { name, compressionMethod, headerOffsetBytes } of entries) {
+    if (compressionMethod === 0) continue;
+    throw new ApplyDeltaError(
+      "zip-entry-compressed",
+      `The zip entry ${JSON.stringify(name)} is compressed.`,
+      {
+        file: file.path,
+        offsetBytes: headerOffsetBytes,
+        expected: "method 0 (stored), as torch.save writes",
+        got: `method ${compressionMethod}`,
+        hint: "The file was zipped again by another program; get the original file.",
+      },
+    );
+  }
+}
+
+/**
+ * Where the data of each given entry begins. Only the local header tells: its extra field has another length than
+ * the directory's (torch caffe2/serialize/inline_container.cc pads with it until the data is aligned).
+ */
+export async function locateEntries(
+  file: RandomAccessFile,
+  directory: ZipDirectory,
+  wanted: readonly StoredEntry[],
+): Promise<ReadonlyMap<string, number>> {
+  const { entries, startBytes, dataStarts } = directory;
+  const unknown = wanted.filter(({ name }) => !dataStarts.has(name));
+  await Promise.all(unknown.map(async (entry) => dataStarts.set(entry.name, await dataStart(file, entry))));
+  const extents = Array.from(entries.values(), (entry) => {
+    const start = dataStarts.get(entry.name);
+    return start === undefined
+      ? headerExtent(entry)
+      : { ...headerExtent(entry), end: start + entry.byteLength };
+  });
+  checkExtents(file, extents, startBytes);
+  return dataStarts;
+}
+
+async function dataStart(file: RandomAccessFile, entry: StoredEntry): Promise<number> {
+  const { headerOffsetBytes, rawName } = entry;
+  const header = asBuffer(await file.read(headerOffsetBytes, LOCAL_HEADER_BYTES + rawName.length));
+  // 0 - signature, 8 - compression method, 26 - name length, 28 - extra field length, 30 - name
+  const agrees =
+    header.readUInt32LE(0) === LOCAL_HEADER &&
+    header.readUInt16LE(8) === entry.compressionMethod &&
+    header.readUInt16LE(26) === rawName.length &&
+    header.subarray(LOCAL_HEADER_BYTES).equals(rawName);
+  if (!agrees) {
+    throw malformed(
+      file,
+      `The zip entry ${JSON.stringify(entry.name)} is not where the directory says.`,
+      headerOffsetBytes,
+    );
+  }
+  return headerOffsetBytes + LOCAL_HEADER_BYTES + rawName.length + header.readUInt16LE(28);
+}
+
+interface Extent {
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The least an entry takes: its local header without the extra field, and its data. */
+function headerExtent({ name, headerOffsetBytes, rawName, byteLength }: StoredEntry): Extent {
+  const end = headerOffsetBytes + LOCAL_HEADER_BYTES + rawName.length + byteLength;
+  return { name, start: headerOffsetBytes, end };
+}
+
+/** Stops a file whose entries share bytes, so that a few of them stand for many (or for other entries' data). */
+function checkExtents(file: RandomAccessFile, extents: Extent[], limit: number): void {
+  extents.sort((a, b) => a.start - b.start);
+  for (const [i, { name, start, end }] of extents.entries()) {
+    const bound = extents[i + 1]?.start ?? limit;
+    if (end <= bound) continue;
+    const what =
+      i + 1 < extents.length ? "overlaps the next one" : "reaches into the zip directory or past the end";
+    throw malformed(file, `The zip entry ${JSON.stringify(name)} ${what}.`, start, {
+      expected: `its end at byte ${bound} or before`,
+      got: `byte ${end}`,
+    });
+  }
+}
+
+/** Serves yauzl's many small reads from a few large ones, and notes which part of the file it asked for. */
+class WindowReader extends RandomAccessReader {
+  lowestOffset = Number.POSITIVE_INFINITY;
+  highestOffset = 0;
+
+  constructor(
+    private readonly file: RandomAccessFile,
+    private window: Buffer,
+    private windowStart: number,
+  ) {
+    super();
+  }
+
+  forgetExtent(): void {
+    this.lowestOffset = Number.POSITIVE_INFINITY;
+    this.highestOffset = 0;
+  }
+
+  override read(
+    target: Buffer,
+    targetOffset: number,
+    byteLength: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    const end = position + byteLength;
+    if (end > this.file.byteLength) {
+      callback(
+        malformed(this.file, "The zip directory points beyond the end of the file.", undefined, {
+          got: position,
+        }),
+      );
+      return;
+    }
+    this.lowestOffset = Math.min(this.lowestOffset, position);
+    this.highestOffset = Math.max(this.highestOffset, end);
+    const serve = (): void => {
+      const from = position - this.windowStart;
+      this.window.copy(target, targetOffset, from, from + byteLength);
+      callback(null, byteLength);
+    };
+    if (position >= this.windowStart && end <= this.windowStart + this.window.length) {
+      serve();
+      return;
+    }
+    const windowLength = Math.min(Math.max(byteLength, READ_AHEAD_BYTES), this.file.byteLength - position);
+    this.file
+      .read(position, windowLength)
+      .then((bytes) => {
+        this.window = asBuffer(bytes);
+        this.windowStart = position;
+        serve();
+      })
+      .catch(callback);
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function malformed(
+  file: RandomAccessFile,
+  message: string,
+  offsetBytes: number | undefined,
+  details: { expected?: string; got?: string | number; cause?: unknown } = {},
+): ApplyDeltaError {
+  const at = offsetBytes === undefined ? {} : { offsetBytes };
+  return new ApplyDeltaError("zip-malformed", message, {
+    file: file.path,
+    ...at,
+    ...details,
+    hint: DOWNLOAD_AGAIN,
+  });
+}

@@ -1,0 +1,250 @@
+/**
+ * The bytes of files on the Hub on their way to the threads that read them: a window of slots in shared memory. What
+ * the threads will read is known from the plan, so it is fetched ahead, several requests at once, until the window is
+ * full; what has been read makes room for more. What nobody foresaw (tensors with strides) is fetched when it is asked
+ * for, and kept as long as there is room.
+ *
+ * In: files, ranges that are expected, wishes of threads (checkpoint/exchange.ts). Out: answers.
+ * Guards: memory is bounded by the slots; a range that was fetched ahead is fetched once; every wish is answered, a
+ * wish for what isn't in the window at once by a request of its own, so that nothing waits for room that only it makes.
+ */
+
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import {
+  answerWish,
+  createExchange,
+  type FileRange,
+  listen,
+  offerExchange,
+  openWishes,
+  type RemoteFeed,
+  refuseWish,
+  type Wish,
+  wakeListener,
+  writeFailure,
+} from "../files/exchange.js";
+import type { RemoteDescriptor } from "../tensor.js";
+import type { RemoteFile } from "./hub.js";
+import { readRange } from "./hub-download.js";
+import type { TransferSettings } from "./hub-settings.js";
+import { type JoinedRequest, joinRanges } from "./join-ranges.js";
+import type { Retrier } from "./retry.js";
+import { type Piece, SLOT_BYTES, SLOTS, WindowPieces } from "./window-pieces.js";
+
+/** What one request asks for: worth its round trip, and small enough that several fit into the window. */
+const MOST_REQUEST_BYTES = 4 * 1024 * 1024;
+
+/** Between tensors of a zip are local headers and padding. */
+const MOST_GAP_BYTES = 16 * 1024;
+
+/** Requests that are looked through for a wish that comes early. */
+const REQUESTS_IN_VIEW = 64;
+
+/** A file that the window fetches from. */
+export interface FetchedFile {
+  readonly remote: RemoteFile;
+  readonly byteLength: number;
+  /** Told of bytes that arrived. */
+  onBytes(byteLength: number): void;
+  /** Turns what a request ended in into a typed error. */
+  describe(error: unknown): unknown;
+}
+
+interface Waiting {
+  readonly wish: Wish;
+  readonly piece: Piece;
+}
+
+export class RemoteWindow implements RemoteFeed {
+  readonly #exchange = createExchange(SLOTS * SLOT_BYTES);
+  readonly #files: FetchedFile[] = [];
+  readonly #pieces = new WindowPieces();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #readBy = new Map<number, Piece>();
+  readonly #transfer: TransferSettings;
+  readonly #retrier: Retrier;
+  #expected: Iterator<JoinedRequest> | null = null;
+  #inView: JoinedRequest[] = [];
+  #requestsUnderWay = 0;
+  #failure: ApplyDeltaError | null = null;
+  /** Whether a wish waits for a slot. */
+  #isFull = false;
+  #isOver = false;
+
+  constructor(transfer: TransferSettings, retrier: Retrier) {
+    this.#transfer = transfer;
+    this.#retrier = retrier;
+    offerExchange(this.#exchange, this);
+    void listen(
+      this.#exchange,
+      () => this.#look(),
+      () => this.#isOver,
+    );
+  }
+
+  add(file: FetchedFile): RemoteDescriptor {
+    return { exchange: this.#exchange, file: this.#files.push(file) - 1 };
+  }
+
+  expect(ranges: Iterable<FileRange>): void {
+    this.forget();
+    const mostBytes = Math.min(MOST_REQUEST_BYTES, this.#transfer.rangeBytes);
+    this.#expected = joinRanges(ranges, { mostBytes, gapBytes: MOST_GAP_BYTES });
+    this.#fetchAhead();
+  }
+
+  forget(): void {
+    this.#expected = null;
+    this.#inView = [];
+    this.#pieces.dropAhead();
+  }
+
+  cancel(): void {
+    this.#fail(new ApplyDeltaError("interrupted", "Interrupted while it was read from the Hub."));
+  }
+
+  /** Nothing more is fetched or answered. */
+  close(): void {
+    this.cancel();
+    this.forget();
+    this.#isOver = true;
+    wakeListener(this.#exchange);
+  }
+
+  #look(): void {
+    for (const wish of openWishes(this.#exchange, this.#waiting, (mailbox) => this.#release(mailbox)))
+      this.#receive(wish);
+  }
+
+  #receive(wish: Wish): void {
+    if (wish.offsetBytes + wish.byteLength > (this.#files[wish.file]?.byteLength ?? 0))
+      this.#fail(new Error("a thread reads beyond the end of a file"));
+    if (this.#failure !== null) {
+      refuseWish(this.#exchange, wish.mailbox);
+      return;
+    }
+    const piece = this.#find(wish) ?? this.#fetchEarly(wish) ?? this.#fetchUnforeseen(wish);
+    if (piece === undefined) {
+      // It stays in its mailbox until somebody is done.
+      this.#isFull = true;
+      return;
+    }
+    piece.users++;
+    this.#waiting.set(wish.mailbox, { wish, piece });
+    this.#answer(wish, piece);
+  }
+
+  #find({ file, offsetBytes }: Wish): Piece | undefined {
+    return this.#pieces.find(file, offsetBytes);
+  }
+
+  /** Expected, but not begun: the window is full, and somebody is faster than the rest. */
+  #fetchEarly(wish: Wish): Piece | undefined {
+    this.#fillView();
+    const place = this.#inView.findIndex(
+      ({ file, wanted }) =>
+        file === wish.file &&
+        wanted.some(([start, end]) => wish.offsetBytes >= start && wish.offsetBytes < end),
+    );
+    const request = this.#inView[place];
+    if (request !== undefined && this.#begin(request, true)) this.#inView.splice(place, 1);
+    return this.#find(wish);
+  }
+
+  #fetchUnforeseen({ file, offsetBytes }: Wish): Piece | undefined {
+    const start = offsetBytes - (offsetBytes % SLOT_BYTES);
+    const end = Math.min(start + SLOT_BYTES, (this.#files[file] as FetchedFile).byteLength);
+    this.#begin({ file, start, end, wanted: [[start, end]] }, false);
+    return this.#pieces.find(file, offsetBytes);
+  }
+
+  #answer(wish: Wish, piece: Piece): void {
+    const end = Math.min(piece.end, wish.offsetBytes + wish.byteLength);
+    if (piece.filledTo < end) return;
+    const byteLength = end - wish.offsetBytes;
+    this.#waiting.delete(wish.mailbox);
+    this.#readBy.set(wish.mailbox, piece);
+    piece.takenBytes += byteLength;
+    const position = piece.slot * SLOT_BYTES + wish.offsetBytes - piece.start;
+    answerWish(this.#exchange, wish.mailbox, position, byteLength);
+  }
+
+  /** A thread has copied what it was given. */
+  #release(mailbox: number): void {
+    const piece = this.#readBy.get(mailbox);
+    if (piece === undefined) return;
+    this.#readBy.delete(mailbox);
+    this.#pieces.release(piece);
+    this.#fetchAhead();
+    if (this.#isFull) wakeListener(this.#exchange);
+    this.#isFull = false;
+  }
+
+  #fillView(): void {
+    while (this.#inView.length < REQUESTS_IN_VIEW) {
+      const next = this.#expected?.next();
+      if (next === undefined || next.done === true) return;
+      this.#inView.push(next.value);
+    }
+  }
+
+  #fetchAhead(): void {
+    if (this.#failure !== null) return;
+    while (this.#requestsUnderWay < this.#transfer.connections) {
+      this.#fillView();
+      const [next] = this.#inView;
+      if (next === undefined) return;
+      if (!this.#pieces.hasRoomFor(next)) return;
+      if (!this.#begin(next, true)) return;
+      this.#inView.shift();
+    }
+  }
+
+  /** Makes room for what a request brings, and sends it; false where there is no room. */
+  #begin(request: JoinedRequest, isAhead: boolean): boolean {
+    const pieces = this.#pieces.begin(request, isAhead);
+    if (pieces === null) return false;
+    this.#requestsUnderWay++;
+    void this.#bring(request, pieces);
+    return true;
+  }
+
+  async #bring({ file, start, end }: JoinedRequest, pieces: readonly Piece[]): Promise<void> {
+    const { remote, describe, onBytes } = this.#files[file] as FetchedFile;
+    let at = start;
+    try {
+      for await (const bytes of readRange(remote, start, end, this.#retrier)) {
+        if (pieces.every(({ isDropped }) => isDropped)) break;
+        for (const piece of pieces) if (!piece.isDropped) this.#put(piece, bytes, at);
+        at += bytes.length;
+        onBytes(bytes.length);
+      }
+    } catch (error) {
+      if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(describe(error));
+    }
+    this.#requestsUnderWay--;
+    this.#fetchAhead();
+  }
+
+  #put(piece: Piece, bytes: Uint8Array, at: number): void {
+    const from = Math.max(at, piece.start);
+    const to = Math.min(at + bytes.length, piece.end);
+    if (to <= from) return;
+    const place = piece.slot * SLOT_BYTES + from - piece.start;
+    this.#exchange.data.set(bytes.subarray(from - at, to - at), place);
+    piece.filledTo = to;
+    for (const waiting of this.#waiting.values())
+      if (waiting.piece === piece) this.#answer(waiting.wish, piece);
+  }
+
+  /** The first failure is everybody's: the work ends by it. */
+  #fail(error: unknown): void {
+    if (this.#failure !== null) return;
+    this.#failure = isApplyDeltaError(error)
+      ? error
+      : new ApplyDeltaError("hub-failure", `Fetching failed: ${String(error)}.`);
+    writeFailure(this.#exchange, this.#failure);
+    for (const mailbox of this.#waiting.keys()) refuseWish(this.#exchange, mailbox);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Inspecting on one screen: resolve (and download), open, count, recognise, and with a base, measure the change.
+ * In: typed options. Out: a document, plain data, or an error. Reads headers and a sample of the weights; writes
+ * nothing.
+ */
+
+import { basename, resolve } from "node:path";
+import type { LayerChange } from "../base-check/layer-change.js";
+import { ApplyDeltaError } from "../errors.js";
+import { FORMAT_NAMES } from "../formats/detect.js";
+import type { Checkpoint } from "../formats/open.js";
+import type { HubOptions } from "../hub/hub-settings.js";
+import { type ModelRequest, resolveModels } from "../hub/resolve.js";
+import { describeInterruption } from "../interrupt.js";
+import { compileKernel } from "../kernel/select.js";
+import { contextTokensOf, readModelConfig } from "../llama/model-config.js";
+import { recognizeRelease } from "../llama/recognize.js";
+import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
+import { readTokenizerState } from "../llama/tokenizer-state.js";
+import { sampleModels, withCheckpoints } from "../merge/preparation.js";
+import type { Reporter } from "../progress.js";
+import { bitsOf, elementCount, type TensorView } from "../tensor.js";
+import type { InspectDocument, InspectedTensor } from "./inspection.js";
+
+export interface InspectOptions {
+  /** A local folder or weights file, or `owner/name` on the Hub. */
+  readonly model: string;
+  /** What the model is a delta to, or was tuned from: measures the change. */
+  readonly base?: string;
+  /** Names of tensors to list, with `*` and `?`: `*.q_proj.*`. Default: all. */
+  readonly filter?: string;
+  /** Branch, tag or commit of a model on the Hub; default `main`. */
+  readonly revision?: string | undefined;
+  /** The same for the base. */
+  readonly baseRevision?: string | undefined;
+  /**
+   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
+   * read.
+   */
+  readonly hub?: HubOptions;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common; `interrupted`. */
+export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
+  return describeInterruption("the model was not inspected", () => inspect(options));
+}
+
+async function inspect(options: InspectOptions): Promise<InspectDocument> {
+  const requests: ModelRequest[] = [{ role: "model", reference: options.model, revision: options.revision }];
+  if (options.base !== undefined) {
+    requests.push({ role: "base", reference: options.base, revision: options.baseRevision });
+  }
+  const models = await resolveModels(requests, options);
+  return withCheckpoints(models, options.signal, async (model, base) => {
+    if (model === undefined) throw new Error("the model was not resolved");
+    return describeModel(model, base ?? null, options);
+  });
+}
+
+async function describeModel(
+  model: Checkpoint,
+  base: Checkpoint | null,
+  options: InspectOptions,
+): Promise<InspectDocument> {
+  const wanted = globToRegExp(options.filter ?? "*");
+  const config = readModelConfig(model.folder);
+  const embedShape = embeddingOf(model.tensors)?.shape ?? null;
+  const change = base === null ? null : await changeOf(base, model, options);
+  const release = recognizeRelease({
+    reference: options.model,
+    folder: resolve(model.folder),
+    config,
+    embedShape,
+    shards: model.files.map(({ path, byteLength }) => ({ file: basename(path), byteLength })),
+    // Known only by comparing with its base.
+    isDelta: change?.comparedAs === "delta",
+  });
+  const weights = model.tensors.filter(({ name }) => !isRotaryBuffer(name));
+  return {
+    model: model.path,
+    formats: model.formats.map((format) => FORMAT_NAMES[format]),
+    parameters: weights.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: model.files.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    dtypes: dtypesOf(model.tensors),
+    shards: model.files.map((file) => ({
+      file: basename(file.path),
+      bytes: file.byteLength,
+      tensors: model.tensors.filter((tensor) => tensor.file === file).length,
+    })),
+    filter: options.filter ?? null,
+    tensorCount: model.tensors.length,
+    tensors: model.tensors.filter(({ name }) => wanted.test(name)).map(describeTensor),
+    config: config === null ? null : { ...config, contextTokens: contextTokensOf(config) },
+    tokenizer: readTokenizerState(model.folder, embedShape?.[0] ?? null),
+    release,
+    change: base === null || change === null ? null : { base: base.path, ...change },
+    notes: [...model.notes, ...(base?.notes ?? [])],
+  };
+}
+
+async function changeOf(base: Checkpoint, model: Checkpoint, options: InspectOptions): Promise<LayerChange> {
+  const sample = { of: "change", base: base.tensors, other: model.tensors } as const;
+  const kernel = await compileKernel("auto");
+  const change = await sampleModels(sample, [base, model], { ...options, kernel });
+  if (change !== null) return change;
+  throw new ApplyDeltaError("names-differ", "Base and model have no tensor in common.", {
+    file: base.path,
+    expected: model.tensors[0]?.name ?? "tensors",
+    got: base.tensors[0]?.name ?? "none",
+    hint: "Give the base the model was made from: the same kind of model, of the same size.",
+  });
+}
+
+function dtypesOf(tensors: readonly TensorView[]): InspectDocument["dtypes"] {
+  return [...new Set(tensors.map(({ dtype }) => dtype))].map((dtype) => {
+    const ofDType = tensors.filter((tensor) => tensor.dtype === dtype);
+    return {
+      dtype,
+      tensors: ofDType.length,
+      elements: ofDType.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+      bytes: ofDType.reduce((sum, tensor) => sum + dataBytes(tensor), 0),
+    };
+  });
+}
+
+function describeTensor(tensor: TensorView): InspectedTensor {
+  const { name, dtype, shape, file } = tensor;
+  return { name, dtype, shape, bytes: dataBytes(tensor), file: basename(file.path) };
+}
+
+function dataBytes({ dtype, shape }: TensorView): number {
+  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
+}
+
+/** A glob over whole names: `*` is any characters, dots too, `?` is one; everything else is itself. */
+export function globToRegExp(glob: string): RegExp {
+  const source = glob.replace(/[\\^$.*+?()[\]{}|]/g, (character) =>
+    character === "*" ? "[^]*" : character === "?" ? "[^]" : `\\${character}`,
+  );
+  return new RegExp(`^${source}$`, "u");
+}

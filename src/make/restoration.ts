@@ -1,0 +1,65 @@
+/**
+ * In: the losses of each tensor of a delta. Out: whether applying the delta gives its model back, as a document, in
+ * words, and as the error where it must.
+ */
+import { ApplyDeltaError } from "../errors.js";
+import type { LostElements } from "../target/journal.js";
+
+/** What comes back of a tuned model when its delta is applied. */
+export interface Restoration {
+  /** Whether every element comes back, bit for bit. */
+  readonly isExact: boolean;
+  /** Elements of the delta, in all. */
+  readonly elements: number;
+  /** Elements that don't come back. */
+  readonly lost: number;
+  /** Of those, zeros that lose their sign. */
+  readonly zeroSigns: number;
+  /** Tensors with such elements. */
+  readonly tensors: number;
+  /** The first of those tensors, in the model's order, 10 at most. */
+  readonly listed: readonly LostElements[];
+}
+
+/** How many tensors are named. */
+const LISTED = 10;
+
+/** Pure. `elements` is the number of elements of all tensors. */
+export function judgeRestoration(losses: readonly LostElements[], elements: number): Restoration {
+  const sum = (key: "elements" | "zeroSigns") => losses.reduce((total, tensor) => total + tensor[key], 0);
+  return {
+    isExact: losses.length === 0,
+    elements,
+    lost: sum("elements"),
+    zeroSigns: sum("zeroSigns"),
+    tensors: losses.length,
+    listed: losses.slice(0, LISTED),
+  };
+}
+
+/** One sentence for the summary and the model card. */
+export function describeRestoration({ isExact, elements, lost, zeroSigns }: Restoration): string {
+  if (isExact) return "applying it gives the tuned model, bit for bit";
+  const count = (value: number) => value.toLocaleString("en-US");
+  const zeros = zeroSigns === 0 ? "" : `, ${count(zeroSigns)} of them only the sign of a zero`;
+  return `applying it gives the tuned model but for rounding: ${count(lost)} of ${count(elements)} elements differ${zeros}`;
+}
+
+/** `model.norm.weight: 3 elements, the first is number 17`. */
+export function describeLost({ tensor, elements, first }: LostElements): string {
+  return `${tensor}: ${elements.toLocaleString("en-US")}, the first is number ${first}`;
+}
+
+/** The error where every element must come back and some don't; null where all do. */
+export function restorationError(restoration: Restoration): ApplyDeltaError | null {
+  const { isExact, lost, elements, tensors, listed } = restoration;
+  const [worst] = listed;
+  if (isExact || worst === undefined) return null;
+  const more = tensors - listed.length;
+  return new ApplyDeltaError("not-restorable", "The delta can't give its model back bit for bit.", {
+    tensor: worst.tensor,
+    expected: "base + delta equal to the tuned model in every bit",
+    got: `${lost.toLocaleString("en-US")} of ${elements.toLocaleString("en-US")} elements that differ (${listed.map(describeLost).join("; ")}${more > 0 ? `; and ${more} more` : ""})`,
+    hint: "Where the base's weight is much larger than the tuned one's, their difference is rounded; and no sum gives -0. Leave out --exact to write the delta all the same; what applying it gives is a model whose own delta is exact, as a rule, and so the better one to release.",
+  });
+}

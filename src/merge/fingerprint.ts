@@ -1,0 +1,55 @@
+/**
+ * In: the files a merge reads, and its plan. Out: a digest of each thing the target's bytes depend on.
+ * Guards: shards of an interrupted run are kept only where all of these are what they were.
+ */
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import type { Fingerprint } from "../target/journal.js";
+import type { OpenFile, TensorView } from "../tensor.js";
+import { programVersion } from "../version.js";
+import type { MergePlan } from "./merge-plan.js";
+
+/** A side of the merge: its files and what their headers say. */
+export interface FingerprintedSide {
+  readonly files: readonly OpenFile[];
+  readonly tensors: readonly TensorView[];
+}
+
+/**
+ * Files by name, size and version (time, or what the Hub calls their content), headers by what they came to, options by the plan they led to; and the program's
+ * version, since another may plan or add otherwise. `sides` are named as the user should read them.
+ */
+export function fingerprintOf(
+  sides: Readonly<Record<string, FingerprintedSide>>,
+  plan: MergePlan,
+): Fingerprint {
+  const ofSides = Object.entries(sides).map(([role, side]) => [role, digest(describeSide(side))]);
+  return { ...Object.fromEntries(ofSides), options: digest(describePlan(plan)), version: programVersion() };
+}
+
+function describeSide({ files, tensors }: FingerprintedSide): unknown {
+  return {
+    files: files.map(({ path, byteLength, version }) => [basename(path), byteLength, version]),
+    tensors: tensors.map(({ file, ...view }) => ({ ...view, file: basename(file.path) })),
+  };
+}
+
+function describePlan({ tensors, dropped: _, shards, ...rest }: MergePlan): unknown {
+  return {
+    ...rest,
+    tensors: tensors.map(({ base: _base, delta: _delta, ...tensor }) => tensor),
+    shards: shards.map(({ fileName, byteLength, pieces }) => [
+      fileName,
+      byteLength,
+      pieces.map(({ offsetBytes, bytes }) => [offsetBytes, digestBytes(bytes)]),
+    ]),
+  };
+}
+
+function digest(value: unknown): string {
+  return digestBytes(JSON.stringify(value));
+}
+
+function digestBytes(bytes: string | Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

@@ -1,0 +1,99 @@
+/**
+ * What a delta loses of its model. In: elements of the tuned model, and what base + delta makes of them. Out: how many
+ * differ, counted for each tensor over all threads.
+ * Guards: every bit counts but those of NaN, of which all are one. That adding a delta doesn't always give back what it
+ * was made of is rounding's doing: docs/architecture.md, "Making a delta".
+ */
+import type { LostElements } from "../target/journal.js";
+import type { SumDType } from "../tensor.js";
+import { lower } from "../workers/segments.js";
+
+/** Losses among some elements; `first` is meaningless where there are none. */
+export type Losses = Omit<LostElements, "tensor">;
+
+const FORMATS: Record<SumDType, { readonly magnitude: number; readonly infinity: number }> = {
+  F16: { magnitude: 0x7fff, infinity: 0x7c00 },
+  BF16: { magnitude: 0x7fff, infinity: 0x7f80 },
+  F32: { magnitude: 0x7fffffff, infinity: 0x7f800000 },
+};
+
+/** Compares `count` elements at two byte offsets, both multiples of 4. */
+export function countLosses(
+  dtype: SumDType,
+  memory: Uint8Array,
+  tunedAt: number,
+  restoredAt: number,
+  count: number,
+): Losses {
+  const perWord = dtype === "F32" ? 1 : 2;
+  const wordCount = Math.ceil(count / perWord);
+  const wordsAt = (at: number) => new Int32Array(memory.buffer, memory.byteOffset + at, wordCount);
+  const [tuned, restored] = [wordsAt(tunedAt), wordsAt(restoredAt)];
+  const { magnitude, infinity } = FORMATS[dtype];
+  const losses = { elements: 0, zeroSigns: 0, first: 0 };
+  const compare = (index: number, was: number, is: number) => {
+    if (was === is || index >= count) return;
+    const [wasSize, isSize] = [was & magnitude, is & magnitude];
+    if (wasSize > infinity && isSize > infinity) return;
+    if (losses.elements === 0) losses.first = index;
+    if (wasSize === 0 && isSize === 0) losses.zeroSigns++;
+    losses.elements++;
+  };
+  // Whole words first: nearly all are equal.
+  for (
+    let i = nextDifference(tuned, restored, 0);
+    i < wordCount;
+    i = nextDifference(tuned, restored, i + 1)
+  ) {
+    const [was, is] = [tuned[i] as number, restored[i] as number];
+    if (perWord === 1) {
+      compare(i, was, is);
+    } else {
+      compare(2 * i, was & 0xffff, is & 0xffff);
+      compare(2 * i + 1, was >>> 16, is >>> 16);
+    }
+  }
+  return losses;
+}
+
+/** The first index from `start` on where the two differ; their length where they don't. */
+function nextDifference(a: Int32Array, b: Int32Array, start: number): number {
+  let i = start;
+  while (i < a.length && a[i] === b[i]) i++;
+  return i;
+}
+
+/** How many counters each tensor has: elements, signs of zeros, and the first element + 1 (0: there is none). */
+export const LOSS_COUNTS = 3;
+
+/** Adds a segment's losses to its tensor's counters, which begin at `offset`. Any thread may. */
+export function addLosses(
+  counts: BigInt64Array<SharedArrayBuffer>,
+  offset: number,
+  tensorNumber: number,
+  { elements, zeroSigns, first }: Losses,
+  segmentStart: number,
+): void {
+  if (elements === 0) return;
+  const at = offset + LOSS_COUNTS * tensorNumber;
+  Atomics.add(counts, at, BigInt(elements));
+  Atomics.add(counts, at + 1, BigInt(zeroSigns));
+  lower(counts, at + 2, BigInt(segmentStart + first + 1));
+}
+
+/** The tensors with losses, in the order given, of those that are asked for. */
+export function readLosses<T extends { readonly name: string }>(
+  counts: BigInt64Array<SharedArrayBuffer>,
+  offset: number,
+  tensors: readonly T[],
+  isAsked: (tensor: T) => boolean,
+): LostElements[] {
+  return tensors.flatMap((tensor, number) => {
+    const at = offset + LOSS_COUNTS * number;
+    const [elements = 0, zeroSigns = 0, first = 0] = [0, 1, 2].map((i) =>
+      Number(Atomics.load(counts, at + i)),
+    );
+    if (elements === 0 || !isAsked(tensor)) return [];
+    return [{ tensor: tensor.name, elements, zeroSigns, first: first - 1 }];
+  });
+}

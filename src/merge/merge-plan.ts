@@ -1,0 +1,199 @@
+/**
+ * In: matched tensors and the layout asked for. Out: the plan, plain data: what goes where, byte by byte,
+ * known before the first byte of weights is read.
+ * Guards: shards are filled as `save_pretrained` fills them; offsets and sizes are final.
+ */
+
+import type { FixedPiece } from "../files/output-file.js";
+import { layOutShard } from "../formats/lay-out-shard.js";
+import { encodeShardIndex, shardFileName, type TargetFormat } from "../formats/shard-names.js";
+import type { Operation } from "../kernel/kernel.js";
+import { isRotaryBuffer } from "../llama/tensor-names.js";
+import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import type { Action, DroppedTensor, Match, MatchedTensor } from "./match.js";
+
+export interface PlannedTensor extends MatchedTensor {
+  /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
+  readonly sumDType: SumDType;
+  /** The dtype it is written in. */
+  readonly dtype: SumDType;
+}
+
+export interface PlacedTensor {
+  readonly tensor: PlannedTensor;
+  /** From the start of the shard file. */
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+  /** Where the CRC-32 of those bytes goes, if the format has one: four bytes each, little-endian. */
+  readonly checksumAt: readonly number[];
+}
+
+export interface PlannedShard {
+  readonly fileName: string;
+  readonly byteLength: number;
+  /** Everything in the file that isn't a tensor's data: final, but for the checksums. */
+  readonly pieces: readonly FixedPiece[];
+  /** In file order. */
+  readonly placed: readonly PlacedTensor[];
+}
+
+export interface MergePlan {
+  readonly operation: Operation;
+  /** In state-dict order. */
+  readonly tensors: readonly PlannedTensor[];
+  readonly dropped: readonly DroppedTensor[];
+  /** What a delta is multiplied by: target = base + scale * delta. */
+  readonly scale: number;
+  readonly format: TargetFormat;
+  readonly shards: readonly PlannedShard[];
+  /** Text of the shard index; null where there is one shard. */
+  readonly index: string | null;
+  readonly parameterCount: number;
+  readonly bytesToRead: number;
+  readonly bytesToWrite: number;
+}
+
+export interface LayoutOptions {
+  /** `auto`: each tensor as in the delta. */
+  readonly dtype: "auto" | SumDType;
+  readonly format: TargetFormat;
+  readonly maxShardBytes: number;
+  /** 1 for the whole delta. */
+  readonly scale: number;
+}
+
+/** Lays the target out. Pure: no file is touched. */
+export function layOut(match: Match, options: LayoutOptions): MergePlan {
+  const tensors = match.tensors.map((tensor) => withDTypes(tensor, options.dtype));
+  const { format } = options;
+  const groups = fillShards(tensors, options.maxShardBytes);
+  const shards = groups.map((group, i) =>
+    plannedShard(format, shardFileName(format, i + 1, groups.length), group),
+  );
+  const dataBytes = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const shardOf = new Map(
+    shards.flatMap((shard) => shard.placed.map(({ tensor }) => [tensor.name, shard.fileName] as const)),
+  );
+  return {
+    operation: match.operation,
+    tensors,
+    dropped: match.dropped,
+    scale: options.scale,
+    format,
+    shards,
+    index: shards.length === 1 ? null : encodeShardIndex(shardOf, dataBytes),
+    parameterCount: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
+    bytesToRead: tensors.reduce((sum, { base, delta }) => sum + viewBytes(base) + viewBytes(delta), 0),
+    bytesToWrite: shards.reduce((sum, shard) => sum + shard.byteLength, 0),
+  };
+}
+
+/** Bytes of a shard that are in its file before the first tensor is. */
+export function fixedBytes({ pieces }: PlannedShard): number {
+  return pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+}
+
+/** Numbers of tensors by what becomes of them. */
+export type TensorCounts = {
+  /** Of a merge: base + delta. */
+  readonly added?: number;
+  /** Of a delta that is made: tuned - base. */
+  readonly subtracted?: number;
+  /** Only on one side, and taken as they are. */
+  readonly copied?: number;
+  /** With more rows than the base has. */
+  readonly grown?: number;
+  /** Only on one side, and left out. */
+  readonly dropped?: number;
+};
+
+/** How many tensors had each thing happen to them; 0 is said, too. */
+export function countActions({ operation, tensors, dropped }: MergePlan): TensorCounts {
+  const count = (asked: Action) => tensors.filter(({ action }) => action === asked).length;
+  return {
+    ...(operation === "add" ? { added: count("added") } : { subtracted: count("subtracted") }),
+    copied: count("copied"),
+    grown: count("grown"),
+    dropped: dropped.length,
+  };
+}
+
+/** A tensor that isn't simply added, or subtracted. */
+export interface NotAdded {
+  /** The tensor's name. */
+  readonly name: string;
+  /** What becomes of it. */
+  readonly action: Action | "dropped";
+  /** Why, in words. */
+  readonly reason: string;
+}
+
+/** Every tensor that isn't plainly added (or subtracted), with the reason. */
+export function notAdded(plan: MergePlan): NotAdded[] {
+  const special = plan.tensors.flatMap(({ name, action, reason }) =>
+    reason === null ? [] : [{ name, action, reason }],
+  );
+  return [
+    ...special,
+    ...plan.dropped.map(({ name, reason }) => ({ name, action: "dropped" as const, reason })),
+  ];
+}
+
+/** The dtype most of the target's bytes are in, as config.json's `torch_dtype` should say. */
+export function mainDType(plan: MergePlan): SumDType {
+  const bytes = new Map<SumDType, number>();
+  for (const tensor of plan.tensors) {
+    bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
+  }
+  return [...bytes].reduce((most, next) => (next[1] > most[1] ? next : most), ["F16", -1] as const)[0];
+}
+
+function withDTypes(tensor: MatchedTensor, asked: "auto" | SumDType): PlannedTensor {
+  const source = (tensor.delta ?? tensor.base)?.dtype as FloatDType;
+  const sumDType = source === "F64" ? "F32" : source;
+  const dtype = asked === "auto" || isRotaryBuffer(tensor.name) ? sumDType : asked;
+  return { ...tensor, sumDType, dtype };
+}
+
+/**
+ * Greedy, in state-dict order; a tensor larger than the limit gets a shard of its own while the shard under way
+ * goes on (huggingface_hub/serialization/_base.py, `split_state_dict_into_shards_factory`).
+ */
+function fillShards(tensors: readonly PlannedTensor[], maxShardBytes: number): PlannedTensor[][] {
+  const shards: PlannedTensor[][] = [];
+  let current: PlannedTensor[] = [];
+  let currentBytes = 0;
+  for (const tensor of tensors) {
+    const byteLength = byteLengthOf(tensor);
+    if (byteLength > maxShardBytes) {
+      shards.push([tensor]);
+      continue;
+    }
+    if (currentBytes + byteLength > maxShardBytes) {
+      shards.push(current);
+      current = [];
+      currentBytes = 0;
+    }
+    current.push(tensor);
+    currentBytes += byteLength;
+  }
+  if (current.length > 0) shards.push(current);
+  return shards;
+}
+
+function plannedShard(
+  format: TargetFormat,
+  fileName: string,
+  tensors: readonly PlannedTensor[],
+): PlannedShard {
+  const { placed, ...layout } = layOutShard(format, fileName, tensors);
+  return { fileName, ...layout, placed: placed.map(({ entry, ...place }) => ({ tensor: entry, ...place })) };
+}
+
+function byteLengthOf(tensor: PlannedTensor): number {
+  return elementCount(tensor.shape) * bytesOf(tensor.dtype);
+}
+
+function viewBytes(view: TensorView | null): number {
+  return view === null ? 0 : elementCount(view.shape) * bytesOf(view.dtype as FloatDType);
+}

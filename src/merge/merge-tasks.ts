@@ -1,0 +1,119 @@
+/**
+ * In: a plan whose inputs are open. Out: the tasks of a merge: runs of elements of one target tensor that are all made
+ * the same way, as plain data that any thread can work on.
+ */
+import { type OpenView, openView } from "../files/gather.js";
+import type { Operation } from "../kernel/kernel.js";
+import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
+import type { RunInput } from "../workers/reads.js";
+import { type Run, SEGMENT_BYTES } from "../workers/segments.js";
+import type { MergePlan, PlacedTensor, PlannedTensor } from "./merge-plan.js";
+
+/** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
+export interface RepeatedRow {
+  /** In the sum's dtype. */
+  readonly row: Uint8Array;
+}
+
+export function isRepeatedRow(base: OpenView | RepeatedRow): base is RepeatedRow {
+  return "row" in base;
+}
+
+/** A run of elements of one target tensor that are all made the same way. */
+export interface MergeTask extends Run {
+  readonly tensor: string;
+  readonly operation: Operation;
+  /** Number of the tensor in the plan. */
+  readonly tensorNumber: number;
+  readonly sumDType: SumDType;
+  readonly dtype: SumDType;
+  /** What is added to or taken away; null where nothing is. */
+  readonly base: OpenView | RepeatedRow | null;
+  /** The delta or the tuned model; null where the tensor is the base's. */
+  readonly delta: OpenView | null;
+  /** What the delta is multiplied by before it is added. */
+  readonly scale: number;
+  /** The range of elements, in row-major order of the tensor. */
+  readonly firstElement: number;
+  readonly elementCount: number;
+  readonly segmentElements: number;
+  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and shard-file.ts. */
+  readonly lead: number;
+  readonly shard: number;
+  /** Where the task's first element goes in the shard's file. */
+  readonly outputOffsetBytes: number;
+}
+
+/**
+ * Cuts the plan into tasks, in the order of the bytes in the target, shards that are there already apart. `newRows` has
+ * the row of the base that a grown tensor's new rows are added to.
+ */
+export function mergeTasks(
+  plan: MergePlan,
+  newRows: ReadonlyMap<PlannedTensor, Uint8Array>,
+  isMade: (shard: number) => boolean,
+): MergeTask[] {
+  const tasks: MergeTask[] = [];
+  const numbers = new Map(plan.tensors.map((tensor, number) => [tensor, number]));
+  for (const [shard, { placed }] of plan.shards.entries()) {
+    for (const place of isMade(shard) ? [] : placed) {
+      for (const part of tensorParts(place, plan.scale, newRows.get(place.tensor))) {
+        const tensorNumber = numbers.get(place.tensor) as number;
+        tasks.push({ ...part, operation: plan.operation, tensorNumber, shard });
+      }
+    }
+  }
+  return tasks;
+}
+
+type TaskPart = Omit<MergeTask, "operation" | "tensorNumber" | "shard">;
+
+/** One task for a tensor; two where the delta has rows the base lacks. Empty tensors need none. */
+function tensorParts(
+  { tensor, offsetBytes }: PlacedTensor,
+  planScale: number,
+  newRow: Uint8Array | undefined,
+): TaskPart[] {
+  const { base, delta, sumDType, dtype } = tensor;
+  const total = elementCount(tensor.shape);
+  // A tensor that only the delta has is no difference, and isn't scaled.
+  const scale = base === null ? 1 : planScale;
+  const inputs = [base, delta].filter((view) => view !== null);
+  // A scaled delta passes through float32.
+  const widest = Math.max(
+    bytesOf(dtype),
+    scale === 1 ? 0 : bytesOf("F32"),
+    ...inputs.map((view) => bytesOf(view.dtype as FloatDType)),
+  );
+  const segmentElements = SEGMENT_BYTES / widest;
+  const part = (from: TaskPart["base"], firstElement: number, count: number): TaskPart => {
+    const outputOffsetBytes = offsetBytes + firstElement * bytesOf(dtype);
+    return {
+      tensor: tensor.name,
+      sumDType,
+      dtype,
+      base: from,
+      delta: delta === null ? null : openView(delta),
+      scale,
+      firstElement,
+      elementCount: count,
+      segmentElements,
+      lead: Math.floor(outputOffsetBytes / bytesOf(dtype)) % segmentElements,
+      outputOffsetBytes,
+    };
+  };
+  const shared = base === null ? total : Math.min(total, elementCount(base.shape));
+  const parts = [part(base === null ? null : openView(base), 0, shared)];
+  if (shared < total) {
+    if (newRow === undefined) throw new Error(`${tensor.name} has new rows and none to add them to`);
+    parts.push(part({ row: newRow }, shared, total - shared));
+  }
+  return parts.filter(({ elementCount: count }) => count > 0);
+}
+
+/** What a task reads of each segment, in the order of sum-segment.ts. */
+export function inputsOf({ base, delta, firstElement }: MergeTask): RunInput[] {
+  const fromBase = base === null || isRepeatedRow(base) ? [] : [base];
+  const views = delta === null ? fromBase : [delta, ...fromBase];
+  return views.map((view) => ({ view, firstElement }));
+}

@@ -1,0 +1,138 @@
+/**
+ * In: what a merge is made of, and each shard that is whole. Out: a record beside the shards that a later run reads.
+ * Guards: a shard counts as finished only if it was on the disk before its line was, and is as it was then.
+ * The record is one JSON document a line; a line that was cut off is as good as not there, and spoils no other.
+ */
+import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { errnoOf, isApplyDeltaError } from "../errors.js";
+import { onTarget, thenClose, writeFully } from "../files/write-errors.js";
+
+/** What a merge depends on, by name: a digest for each. A shard is kept if all of them are what they were. */
+export type Fingerprint = Readonly<Record<string, string>>;
+
+const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
+
+/** Elements of a tensor that applying a delta doesn't give back. */
+export interface LostElements {
+  /** The tensor's name. */
+  readonly tensor: string;
+  /** How many there are. */
+  readonly elements: number;
+  /** Of those, zeros that lose their sign: -0 comes back as +0. */
+  readonly zeroSigns: number;
+  /** Number of the first of them in row-major order, from 0. */
+  readonly first: number;
+}
+
+const lossSchema = z.object({
+  tensor: z.string(),
+  elements: z.int(),
+  zeroSigns: z.int(),
+  first: z.int(),
+}) satisfies z.ZodType<LostElements>;
+
+const shardSchema = z.object({
+  shard: z.string(),
+  bytes: z.int(),
+  modifiedNs: z.string(),
+  losses: z.array(lossSchema),
+});
+
+const replacedSchema = z.object({ replaced: z.string() });
+
+export interface Journal {
+  readonly fingerprint: Fingerprint;
+  /** The shards that are whole, by file name. */
+  readonly finished: ReadonlySet<string>;
+  /** What was counted while they were made. */
+  readonly losses: readonly LostElements[];
+  /** Where the old target was put while the new one took its place; null where publishing hadn't come so far. */
+  readonly replaced: string | null;
+}
+
+/** The parts in which two differ. */
+export function fingerprintChanges(a: Fingerprint, b: Fingerprint): string[] {
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((part) => a[part] !== b[part]);
+}
+
+/** Starts a record, durably. */
+export function startJournal(path: string, fingerprint: Fingerprint): void {
+  append(path, { fingerprint }, "w");
+}
+
+/** Remembers a shard of the folder, durably. It is on the disk already. */
+export function recordShard(
+  path: string,
+  folder: string,
+  shard: string,
+  losses: readonly LostElements[],
+): void {
+  append(path, { shard, ...stateOf(join(folder, shard)), losses }, "a");
+}
+
+/** Remembers, durably, that the old target is about to be put aside. */
+export function recordReplaced(path: string, replaced: string): void {
+  append(path, { replaced }, "a");
+}
+
+/** Null where there is no record, or none that makes sense. Errors: `target-unwritable`, where it can't be read. */
+export function readJournal(path: string, folder: string): Journal | null {
+  const lines = readLines(path);
+  const head = parseLine(headSchema, lines[0]);
+  if (head === null) return null;
+  const finished = new Set<string>();
+  const losses: LostElements[] = [];
+  let replaced: string | null = null;
+  for (const line of lines.slice(1)) {
+    const entry = parseLine(shardSchema, line);
+    if (entry !== null && isAsRecorded(join(folder, entry.shard), entry)) {
+      finished.add(entry.shard);
+      losses.push(...entry.losses);
+    }
+    replaced = parseLine(replacedSchema, line)?.replaced ?? replaced;
+  }
+  return { fingerprint: head.fingerprint, finished, losses, replaced };
+}
+
+function readLines(path: string): string[] {
+  try {
+    return onTarget(path, () => readFileSync(path, "utf8")).split("\n");
+  } catch (error) {
+    if (isApplyDeltaError(error) && errnoOf(error.details.cause) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function append(path: string, entry: object, flag: "w" | "a"): void {
+  // The line before may have been cut off where the disk was full.
+  const line = `${flag === "a" ? "\n" : ""}${JSON.stringify(entry)}\n`;
+  const fd = onTarget(path, () => openSync(path, flag));
+  thenClose(fd, path, () => {
+    writeFully(fd, Buffer.from(line), null, path);
+    onTarget(path, () => fsyncSync(fd));
+  });
+}
+
+function parseLine<T>(schema: z.ZodType<T>, line: string | undefined): T | null {
+  try {
+    return schema.parse(JSON.parse(line ?? ""));
+  } catch {
+    return null;
+  }
+}
+
+function stateOf(path: string): { bytes: number; modifiedNs: string } {
+  const { size, mtimeNs } = onTarget(path, () => statSync(path, { bigint: true }));
+  return { bytes: Number(size), modifiedNs: String(mtimeNs) };
+}
+
+function isAsRecorded(path: string, entry: z.infer<typeof shardSchema>): boolean {
+  try {
+    const { bytes, modifiedNs } = stateOf(path);
+    return bytes === entry.bytes && modifiedNs === entry.modifiedNs;
+  } catch {
+    return false;
+  }
+}

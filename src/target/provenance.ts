@@ -1,0 +1,188 @@
+/**
+ * `vicuna-apply-delta.json`: what a target was made from and how, beside its weights.
+ * In: what the merge knows. Out: the file's text; and back: a record that is as it was written.
+ * Guards: one merge gives one text, on any machine and in any folder: no date, no path, no name of a user. The record
+ * ends with its own digest and has one spelling only, so one changed bit is seen in it without any other file.
+ * Loaders look for names of their own and leave this one alone.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { onSource } from "../files/local-file.js";
+import { headerSha256 } from "../formats/header-sha256.js";
+import { type Checkpoint, openCheckpoint } from "../formats/open.js";
+import { compareNames } from "../tensor.js";
+import { PROGRAM_NAME, programVersion } from "../version.js";
+import { checksumFiles } from "./sha256sums.js";
+
+export const PROVENANCE = "vicuna-apply-delta.json";
+
+/** Raised when a field changes its meaning. */
+const FORMAT = 1;
+
+/** A record is some kB; stops a file that would fill the memory. */
+const MAX_PROVENANCE_BYTES = 16_000_000;
+
+const count = z.number().int().nonnegative();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const fileName = z.string().regex(/^[^/\\]+$/);
+
+/** `headerSha256`: of everything in the file but the tensors' data (checkpoint/header-sha256.ts). */
+const weightsFile = z.strictObject({ name: fileName, bytes: count, headerSha256: sha256 });
+
+const source = z.strictObject({
+  /** The model's own name; never a path. */
+  reference: z.string(),
+  /** The commit on the Hub; null for a local model. */
+  revision: z.string().nullable(),
+  files: z.array(weightsFile),
+});
+
+const onOneSide = z.enum(["keep", "drop", "error"]);
+
+/** Everything but the target's files: known before the first byte of it is written. */
+const merge = {
+  operation: z.literal("add"),
+  /** target = base + scale * delta */
+  scale: z.number(),
+  /** As asked; `auto`: each tensor as in the delta. */
+  dtype: z.enum(["auto", "F16", "BF16", "F32"]),
+  rules: z.strictObject({
+    newRows: z.enum(["zero", "mean", "error"]),
+    trimRows: z.boolean(),
+    deltaOnly: onOneSide,
+    baseOnly: onOneSide,
+  }),
+  base: source,
+  delta: source,
+  /** Null where the check was skipped. */
+  baseCheck: z
+    .strictObject({
+      verdict: z.string(),
+      checkedIn: z.string().nullable(),
+      sampled: count,
+      comparable: count,
+      inexact: count,
+    })
+    .nullable(),
+  tensors: z.strictObject({
+    added: count,
+    /** Every tensor that isn't plainly added, and why. */
+    others: z.array(z.strictObject({ name: z.string(), action: z.string(), reason: z.string() })),
+  }),
+};
+
+const provenanceSchema = z.strictObject({
+  format: z.literal(FORMAT),
+  program: z.strictObject({ name: z.literal(PROGRAM_NAME), version: z.string() }),
+  ...merge,
+  target: z.strictObject({
+    weights: z.array(weightsFile),
+    /** Every other file but this one and `SHA256SUMS`. */
+    files: z.array(z.strictObject({ name: fileName, bytes: count, sha256 })),
+    /** Whether there is a `SHA256SUMS`. */
+    checksums: z.boolean(),
+  }),
+});
+
+/** What a merge is made of. */
+export type MergeRecord = z.infer<z.ZodObject<typeof merge>>;
+export type SourceRecord = z.infer<typeof source>;
+export type WeightsRecord = z.infer<typeof weightsFile>;
+export type Provenance = z.infer<typeof provenanceSchema>;
+export type TargetRecord = Provenance["target"];
+
+/** What identifies a checkpoint's weights: names, sizes, digests of the headers. */
+export async function recordWeights({ files, tensors }: Checkpoint): Promise<WeightsRecord[]> {
+  const records: WeightsRecord[] = [];
+  for (const file of files) {
+    const own = tensors.filter((tensor) => tensor.file === file);
+    records.push({
+      name: basename(file.path),
+      bytes: file.byteLength,
+      headerSha256: await headerSha256(file, own),
+    });
+  }
+  return records;
+}
+
+/** What identifies the files of a folder that holds a whole model, `fileNames` being those beside the weights. */
+export async function recordTarget(
+  folder: string,
+  fileNames: readonly string[],
+  { checksums }: { readonly checksums: boolean },
+): Promise<TargetRecord> {
+  const names = [...fileNames].sort(compareNames);
+  const sha256Of = await checksumFiles(folder, names, {});
+  const files = names.map((name) => ({
+    name,
+    bytes: onSource(join(folder, name), () => statSync(join(folder, name))).size,
+    sha256: sha256Of.get(name) ?? "",
+  }));
+  const target = await openCheckpoint(folder);
+  try {
+    return { weights: await recordWeights(target), files, checksums };
+  } finally {
+    target.close();
+  }
+}
+
+/** The text of the record. */
+export function encodeProvenance(made: MergeRecord, target: TargetRecord): string {
+  const program = { name: PROGRAM_NAME, version: programVersion() };
+  return withDigest({ format: FORMAT, program, ...made, target });
+}
+
+/** Two spaces of indent, and as its last field the SHA-256 of the text it has without that field. */
+function withDigest(record: object): string {
+  const text = JSON.stringify(record, null, 2);
+  const digest = createHash("sha256").update(text).digest("hex");
+  return `${text.slice(0, -"\n}".length)},\n  "sha256": "${digest}"\n}\n`;
+}
+
+/** Null where there is none. Errors: `record-malformed`, `source-unreadable`. */
+export function readProvenance(folder: string): Provenance | null {
+  const path = join(folder, PROVENANCE);
+  const text = readText(path);
+  if (text === null) return null;
+  const parsed = parseObject(path, text);
+  const { sha256: _, ...record } = parsed;
+  const checked = provenanceSchema.safeParse(record);
+  if (!checked.success) {
+    const [issue] = checked.error.issues;
+    throw malformed(path, "it is no record of this program", `${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  if (withDigest(record) !== text) throw malformed(path, "its own digest isn't that of its text");
+  return checked.data;
+}
+
+function readText(path: string): string | null {
+  try {
+    const { size } = onSource(path, () => statSync(path));
+    if (size > MAX_PROVENANCE_BYTES) throw malformed(path, "it is too large", `${size} bytes`);
+    // Bytes that are no UTF-8 become U+FFFD here, and then the digest isn't theirs.
+    return onSource(path, () => readFileSync(path, "utf8"));
+  } catch (error) {
+    if (isApplyDeltaError(error, "source-not-found")) return null;
+    throw error;
+  }
+}
+
+function parseObject(path: string, text: string): Record<string, unknown> {
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+  } catch (cause) {
+    throw malformed(path, "it is not a JSON object", undefined, cause);
+  }
+}
+
+function malformed(path: string, what: string, got?: string, cause?: unknown): ApplyDeltaError {
+  return new ApplyDeltaError("record-malformed", `${PROVENANCE} is malformed: ${what}.`, {
+    file: path,
+    ...(got === undefined ? {} : { got }),
+    ...(cause === undefined ? {} : { cause }),
+    hint: "It was changed after it was written: restore it, or make the target again.",
+  });
+}

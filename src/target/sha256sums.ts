@@ -1,0 +1,79 @@
+/**
+ * `SHA256SUMS`: the SHA-256 of every other file of a target, as `sha256sum -c` reads it.
+ * In: a folder and names. Out: the file's text; and back: its text to names and digests.
+ * Guards: no name leads out of the folder; a line that is anything else is an error, not a file less to check.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { onSource, openLocalFile } from "../files/local-file.js";
+import { type Sha256Options, sha256Files } from "../files/sha256.js";
+import { compareNames, type LocalFile } from "../tensor.js";
+
+export const CHECKSUMS = "SHA256SUMS";
+
+/** About 80 bytes a file; stops a file that would fill the memory. */
+const MAX_CHECKSUMS_BYTES = 16_000_000;
+
+/** Digest, a space, then a space or `*` (text or binary, which sha256sum takes alike), the name. */
+const LINE = /^([0-9a-f]{64}) [ *](?:\.\/)?([^/\\]+)$/;
+
+/** The SHA-256 of files of a folder, by name, several at a time. Errors: those of opening; `interrupted`. */
+export async function checksumFiles(
+  folder: string,
+  names: readonly string[],
+  options: Sha256Options,
+): Promise<Map<string, string>> {
+  const files: LocalFile[] = [];
+  try {
+    for (const name of names) files.push(openLocalFile(join(folder, name)));
+    const digests = await sha256Files(files, options);
+    return new Map(digests.map(({ sha256 }, i) => [names[i] as string, sha256]));
+  } finally {
+    for (const file of files) file.close();
+  }
+}
+
+/** One line a file, by name. */
+export function encodeChecksums(sha256Of: ReadonlyMap<string, string>): string {
+  const names = [...sha256Of.keys()].sort(compareNames);
+  return names.map((name) => `${sha256Of.get(name)}  ${name}\n`).join("");
+}
+
+/** Reads `SHA256SUMS`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */
+export function readChecksums(folder: string): Map<string, string> | null {
+  const path = join(folder, CHECKSUMS);
+  const lines = readLines(path);
+  if (lines === null) return null;
+  const sha256Of = new Map<string, string>();
+  for (const [i, line] of lines.entries()) {
+    const [, sha256, name] = LINE.exec(line) ?? [];
+    if (sha256 === undefined || name === undefined) {
+      throw malformed(path, `line ${i + 1} is not a checksum and a name`, line.slice(0, 100));
+    }
+    if (sha256Of.has(name)) throw malformed(path, `line ${i + 1} names a file a second time`, name);
+    sha256Of.set(name, sha256);
+  }
+  if (sha256Of.size === 0) throw malformed(path, "it is empty", "no line");
+  return sha256Of;
+}
+
+function readLines(path: string): string[] | null {
+  try {
+    const { size } = onSource(path, () => statSync(path));
+    if (size > MAX_CHECKSUMS_BYTES) throw malformed(path, "it is too large", `${size} bytes`);
+    const text = onSource(path, () => readFileSync(path, "utf8"));
+    return text.replace(/\n$/, "").split("\n");
+  } catch (error) {
+    if (isApplyDeltaError(error, "source-not-found")) return null;
+    throw error;
+  }
+}
+
+function malformed(path: string, what: string, got: string): ApplyDeltaError {
+  return new ApplyDeltaError("record-malformed", `${CHECKSUMS} is malformed: ${what}.`, {
+    file: path,
+    got,
+    hint: "It was changed after it was written: restore it, or make the target again.",
+  });
+}

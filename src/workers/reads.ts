@@ -1,0 +1,58 @@
+/**
+ * In: work cut into segments, and what each run reads. Out: the ranges of files that it will read, in its order, for
+ * whoever fetches them ahead. Nothing where all files are on this machine.
+ */
+import type { FileRange, ReadAhead } from "../files/exchange.js";
+import type { OpenView } from "../files/gather.js";
+import { bitsOf, type DType, isDense, type ReadableFile } from "../tensor.js";
+import { type Run, type SegmentedJob, segmentRange, segmentsOf } from "./segments.js";
+
+/** A range of a view's elements. */
+export interface ViewRange {
+  readonly view: OpenView<DType>;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What is read of a view: all runs' segments of it begin `firstElement` further on. */
+export interface RunInput {
+  readonly view: OpenView<DType>;
+  readonly firstElement: number;
+}
+
+/** The reads of a segmented job; `inputsOf` says what a run reads of each segment, in that order. */
+export function readsOfJob<R extends Run>(
+  job: SegmentedJob<R>,
+  inputsOf: (run: R) => readonly RunInput[],
+): ReadAhead | null {
+  const files = job.runs.flatMap((run) => inputsOf(run).map(({ view }) => view));
+  return readsOf(files, () => segmentReads(job, inputsOf));
+}
+
+/** The same of any ranges, which are of some of `files`. */
+export function readsOf(files: readonly ReadableFile[], ranges: () => Iterable<ViewRange>): ReadAhead | null {
+  const remote = files.map(({ fd }) => fd).find((fd) => typeof fd !== "number");
+  return remote === undefined ? null : { exchange: remote.exchange, ranges: denseRanges(ranges()) };
+}
+
+function* segmentReads<R extends Run>(
+  { runs }: SegmentedJob<R>,
+  inputsOf: (run: R) => readonly RunInput[],
+): Generator<ViewRange> {
+  for (const run of runs) {
+    const inputs = inputsOf(run);
+    for (let number = 0; number < segmentsOf(run); number++) {
+      const { first, count } = segmentRange(run, number);
+      for (const { view, firstElement } of inputs) yield { view, first: firstElement + first, count };
+    }
+  }
+}
+
+/** Elements with strides lie here and there: they are fetched when they are asked for. */
+function* denseRanges(ranges: Iterable<ViewRange>): Generator<FileRange> {
+  for (const { view, first, count } of ranges) {
+    if (typeof view.fd === "number" || !isDense(view.shape, view.strides)) continue;
+    const size = bitsOf(view.dtype) / 8;
+    yield { fd: view.fd, offsetBytes: view.offsetBytes + first * size, byteLength: count * size };
+  }
+}

@@ -1,0 +1,188 @@
+/** Strict JSON: everything that JSON is, nothing else, and where it broke. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ApplyDeltaError } from "../../src/errors.js";
+import { isJsonObject, JsonDecimal, type JsonValue, parseStrictJson } from "../../src/files/strict-json.js";
+import { refusal } from "../support/refusal.js";
+
+/** Where the text of these tests lies in its imagined file. */
+const START = 1000;
+
+function parse(text: string | Uint8Array): JsonValue {
+  return parseStrictJson(typeof text === "string" ? Buffer.from(text, "utf8") : text, {
+    file: "some.json",
+    offsetBytes: START,
+    malformed: "bad-json",
+    duplicate: "duplicate-tensor",
+    hint: "Give another file.",
+  });
+}
+
+/** The value as JSON.parse would make it: with prototypes, decimals as numbers. */
+function plain(value: JsonValue): unknown {
+  if (value instanceof JsonDecimal) return Number(value.text);
+  if (Array.isArray(value)) return value.map(plain);
+  if (!isJsonObject(value)) return value;
+  const copy = {};
+  for (const [key, item] of Object.entries(value)) {
+    Object.defineProperty(copy, key, {
+      value: plain(item),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
+  }
+  return copy;
+}
+
+test("agrees with JSON.parse on everything JSON.stringify writes, spaced or not", () => {
+  const anyJson = fc.jsonValue({ maxDepth: 6, stringUnit: "binary" });
+  fc.assert(
+    fc.property(anyJson, fc.constantFrom(undefined, 1, "\t", "\n "), (value, space) => {
+      const text = JSON.stringify(value, null, space);
+      fc.pre(!/\d{16}/.test(text)); // Large integers are refused on purpose; tested below.
+      assert.deepEqual(plain(parse(text)), JSON.parse(text));
+    }),
+  );
+});
+
+test("what JSON.parse refuses is refused here, whatever one edit does to a text", () => {
+  const text = '{"a":{"dtype":"F16","shape":[1,20],"data_offsets":[0,4e1]},"\\u00e9":[true,false,null,-1.5]}';
+  const edit = fc.tuple(
+    fc.nat(text.length - 1),
+    fc.nat(2),
+    fc.constantFrom(...'{}[]",:\\ue01-+. \u0000x\ufeff', "", "\n", "\u00a0"),
+  );
+  fc.assert(
+    fc.property(edit, ([at, removed, inserted]) => {
+      const edited = text.slice(0, at) + inserted + text.slice(at + removed);
+      let expected: unknown;
+      try {
+        expected = JSON.parse(edited);
+      } catch {
+        assert.throws(() => parse(edited), ApplyDeltaError, edited);
+        return;
+      }
+      try {
+        assert.deepEqual(plain(parse(edited)), expected);
+      } catch (error) {
+        // Stricter than JSON.parse only in keys that stand twice and halves of surrogate pairs.
+        if (!(error instanceof ApplyDeltaError)) throw error;
+        assert.match(error.message, /stands twice|surrogate/, edited);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("a number that isn't written as an integer stays as it was written", () => {
+  for (const text of ["1.0", "1e3", "1E+3", "-0", "0.0", "-1.5e-7", "1e400", "123456789012345678901.5"]) {
+    assert.deepEqual(parse(text), new JsonDecimal(text));
+  }
+  assert.equal(parse("0"), 0);
+  assert.equal(parse("-12"), -12);
+  assert.equal(JSON.stringify(parse("[1.0,2]")), '["1.0",2]');
+});
+
+test("the largest integers a double counts with, and none beyond", async () => {
+  assert.equal(parse("9007199254740991"), Number.MAX_SAFE_INTEGER);
+  assert.equal(parse("-9007199254740991"), Number.MIN_SAFE_INTEGER);
+  for (const text of ["9007199254740992", "9007199254740993", "18446744073709551616", "-9007199254740992"]) {
+    await refusal(() => parse(`[${text}]`), "bad-json", {
+      offsetBytes: START + 1,
+      message: new RegExp(text),
+    });
+  }
+});
+
+test("names of Object.prototype are names like any other", () => {
+  const value = parse('{"__proto__":{"a":1},"constructor":2,"toString":3,"10":4,"":5}');
+  assert.ok(isJsonObject(value));
+  assert.deepEqual(Object.keys(value).sort(), ["", "10", "__proto__", "constructor", "toString"]);
+  assert.equal(Object.getPrototypeOf(value), null);
+  assert.equal(({} as Record<string, unknown>).a, undefined);
+});
+
+const DUPLICATES: [text: string, offset: number][] = [
+  ['{"a":1,"a":1}', 7],
+  ['{"a":1,"\\u0061":2}', 7],
+  ['{"é":1, "é":2}', 9],
+  ['{"":1,"":2}', 6],
+  ['{"__proto__":1,"__proto__":2}', 15],
+  ['{"x":[{"b":{},"c":1,"b":{}}]}', 20],
+];
+for (const [text, offset] of DUPLICATES) {
+  test(`a key that stands twice: ${text}`, async () => {
+    await refusal(() => parse(text), "duplicate-tensor", { file: "some.json", offsetBytes: START + offset });
+  });
+}
+
+const MALFORMED: [text: string, offset: number, message: RegExp][] = [
+  ["", 0, /ends too early/],
+  ["  ", 2, /ends too early/],
+  ['{"a":', 5, /ends too early/],
+  ["[1,]", 3, /unexpected character/],
+  ['{"a":1,}', 7, /key in double quotes/],
+  ["{'a':1}", 1, /key in double quotes/],
+  ["{1:1}", 1, /key in double quotes/],
+  ['{"a" 1}', 5, /colon/],
+  ['{"a":1 "b":2}', 7, /comma or a closing brace/],
+  ["[1 2]", 3, /comma or a closing bracket/],
+  ["[1", 2, /comma or a closing bracket/],
+  ["01", 1, /after the end/],
+  ["1.", 1, /after the end/],
+  ["1 1", 2, /after the end/],
+  ["{}\u0000", 2, /after the end/],
+  [".5", 0, /unexpected character/],
+  ["+1", 0, /unexpected character/],
+  ["NaN", 0, /unexpected character/],
+  ["-Infinity", 0, /unexpected character/],
+  ["True", 0, /unexpected character/],
+  ["// no\n1", 0, /unexpected character/],
+  ["\ufeff{}", 0, /unexpected character/],
+  ["\u00a01", 0, /unexpected character/],
+  ['"abc', 0, /does not end/],
+  ['"abc\\"', 0, /does not end/],
+  ['"\\x41"', 0, /escape/],
+  ['"\\u12g4"', 0, /escape/],
+  ['"a\nb"', 0, /control character/],
+  ['"\\ud800"', 0, /surrogate/],
+  ['"\\udc00\\ud800"', 0, /surrogate/],
+  ['["é","\\ud83d"]', 6, /surrogate/],
+  [`${"[".repeat(17)}1`, 17, /nesting/],
+  [`${'{"a":'.repeat(17)}1`, 85, /nesting/],
+  ["[".repeat(1_000_000), 17, /nesting/],
+];
+for (const [text, offset, message] of MALFORMED) {
+  test(`malformed: ${JSON.stringify(text.slice(0, 20))}`, async () => {
+    await refusal(() => parse(text), "bad-json", {
+      file: "some.json",
+      offsetBytes: START + offset,
+      message,
+      hint: "Give another file.",
+    });
+  });
+}
+
+const NOT_UTF8: [title: string, bytes: number[]][] = [
+  ["a byte that no UTF-8 has", [0x22, 0xff, 0x22]],
+  ["an overlong form", [0x22, 0xc0, 0xaf, 0x22]],
+  ["a surrogate in three bytes", [0x22, 0xed, 0xa0, 0x80, 0x22]],
+  ["a sequence that is cut", [0x22, 0xe2, 0x82]],
+];
+for (const [title, bytes] of NOT_UTF8) {
+  test(`not UTF-8: ${title}`, async () => {
+    await refusal(() => parse(Uint8Array.from(bytes)), "bad-json", {
+      file: "some.json",
+      offsetBytes: START,
+      message: /UTF-8/,
+    });
+  });
+}
+
+test("nesting as deep as is allowed, and a string as long as a header", () => {
+  assert.doesNotThrow(() => parse(`${"[".repeat(16)}1${"]".repeat(16)}`));
+  const long = "x".repeat(10_000_000);
+  assert.equal(parse(`"${long}"`), long);
+});

@@ -1,0 +1,447 @@
+/**
+ * The safetensors reader: golden files of the reference library, every way a header can be wrong, and two independent
+ * views of the same bytes (this project's writer, and the npm package `safetensors`).
+ */
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ApplyDeltaError, type ErrorCode } from "../../src/errors.js";
+import { MAX_HEADER_BYTES, readSafetensors } from "../../src/formats/safetensors/reader.js";
+import { encodeSafetensorsHeader } from "../../src/formats/safetensors/writer.js";
+import { bitsOf, DTYPES, denseStrides, elementCount, isDense } from "../../src/tensor.js";
+import { fixturePath } from "../support/fixture-path.js";
+import { fixtureFile, type MemoryFile, memoryFile } from "../support/memory-file.js";
+import { safetensorsOf } from "../support/model-folder.js";
+import { type ExpectedDetails, refusal } from "../support/refusal.js";
+import { expectedFiles } from "../support/safetensors-fixtures.js";
+
+const PATH = "folder/model.safetensors";
+
+const file = (header: string, data = Buffer.alloc(0)) => memoryFile(safetensorsOf(header, data), PATH);
+
+/** A file whose header is any bytes. */
+const fileOfBytes = (header: Uint8Array) =>
+  memoryFile(safetensorsOf("", header, BigInt(header.length)), PATH);
+
+/** The entry of a tensor as text; each field can be replaced by other text or, with "", left out. */
+function entry(
+  fields: { dtype?: string; shape?: string; data_offsets?: string; more?: string } = {},
+): string {
+  const { dtype = '"F16"', shape = "[2]", data_offsets = "[0,4]", more = "" } = fields;
+  const named = Object.entries({ dtype, shape, data_offsets }).filter(([, text]) => text !== "");
+  return `{${named.map(([key, text]) => `"${key}":${text}`).join(",")}${more}}`;
+}
+
+/** A header with one tensor `t`. */
+const one = (fields?: Parameters<typeof entry>[0]) => `{"t":${entry(fields)}}`;
+
+/** A header of tensors named a, b, … with these byte ranges. */
+function ranged(...ranges: [number, number][]): string {
+  const entries = ranges.map(([begin, end], i) => {
+    const shape = `[${Math.max(0, end - begin)}]`;
+    return `"${"abcdefgh"[i]}":${entry({ dtype: '"U8"', shape, data_offsets: `[${begin},${end}]` })}`;
+  });
+  return `{${entries.join(",")}}`;
+}
+
+for (const { fileName, tensors } of expectedFiles()) {
+  test(`${fileName} gives its tensors in order, byte for byte`, async () => {
+    const source = fixtureFile(`safetensors/${fileName}`);
+    const views = await readSafetensors(source);
+    const got = views.map(({ name, dtype, shape, strides, offsetBytes }) => {
+      assert.ok(isDense(shape, strides));
+      const end = offsetBytes + (elementCount(shape) * bitsOf(dtype)) / 8;
+      return { name, dtype, shape, data: source.bytes.toString("base64", offsetBytes, end) };
+    });
+    assert.deepEqual(got, tensors);
+    assert.equal(source.reads, 2, "the length and the header, nothing else");
+  });
+}
+
+test("every fixture is expected", () => {
+  const files = readdirSync(fixturePath("safetensors")).filter((name) => name.endsWith(".safetensors"));
+  assert.deepEqual(
+    files.sort(),
+    expectedFiles()
+      .map(({ fileName }) => fileName)
+      .sort(),
+  );
+});
+
+interface Rejection {
+  readonly source: MemoryFile;
+  readonly code: ErrorCode;
+  readonly details?: ExpectedDetails;
+}
+
+const rejectedHeader = (
+  header: string,
+  code: ErrorCode,
+  details: ExpectedDetails,
+  data = Buffer.alloc(4),
+) => ({
+  source: file(header, data),
+  code,
+  details,
+});
+const malformed = (header: string, details: ExpectedDetails) =>
+  rejectedHeader(header, "header-malformed", details);
+const badEntry = (fields: Parameters<typeof entry>[0], message: RegExp) =>
+  malformed(one(fields), { tensor: "t", message });
+const tiling = (header: string, dataLength: number, code: ErrorCode, details: ExpectedDetails) =>
+  rejectedHeader(header, code, details, Buffer.alloc(dataLength));
+
+const NOT_COUNTS = [
+  "[1.0]",
+  "[2e0]",
+  "[1e3]",
+  "[-1]",
+  "[-0]",
+  '["2"]',
+  "[true]",
+  "[null]",
+  "[[2]]",
+  "{}",
+  "2",
+  "null",
+];
+const NOT_PAIRS = [
+  "[0,4.0]",
+  "[0,4e0]",
+  "[-0,4]",
+  "[-4,0]",
+  '["0",4]',
+  "[0]",
+  "[]",
+  "[0,4,8]",
+  "4",
+  "null",
+  "{}",
+];
+
+const REJECTIONS: Record<string, Rejection> = {
+  "a file of seven bytes": {
+    source: memoryFile(Buffer.alloc(7), PATH),
+    code: "truncated-file",
+    details: { got: "7 bytes" },
+  },
+  "a file without a byte": { source: memoryFile(Buffer.alloc(0), PATH), code: "truncated-file" },
+  "a header longer than the file": {
+    source: memoryFile(safetensorsOf("{}", Buffer.alloc(5), 8n), PATH),
+    code: "truncated-file",
+    details: { offsetBytes: 15, expected: "16 bytes or more", got: "15 bytes" },
+  },
+  "a header as long as is allowed, in a short file": {
+    source: memoryFile(safetensorsOf("{}", Buffer.alloc(0), BigInt(MAX_HEADER_BYTES)), PATH),
+    code: "truncated-file",
+  },
+  "a header one byte over the cap": {
+    source: memoryFile(safetensorsOf("{}", Buffer.alloc(0), BigInt(MAX_HEADER_BYTES + 1)), PATH),
+    code: "header-too-long",
+    details: { offsetBytes: 0, got: "100000001 bytes" },
+  },
+  "a header of 2^64 - 1 bytes": {
+    source: memoryFile(safetensorsOf("{}", Buffer.alloc(0), 2n ** 64n - 1n), PATH),
+    code: "header-too-long",
+    details: { offsetBytes: 0, got: "18446744073709551615 bytes" },
+  },
+  "an empty header": malformed("", { offsetBytes: 8, message: /begin with `{`/ }),
+  "a header that is a list": malformed("[]", { offsetBytes: 8, message: /begin with `{`/ }),
+  "a header behind a space": malformed(" {}", { offsetBytes: 8, message: /begin with `{`/ }),
+  "a header behind a byte order mark": malformed("\ufeff{}", { offsetBytes: 8, message: /begin with `{`/ }),
+  "a header that is not UTF-8": {
+    source: fileOfBytes(Buffer.from('{"\xff":1}', "latin1")),
+    code: "header-malformed",
+    details: { offsetBytes: 8, message: /UTF-8/ },
+  },
+  "a header that ends early": malformed('{"t":', { offsetBytes: 13, message: /ends too early/ }),
+  "text behind the header": malformed("{}  {}", { offsetBytes: 12, message: /after the end/ }),
+  "padding with zeros": malformed("{}\u0000", { offsetBytes: 10, message: /after the end/ }),
+  "a tensor twice": rejectedHeader(`{"t":${entry()},"t":${entry()}}`, "duplicate-tensor", {
+    offsetBytes: 8 + 6 + entry().length,
+    message: /"t" stands twice/,
+  }),
+  "a tensor twice, once with an escape": rejectedHeader(
+    `{"t":${entry()},"\\u0074":${entry()}}`,
+    "duplicate-tensor",
+    { message: /"t" stands twice/ },
+  ),
+  "`__metadata__` twice": rejectedHeader('{"__metadata__":{},"__metadata__":{}}', "duplicate-tensor", {
+    offsetBytes: 8 + 19,
+  }),
+  "`__proto__` twice": rejectedHeader(`{"__proto__":${entry()},"__proto__":${entry()}}`, "duplicate-tensor", {
+    message: /"__proto__" stands twice/,
+  }),
+  "a field twice": rejectedHeader(one({ more: ',"shape":[2]' }), "duplicate-tensor", {
+    offsetBytes: 8 + one().length - 2 + 1,
+    message: /"shape" stands twice/,
+  }),
+  "a key of the metadata twice": rejectedHeader('{"__metadata__":{"a":"","a":""}}', "duplicate-tensor", {
+    message: /"a" stands twice/,
+  }),
+  "an unknown dtype": rejectedHeader(one({ dtype: '"F17"' }), "unsupported-dtype", {
+    tensor: "t",
+    message: /"F17"/,
+  }),
+  "a dtype in lower case": rejectedHeader(one({ dtype: '"f16"' }), "unsupported-dtype", { tensor: "t" }),
+  "a dtype named as a property of Object.prototype": rejectedHeader(
+    one({ dtype: '"constructor"' }),
+    "unsupported-dtype",
+    { tensor: "t" },
+  ),
+  "a dtype that is a number": badEntry({ dtype: "16" }, /`dtype` is not a string/),
+  "no dtype": badEntry({ dtype: "" }, /`dtype` is not a string/),
+  "no shape": badEntry({ shape: "" }, /`shape` is not a list/),
+  "no data_offsets": badEntry({ data_offsets: "" }, /`data_offsets` is not a pair/),
+  "an unknown field": badEntry({ more: ',"device":"cpu"' }, /unknown field "device"/),
+  "an unknown field `__proto__`": badEntry({ more: ',"__proto__":{}' }, /unknown field "__proto__"/),
+  "65 dimensions": badEntry({ shape: `[${Array(64).fill(1)},2]` }, /`shape` is not a list/),
+  "a shape whose product is no safe integer": badEntry(
+    { shape: "[4294967296,4294967296]" },
+    /beyond any file/,
+  ),
+  "a shape whose product is infinite": badEntry(
+    { shape: `[${Array(64).fill(Number.MAX_SAFE_INTEGER)}]` },
+    /beyond any file/,
+  ),
+  "a shape whose size in bits is no safe integer": badEntry(
+    { shape: "[4503599627370496]" },
+    /beyond any file/,
+  ),
+  "an extent beyond the safe integers": malformed(one({ shape: "[9007199254740992]" }), {
+    offsetBytes: 8 + one().indexOf("[2]") + 1,
+    message: /9007199254740992 is too large/,
+  }),
+  "an offset beyond the safe integers": malformed(one({ data_offsets: "[0,18446744073709551616]" }), {
+    offsetBytes: 8 + one().indexOf("[0,4]") + 3,
+    message: /18446744073709551616 is too large/,
+  }),
+  "metadata with a number": malformed('{"__metadata__":{"a":1}}', { message: /__metadata__/ }),
+  "metadata with a decimal": malformed('{"__metadata__":{"a":1.5}}', { message: /__metadata__/ }),
+  "metadata with an object": malformed('{"__metadata__":{"a":{}}}', { message: /__metadata__/ }),
+  "metadata that is null": malformed('{"__metadata__":null}', { message: /__metadata__/ }),
+  "metadata that is a list": malformed('{"__metadata__":["a"]}', { message: /__metadata__/ }),
+  "metadata that looks like a tensor": malformed(`{"__metadata__":${entry()}}`, { message: /__metadata__/ }),
+  "deep nesting": malformed(`{"t":${"[".repeat(100_000)}`, { offsetBytes: 8 + 5 + 16, message: /nesting/ }),
+  "half a surrogate pair in a name": malformed(`{"\\ud83d":${entry()}}`, {
+    offsetBytes: 9,
+    message: /surrogate/,
+  }),
+  "a range too short for its shape": rejectedHeader(one({ data_offsets: "[0,3]" }), "wrong-size", {
+    tensor: "t",
+    expected: "4 bytes for F16 [2]",
+    got: "data_offsets [0, 3]",
+  }),
+  "a range too long for its shape": rejectedHeader(one({ shape: "[1]" }), "wrong-size", { tensor: "t" }),
+  "a range for a shape without elements": rejectedHeader(one({ shape: "[0,7]" }), "wrong-size", {
+    tensor: "t",
+  }),
+  "a range that ends before it begins": rejectedHeader(
+    one({ shape: "[0]", data_offsets: "[4,2]" }),
+    "wrong-size",
+    { tensor: "t", got: "data_offsets [4, 2]" },
+  ),
+  "three elements of half a byte in one byte": rejectedHeader(
+    one({ dtype: '"F4"', shape: "[3]", data_offsets: "[0,1]" }),
+    "wrong-size",
+    { tensor: "t" },
+  ),
+  "three elements of half a byte in two bytes": rejectedHeader(
+    one({ dtype: '"F4"', shape: "[3]", data_offsets: "[0,2]" }),
+    "wrong-size",
+    { tensor: "t" },
+  ),
+  "a hole at the start": tiling(ranged([1, 5]), 5, "data-hole", { tensor: "a", got: "from 1" }),
+  "a hole in between": tiling(ranged([0, 4], [5, 9]), 9, "data-hole", {
+    tensor: "b",
+    expected: "data_offsets from 4",
+    got: "from 5",
+  }),
+  "a hole before a tensor without elements": tiling(ranged([0, 4], [5, 5]), 5, "data-hole", { tensor: "b" }),
+  "two ranges that overlap": tiling(ranged([0, 4], [3, 7]), 7, "data-overlap", {
+    tensor: "b",
+    got: "from 3",
+  }),
+  "two ranges that are the same": tiling(ranged([0, 4], [0, 4]), 4, "data-overlap", { tensor: "b" }),
+  "a range inside another": tiling(ranged([0, 8], [2, 4]), 8, "data-overlap", { tensor: "b" }),
+  "no elements, inside another range": tiling(ranged([0, 8], [4, 4]), 8, "data-overlap", { tensor: "b" }),
+  "ranges out of order that overlap": tiling(ranged([3, 7], [0, 4]), 7, "data-overlap", { tensor: "a" }),
+  "bytes after the last tensor": tiling(ranged([0, 4]), 5, "overlong-file", {
+    expected: `${8 + ranged([0, 4]).length + 4} bytes`,
+    got: `${8 + ranged([0, 4]).length + 5} bytes`,
+  }),
+  "bytes in a file without tensors": tiling("{}", 1, "overlong-file", {
+    expected: "10 bytes",
+    got: "11 bytes",
+  }),
+  "data that is cut": tiling(ranged([0, 4], [4, 8]), 7, "truncated-file", {
+    expected: `${8 + ranged([0, 4], [4, 8]).length + 8} bytes`,
+  }),
+  "no data at all": tiling(ranged([0, 4]), 0, "truncated-file", {}),
+};
+for (const shape of NOT_COUNTS)
+  REJECTIONS[`the shape ${shape}`] = badEntry({ shape }, /`shape` is not a list of sizes/);
+for (const data_offsets of NOT_PAIRS) {
+  REJECTIONS[`the data_offsets ${data_offsets}`] = badEntry({ data_offsets }, /`data_offsets` is not a pair/);
+}
+for (const text of ["null", "[]", '"F16"', "1", "1.5", "true"]) {
+  REJECTIONS[`an entry that is ${text}`] = malformed(`{"t":${text}}`, {
+    tensor: "t",
+    message: /not an object/,
+  });
+}
+
+for (const [title, { source, code, details }] of Object.entries(REJECTIONS)) {
+  test(`refused: ${title}`, async () => {
+    await refusal(() => readSafetensors(source), code, { file: PATH, ...details });
+  });
+}
+
+test("a header over the cap is refused before it is read", async () => {
+  const source = memoryFile(safetensorsOf("{}", Buffer.alloc(0), 2n ** 40n), PATH);
+  await refusal(() => readSafetensors(source), "header-too-long");
+  assert.equal(source.bytesRead, 8);
+});
+
+test("an error never shows more than the start of a crafted value", async () => {
+  const source = file(one({ shape: `[${Array(100_000).fill(1)}]` }), Buffer.alloc(4));
+  const error = await refusal(() => readSafetensors(source), "header-malformed", { got: /^\[1,1,.*…$/ });
+  assert.ok(error.format().length < 1000);
+});
+
+test("64 dimensions are read", async () => {
+  const [view] = await readSafetensors(file(one({ shape: `[${Array(63).fill(1)},2]` }), Buffer.alloc(4)));
+  assert.equal(view?.shape.length, 64);
+});
+
+test("ranges may stand in any order, and tensors without elements between them", async () => {
+  const views = await readSafetensors(file(ranged([4, 8], [4, 4], [0, 4], [8, 8]), Buffer.alloc(8)));
+  assert.deepEqual(
+    views.map(({ name }) => name),
+    ["c", "b", "a", "d"],
+  );
+});
+
+test("a header padded with spaces, and one that isn't", async () => {
+  for (const padding of ["", " ", "       ", "\n"]) {
+    assert.equal((await readSafetensors(file(one() + padding, Buffer.alloc(4)))).length, 1);
+  }
+});
+
+/** Lists of tensors with names of any characters, every dtype, few elements. */
+const anyTensors = fc.uniqueArray(
+  fc
+    .record({
+      name: fc.oneof(
+        fc.string({ unit: "binary", maxLength: 12 }),
+        fc.constantFrom("__proto__", "0", "10", "constructor"),
+      ),
+      dtype: fc.constantFrom(...DTYPES),
+      shape: fc.array(fc.nat(4), { maxLength: 4 }),
+    })
+    .filter(
+      ({ name, dtype, shape }) => name !== "__metadata__" && (elementCount(shape) * bitsOf(dtype)) % 8 === 0,
+    ),
+  { selector: ({ name }) => name, maxLength: 12 },
+);
+
+test("whatever is encoded reads back the same", async () => {
+  await fc.assert(
+    fc.asyncProperty(anyTensors, async (tensors) => {
+      const { bytes, placed, fileByteLength } = encodeSafetensorsHeader(tensors);
+      const source = memoryFile(Buffer.concat([bytes, Buffer.alloc(fileByteLength - bytes.length)]));
+      const views = await readSafetensors(source);
+      const expected = placed.map(({ entry: { name, dtype, shape }, offsetBytes }) => ({
+        name,
+        dtype,
+        shape,
+        strides: denseStrides(shape),
+        file: source,
+        offsetBytes,
+      }));
+      assert.deepEqual(views.sort(byName), expected.sort(byName));
+      assert.equal(views.length, tensors.length);
+    }),
+  );
+});
+
+const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+
+interface IndependentReader {
+  metadata: Map<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  getTensor(name: string): Uint8Array;
+}
+const { SafeTensor } = createRequire(import.meta.url)("safetensors") as {
+  SafeTensor: new (bytes: Uint8Array) => IndependentReader;
+};
+
+/** Both readers see the same tensors with the same bytes. The other one can't read files with `__metadata__`. */
+async function compareReaders(bytes: Buffer): Promise<void> {
+  const other = new SafeTensor(new Uint8Array(bytes));
+  const theirs = [...other.metadata].map(([name, { dtype, shape }]) => ({
+    name,
+    dtype,
+    shape,
+    data: Buffer.from(other.getTensor(name)).toString("hex"),
+  }));
+  const views = await readSafetensors(memoryFile(bytes));
+  const ours = views.map(({ name, dtype, shape, offsetBytes }) => {
+    const end = offsetBytes + (elementCount(shape) * bitsOf(dtype)) / 8;
+    return { name, dtype, shape, data: bytes.toString("hex", offsetBytes, end) };
+  });
+  assert.deepEqual(ours.sort(byName), theirs.sort(byName));
+}
+
+test("the npm package `safetensors` reads the same from the reference library's files", async () => {
+  for (const name of ["without-metadata", "empty"]) {
+    await compareReaders(fixtureFile(`safetensors/${name}.safetensors`).bytes);
+  }
+});
+
+test("the npm package `safetensors` reads the same from any file", async () => {
+  await fc.assert(
+    fc.asyncProperty(anyTensors, fc.infiniteStream(fc.nat(255)), async (tensors, random) => {
+      let end = 0;
+      const entries = tensors.map(({ name, dtype, shape }) => {
+        const begin = end;
+        end += (elementCount(shape) * bitsOf(dtype)) / 8;
+        const value = JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
+        return `${JSON.stringify(name)}:${value}`;
+      });
+      await compareReaders(safetensorsOf(`{${entries.join(",")}}`, Buffer.from([...random.take(end)])));
+    }),
+  );
+});
+
+test("a damaged file is refused or reads as a whole one, never anything else", async () => {
+  const good = fixtureFile("safetensors/mixed.safetensors").bytes;
+  const headerEnd = 8 + Number(good.readBigUInt64LE(0));
+  await fc.assert(
+    fc.asyncProperty(fc.nat(headerEnd - 1), fc.nat(255), fc.nat(20), async (at, byte, cut) => {
+      const bytes = Buffer.from(good.subarray(0, good.length - cut));
+      bytes[at] = byte;
+      try {
+        const views = await readSafetensors(memoryFile(bytes));
+        const total = views.reduce(
+          (sum, { dtype, shape }) => sum + (elementCount(shape) * bitsOf(dtype)) / 8,
+          0,
+        );
+        const dataStart = 8 + Number(bytes.readBigUInt64LE(0));
+        assert.equal(dataStart + total, bytes.length);
+      } catch (error) {
+        assert.ok(error instanceof ApplyDeltaError, String(error));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a file cut anywhere is refused", async () => {
+  const good = fixtureFile("safetensors/mixed.safetensors").bytes;
+  for (let length = 0; length < good.length; length++) {
+    const cut = memoryFile(good.subarray(0, length), PATH);
+    await refusal(() => readSafetensors(cut), "truncated-file", { file: PATH });
+  }
+});

@@ -1,0 +1,35 @@
+/** PyTorch files cut at every byte: a part of a file is never taken for a whole one. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isApplyDeltaError } from "../../src/errors.js";
+import { readTorchLegacy } from "../../src/formats/torch/legacy.js";
+import { readTorchZip } from "../../src/formats/torch/zip.js";
+import { fixtureFile, type MemoryFile, memoryFile } from "../support/memory-file.js";
+
+const ZIPS = [
+  "views.bin",
+  "views-protocol-4.bin",
+  "module.bin",
+  "newer-records.bin",
+  "wrapped-state-dict.pt",
+];
+const LEGACY = ["legacy-views.bin", "legacy-protocol-4.bin", "legacy-storage-views.bin"];
+
+for (const [names, read] of [
+  [ZIPS, readTorchZip<MemoryFile>],
+  [LEGACY, readTorchLegacy<MemoryFile>],
+] as const) {
+  for (const name of names) {
+    test(`${name} cut at every byte`, async () => {
+      const { bytes } = fixtureFile(`torch/${name}`);
+      for (let length = 0; length < bytes.length; length++) {
+        const file = memoryFile(bytes.subarray(0, length));
+        await assert.rejects(
+          read(file),
+          (error) => isApplyDeltaError(error) && error.details.file === file.path,
+          `cut at ${length}`,
+        );
+      }
+    });
+  }
+}

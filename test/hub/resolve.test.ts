@@ -1,0 +1,98 @@
+/** A model reference becomes a path, a model on the Hub, or an error that says what it was taken for. */
+import assert from "node:assert/strict";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readRequest, resolveModels } from "../../src/hub/resolve.js";
+import { temporaryFolder } from "../support/model-folder.js";
+import { refusal } from "../support/refusal.js";
+
+const read = (reference: string, revision?: string) => readRequest({ role: "base", reference, revision });
+
+test("folders, files and links to them are taken as they are given", async (context) => {
+  const root = temporaryFolder(context);
+  mkdirSync(join(root, "folder"));
+  writeFileSync(join(root, "file.bin"), "");
+  symlinkSync(join(root, "folder"), join(root, "link"));
+  for (const name of ["folder", "file.bin", "link"]) {
+    const reference = join(root, name);
+    const [model] = await resolveModels([{ role: "base", reference }]);
+    assert.deepEqual(model, { path: reference, reference, hub: null, weights: null });
+  }
+});
+
+test("a leading ~/ is the home folder", () => {
+  assert.equal((read("~/") as { path: string }).path, homedir());
+});
+
+test("a local path wins over a name on the Hub, but not over hf://", (context) => {
+  const root = temporaryFolder(context);
+  mkdirSync(join(root, "owner", "name"), { recursive: true });
+  const before = process.cwd();
+  process.chdir(root);
+  context.after(() => process.chdir(before));
+  assert.deepEqual(read("owner/name"), {
+    role: "base",
+    reference: "owner/name",
+    revision: undefined,
+    path: "owner/name",
+  });
+  assert.ok("wanted" in read("hf://owner/name"));
+});
+
+for (const [reference, repository, revision] of [
+  ["lmsys/vicuna-7b-delta-v1.1", "lmsys/vicuna-7b-delta-v1.1", "main"],
+  ["hf://huggyllama/llama-7b", "huggyllama/llama-7b", "main"],
+  ["huggyllama/llama-7b@refs/pr/1", "huggyllama/llama-7b", "refs/pr/1"],
+  [`a/b@${"0".repeat(40)}`, "a/b", "0".repeat(40)],
+] as const) {
+  test(`${reference} is a model on the Hub`, () => {
+    const request = read(reference);
+    assert.deepEqual("wanted" in request && request.wanted, { repository, revision, reference });
+  });
+}
+
+const NEITHER = ["", "no-such-folder", "./no/such", "/no/such/folder", "a/b/c", "../lmsys/vicuna"];
+for (const reference of [...NEITHER, "a/..", "a/b--c", "-a/b", "a b/c", `a/${"x".repeat(99)}`, "hf://one"]) {
+  test(`${JSON.stringify(reference)} is neither`, async () => {
+    await refusal(() => read(reference), "source-not-found", {
+      file: reference,
+      message:
+        /^The base .* neither a folder nor a file of that name, and it is no name on the Hub either\.$/,
+      expected: /owner\/name/,
+    });
+  });
+}
+
+test("revisions: from an option, the same twice, two of them, and what is none", async (context) => {
+  const request = read("a/b", "v1");
+  assert.equal("wanted" in request && request.wanted.revision, "v1");
+  assert.doesNotThrow(() => read("a/b@v1", "v1"));
+  await refusal(() => read("a/b@v1", "v2"), "bad-usage", { got: /v1 and v2/ });
+  for (const revision of [
+    "../../etc",
+    "a..b",
+    "-x",
+    "a b",
+    "a\\b",
+    "",
+    "x.lock",
+    "a//b",
+    "a/",
+    "x?y",
+    "x#y",
+  ]) {
+    await refusal(() => read("a/b", revision), "bad-usage");
+  }
+  await refusal(() => read(temporaryFolder(context), "main"), "bad-usage", { message: /a local path/ });
+});
+
+test("what the system refuses is no bug of ours", async (context) => {
+  const root = temporaryFolder(context);
+  symlinkSync(join(root, "loop"), join(root, "loop"));
+  await refusal(() => read(join(root, "loop")), "source-unreadable", { file: join(root, "loop") });
+  await refusal(() => read(`/${"x".repeat(5000)}`), "source-unreadable");
+  writeFileSync(join(root, "file"), "");
+  await refusal(() => read(join(root, "file", "below")), "source-not-found");
+});

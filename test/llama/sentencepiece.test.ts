@@ -1,0 +1,195 @@
+/** tokenizer.model: what the real sentencepiece reads in it, and every way in which one can be broken. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import fc from "fast-check";
+import { isApplyDeltaError } from "../../src/errors.js";
+import { MAX_PIECE_BYTES, MAX_PIECES, readSentencePiece } from "../../src/llama/sentencepiece.js";
+import { fixturePath, projectPath } from "../support/fixture-path.js";
+import { refusal } from "../support/refusal.js";
+import {
+  bytesField,
+  llamaPieces,
+  NORMALIZER_SPEC,
+  piece,
+  sentencePieceModel,
+  trainerSpec,
+  varint,
+  varintField,
+} from "../support/sentencepiece-samples.js";
+
+const PATH = "tokenizer.model";
+const TINY = projectPath("examples/tiny/base/tokenizer.model");
+
+interface Expected {
+  readonly pieces: readonly string[];
+  readonly special: Readonly<Record<string, { readonly id: number; readonly name: string } | null>>;
+}
+/** Written by the real sentencepiece: test/fixtures/tokenizer/make_fixtures.py. */
+const EXPECTED: Record<string, Expected> = JSON.parse(
+  readFileSync(fixturePath("tokenizer/expected.json"), "utf8"),
+);
+
+for (const [path, expected] of Object.entries(EXPECTED)) {
+  test(`${path} reads as with sentencepiece itself`, () => {
+    const { pieces, special } = readSentencePiece(readFileSync(projectPath(path)), path);
+    assert.deepEqual(pieces, expected.pieces);
+    assert.deepEqual(special, expected.special);
+  });
+
+  test(`${path} cut at every byte`, async () => {
+    const bytes = readFileSync(projectPath(path));
+    for (let length = 0; length < bytes.length; length++) {
+      await refusal(() => readSentencePiece(bytes.subarray(0, length), PATH), "tokenizer-malformed", {
+        file: PATH,
+        offsetBytes: /^\d+$/,
+      });
+    }
+  });
+}
+
+test("the tiny example has 320 pieces and LLaMA's special ones", () => {
+  const { pieces, special } = readSentencePiece(readFileSync(TINY), TINY);
+  assert.equal(pieces.length, 320);
+  assert.deepEqual(special.eos, { id: 2, name: "</s>" });
+  assert.equal(special.pad, null);
+});
+
+const LLAMA = llamaPieces(5).map((text) => piece(text));
+const model = (...parts: Uint8Array[]) => Buffer.concat(parts);
+const whole = (...spec: Uint8Array[]) => model(...LLAMA, trainerSpec(...spec), NORMALIZER_SPEC);
+
+test("special ids are trainer_spec's, also negative and out of reach", () => {
+  const read = (...spec: Uint8Array[]) => readSentencePiece(whole(...spec), PATH).special;
+  assert.deepEqual(read(), {
+    unk: { id: 0, name: "<unk>" },
+    bos: { id: 1, name: "<s>" },
+    eos: { id: 2, name: "</s>" },
+    pad: null,
+  });
+  assert.deepEqual(read(varintField(43, 3)).pad, { id: 3, name: "piece0" });
+  assert.equal(read(varintField(41, -1)).bos, null);
+  assert.equal(read(varintField(42, 5)).eos, null);
+  // int32 in five bytes, as other writers do.
+  assert.equal(read(varintField(41, 0xffff_ffff)).bos, null);
+  // More than 32 bits are cut off, as protobuf does.
+  assert.equal(read(varintField(41, 2n ** 32n + 3n)).bos?.id, 3);
+});
+
+test("fields that say nothing of the vocabulary are passed over", () => {
+  const bytes = model(
+    ...LLAMA,
+    trainerSpec(varintField(77, 5), bytesField(1, "in.txt"), Buffer.from([0x55, 0, 0, 0, 0])),
+    NORMALIZER_SPEC,
+    bytesField(4, bytesField(1, "sample")),
+    bytesField(200, "an extension"),
+    Buffer.from([...varint(201 * 8 + 1), 1, 2, 3, 4, 5, 6, 7, 8]),
+  );
+  assert.equal(readSentencePiece(bytes, PATH).pieces.length, 5);
+  const typed = piece("x", varintField(3, 4), Buffer.from([0x15, 0, 0, 0x80, 0x3f]), varintField(200, 1));
+  assert.deepEqual(readSentencePiece(model(typed, trainerSpec(), NORMALIZER_SPEC), PATH).pieces, ["x"]);
+});
+
+const REFUSED: Record<string, { bytes: Buffer; says: RegExp; at?: number }> = {
+  "no bytes": { bytes: Buffer.alloc(0), says: /no pieces/, at: 0 },
+  "no trainer_spec": { bytes: model(...LLAMA, NORMALIZER_SPEC), says: /no trainer_spec/ },
+  "no normalizer_spec": { bytes: model(...LLAMA, trainerSpec()), says: /no normalizer_spec/ },
+  "no pieces": { bytes: model(trainerSpec(), NORMALIZER_SPEC), says: /no pieces/ },
+  "an empty piece": { bytes: model(piece("")), says: /a piece is empty/, at: 0 },
+  "a piece without text": { bytes: bytesField(1), says: /a piece is empty/, at: 0 },
+  "a piece twice": { bytes: model(piece("a"), piece("a")), says: /"a" stands twice/, at: 5 },
+  "a piece that is not UTF-8": {
+    bytes: bytesField(1, bytesField(1, Buffer.from([0xff]))),
+    says: /not UTF-8/,
+    at: 4,
+  },
+  "a piece too long": {
+    bytes: piece("a".repeat(MAX_PIECE_BYTES + 1)),
+    says: /longer than 65536 bytes/,
+  },
+  "a piece of type 0": { bytes: piece("a", varintField(3, 0)), says: /0 is no type/, at: 5 },
+  "a piece of type 7": { bytes: piece("a", varintField(3, 7)), says: /7 is no type/, at: 5 },
+  "an unknown field in a piece": { bytes: piece("a", varintField(4, 1)), says: /field 4 of a piece/, at: 5 },
+  "a score as a varint": { bytes: piece("a", varintField(2, 1)), says: /field 2 of a piece/, at: 5 },
+  "pieces as a number": { bytes: varintField(1, 5), says: /field 1 is no message/, at: 0 },
+  "an unknown field": { bytes: model(...LLAMA, varintField(6, 1)), says: /field 6 is unknown/ },
+  "an id as text": { bytes: whole(bytesField(41, "1")), says: /field 41 of trainer_spec is no integer/ },
+  "field number 0": { bytes: Buffer.from([0x02, 0x00]), says: /impossible number/, at: 0 },
+  "a field number of 64 bits": { bytes: model(varint(2n ** 63n)), says: /impossible number/, at: 0 },
+  "a group": { bytes: Buffer.from([0x0b]), says: /wire type 3 is unknown/, at: 0 },
+  "wire type 7": { bytes: Buffer.from([0x0f]), says: /wire type 7 is unknown/, at: 0 },
+  "a number without end": { bytes: Buffer.alloc(64, 0xff), says: /longer than 64 bits/, at: 0 },
+  "a number cut short": { bytes: Buffer.from([0x0a, 0x80]), says: /ends inside a number/, at: 1 },
+  "a length past the end": { bytes: Buffer.from([0x0a, 0x05, 0x0a]), says: /ends inside a field/, at: 0 },
+  "a length of 2^63": {
+    bytes: model(Buffer.from([0x0a]), varint(2n ** 63n)),
+    says: /ends inside a field/,
+    at: 0,
+  },
+  "a piece whose text leaves it": {
+    bytes: bytesField(1, Buffer.from([0x0a, 0x05, 0x61])),
+    says: /ends inside a field/,
+    at: 2,
+  },
+  "a score one byte short": {
+    bytes: piece("a", Buffer.from([0x15, 0, 0, 0])),
+    says: /ends inside a field/,
+    at: 5,
+  },
+  "a broken normalizer_spec": {
+    bytes: model(...LLAMA, trainerSpec(), bytesField(3, Buffer.from([0x0a, 0x05]))),
+    says: /ends inside a field/,
+  },
+  "text (a Git LFS pointer, say)": {
+    bytes: Buffer.from("version https://git-lfs.github.com/spec/v1\n"),
+    says: /malformed/,
+  },
+};
+for (const [title, { bytes, says, at }] of Object.entries(REFUSED)) {
+  test(`refused: ${title}`, async () => {
+    const error = await refusal(() => readSentencePiece(bytes, PATH), "tokenizer-malformed", {
+      file: PATH,
+      message: says,
+    });
+    if (at !== undefined) assert.equal(error.details.offsetBytes, at);
+    assert.equal(error.exitCode, 4);
+  });
+}
+
+test("more pieces than any vocabulary has", async () => {
+  const entry = (i: number) => piece(i.toString(36).padStart(4, "0"));
+  const size = entry(0).length;
+  const bytes = Buffer.alloc(size * (MAX_PIECES + 1), entry(0));
+  const digits = "0123456789abcdefghijklmnopqrstuvwxyz";
+  for (let i = 0; i <= MAX_PIECES; i++) {
+    for (let place = 0, left = i; place < 4; place++, left = Math.floor(left / 36)) {
+      bytes[(i + 1) * size - 1 - place] = digits.charCodeAt(left % 36);
+    }
+  }
+  await refusal(() => readSentencePiece(bytes, PATH), "tokenizer-malformed", {
+    message: /more than 1000000 pieces/,
+  });
+});
+
+test("changed bytes give a typed error or a vocabulary within the caps", () => {
+  const bytes = sentencePieceModel(llamaPieces(20));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      (changes) => {
+        const changed = Buffer.from(bytes);
+        for (const [at, value] of changes) changed[at] = value;
+        try {
+          const { pieces, special } = readSentencePiece(changed, PATH);
+          for (const found of Object.values(special)) {
+            if (found !== null) assert.equal(pieces[found.id], found.name);
+          }
+        } catch (error) {
+          if (!isApplyDeltaError(error, "tokenizer-malformed")) throw error;
+          assert.ok((error.details.offsetBytes ?? -1) <= changed.length);
+        }
+      },
+    ),
+    { numRuns: 3000 },
+  );
+});

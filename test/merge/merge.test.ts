@@ -1,0 +1,308 @@
+/**
+ * Whole merges in this process, compared number by number with sums made in double arithmetic: every dtype on either
+ * side, every dtype to write, shapes and layouts that are unlike one another, all kernels, any number of threads.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { bytesOf, denseStrides, elementCount, type FloatDType, type SumDType } from "../../src/tensor.js";
+import { SEGMENT_BYTES } from "../../src/workers/segments.js";
+import { fixturePath } from "../support/fixture-path.js";
+import { mergeFiles as merge } from "../support/merge-files.js";
+import { floats, safetensorsFile, type Tensor } from "../support/model-folder.js";
+import { convertTo, decodeNumbers, encodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
+import { checkpointEntries, stateDict, storedZip, tensor as torchTensor } from "../support/torch-samples.js";
+
+const FLOATS: readonly FloatDType[] = ["F16", "BF16", "F32", "F64"];
+
+/** Numbers that arithmetic goes wrong on; every one meets every other. */
+const EDGES = [
+  ...[0, -0, 1, -1, 65504, -65504, 65519.99, 65520, 3.4e38, -3.4e38, 1e300],
+  ...[2 ** -14, 2 ** -24, -(2 ** -24), 1.5 * 2 ** -25, 2 ** -25, 2 ** -126, 2 ** -133, -(2 ** -149)],
+  ...[1 + 2 ** -10, 1 + 2 ** -11, 1 + 2 ** -11 + 2 ** -30, 2048, 2049, 0.1, -0.1],
+  ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN],
+];
+
+interface Sum {
+  readonly base: Tensor | null;
+  readonly delta: Tensor | null;
+  readonly dtype?: SumDType | "auto";
+}
+
+/** What a tensor of the target must hold: the base rounded to the delta's dtype, one sum, one conversion. */
+function expected({ base, delta, dtype = "auto" }: Sum): { dtype: SumDType; numbers: number[] } {
+  const from = (delta ?? base)?.dtype as FloatDType;
+  const sumDType = from === "F64" ? "F32" : from;
+  const numbersOf = ({ dtype: own, bytes }: Tensor) =>
+    Array.from(decodeNumbers(own as FloatDType, bytes), (value) =>
+      own === sumDType ? value : convertTo(sumDType, own as FloatDType, value),
+    );
+  const bases = base === null ? null : numbersOf(base);
+  const deltas = delta === null ? null : numbersOf(delta);
+  // Where the base has fewer elements it counts as zeros.
+  const sums =
+    bases !== null && deltas !== null
+      ? deltas.map((value, i) => roundTo(sumDType, (bases[i] ?? 0) + value))
+      : (deltas ?? bases ?? []);
+  const out = dtype === "auto" ? sumDType : dtype;
+  return {
+    dtype: out,
+    numbers: out === sumDType ? sums : sums.map((value) => convertTo(out, sumDType, value)),
+  };
+}
+
+/** The same numbers, -0 told from 0; one NaN is like another. */
+function assertTensor(got: Tensor | undefined, sum: Sum, label: string): void {
+  const { dtype, numbers } = expected(sum);
+  assert.ok(got, `${label} is not there`);
+  assert.equal(got.dtype, dtype, label);
+  assert.deepEqual(got.shape, (sum.delta ?? sum.base)?.shape, label);
+  const values = decodeNumbers(dtype, got.bytes);
+  assert.equal(values.length, numbers.length, label);
+  for (const [i, value] of values.entries()) {
+    if (!Object.is(value, numbers[i])) assert.fail(`${label}[${i}] is ${value}, not ${numbers[i]}`);
+  }
+}
+
+/** Weights of a model and small changes, and every pair of edges in one tensor. */
+function sidesOf(baseDType: FloatDType, deltaDType: FloatDType): { base: Tensor[]; delta: Tensor[] } {
+  const normal = seededNormals(5);
+  const normals = (count: number, deviation: number) =>
+    Array.from({ length: count }, () => normal() * deviation);
+  const shapes: [string, number[]][] = [
+    ["matrix", [31, 33]],
+    ["odd", [7]],
+    ["scalar", []],
+    ["none", [0, 4]],
+    ["deep", [2, 1, 3, 1, 5]],
+  ];
+  const pair = EDGES.flatMap((a) => EDGES.map((b) => [a, b] as const));
+  return {
+    base: [
+      floats(
+        "edges",
+        baseDType,
+        [pair.length],
+        pair.map(([a]) => a),
+      ),
+      ...shapes.map(([name, shape]) => floats(name, baseDType, shape, normals(elementCount(shape), 0.02))),
+    ],
+    delta: [
+      floats(
+        "edges",
+        deltaDType,
+        [pair.length],
+        pair.map(([, b]) => b),
+      ),
+      ...shapes.map(([name, shape]) => floats(name, deltaDType, shape, normals(elementCount(shape), 1e-3))),
+    ],
+  };
+}
+
+for (const baseDType of FLOATS) {
+  for (const deltaDType of FLOATS) {
+    test(`a base in ${baseDType}, a delta in ${deltaDType}, every dtype to write, both kernels`, async (context) => {
+      const { base, delta } = sidesOf(baseDType, deltaDType);
+      const sides = { base: safetensorsFile(base), delta: safetensorsFile(delta) };
+      const auto = await merge(context, sides, { kernel: "reference", threads: 2 });
+      for (const dtype of ["auto", "F16", "BF16", "F32"] as const) {
+        const { tensors, bytes } = await merge(context, sides, { dtype, kernel: "simd", threads: 1 });
+        for (const [i, tensor] of delta.entries()) {
+          const sum = { base: base[i] ?? null, delta: tensor, dtype };
+          assertTensor(tensors.get(tensor.name), sum, `${tensor.name} in ${dtype}`);
+        }
+        if (dtype === "auto") assert.deepEqual(bytes, auto.bytes, "kernels differ");
+      }
+    });
+  }
+}
+
+/** Many elements without the cost of many: a few hundred numbers, drawn again and again in an order of their own. */
+function repeated(
+  name: string,
+  dtype: FloatDType,
+  shape: readonly number[],
+  deviation: number,
+  step: number,
+): Tensor {
+  const normal = seededNormals(step);
+  const pool = encodeNumbers(
+    dtype,
+    Array.from({ length: 257 }, () => normal() * deviation),
+  );
+  const size = bytesOf(dtype);
+  const bytes = new Uint8Array(elementCount(shape) * size);
+  for (let i = 0, at = 0; i < bytes.length; i += size, at = (at + step) % 257) {
+    for (let byte = 0; byte < size; byte++) bytes[i + byte] = pool[at * size + byte] ?? 0;
+  }
+  return { name, dtype, shape, bytes };
+}
+
+for (const [baseDType, deltaDType, dtype] of [
+  ["F16", "F16", "auto"],
+  ["F64", "BF16", "F32"],
+  ["BF16", "F32", "F16"],
+] as const) {
+  test(`tensors of several segments: ${baseDType} and ${deltaDType} to ${dtype}, 1, 3 and 16 threads`, async (context) => {
+    const shape = [1461, 2287]; // Odd, and three segments and a bit in 16 bits.
+    const base = repeated("large", baseDType, shape, 0.02, 5);
+    const delta = repeated("large", deltaDType, shape, 1e-3, 7);
+    assert.ok(delta.bytes.length > 3 * SEGMENT_BYTES, "several segments");
+    const beside = [floats("after", "F16", [3], [1, 2, 3]), floats("before", "F16", [1], [4])];
+    const sides = {
+      base: safetensorsFile([beside[1] as Tensor, base, beside[0] as Tensor]),
+      delta: safetensorsFile([delta, ...beside]),
+    };
+    const one = await merge(context, sides, { dtype, threads: 1 });
+    assertTensor(one.tensors.get("large"), { base, delta, dtype }, "large");
+    for (const tensor of beside)
+      assertTensor(one.tensors.get(tensor.name), { base: tensor, delta: tensor, dtype }, tensor.name);
+    for (const threads of [3, 16]) {
+      assert.deepEqual(
+        (await merge(context, sides, { dtype, threads })).bytes,
+        one.bytes,
+        `${threads} threads`,
+      );
+    }
+  });
+}
+
+test("three thousand small tensors, and more threads than segments", async (context) => {
+  const tensors = (deviation: number, seed: number) => {
+    const normal = seededNormals(seed);
+    return Array.from({ length: 3000 }, (_, i) =>
+      floats(
+        `t.${i}`,
+        "F16",
+        [1 + (i % 5)],
+        Array.from({ length: 1 + (i % 5) }, () => normal() * deviation),
+      ),
+    );
+  };
+  const [base, delta] = [tensors(0.02, 1), tensors(1e-3, 2)];
+  const sides = { base: safetensorsFile(base), delta: safetensorsFile(delta) };
+  const { tensors: got, bytes } = await merge(context, sides, { threads: 4 });
+  for (const [i, tensor] of delta.entries())
+    assertTensor(got.get(tensor.name), { base: base[i] ?? null, delta: tensor }, tensor.name);
+
+  const few = { base: safetensorsFile(base.slice(0, 2)), delta: safetensorsFile(delta.slice(0, 2)) };
+  const small = await merge(context, few, { threads: 64 });
+  assert.deepEqual([...small.tensors.keys()].sort(), ["t.0", "t.1"]);
+  assert.ok(bytes.length > small.bytes.length);
+});
+
+test("tensors without elements only", async (context) => {
+  const none = safetensorsFile([floats("none", "F16", [0, 3], [])]);
+  const { tensors } = await merge(context, { base: none, delta: none });
+  assert.deepEqual(tensors.get("none")?.shape, [0, 3]);
+});
+
+for (const dtype of ["F16", "BF16", "F32"] as const) {
+  test(`new rows of an embedding in ${dtype}: the base counts as zeros, so -0 becomes 0`, async (context) => {
+    const name = "model.embed_tokens.weight";
+    const row = [-0, 0, 1, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** -24];
+    const base = floats(
+      name,
+      "F16",
+      [3, 7],
+      Array.from({ length: 21 }, (_, i) => i / 8),
+    );
+    const delta = floats(name, dtype, [5, 7], [...row, ...row, ...row, ...row, ...row]);
+    const sides = { base: safetensorsFile([base]), delta: safetensorsFile([delta]) };
+    for (const written of ["F16", "BF16", "F32"] as const) {
+      const { tensors } = await merge(context, sides, { dtype: written });
+      assertTensor(tensors.get(name), { base, delta, dtype: written }, `${name} in ${written}`);
+      const values = decodeNumbers(written, tensors.get(name)?.bytes ?? new Uint8Array());
+      assert.ok(Object.is(values[21], 0) && Object.is(values[28], 0), "-0 in a new row is +0");
+    }
+  });
+}
+
+test("copied tensors keep every bit, unless another dtype is asked for", async (context) => {
+  // A signalling NaN, -0, the least subnormal, a NaN with a payload.
+  const bits = new Uint8Array(Uint16Array.of(0x7c01, 0x8000, 0x0001, 0xfe37, 0x3c00).buffer);
+  const shared = floats("shared", "F16", [2], [1, 2]);
+  const onBase: Tensor = { name: "on.base", dtype: "F16", shape: [5], bytes: bits };
+  const onDelta: Tensor = { name: "on.delta", dtype: "BF16", shape: [5], bytes: bits };
+  const wide = floats("wide", "F64", [3], [0.1, -0, 1e-300]);
+  const sides = { base: safetensorsFile([shared, onBase, wide]), delta: safetensorsFile([shared, onDelta]) };
+  const rules = { baseOnly: "keep", deltaOnly: "keep" } as const;
+  for (const kernel of ["reference", "simd"] as const) {
+    const { tensors } = await merge(context, sides, { rules, kernel });
+    assert.deepEqual(Buffer.from(tensors.get("on.base")?.bytes ?? []), Buffer.from(bits));
+    assert.deepEqual(Buffer.from(tensors.get("on.delta")?.bytes ?? []), Buffer.from(bits));
+    assertTensor(tensors.get("wide"), { base: wide, delta: null }, "wide");
+    const narrowed = await merge(context, sides, { rules, kernel, dtype: "F32" });
+    assertTensor(narrowed.tensors.get("on.base"), { base: onBase, delta: null, dtype: "F32" }, "on.base");
+    assertTensor(narrowed.tensors.get("on.delta"), { base: null, delta: onDelta, dtype: "F32" }, "on.delta");
+  }
+});
+
+interface ExpectedFixture {
+  readonly name: string;
+  readonly dtype: FloatDType;
+  readonly shape: readonly number[];
+  readonly data: string;
+}
+
+const FIXTURES = JSON.parse(readFileSync(fixturePath("torch/expected.json"), "utf8")) as Record<
+  string,
+  ExpectedFixture[]
+>;
+
+for (const file of [
+  "views.bin",
+  "legacy-views.bin",
+  "odd-shapes.bin",
+  "legacy-storage-views.bin",
+  "parameters.bin",
+]) {
+  test(`PyTorch's ${file}, strides and all, on either side`, async (context) => {
+    const torch = (FIXTURES[file] ?? []).map(({ name, dtype, shape, data }) => ({
+      name,
+      dtype,
+      shape,
+      bytes: new Uint8Array(Buffer.from(data, "base64")),
+    }));
+    const normal = seededNormals(3);
+    const other = torch.map(({ name, shape }) =>
+      floats(
+        name,
+        "F16",
+        shape,
+        Array.from({ length: elementCount(shape) }, () => normal()),
+      ),
+    );
+    const bytes = readFileSync(fixturePath(`torch/${file}`));
+    const plain = safetensorsFile(other);
+    for (const [sides, isDelta] of [
+      [{ base: plain, delta: bytes }, true],
+      [{ base: bytes, delta: plain }, false],
+    ] as const) {
+      const { tensors } = await merge(context, sides);
+      for (const [i, tensor] of torch.entries()) {
+        const [mine, theirs] = [tensor, other[i] ?? null];
+        const sum = isDelta ? { base: theirs, delta: mine } : { base: mine, delta: theirs };
+        assertTensor(tensors.get(tensor.name), sum, `${tensor.name} of ${isDelta ? "delta" : "base"}`);
+      }
+    }
+  });
+}
+
+test("a transposed tensor of several segments", async (context) => {
+  const [rows, columns] = [821, 1643];
+  const stored = repeated("w", "F16", [columns, rows], 0.02, 11);
+  const node = torchTensor({ numel: rows * columns, shape: [rows, columns], strides: [1, rows] });
+  const torch = storedZip(checkpointEntries(stateDict({ w: node }), { "0": Buffer.from(stored.bytes) }));
+  const numbers = decodeNumbers("F16", stored.bytes);
+  const transposed = Float64Array.from(
+    { length: rows * columns },
+    (_, i) => numbers[(i % columns) * rows + Math.floor(i / columns)] ?? Number.NaN,
+  );
+  const base = floats("w", "F16", [rows, columns], transposed);
+  const delta = repeated("w", "F32", [rows, columns], 1e-3, 13);
+  assert.deepEqual(denseStrides([columns, rows]), [rows, 1]);
+  assert.ok(delta.bytes.length > 2 * SEGMENT_BYTES, "several segments");
+  const { tensors } = await merge(context, { base: torch, delta: safetensorsFile([delta]) }, { threads: 3 });
+  assertTensor(tensors.get("w"), { base, delta }, "w");
+});

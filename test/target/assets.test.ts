@@ -1,0 +1,328 @@
+/** The files beside the weights: what is taken from where, and how little of a config is changed. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type AssetFacts, type AssetOptions, type Assets, planAssets } from "../../src/target/assets.js";
+import { fixturePath } from "../support/fixture-path.js";
+import { temporaryFolder } from "../support/model-folder.js";
+import { refusal } from "../support/refusal.js";
+
+const FACTS: AssetFacts = { vocabSize: 3, trimmedRows: 0, torchDType: "float16" };
+
+type Files = Readonly<Record<string, string>>;
+
+const SPECIAL = { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" };
+
+/** A tokenizer of three tokens in which nothing is to be mended. */
+const TOKENIZER: Files = {
+  "tokenizer.json": JSON.stringify({ model: { vocab: { "<unk>": 0, "<s>": 1, "</s>": 2 } } }),
+  "tokenizer_config.json": JSON.stringify(SPECIAL),
+  "special_tokens_map.json": JSON.stringify(SPECIAL),
+};
+const CONFIG: Files = { "config.json": '{"torch_dtype": "float16", "vocab_size": 3}' };
+
+interface Planned extends Assets {
+  /** By file name: `delta` or `base` where it is copied from there, `text` where it is changed or new. */
+  readonly origins: Readonly<Record<string, string>>;
+}
+
+function plan(
+  context: TestContext,
+  deltaFiles: Files,
+  baseFiles: Files,
+  facts: Partial<AssetFacts> = {},
+  options: AssetOptions = { chatTemplate: null },
+): Planned {
+  const root = temporaryFolder(context);
+  const [delta, base] = [join(root, "delta"), join(root, "base")] as const;
+  for (const [folder, files] of [
+    [delta, deltaFiles],
+    [base, baseFiles],
+  ] as const) {
+    mkdirSync(folder);
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  }
+  const assets = planAssets(delta, base, { ...FACTS, ...facts }, options);
+  const origins = assets.files.map((asset) => {
+    if ("text" in asset) return [asset.fileName, "text"];
+    const origin = [delta, base].find((folder) => asset.copyFrom === join(folder, asset.fileName));
+    return [asset.fileName, origin === delta ? "delta" : "base"];
+  });
+  assert.equal(new Set(origins.map(([name]) => name)).size, origins.length, "a file is made twice");
+  return { ...assets, origins: Object.fromEntries(origins) };
+}
+
+/** The origins of these files. */
+const all = (origin: string, ...files: Files[]) =>
+  Object.fromEntries(files.flatMap((set) => Object.keys(set).map((name) => [name, origin])));
+
+/** The text that config.json becomes, and what is noted of it. */
+function correct(
+  context: TestContext,
+  config: string,
+  facts: Partial<AssetFacts> = {},
+): { text: string; notes: string[] } {
+  const { files, notes } = plan(context, { "config.json": config }, {}, { vocabSize: 32000, ...facts });
+  const asset = files.find(({ fileName }) => fileName === "config.json");
+  assert.ok(asset !== undefined);
+  return {
+    text: "text" in asset ? asset.text : config,
+    notes: notes.filter((note) => note.startsWith("config.json:")),
+  };
+}
+
+test("everything comes from the delta where it has everything, and nothing else comes", (context) => {
+  const more = {
+    "generation_config.json": "{}",
+    "preprocessor_config.json": "x",
+    "chat_template.jinja": "x",
+  };
+  const delta = { ...CONFIG, ...TOKENIZER, ...more, "added_tokens.json": '{"</s>": 2}' };
+  const { origins, notes, warnings } = plan(
+    context,
+    { ...delta, "README.md": "x" },
+    { ...delta, extra: "x" },
+  );
+  assert.deepEqual(origins, all("delta", delta));
+  assert.deepEqual([notes, warnings], [[], []]);
+});
+
+test("files of the base don't fill gaps in a delta that has config and tokenizer", (context) => {
+  const base = { ...CONFIG, ...TOKENIZER, "generation_config.json": "{}", "added_tokens.json": "{}" };
+  const { origins, warnings } = plan(
+    context,
+    { ...CONFIG, ...TOKENIZER },
+    { ...base, "chat_template.json": "{}" },
+  );
+  assert.deepEqual(origins, all("delta", CONFIG, TOKENIZER));
+  assert.deepEqual(warnings, []);
+});
+
+const REAL = `{
+  "architectures": ["LlamaForCausalLM"],
+  "rms_norm_eps": 1e-06,
+  "rope_theta": 10000.0,
+  "rope_scaling": {"factor": 2.0, "type": "linear"},
+  "torch_dtype": "float32",
+  "escaped": "\\u00e9\\/",
+  "vocab_size": 32001
+}
+`;
+
+test("only the values that aren't true change: spaces, decimals, escapes and order stay", (context) => {
+  const { text, notes } = correct(context, REAL);
+  assert.equal(text, REAL.replace('"float32"', '"float16"').replace("32001", "32000"));
+  assert.deepEqual(notes, [
+    "config.json: torch_dtype set to float16, as the tensors are.",
+    "config.json: vocab_size set to 32000, as the tensors are.",
+  ]);
+});
+
+test("other layouts of the text stay too", (context) => {
+  const variants = [
+    REAL.replaceAll("\n", "\r\n"),
+    REAL.replaceAll("  ", "\t"),
+    JSON.stringify(JSON.parse(REAL)),
+    REAL.trimEnd(),
+    `\n\n${REAL}\n`,
+  ];
+  for (const config of variants) {
+    const { text } = correct(context, config);
+    assert.equal(text, config.replace('"float32"', '"float16"').replace("32001", "32000"));
+  }
+});
+
+test("a nested key of the same name is left alone", (context) => {
+  const config =
+    '{"text_config": {"torch_dtype": "float32", "vocab_size": 5}, "torch_dtype": "bfloat16", "vocab_size": 6}';
+  const { text } = correct(context, config);
+  assert.equal(
+    text,
+    '{"text_config": {"torch_dtype": "float32", "vocab_size": 5}, "torch_dtype": "float16", "vocab_size": 32000}',
+  );
+});
+
+test("keys that are missing are added, the rest stays", (context) => {
+  const config = '{\n  "rope_theta": 10000.0\n}\n';
+  const { text } = correct(context, config);
+  assert.deepEqual(JSON.parse(text), { rope_theta: 10000, torch_dtype: "float16", vocab_size: 32000 });
+  assert.ok(text.startsWith('{\n  "rope_theta": 10000.0,'), text);
+});
+
+test("transformers 5's `dtype` is kept true under its own name", (context) => {
+  const { text, notes } = correct(context, '{"dtype": "float32", "vocab_size": 32000}');
+  assert.equal(text, '{"dtype": "float16", "vocab_size": 32000}');
+  assert.deepEqual(notes, ["config.json: dtype set to float16, as the tensors are."]);
+  assert.equal(
+    correct(context, '{"dtype": "float32", "torch_dtype": null, "vocab_size": 32000}').text,
+    '{"dtype": "float16", "torch_dtype": null, "vocab_size": 32000}',
+  );
+});
+
+test("where `dtype` and `torch_dtype` both stand, both are kept true", (context) => {
+  const { text } = correct(context, '{"dtype": "float16", "torch_dtype": "bfloat16", "vocab_size": 32000}', {
+    torchDType: "float32",
+  });
+  assert.equal(text, '{"dtype": "float32", "torch_dtype": "float32", "vocab_size": 32000}');
+});
+
+test("a `torch_dtype` of null is set", (context) => {
+  const { text } = correct(context, '{"torch_dtype": null, "vocab_size": 32000}');
+  assert.equal(text, '{"torch_dtype": "float16", "vocab_size": 32000}');
+});
+
+test("a target without an embedding says nothing about the vocabulary", (context) => {
+  assert.equal(
+    correct(context, '{"torch_dtype":"float16"}', { vocabSize: null }).text,
+    '{"torch_dtype":"float16"}',
+  );
+  assert.match(
+    correct(context, '{"torch_dtype":"x","vocab_size":9}', { vocabSize: null }).text,
+    /"vocab_size":9/,
+  );
+});
+
+const MALFORMED: Record<string, string> = {
+  "no JSON": "{",
+  "an empty file": "",
+  "a comment": '{"vocab_size": 1 /* rows */}',
+  "a comma at the end": '{"vocab_size": 1,}',
+  "a list": "[]",
+  "a text": '"config"',
+  null: "null",
+  "vocab_size as text": '{"vocab_size": "32000"}',
+  "vocab_size as a fraction": '{"vocab_size": 1.5}',
+  "vocab_size below zero": '{"vocab_size": -1}',
+  "torch_dtype as a number": '{"torch_dtype": 16}',
+  "dtype as a list": '{"dtype": ["float16"]}',
+  "a web page": "<!doctype html>",
+};
+for (const [title, config] of Object.entries(MALFORMED)) {
+  test(`a config that is refused: ${title}`, async (context) => {
+    await refusal(() => correct(context, config), "bad-json", { file: /delta[/\\]config\.json$/, got: /./ });
+  });
+}
+
+test("a config too large to be one", async (context) => {
+  await refusal(() => correct(context, " ".repeat(16_000_001)), "bad-json", {
+    file: /config\.json$/,
+    got: "16000001 bytes",
+  });
+});
+
+test("a config that is a Git LFS pointer, or isn't UTF-8", async (context) => {
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 600\n";
+  await refusal(() => correct(context, pointer), "lfs-pointer", {
+    file: /config\.json$/,
+    hint: /git lfs pull/,
+  });
+  const root = temporaryFolder(context);
+  writeFileSync(join(root, "config.json"), Buffer.from('{"a": "\xff"}', "latin1"));
+  await refusal(() => planAssets(root, root, FACTS, { chatTemplate: null }), "bad-json", {
+    file: join(root, "config.json"),
+    message: /UTF-8/,
+  });
+});
+
+test("a folder in the place of config.json", async (context) => {
+  const root = temporaryFolder(context);
+  mkdirSync(join(root, "config.json"));
+  await refusal(() => planAssets(root, root, FACTS, { chatTemplate: null }), "source-unreadable", {
+    file: join(root, "config.json"),
+  });
+});
+
+test("without a config in the delta, the base's is taken and corrected", (context) => {
+  const base = { "config.json": '{"torch_dtype":"float32","vocab_size":4}', "generation_config.json": "{}" };
+  const { origins, notes, files } = plan(context, TOKENIZER, base);
+  assert.deepEqual(origins, {
+    "config.json": "text",
+    "generation_config.json": "base",
+    ...all("delta", TOKENIZER),
+  });
+  assert.equal(
+    notes[0],
+    "the delta has no config.json: config.json and generation_config.json taken from the base.",
+  );
+  const config = files.find(({ fileName }) => fileName === "config.json");
+  assert.deepEqual(config, { fileName: "config.json", text: '{"torch_dtype":"float16","vocab_size":3}' });
+});
+
+test("the delta's generation config stays where only the config comes from the base", (context) => {
+  const base = { ...CONFIG, "generation_config.json": '{"of": "base"}' };
+  const { origins, notes } = plan(
+    context,
+    { ...TOKENIZER, "generation_config.json": '{"of": "delta"}' },
+    base,
+  );
+  assert.equal(origins["generation_config.json"], "delta");
+  assert.equal(origins["config.json"], "base");
+  assert.deepEqual(notes, ["the delta has no config.json: config.json taken from the base."]);
+});
+
+test("no config anywhere is a warning, though the base has a generation config", (context) => {
+  const { origins, warnings } = plan(context, TOKENIZER, { "generation_config.json": "{}" });
+  assert.deepEqual(origins, all("delta", TOKENIZER));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /neither delta nor base has a config\.json/);
+});
+
+test("without a vocabulary in the delta the base's is taken, and the delta's other files before the base's", (context) => {
+  const { origins, notes, warnings } = plan(
+    context,
+    { ...CONFIG, "special_tokens_map.json": JSON.stringify(SPECIAL) },
+    { ...TOKENIZER, "chat_template.jinja": "of the base" },
+  );
+  assert.deepEqual(origins, {
+    ...all("base", TOKENIZER),
+    "special_tokens_map.json": "delta",
+    "config.json": "delta",
+    "chat_template.jinja": "base",
+  });
+  assert.equal(notes.length, 1);
+  assert.match(notes[0] ?? "", /the delta has no tokenizer\.model or tokenizer\.json: the base's is taken/);
+  assert.deepEqual(warnings, []);
+});
+
+test("a base's tokenizer that lacks a token for a row is not taken", (context) => {
+  const config = { "config.json": '{"torch_dtype": "float16", "vocab_size": 9}' };
+  const { origins, warnings } = plan(context, config, TOKENIZER, { vocabSize: 9 });
+  assert.deepEqual(origins, all("delta", config));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /the base's lacks the tokens the delta adds/);
+});
+
+test("no vocabulary anywhere is a warning, though the base has files that belong to one", (context) => {
+  const { "tokenizer.json": _, ...rest } = TOKENIZER;
+  for (const base of [{}, rest]) {
+    const { origins, warnings } = plan(context, CONFIG, base);
+    assert.deepEqual(origins, all("delta", CONFIG));
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? "", /and the base neither/);
+  }
+});
+
+test("a chat template that is asked for isn't hidden by another file", (context) => {
+  const delta = { ...CONFIG, ...TOKENIZER, "chat_template.jinja": "x", "chat_template.json": "{}" };
+  const { origins, files, notes } = plan(context, delta, {}, {}, { chatTemplate: "v1.1" });
+  assert.deepEqual(origins, { ...all("delta", CONFIG, TOKENIZER), "tokenizer_config.json": "text" });
+  const config = files.find(({ fileName }) => fileName === "tokenizer_config.json");
+  const { chat_template, ...others } = JSON.parse(
+    config !== undefined && "text" in config ? config.text : "",
+  ) as {
+    chat_template: string;
+  };
+  assert.match(chat_template, /USER/);
+  assert.deepEqual(others, SPECIAL);
+  assert.ok(notes.includes("chat_template.jinja is left out: it would hide the template of Vicuna v1.1."));
+});
+
+test("more rows than any vocabulary has tokens are refused before they are counted through", async () => {
+  const root = fixturePath("tokenizer");
+  await refusal(
+    () => planAssets(root, root, { ...FACTS, vocabSize: 2 ** 40 }, { chatTemplate: null }),
+    "wrong-size",
+    { tensor: "model.embed_tokens.weight", got: 2 ** 40 },
+  );
+});

@@ -1,0 +1,192 @@
+/** What a run leaves that ends while it publishes, and what the next one makes of it. */
+import assert from "node:assert/strict";
+import fs, {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { writeFully } from "../../src/files/write-errors.js";
+import { openStaging, type StagingOptions } from "../../src/target/staging.js";
+import { JOURNAL, LOCK, stagingPathOf } from "../../src/target/target.js";
+import { temporaryFolder } from "../support/model-folder.js";
+import { refusal } from "../support/refusal.js";
+
+const SHARD = "model.safetensors";
+const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true, overwrite: false };
+
+function place(context: TestContext) {
+  const root = realpathSync(temporaryFolder(context));
+  const target = join(root, "out");
+  const open = (more: Partial<StagingOptions> = {}) => openStaging(target, { ...OPTIONS, ...more });
+  return { root, target, work: stagingPathOf(target), open };
+}
+
+type Place = ReturnType<typeof place>;
+
+/** A run whose only shard is finished. */
+async function whole(open: Place["open"], more: Partial<StagingOptions> = {}) {
+  const staging = open(more);
+  const { fd, path } = staging.createFile(SHARD, 4, []);
+  writeFully(fd, Buffer.from("data"), 0, path);
+  await staging.finishFile(SHARD, []);
+  return staging;
+}
+
+function oldTarget(target: string): void {
+  mkdirSync(target);
+  writeFileSync(join(target, "config.json"), "old");
+}
+
+/** Lets a function of `node:fs` fail where `isMeant` says so, until the test ends. */
+function failing<Name extends "renameSync" | "rmSync">(
+  context: TestContext,
+  name: Name,
+  isMeant: (path: string) => boolean,
+) {
+  const original = fs[name] as (path: string, ...rest: unknown[]) => void;
+  const restore = () => {
+    Object.assign(fs, { [name]: original });
+    syncBuiltinESMExports();
+  };
+  const replacement = (path: string, ...rest: unknown[]) => {
+    if (isMeant(path)) throw Object.assign(new Error("the disk is gone"), { code: "EIO" });
+    original(path, ...rest);
+  };
+  Object.assign(fs, { [name]: replacement });
+  syncBuiltinESMExports();
+  context.after(restore);
+  return restore;
+}
+
+/** A run that published and couldn't remove its marks: as one that was killed there. */
+async function published({ open, target }: Place, context: TestContext, more: Partial<StagingOptions> = {}) {
+  const staging = await whole(open, more);
+  const restore = failing(context, "rmSync", (path) => path.startsWith(target));
+  const warning = staging.commit();
+  restore();
+  assert.match(warning ?? "", /^the target is made, but not what comes after: .*EIO.*tidy up\.$/);
+}
+
+test("what fails once the target is there is a warning, and the next run of the same merge tidies up", async (context) => {
+  const here = place(context);
+  await published(here, context);
+  assert.ok(readdirSync(here.target).includes(JOURNAL));
+  const next = here.open();
+  assert.deepEqual([...next.kept], [SHARD]);
+  assert.equal(next.commit(), null);
+  assert.deepEqual(readdirSync(here.root), ["out"]);
+  assert.deepEqual(readdirSync(here.target), [SHARD]);
+});
+
+test("another merge doesn't touch such a target unasked, and replaces it when asked", async (context) => {
+  const here = place(context);
+  await published(here, context);
+  const fingerprint = { base: "other", delta: "d" };
+  await refusal(() => here.open({ fingerprint }), "target-exists", { file: here.target });
+  assert.equal(readFileSync(join(here.target, SHARD), "latin1"), "data");
+  const next = await whole(here.open, { fingerprint, overwrite: true });
+  assert.equal(next.commit(), null);
+  assert.deepEqual(readdirSync(here.root), ["out"]);
+  assert.deepEqual(readdirSync(here.target), [SHARD]);
+});
+
+test("an old target that could not be removed goes with the next run", async (context) => {
+  const here = place(context);
+  oldTarget(here.target);
+  await published(here, context, { overwrite: true });
+  assert.deepEqual(readdirSync(here.root), ["out", `out.replaced-${process.pid}`]);
+  assert.equal(here.open().commit(), null);
+  assert.deepEqual(readdirSync(here.root), ["out"]);
+});
+
+test("where the old target can't be put back, the error says where it is, and the next run does it", async (context) => {
+  const { root, target, open } = place(context);
+  oldTarget(target);
+  const staging = await whole(open, { overwrite: true });
+  const aside = `${target}.replaced-${process.pid}`;
+  const restore = failing(context, "renameSync", (path) => path !== target);
+  await refusal(() => staging.commit(), "target-unwritable", {
+    hint: new RegExp(`old target is whole, at ${aside}`),
+  });
+  restore();
+  assert.equal(staging.suspend(), 1);
+  assert.deepEqual(readdirSync(root).sort(), ["out.incomplete", `out.replaced-${process.pid}`]);
+  // Not asked to replace it, the next run puts it back and stops.
+  await refusal(() => open(), "target-exists", { file: target });
+  assert.equal(readFileSync(join(target, "config.json"), "utf8"), "old");
+  const next = open({ overwrite: true });
+  assert.deepEqual([...next.kept], [SHARD]);
+  next.commit();
+  assert.deepEqual(readdirSync(root), ["out"]);
+  assert.deepEqual(readdirSync(target), [SHARD]);
+});
+
+test("a journal's name for the old target leads nowhere else", async (context) => {
+  const { root, work, open } = place(context);
+  (await whole(open)).suspend();
+  mkdirSync(join(root, "precious"));
+  for (const replaced of ["precious", "../precious", "out.replaced-1/../precious", "out.replaced-x"])
+    appendFileSync(join(work, JOURNAL), `${JSON.stringify({ replaced })}\n`);
+  open().commit();
+  assert.deepEqual(readdirSync(root).sort(), ["out", "precious"]);
+});
+
+test("a target that came meanwhile is not replaced unasked", async (context) => {
+  const { target, open } = place(context);
+  const staging = await whole(open);
+  oldTarget(target);
+  await refusal(() => staging.commit(), "target-exists", { file: target });
+  assert.equal(staging.suspend(), 1);
+  assert.equal(readFileSync(join(target, "config.json"), "utf8"), "old");
+});
+
+test("a run that is killed while it removes its folder leaves one that is known as ours", (context) => {
+  const { work, open } = place(context);
+  const staging = open();
+  staging.writeText("config.json", "{}");
+  const order: string[] = [];
+  failing(context, "rmSync", (path) => {
+    order.push(path.slice(work.length + 1));
+    return false;
+  });
+  staging.discard();
+  assert.deepEqual(order, ["config.json", JOURNAL, LOCK]);
+});
+
+for (const name of [LOCK, `${LOCK}.4711`])
+  test(`a folder that holds nothing but ${name} is known as ours`, (context) => {
+    const { work, open } = place(context);
+    mkdirSync(work);
+    writeFileSync(join(work, name), "");
+    open().discard();
+  });
+
+test("what cleaning up meets doesn't hide the error before it", async (context) => {
+  const { root, open } = place(context);
+  const staging = await whole(open);
+  staging.writeText("config.json", "{}");
+  const restore = failing(context, "rmSync", () => true);
+  assert.equal(staging.suspend(), 1);
+  restore();
+  assert.deepEqual(readdirSync(root), ["out.incomplete"]);
+});
+
+test("a line of the journal that was cut off doesn't spoil those behind it", async (context) => {
+  const { work, open } = place(context);
+  (await whole(open)).suspend();
+  appendFileSync(join(work, JOURNAL), '{"shard":"model-0');
+  const second = open();
+  const { fd, path } = second.createFile("second.safetensors", 1, []);
+  writeFully(fd, Buffer.from("x"), 0, path);
+  await second.finishFile("second.safetensors", []);
+  second.suspend();
+  const third = open();
+  assert.deepEqual([...third.kept], [SHARD, "second.safetensors"]);
+  third.discard();
+});

@@ -1,0 +1,137 @@
+/** The scan for NaN and infinity, and the comparison, on every dtype and on any strides. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { openLocalFile } from "../../src/files/local-file.js";
+import { compileKernel } from "../../src/kernel/select.js";
+import { bytesOf, denseStrides, type FloatDType, type TensorView } from "../../src/tensor.js";
+import { countNotFinite } from "../../src/verify/count-not-finite.js";
+import { verifyWeights } from "../../src/verify/verify-weights.js";
+import { temporaryFolder } from "../support/model-folder.js";
+import { encodeNumbers } from "../support/numbers.js";
+
+const DTYPES: readonly FloatDType[] = ["F16", "BF16", "F32", "F64"];
+
+/** NaN of either sign, quiet and signalling, and what is nearly one. */
+const BITS: Record<FloatDType, { nan: bigint[]; infinite: bigint[]; finite: bigint[] }> = {
+  F16: {
+    nan: [0x7e00n, 0xfc01n, 0x7fffn],
+    infinite: [0x7c00n, 0xfc00n],
+    finite: [0x7bffn, 0xfbffn, 0x03ffn],
+  },
+  BF16: { nan: [0x7fc0n, 0xff81n], infinite: [0x7f80n, 0xff80n], finite: [0x7f7fn, 0xff7fn, 0x8000n] },
+  F32: {
+    nan: [0x7fc00000n, 0xff800001n],
+    infinite: [0x7f800000n, 0xff800000n],
+    finite: [0x7f7fffffn, 0xffffn],
+  },
+  F64: {
+    nan: [0x7ff8000000000000n, 0xfff0000000000001n],
+    infinite: [0x7ff0000000000000n],
+    finite: [0x7fefffffffffffffn, 0x7fffffffn],
+  },
+};
+
+for (const dtype of DTYPES) {
+  test(`${dtype}: every kind of bits, at every place of a block, from every start`, () => {
+    const size = bytesOf(dtype);
+    const { nan, infinite, finite } = BITS[dtype];
+    for (const shift of [0, size, 2 * size]) {
+      for (let count = 1; count <= 9; count++) {
+        for (let place = 0; place < count; place++) {
+          for (const [kind, all] of Object.entries({ nan, infinite, finite })) {
+            for (const bits of all) {
+              const memory = new Uint8Array(128).fill(0xff);
+              memory.fill(0x11, shift, shift + count * size);
+              const word = Buffer.alloc(8);
+              word.writeBigUInt64LE(bits);
+              memory.set(word.subarray(0, size), shift + place * size);
+              const expected = { nan: 0, infinite: 0, ...(kind === "finite" ? {} : { [kind]: 1 }) };
+              assert.deepEqual(
+                countNotFinite(memory, dtype, shift, count),
+                expected,
+                `${bits.toString(16)} at ${place} of ${count}`,
+              );
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+/** A view of numbers in a file, `lead` bytes from its start. */
+function viewOf(
+  context: TestContext,
+  dtype: FloatDType,
+  numbers: ArrayLike<number>,
+  {
+    lead = 0,
+    shape = [numbers.length],
+    strides = denseStrides(shape),
+  }: Partial<TensorView> & { lead?: number },
+): TensorView {
+  const path = join(temporaryFolder(context), "numbers.bin");
+  writeFileSync(path, Buffer.concat([Buffer.alloc(lead, 0xff), encodeNumbers(dtype, numbers)]));
+  const file = openLocalFile(path);
+  context.after(() => file.close());
+  return { name: "tensor", dtype, shape, strides, file, offsetBytes: lead };
+}
+
+describe("verifyWeights", () => {
+  const scan = async (tensor: TensorView) => {
+    const kernel = await compileKernel("auto");
+    let last: [number, number] = [-1, -1];
+    const [found] = await verifyWeights({
+      tensors: [tensor],
+      plan: null,
+      kernel,
+      threads: 2,
+      signal: undefined,
+      onProgress: (done, total) => {
+        last = [done, total];
+      },
+    });
+    assert.ok(found !== undefined);
+    assert.equal(last[0], last[1]);
+    return found;
+  };
+
+  for (const dtype of DTYPES) {
+    // Over two segments of 2 MiB; a header's 9 bytes put every element across what the machine reads at once.
+    for (const lead of [0, 8, 9, 4096]) {
+      test(`${dtype} from byte ${lead} on`, async (context) => {
+        const count = (2 * 1024 * 1024) / bytesOf(dtype) + 5000;
+        const numbers = new Float64Array(count).fill(1.5);
+        for (const at of [0, 4999, count - 1]) numbers[at] = Number.NaN;
+        numbers[count - 2] = Number.NEGATIVE_INFINITY;
+        const { nan, infinite, different, isCompared } = await scan(
+          viewOf(context, dtype, numbers, { lead }),
+        );
+        assert.deepEqual([nan, infinite, different, isCompared], [3, 1, 0, false]);
+      });
+    }
+
+    test(`${dtype}, transposed and with gaps`, async (context) => {
+      const numbers = new Float64Array(600).fill(-2);
+      numbers[0] = Number.NaN;
+      numbers[31] = Number.POSITIVE_INFINITY;
+      numbers[30] = Number.NaN; // Between the rows: no element of the view.
+      const shape = [30, 20];
+      assert.equal((await scan(viewOf(context, dtype, numbers, { shape, strides: [1, 30] }))).nan, 2);
+      const gaps = await scan(viewOf(context, dtype, numbers, { shape: [20, 10], strides: [30, 3] }));
+      assert.deepEqual([gaps.nan, gaps.infinite], [2, 0]);
+      const shifted = await scan(viewOf(context, dtype, numbers, { shape: [19, 10], strides: [31, 3] }));
+      assert.deepEqual([shifted.nan, shifted.infinite], [1, 1]);
+    });
+  }
+
+  test("an empty tensor and one of no float", async (context) => {
+    const empty = viewOf(context, "F16", [1], { shape: [0, 3] });
+    assert.equal((await scan(empty)).nan, 0);
+    const kernel = await compileKernel("auto");
+    const options = { plan: null, kernel, threads: 1, signal: undefined, onProgress: () => {} };
+    assert.deepEqual(await verifyWeights({ ...options, tensors: [{ ...empty, dtype: "I64" }] }), []);
+  });
+});
