@@ -15,8 +15,8 @@ import { loadModule } from "./load-module.js";
 import type { DeltaPlanDocument, MakeSummary } from "./make/documents.js";
 import type { MakeDeltaOptions as MakeOptions } from "./make/make-delta.js";
 import type { Callable } from "./run-program.js";
+import type { UploadSummary } from "./upload/summary.js";
 import type { UploadOptions as RepositoryOptions } from "./upload/upload-model.js";
-import type { UploadSummary } from "./upload/upload-summary.js";
 import type { Verification } from "./verify/verification.js";
 import type { VerifyOptions as TargetOptions } from "./verify/verify-target.js";
 
@@ -67,7 +67,7 @@ export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./progres
 export type { CallOptions } from "./run-program.js";
 export type { LostElements } from "./target/journal.js";
 export type { DType, SumDType } from "./tensor.js";
-export type { UploadSummary } from "./upload/upload-summary.js";
+export type { UploadSummary } from "./upload/summary.js";
 export type { Check, CheckName, Verification } from "./verify/verification.js";
 
 /** What is merged, where to, and how. */

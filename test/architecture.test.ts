@@ -32,8 +32,8 @@ const COMMAND_LINE_IMPORTS = [
 /** The rooms or files that alone may import a package. */
 const ONLY_IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   commander: ["cli"],
-  "@huggingface/hub": ["hub/hub.ts", "upload/hub-writer.ts"],
-  undici: ["hub/hub-connection.ts"],
+  "@huggingface/hub": ["hub/hub.ts", "upload/writer.ts"],
+  undici: ["hub/connection.ts"],
 };
 
 const MAX_LINES = 320;

@@ -9,7 +9,7 @@ import {
   type OutputSummary,
   type PlannedOutput,
 } from "../merge/output-documents.js";
-import type { UploadSummary } from "../upload/upload-summary.js";
+import type { UploadSummary } from "../upload/summary.js";
 
 /** What a merge made: what the command prints with `--json`. */
 export interface MergeSummary extends OutputSummary {

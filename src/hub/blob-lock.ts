@@ -11,7 +11,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isApplyDeltaError } from "../errors.js";
 import { type Lock, takeLock } from "../files/lock.js";
-import { makeFolder, onCache } from "./hub-cache.js";
+import { makeFolder, onCache } from "./cache.js";
 import { throwIfStopped } from "./retry.js";
 
 export interface BlobLock {

@@ -3,7 +3,7 @@
  * Guards: an answer ends. A server that sends a byte now and then would otherwise keep a request alive for ever, and
  * one that never stops would fill the memory.
  */
-import { OddAnswer } from "./hub-errors.js";
+import { OddAnswer } from "./answers.js";
 
 export interface BodyBounds {
   /** In each such time so many bytes arrive at least, or the answer counts as fallen silent. */

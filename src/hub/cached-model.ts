@@ -8,7 +8,7 @@ import { ApplyDeltaError } from "../errors.js";
 import { openLocalFile } from "../files/local-file.js";
 import { chooseWeights } from "../formats/find-weights.js";
 import { readShardIndex } from "../formats/shard-index.js";
-import { onCache, type RepositoryCache } from "./hub-cache.js";
+import { onCache, type RepositoryCache } from "./cache.js";
 import type { HubReference } from "./reference.js";
 
 /** A model on the Hub that is asked for. */

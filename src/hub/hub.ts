@@ -1,17 +1,17 @@
 /**
  * In: a connection. Out: the Hub as it is read: what a repository holds, and its files read at offsets.
  * Guards: a read gives the bytes of the range that was asked for, or fails; the library never sees the token
- * (hub-requests.ts adds it) and never prints.
+ * (requests.ts adds it) and never prints.
  */
 import { downloadFile, fileDownloadInfo, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
+import { HubAnswer, mayPass, OddAnswer } from "./answers.js";
 import { boundedBody } from "./bounded-body.js";
-import type { HubConnection } from "./hub-connection.js";
-import { HubAnswer, mayPass, OddAnswer } from "./hub-errors.js";
-import type { Fetch } from "./hub-requests.js";
+import type { HubConnection } from "./connection.js";
 import type { HubSettings } from "./hub-settings.js";
 import type { HubReference } from "./reference.js";
+import type { Fetch } from "./requests.js";
 
 /** A file of a repository, as its tree lists it. */
 export interface HubEntry {

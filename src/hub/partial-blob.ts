@@ -19,7 +19,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { makeFolder, onCache, sizeOfFile } from "./hub-cache.js";
+import { makeFolder, onCache, sizeOfFile } from "./cache.js";
 import { missingRanges, type Range, type Ranges, totalBytes, withRange } from "./ranges.js";
 
 export interface PartialBlob {

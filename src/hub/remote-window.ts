@@ -24,8 +24,8 @@ import {
   writeFailure,
 } from "../files/exchange.js";
 import type { RemoteDescriptor } from "../tensor.js";
+import { readRange } from "./download.js";
 import type { RemoteFile } from "./hub.js";
-import { readRange } from "./hub-download.js";
 import type { TransferSettings } from "./hub-settings.js";
 import { type JoinedRequest, joinRanges } from "./join-ranges.js";
 import type { Retrier } from "./retry.js";

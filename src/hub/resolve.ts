@@ -94,7 +94,7 @@ export async function resolveModels(
   const { target } = options;
   const localDelta = read.find(({ role, ...request }) => SIZED.includes(role) && "path" in request);
   const localBytes = localDelta === undefined ? 0 : await weightBytesOf(pathOf(localDelta), options.signal);
-  const { fetchModels } = await import("./hub-models.js");
+  const { fetchModels } = await import("./fetch-models.js");
   const fetched = await fetchModels(
     remote.map(({ wanted }) => wanted),
     {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApplyDeltaError } from "../errors.js";
-import { HubAnswer, isUnreachable, mayPass } from "./hub-errors.js";
+import { HubAnswer, isUnreachable, mayPass } from "./answers.js";
 import type { TransferSettings } from "./hub-settings.js";
 
 export interface Retrier {

@@ -7,14 +7,14 @@ import { openLocalFile } from "../files/local-file.js";
 import type { RemoteWeights } from "../formats/open.js";
 import type { Reporter } from "../progress.js";
 import { formatBytes, plural } from "../units.js";
+import { makeFolder, type RepositoryCache } from "./cache.js";
 import type { WantedModel } from "./cached-model.js";
+import { createSlots } from "./download.js";
 import type { Hub, HubEntry } from "./hub.js";
-import { makeFolder, type RepositoryCache } from "./hub-cache.js";
-import { createSlots } from "./hub-download.js";
 import type { HubSettings } from "./hub-settings.js";
-import { openRemoteFile } from "./remote-file.js";
 import { RemoteWindow } from "./remote-window.js";
 import type { Retrier } from "./retry.js";
+import { openRemoteFile } from "./streamed-file.js";
 
 export interface StreamableModel {
   readonly wanted: WantedModel;

@@ -8,7 +8,7 @@ import {
   type OutputSummary,
   type PlannedOutput,
 } from "../merge/output-documents.js";
-import type { UploadSummary } from "../upload/upload-summary.js";
+import type { UploadSummary } from "../upload/summary.js";
 import type { Restoration } from "./restoration.js";
 
 /** What making a delta made: what `make` prints with `--json`. */

@@ -16,11 +16,11 @@ import { MODEL_CARD } from "../target/model-card.js";
 import { JOURNAL } from "../target/target.js";
 import { formatBytes, plural } from "../units.js";
 import { PROGRAM_NAME } from "../version.js";
+import { type UploadAccess, withUploadAccess } from "./access.js";
 import { FileBlob } from "./file-blob.js";
 import { filesToSend, isModelPart, meetFiles, type RepositoryFiles } from "./model-files.js";
-import { type UploadAccess, withUploadAccess } from "./upload-access.js";
-import { trackUpload } from "./upload-progress.js";
-import type { UploadSummary } from "./upload-summary.js";
+import { trackUpload } from "./progress.js";
+import type { UploadSummary } from "./summary.js";
 
 export interface UploadOptions {
   /** `owner/name` on the Hub; made where it isn't there. */

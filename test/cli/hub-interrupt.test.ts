@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { repositoryCache, sizeOfFile } from "../../src/hub/hub-cache.js";
+import { repositoryCache, sizeOfFile } from "../../src/hub/cache.js";
 import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { partialBytes } from "../../src/hub/partial-blob.js";
 import { type HubServer, sha256, startHub } from "../support/hub-server.js";

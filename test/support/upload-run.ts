@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { HubOptions } from "../../src/hub/hub-settings.js";
 import { silentReporter } from "../../src/progress.js";
+import type { UploadSummary } from "../../src/upload/summary.js";
 import { type UploadOptions, uploadModel } from "../../src/upload/upload-model.js";
-import type { UploadSummary } from "../../src/upload/upload-summary.js";
 import { filesIn, QUICK } from "./hub-run.js";
 import {
   type HubServer,

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openLocalFile } from "../../src/files/local-file.js";
-import { connectToHub } from "../../src/hub/hub-connection.js";
+import { connectToHub } from "../../src/hub/connection.js";
 import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { FileBlob } from "../../src/upload/file-blob.js";
 import { temporaryFolder } from "../support/model-folder.js";

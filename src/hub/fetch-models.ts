@@ -7,20 +7,20 @@ import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { MAX_INDEX_BYTES } from "../formats/shard-index.js";
 import { type Reporter, silentReporter } from "../progress.js";
 import { formatBytes, plural } from "../units.js";
+import { describeHubError, type HubErrorContext } from "./answers.js";
+import { checkFileName, makeFolder, type RepositoryCache, repositoryCache, sizeOfFile } from "./cache.js";
 import { cachedModel, describeCached, shardsOf, type WantedModel } from "./cached-model.js";
 import { chooseFiles } from "./choose-files.js";
+import { connectToHub } from "./connection.js";
 import { checkSpace, type SpaceNeed } from "./disk-space.js";
+import { type Download, type DownloadOptions, downloadFiles } from "./download.js";
 import { createHub, type Hub, type HubEntry } from "./hub.js";
-import { checkFileName, makeFolder, type RepositoryCache, repositoryCache, sizeOfFile } from "./hub-cache.js";
-import { connectToHub } from "./hub-connection.js";
-import { type Download, type DownloadOptions, downloadFiles } from "./hub-download.js";
-import { describeHubError, type HubErrorContext } from "./hub-errors.js";
 import type { HubSettings } from "./hub-settings.js";
-import { readToken } from "./hub-token.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference } from "./reference.js";
 import { createRetrier, describeWait, withRetries } from "./retry.js";
 import { type StreamableModel, type StreamedWeights, streamModels } from "./stream-weights.js";
+import { readToken } from "./token.js";
 
 export interface FetchedModel {
   /** The snapshot's folder. */

@@ -4,8 +4,9 @@
  * leads; nothing but HTTP is spoken, and no redirect goes from HTTPS to it; an answer that is held in memory has a
  * bound.
  */
+
+import { HubAnswer, OddAnswer } from "./answers.js";
 import { type BodyBounds, boundedBody } from "./bounded-body.js";
-import { HubAnswer, OddAnswer } from "./hub-errors.js";
 
 export type Send = (url: URL, init: RequestInit) => Promise<Response>;
 export type Fetch = typeof globalThis.fetch;

@@ -5,9 +5,9 @@
  * has sent is whole files.
  */
 import { z } from "zod";
-import type { HubConnection } from "../hub/hub-connection.js";
-import { HubAnswer, OddAnswer } from "../hub/hub-errors.js";
-import type { Fetch } from "../hub/hub-requests.js";
+import { HubAnswer, OddAnswer } from "../hub/answers.js";
+import type { HubConnection } from "../hub/connection.js";
+import type { Fetch } from "../hub/requests.js";
 import { type Retrier, withRetries } from "../hub/retry.js";
 import { FileBlob } from "./file-blob.js";
 

@@ -2,7 +2,7 @@
  * In: what happens while files are sent. Out: progress for the user, and what was sent in the end.
  */
 import type { Reporter } from "../progress.js";
-import type { CommitWatcher } from "./hub-writer.js";
+import type { CommitWatcher } from "./writer.js";
 
 /** Bars needn't move faster. */
 const PROGRESS_INTERVAL_MS = 100;

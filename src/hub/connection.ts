@@ -1,14 +1,14 @@
 /**
  * In: settings and a token. Out: fetches that go through the proxies of the environment and give up on silence. The one
  * place that opens connections.
- * Guards: what hub-requests.ts guards.
+ * Guards: what requests.ts guards.
  */
 import { Readable } from "node:stream";
 import { Agent, type Dispatcher, ProxyAgent, request, fetch as undiciFetch } from "undici";
-import { HubAnswer } from "./hub-errors.js";
-import { createApiFetch, createBoundedFetch, createFetch, type Fetch, type Send } from "./hub-requests.js";
+import { HubAnswer } from "./answers.js";
 import { checkEndpoint, type HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
+import { createApiFetch, createBoundedFetch, createFetch, type Fetch, type Send } from "./requests.js";
 
 export interface HubConnection {
   /** Any status is an answer; the body streams. */

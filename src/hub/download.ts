@@ -6,9 +6,9 @@
 import { ApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../progress.js";
 import { lockBlob } from "./blob-lock.js";
+import { type RepositoryCache, sizeOfFile } from "./cache.js";
 import { digestOf } from "./entry-digest.js";
 import type { HubEntry, RemoteFile } from "./hub.js";
-import { type RepositoryCache, sizeOfFile } from "./hub-cache.js";
 import type { TransferSettings } from "./hub-settings.js";
 import { openPartialBlob, type PartialBlob } from "./partial-blob.js";
 import type { Range } from "./ranges.js";

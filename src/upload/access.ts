@@ -3,16 +3,16 @@
  * Guards: whatever can be found out without sending is found out here, before hours of work; nothing is changed.
  */
 import { ApplyDeltaError } from "../errors.js";
+import { HubAnswer } from "../hub/answers.js";
+import { connectToHub } from "../hub/connection.js";
 import { createHub, type HubListing } from "../hub/hub.js";
-import { connectToHub } from "../hub/hub-connection.js";
-import { HubAnswer } from "../hub/hub-errors.js";
 import { completeHubSettings, type HubOptions, type HubSettings } from "../hub/hub-settings.js";
-import { readToken } from "../hub/hub-token.js";
 import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
 import { createRetrier, describeWait, withRetries } from "../hub/retry.js";
+import { readToken } from "../hub/token.js";
 import type { Reporter } from "../progress.js";
-import { type Account, createHubWriter, type HubWriter } from "./hub-writer.js";
-import { describeUploadError, tokensPage } from "./upload-errors.js";
+import { describeUploadError, tokensPage } from "./explain-error.js";
+import { type Account, createHubWriter, type HubWriter } from "./writer.js";
 
 export interface UploadDestination {
   /** `owner/name` on the Hub. */

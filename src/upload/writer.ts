@@ -1,15 +1,15 @@
 /**
  * In: a connection. Out: the Hub as it is written to: whose token this is, a repository made, a commit.
- * Guards: a commit holds all files or isn't there; the library never sees the token (upload-requests.ts); files are
+ * Guards: a commit holds all files or isn't there; the library never sees the token (requests.ts); files are
  * sent by Git LFS, not by Xet: docs/architecture.md says why.
  */
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
 import { z } from "zod";
-import type { HubConnection } from "../hub/hub-connection.js";
-import { HubAnswer, OddAnswer } from "../hub/hub-errors.js";
+import { HubAnswer, OddAnswer } from "../hub/answers.js";
+import type { HubConnection } from "../hub/connection.js";
 import { type Retrier, withRetries } from "../hub/retry.js";
 import type { FileBlob } from "./file-blob.js";
-import { createUploadRequests, PLACEHOLDER_TOKEN, type UploadWatcher } from "./upload-requests.js";
+import { createUploadRequests, PLACEHOLDER_TOKEN, type UploadWatcher } from "./requests.js";
 
 /** Who a token stands for, and what it may do, as far as the Hub tells. */
 export interface Account {

@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { lockBlob } from "../../src/hub/blob-lock.js";
-import { repositoryCache } from "../../src/hub/hub-cache.js";
+import { repositoryCache } from "../../src/hub/cache.js";
 import { missingRanges, type Range, type Ranges, totalBytes, withRange } from "../../src/hub/ranges.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";

@@ -3,8 +3,8 @@
  * Guards: no token and no signed address gets into a message.
  */
 import { ApplyDeltaError } from "../errors.js";
-import { CERTIFICATE_HINT, describeOddity, HubAnswer, networkTrouble } from "../hub/hub-errors.js";
-import { StorageAnswer } from "./upload-requests.js";
+import { CERTIFICATE_HINT, describeOddity, HubAnswer, networkTrouble } from "../hub/answers.js";
+import { StorageAnswer } from "./requests.js";
 
 export interface UploadErrorContext {
   readonly repository: string;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { repositoryCache } from "../../src/hub/hub-cache.js";
+import { repositoryCache } from "../../src/hub/cache.js";
 import { type HubRun, hubRun, QUICK, REPOSITORY, randomRepository } from "../support/hub-run.js";
 import { type Fault, type RecordedRequest, sha256 } from "../support/hub-server.js";
 import { seededNormals } from "../support/numbers.js";

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
-import { describeHubError } from "../../src/hub/hub-errors.js";
-import { createApiFetch, createFetch } from "../../src/hub/hub-requests.js";
+import { describeHubError } from "../../src/hub/answers.js";
 import { proxyFor } from "../../src/hub/proxy.js";
+import { createApiFetch, createFetch } from "../../src/hub/requests.js";
 import { hubRun, randomRepository } from "../support/hub-run.js";
 import { refusal } from "../support/refusal.js";
 

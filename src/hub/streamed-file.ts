@@ -8,8 +8,8 @@
 import { ApplyDeltaError } from "../errors.js";
 import { throwIfAborted } from "../interrupt.js";
 import type { OpenFile } from "../tensor.js";
+import { readRange, type Slots } from "./download.js";
 import type { HubEntry, RemoteFile } from "./hub.js";
-import { readRange, type Slots } from "./hub-download.js";
 import type { RemoteWindow } from "./remote-window.js";
 import type { Retrier } from "./retry.js";
 
