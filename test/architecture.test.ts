@@ -10,7 +10,17 @@ const ROOMS = [
   ...["cli", "index", "option-rules", "run-program", "check-options", "load-module"],
   ...["make", "apply", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "llama", "formats", "workers", "kernel", "files"],
-  ...["progress", "units", "interrupt", "tensor", "error-document", "errors", "printable", "version"],
+  ...[
+    "progress",
+    "units",
+    "interrupt",
+    "limit",
+    "tensor",
+    "error-document",
+    "errors",
+    "printable",
+    "version",
+  ],
 ];
 
 /** What the command line may import: the library as any program has it, the words for progress, sizes and errors. */

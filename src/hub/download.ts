@@ -4,6 +4,7 @@
  * Guards: no blob appears that wasn't checked; a wrong one is fetched once more and then an error.
  */
 import { ApplyDeltaError } from "../errors.js";
+import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
 import { lockBlob } from "./blob-lock.js";
 import { type RepositoryCache, sizeOfFile } from "./cache.js";
@@ -74,22 +75,21 @@ export async function* readRange(
 
 /** Downloads all of them. The first failure stops the others; what arrived stays for the next run. */
 export async function downloadFiles(downloads: readonly Download[], options: DownloadOptions): Promise<void> {
-  const queue = [...downloads];
-  const slots = createSlots(options.transfer.connections);
+  const files = createLimit(FILES_AT_ONCE);
+  const requests = createLimit(options.transfer.connections);
   const progress = trackProgress(downloads, options.reporter);
   let failure: { readonly error: unknown } | undefined;
-  const lane = async () => {
-    for (let next = queue.shift(); next !== undefined && failure === undefined; next = queue.shift()) {
-      try {
-        await downloadFile(next, options, slots, progress.of(next));
-      } catch (error) {
-        // What fails after the first does so because it was stopped.
-        failure ??= { error };
-        options.stop.abort();
-      }
+  const downloadNext = async (download: Download) => {
+    if (failure !== undefined) return;
+    try {
+      await downloadFile(download, options, requests, progress.of(download));
+    } catch (error) {
+      // Later failures come of stopping the others.
+      failure ??= { error };
+      options.stop.abort();
     }
   };
-  await Promise.all(Array.from({ length: Math.min(FILES_AT_ONCE, downloads.length) }, lane));
+  await Promise.all(downloads.map((download) => files.run(() => downloadNext(download))));
   progress.end(failure === undefined);
   if (failure !== undefined) throw failure.error;
 }
@@ -97,7 +97,7 @@ export async function downloadFiles(downloads: readonly Download[], options: Dow
 async function downloadFile(
   download: Download,
   options: DownloadOptions,
-  slots: Slots,
+  requests: Limit,
   onBytes: OnBytes,
 ): Promise<void> {
   const { entry, cache, commit, repository } = download;
@@ -116,7 +116,7 @@ async function downloadFile(
       try {
         onBytes(partial.bytesDone());
         for (let isAgain = false; ; isAgain = true) {
-          await fetchMissing(download, partial, options, slots, onBytes);
+          await fetchMissing(download, partial, options, requests, onBytes);
           const got = await digestOf(partial.path, entry, { signal: stop.signal });
           if (got === entry.etag) break;
           partial.startOver();
@@ -142,7 +142,7 @@ async function fetchMissing(
   download: Download,
   partial: PartialBlob,
   { transfer, retrier, describe }: DownloadOptions,
-  slots: Slots,
+  requests: Limit,
   onBytes: OnBytes,
 ): Promise<void> {
   let failure: { readonly error: unknown } | undefined;
@@ -161,7 +161,7 @@ async function fetchMissing(
     }
   };
   const ranges = partial.missing(transfer.rangeBytes);
-  await Promise.all(ranges.map((range) => slots.run(() => fetchRange(range))));
+  await Promise.all(ranges.map((range) => requests.run(() => fetchRange(range))));
   if (failure !== undefined) throw describe(failure.error, download);
 }
 
@@ -173,30 +173,6 @@ function damaged({ repository, entry }: Download, got: string): ApplyDeltaError 
     got,
     hint: "A proxy or the network changes what it carries: try another network, or tell the repository's owner.",
   });
-}
-
-/** Bounds how much is done at once. */
-export interface Slots {
-  run(action: () => Promise<void>): Promise<void>;
-}
-
-/** So many actions at once, first come, first served. */
-export function createSlots(count: number): Slots {
-  let free = count;
-  const waiting: (() => void)[] = [];
-  return {
-    async run(action) {
-      if (free > 0) free--;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
-      try {
-        await action();
-      } finally {
-        const next = waiting.shift();
-        if (next === undefined) free++;
-        else next();
-      }
-    },
-  };
 }
 
 /** More bytes have arrived; a negative number takes some back. */

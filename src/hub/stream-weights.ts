@@ -5,11 +5,11 @@
 import { join } from "node:path";
 import { openLocalFile } from "../files/local-file.js";
 import type { RemoteWeights } from "../formats/open.js";
+import { createLimit } from "../limit.js";
 import type { Reporter } from "../progress.js";
 import { formatBytes, plural } from "../units.js";
 import { makeFolder, type RepositoryCache } from "./cache.js";
 import type { WantedModel } from "./cached-model.js";
-import { createSlots } from "./download.js";
 import type { Hub, HubEntry } from "./hub.js";
 import type { HubSettings } from "./hub-settings.js";
 import { RemoteWindow } from "./remote-window.js";
@@ -60,7 +60,7 @@ export function streamModels(models: readonly StreamableModel[], options: Stream
   const isStreamed = ({ absent }: StreamableModel) => absent.length > 0;
   if (!models.some(isStreamed)) return models.map(({ path, commit }) => ({ path, commit, weights: null }));
   const window = new RemoteWindow(settings.transfer, retrier);
-  const slots = createSlots(settings.transfer.connections);
+  const requests = createLimit(settings.transfer.connections);
   const cancel = () => window.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   let closing: Promise<void> | undefined;
@@ -86,7 +86,7 @@ export function streamModels(models: readonly StreamableModel[], options: Stream
       // Over plain HTTP, which gives exactly the range that is asked for; Xet's chunks are larger.
       const remote = hub.file(wanted.repository, commit, { ...entry, isXet: false });
       const describe = (error: unknown) => options.describe(error, wanted, name);
-      const common = { entry, remote, window, retrier, slots, signal, describe };
+      const common = { entry, remote, window, retrier, requests, signal, describe };
       return openRemoteFile(`${wanted.repository}/${name}`, common);
     };
     const names = indexPath === null ? weights.map((entry) => entry.path) : [];

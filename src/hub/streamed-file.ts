@@ -7,8 +7,9 @@
 
 import { ApplyDeltaError } from "../errors.js";
 import { throwIfAborted } from "../interrupt.js";
+import type { Limit } from "../limit.js";
 import type { OpenFile } from "../tensor.js";
-import { readRange, type Slots } from "./download.js";
+import { readRange } from "./download.js";
 import type { HubEntry, RemoteFile } from "./hub.js";
 import type { RemoteWindow } from "./remote-window.js";
 import type { Retrier } from "./retry.js";
@@ -30,7 +31,7 @@ export interface RemoteFileOptions {
   readonly window: RemoteWindow;
   readonly retrier: Retrier;
   /** Requests for headers at once: a zip has a local header for each tensor. */
-  readonly slots: Slots;
+  readonly requests: Limit;
   readonly signal: AbortSignal | undefined;
   /** Turns what a request ended in into a typed error. */
   readonly describe: (error: unknown) => unknown;
@@ -43,7 +44,7 @@ interface Part {
 
 /** `path` is what messages call the file. Asks nothing of the network. */
 export function openRemoteFile(path: string, options: RemoteFileOptions): OpenFile {
-  const { entry, remote, window, retrier, slots, signal, describe } = options;
+  const { entry, remote, window, retrier, requests, signal, describe } = options;
   const { byteLength } = entry;
   let bytesFetched = 0;
   const onBytes = (count: number) => {
@@ -56,7 +57,7 @@ export function openRemoteFile(path: string, options: RemoteFileOptions): OpenFi
     const bytes = new Uint8Array(end - start);
     let at = 0;
     try {
-      await slots.run(async () => {
+      await requests.run(async () => {
         for await (const part of readRange(remote, start, end, retrier)) {
           bytes.set(part, at);
           at += part.length;

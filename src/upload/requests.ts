@@ -9,6 +9,7 @@ import { HubAnswer, OddAnswer } from "../hub/answers.js";
 import type { HubConnection } from "../hub/connection.js";
 import type { Fetch } from "../hub/requests.js";
 import { type Retrier, withRetries } from "../hub/retry.js";
+import { createLimit } from "../limit.js";
 import { FileBlob } from "./file-blob.js";
 
 /**
@@ -52,7 +53,8 @@ export function createUploadRequests(
   retrier: Retrier,
   watcher: UploadWatcher,
 ): UploadRequests {
-  const turns = createTurns(FILES_AT_ONCE);
+  const files = createLimit(FILES_AT_ONCE);
+  const sending = new Map<string, SendingFile>();
   const needsHttps = new URL(endpoint).protocol === "https:";
 
   async function put(url: URL, init: RequestInit, blob: FileBlob): Promise<Response> {
@@ -60,23 +62,29 @@ export function createUploadRequests(
     if (!/^https?:$/.test(url.protocol) || (needsHttps && url.protocol === "http:")) {
       throw new OddAnswer(`storage at ${url.protocol}//${url.host}`);
     }
-    await turns.begin(blob.fileName);
+    const { fileName } = blob;
+    const file = sending.get(fileName) ?? { turn: files.enter(), bytesLeft: blob.file.byteLength };
+    sending.set(fileName, file);
+    const endTurn = await file.turn;
     const answer = await withRetries(retrier, async () => {
       let sent = 0;
       const body = blob.watched((byteLength) => {
         sent += byteLength;
-        watcher.onBytes(blob.fileName, byteLength);
+        watcher.onBytes(fileName, byteLength);
       });
       try {
         const got = await fetchAny(url, { ...init, body });
         if (!got.ok) throw storageAnswer(got);
         return got;
       } catch (error) {
-        watcher.onBytes(blob.fileName, -sent);
+        watcher.onBytes(fileName, -sent);
         throw error;
       }
     });
-    turns.sent(blob.fileName, blob.size, blob.file.byteLength);
+    file.bytesLeft -= blob.size;
+    if (file.bytesLeft > 0) return answer;
+    sending.delete(fileName);
+    endTurn();
     return answer;
   }
 
@@ -123,35 +131,9 @@ function storageAnswer({ status, headers }: Response): StorageAnswer {
   return new StorageAnswer(status, null, null, retryAfterMs);
 }
 
-interface Turns {
-  /** Waits until a part of this file may be sent. */
-  begin(fileName: string): Promise<void>;
-  /** So many bytes of it are there; once all are, the next file has its turn. */
-  sent(fileName: string, byteLength: number, fileLength: number): void;
-}
-
-/** A few files at once, first come, first served; all parts of such a file. */
-function createTurns(most: number): Turns {
-  const left = new Map<string, number>();
-  const waiting: { readonly fileName: string; readonly go: () => void }[] = [];
-  const mayBegin = (fileName: string) => left.has(fileName) || left.size < most;
-  return {
-    async begin(fileName) {
-      if (!mayBegin(fileName)) await new Promise<void>((go) => waiting.push({ fileName, go }));
-      else if (!left.has(fileName)) left.set(fileName, 0);
-    },
-    sent(fileName, byteLength, fileLength) {
-      const bytes = (left.get(fileName) ?? 0) + byteLength;
-      left.set(fileName, bytes);
-      if (bytes < fileLength) return;
-      left.delete(fileName);
-      const next = waiting[0]?.fileName;
-      if (next === undefined) return;
-      left.set(next, 0);
-      for (const each of waiting.splice(0)) {
-        if (each.fileName === next) each.go();
-        else waiting.push(each);
-      }
-    },
-  };
+/** A file that is being sent, perhaps in parts. */
+interface SendingFile {
+  /** Resolves when it is the file's turn, with what ends it. */
+  readonly turn: Promise<() => void>;
+  bytesLeft: number;
 }
