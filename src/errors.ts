@@ -30,7 +30,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/** What each exit code means: the help, the man page and the README's table say it in these words. */
+/** What each exit code means: the help and the README's table say it in these words. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: "done",
   bug: "a bug of this tool",

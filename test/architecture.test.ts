@@ -31,7 +31,7 @@ const COMMAND_LINE_IMPORTS = [
   "cli",
   "index",
   "load-module",
-  "report",
+  "error-document",
   "progress",
   "units",
   "errors",

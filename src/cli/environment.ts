@@ -1,5 +1,5 @@
 /**
- * The variables that are read, in one table: help and man page print it, and reading one that isn't in it is an error
+ * The variables that are read, in one table: the help prints it, and reading one that isn't in it is an error
  * of types.
  */
 

@@ -2,14 +2,10 @@
 import { EXIT, EXIT_MEANINGS } from "../errors.js";
 import { VARIABLES } from "./environment.js";
 
-/** The man page has these tables in sections of its own. */
-export const EXIT_CODES_HEADING = "Exit codes:";
-export const ENVIRONMENT_HEADING = "Environment:";
-
 const WIDTH = 110;
 
 /** Each exit code and what it means, by number. */
-export function listExitCodes(): { readonly code: number; readonly meaning: string }[] {
+function listExitCodes(): { readonly code: number; readonly meaning: string }[] {
   const kinds = Object.keys(EXIT) as (keyof typeof EXIT)[];
   return kinds
     .map((kind) => ({ code: EXIT[kind], meaning: EXIT_MEANINGS[kind] }))
@@ -20,7 +16,7 @@ export function listExitCodes(): { readonly code: number; readonly meaning: stri
 export function tablesOfHelp(): string {
   const codes = listExitCodes().map(({ code, meaning }) => `  ${String(code).padEnd(5)}${meaning}`);
   const names = wrap(VARIABLES.map(({ names }) => names[0]).join(", "), WIDTH - 2).map((line) => `  ${line}`);
-  return ["", EXIT_CODES_HEADING, ...codes, "", ENVIRONMENT_HEADING, ...names].join("\n");
+  return ["", "Exit codes:", ...codes, "", "Environment:", ...names].join("\n");
 }
 
 function wrap(text: string, width: number): string[] {

@@ -7,7 +7,6 @@ import { EXIT } from "../errors.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { addApplyCommand } from "./apply-command.js";
 import { addCompareCommand } from "./compare-command.js";
-import { addCompletionCommand } from "./completion-command.js";
 import { tablesOfHelp } from "./help-text.js";
 import { addInspectCommand } from "./inspect-command.js";
 import { addMakeCommand } from "./make-command.js";
@@ -39,7 +38,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** The program with all its commands: what `main` runs, and what help, completions and the man page are made of. */
+/** The program with all its commands. */
 export function createProgram(): Command {
   const program = new Command(PROGRAM_NAME)
     .usage("--base <model> --delta <model> --target <folder> [options]")
@@ -62,7 +61,6 @@ export function createProgram(): Command {
   addCompareCommand(program);
   addMakeCommand(program);
   addUploadCommand(program);
-  addCompletionCommand(program);
   for (const command of program.commands)
     command.showHelpAfterError(pointerToHelp(`${PROGRAM_NAME} ${command.name()}`));
   return program;

@@ -16,9 +16,6 @@ const UNITS: Record<string, number> = {
   tib: 2 ** 40,
 };
 
-/** The units that a shell offers. */
-export const SIZE_UNITS = ["kB", "MB", "GB", "KiB", "MiB", "GiB"];
-
 /** `5GB`, `1.5GiB`, `500000`: bytes. */
 export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());

@@ -406,7 +406,6 @@ Commands:
   compare [options] <a> <b>               compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different
   make [options]                          makes a delta: tuned model - base, and proves that applying it gives the tuned model back
   upload [options] <folder> <owner/name>  sends a model's folder to the Hugging Face Hub
-  completion <shell>                      prints what a shell needs to complete options, their values and commands
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { defineCommand } from "../../src/cli/definition.js";
 import { VARIABLES } from "../../src/cli/environment.js";
 import { createProgram } from "../../src/cli/main.js";
 import { EXIT, EXIT_MEANINGS } from "../../src/errors.js";
 import { projectPath } from "../support/fixture-path.js";
 
 const README = readFileSync(projectPath("README.md"), "utf8");
-const PROGRAM = defineCommand(createProgram());
+const PROGRAM = createProgram();
+const OPTIONS = PROGRAM.createHelp().visibleOptions(PROGRAM);
 
 /** The rows below a heading, cell by cell, without the table's own heading. */
 function tableUnder(heading: string): string[][] {
@@ -30,23 +30,18 @@ const WITHOUT_ROW = ["--version", "--help"];
 test("every option of the main job has a row, no other has", () => {
   const rows = tableUnder("Options");
   const named = rows.flatMap(([options = ""]) => options.match(/--[a-z][a-z-]*/g) ?? []);
-  // The other names of an option are FastChat's.
-  const flags = PROGRAM.options
-    .map((option) => option.flags.at(-1) ?? "")
-    .filter((flag) => !WITHOUT_ROW.includes(flag));
+  const flags = OPTIONS.map(({ long }) => long ?? "").filter((flag) => !WITHOUT_ROW.includes(flag));
   assert.deepEqual([...named].sort(), [...flags].sort());
 });
 
 test("choices are those there are", () => {
-  for (const { flags, value } of PROGRAM.options) {
-    if (value === null || value.choices.length === 0) continue;
-    const row = tableUnder("Options").find(([options = ""]) =>
-      flags.some((flag) => options.includes(`\`${flag}`)),
-    );
+  for (const { long, argChoices, optional } of OPTIONS) {
+    if (argChoices === undefined) continue;
+    const row = tableUnder("Options").find(([options = ""]) => options.includes(`\`${long}`));
     const text = row?.[0] ?? "";
     const stated = /[ [`]([\w.|]*\|[\w.|]*)/.exec(text)?.[1]?.split("|") ?? [];
     // What an option without a value means needn't be a choice of the row.
-    const choices = value.isOptional ? value.choices.filter((choice) => choice !== "auto") : value.choices;
+    const choices = optional ? argChoices.filter((choice) => choice !== "auto") : argChoices;
     assert.deepEqual(stated.sort(), [...choices].sort(), text);
   }
 });
@@ -74,5 +69,6 @@ test("every variable that is named is read", () => {
 });
 
 test("every command is named", () => {
-  for (const { name } of PROGRAM.commands) assert.ok(README.includes(`\`vicuna-apply-delta ${name}`), name);
+  for (const command of PROGRAM.commands)
+    assert.ok(README.includes(`\`vicuna-apply-delta ${command.name()}`), command.name());
 });

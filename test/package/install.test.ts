@@ -153,11 +153,6 @@ describe("the package", { skip: onWindows }, () => {
     assertTarget(join(folder, "vicuna"));
   });
 
-  test("has its man page where man looks for it", () => {
-    const installed = readFileSync(join(prefix, "share/man/man1/vicuna-apply-delta.1"), "utf8");
-    assert.equal(installed, readFileSync(projectPath("man/vicuna-apply-delta.1"), "utf8"));
-  });
-
   test("an install with no registry at hand fails: what is tested is not taken from elsewhere", async () => {
     const args = [
       "install",
