@@ -9,7 +9,7 @@ import { projectPath } from "./support/fixture-path.js";
 const ROOMS = [
   ...["cli", "index", "option-rules", "run-program", "check-options", "load-module"],
   ...["make", "apply", "compare", "verify", "inspect", "upload"],
-  ...["merge", "base-check", "hub", "target", "llama", "formats", "workers", "kernel", "files"],
+  ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
   ...[
     "progress",
     "units",

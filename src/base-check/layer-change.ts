@@ -12,7 +12,7 @@
 import { gather, openView } from "../files/gather.js";
 import type { Pause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { isRotaryBuffer } from "../llama/tensor-names.js";
+import { EMBEDDING, isRotaryBuffer, LM_HEAD, layerOf } from "../llama/tensor-names.js";
 import { elementCount, isFloatDType, type ReadableFile, type TensorView } from "../tensor.js";
 import type { SampledRun } from "./sampled-run.js";
 
@@ -198,17 +198,13 @@ function isComparable(base: View, other: View): boolean {
   );
 }
 
-const PARTS: Record<string, string> = {
-  "model.embed_tokens": "embed",
-  lm_head: "head",
-};
+const PARTS: Record<string, string> = { [EMBEDDING]: "embed", [LM_HEAD]: "head" };
 
 function placeOf(name: string): Place {
   const moduleName = name.slice(0, Math.max(name.lastIndexOf("."), 0)) || name;
   const kind = moduleName.slice(moduleName.lastIndexOf(".") + 1);
-  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
-  if (layer !== undefined) return { part: "layer", layer: Number(layer), kind };
-  return { part: PARTS[moduleName] ?? moduleName, layer: null, kind };
+  const layer = layerOf(name);
+  return { part: layer === null ? (PARTS[name] ?? moduleName) : "layer", layer, kind };
 }
 
 /** Reads runs of both sides and adds up squares. */

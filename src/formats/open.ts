@@ -9,12 +9,12 @@ import { basename, join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { onSource, openLocalFile } from "../files/local-file.js";
 import { noPause, type Pause } from "../interrupt.js";
+import { inStateDictOrder } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
 import { type CheckpointFormat, detectFormat } from "./detect.js";
 import { type FoundWeights, findWeights } from "./find-weights.js";
 import { readSafetensors } from "./safetensors/reader.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
-import { inStateDictOrder } from "./state-dict-order.js";
 import { readTorchLegacy } from "./torch/legacy.js";
 import { readTorchZip } from "./torch/zip.js";
 

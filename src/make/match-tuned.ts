@@ -4,10 +4,9 @@
  * needs an option for that, the option is named. No tensor of the base gets into the delta whole.
  */
 
-import { isRotaryBuffer } from "../llama/tensor-names.js";
+import { isLlavaProjector, isRotaryBuffer } from "../llama/tensor-names.js";
 import {
   describeRows,
-  isLlavaProjector,
   type Match,
   type MatchSide,
   matchSides,

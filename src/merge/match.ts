@@ -7,7 +7,7 @@
 
 import { ApplyDeltaError } from "../errors.js";
 import type { Operation } from "../kernel/kernel.js";
-import { EMBEDDING, isRotaryBuffer, LM_HEAD } from "../llama/tensor-names.js";
+import { EMBEDDING, isLlavaProjector, isRotaryBuffer, LM_HEAD } from "../llama/tensor-names.js";
 import { isFloatDType, type TensorView } from "../tensor.js";
 import { explainNames, explainShapes, isQuantized, type OtherSide, quantizationOf } from "./explain.js";
 
@@ -63,9 +63,6 @@ export interface Match {
 
 /** The matrices with one row for each token, which grow when tokens are added. */
 const EMBEDDINGS = new Set([EMBEDDING, LM_HEAD]);
-
-/** LLaVA's projector from the vision tower, which no LLaMA has. */
-const LLAVA_PROJECTOR = /^model\.mm_projector\./;
 
 export type Outcome = MatchedTensor | DroppedTensor | { readonly problem: "names" | "shapes" };
 
@@ -228,10 +225,6 @@ function matchBaseOnly(base: TensorView, rules: MatchRules): Outcome {
   if (rules.baseOnly === "keep") return { ...copied, reason: "only in the base, kept as asked" };
   if (rules.baseOnly === "drop") return { name, from: "base", reason: "only in the base, dropped as asked" };
   return { problem: "names" };
-}
-
-export function isLlavaProjector(name: string): boolean {
-  return LLAVA_PROJECTOR.test(name);
 }
 
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {

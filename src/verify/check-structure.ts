@@ -10,9 +10,14 @@ import { FORMAT_NAMES } from "../formats/detect.js";
 import { findWeights, isWeights } from "../formats/find-weights.js";
 import type { Checkpoint } from "../formats/open.js";
 import { readShardIndex } from "../formats/shard-index.js";
-import { expectedTensors } from "../llama/expected-tensors.js";
 import { type ModelConfig, readModelConfig } from "../llama/model-config.js";
-import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
+import {
+  embeddingOf,
+  expectedTensors,
+  isLlavaProjector,
+  isRotaryBuffer,
+  LM_HEAD,
+} from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { bitsOf, type DType, elementCount, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
 import { formatBytes, plural } from "../units.js";
@@ -105,15 +110,16 @@ function compareTensors(
     else if (got !== shape.join(" x ")) faults.push(`${name} is ${got}, not ${shape.join(" x ")}`);
   }
   for (const name of shapes.keys()) {
-    const isKnown = expected.has(name) || isRotaryBuffer(name) || MORE.test(name);
-    if (!isKnown && !expected.has(name.replace(/\.bias$/, ".weight")))
-      faults.push(`${name} is none of its tensors`);
+    const isKnown = expected.has(name) || expected.has(name.replace(/\.bias$/, ".weight"));
+    if (!isKnown && !isHarmless(name)) faults.push(`${name} is none of its tensors`);
   }
   return faults;
 }
 
-/** What models that call themselves LLaMA have on top of it: LLaVA's projector; a head beside a tied embedding. */
-const MORE = /^(?:model\.mm_projector\.|lm_head\.weight$)/;
+/** What models that call themselves LLaMA have on top of it, such as a head beside a tied embedding. */
+function isHarmless(name: string): boolean {
+  return isRotaryBuffer(name) || isLlavaProjector(name) || name === LM_HEAD;
+}
 
 export function checkTokenizer({ folder, tensors }: Checkpoint): Check {
   const { files, pieces, addedTokens, rows, problems, faults } = readTokenizerState(

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import { inStateDictOrder } from "../../src/formats/state-dict-order.js";
+import { inStateDictOrder } from "../../src/llama/tensor-names.js";
 import { fixturePath } from "../support/fixture-path.js";
 
 const ordered = (names: readonly string[]) =>
