@@ -8,23 +8,23 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FIT_MEMORY_BYTES, sampleFit } from "../src/base-check/base-check.js";
+import { BASE_SAMPLE_MEMORY_BYTES, sampleBase } from "../src/base-check/sample-base.js";
 import { noPause } from "../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../src/kernel/select.js";
 import type { SumDType } from "../src/tensor.js";
-import { FIT_CASES, type FitCase, matricesOf } from "../test/support/fit-cases.js";
+import { BASE_CASES, type BaseCase, matricesOf } from "../test/support/base-cases.js";
 
 const ELEMENTS = 1024 * 1024;
 const MATRIX = { rows: 256, columns: 256 };
 const TUNINGS = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 5e-3];
 
-const kernel = instantiateKernel(await compileKernel("auto"), FIT_MEMORY_BYTES);
+const kernel = instantiateKernel(await compileKernel("auto"), BASE_SAMPLE_MEMORY_BYTES);
 const folder = mkdtempSync(join(tmpdir(), "base-check-table-"));
 try {
   for (const dtype of ["F16", "BF16", "F32"] as const) {
     console.log(`\n| ${dtype} | ${TUNINGS.map((s) => `s = ${s.toExponential()}`).join(" | ")} |`);
     console.log(`| --- |${" ---: |".repeat(TUNINGS.length)}`);
-    for (const name of Object.keys(FIT_CASES) as FitCase[]) {
+    for (const name of Object.keys(BASE_CASES) as BaseCase[]) {
       const percents: string[] = [];
       for (const s of TUNINGS) percents.push(await percentOf(name, dtype, s));
       console.log(`| ${name} | ${percents.join(" | ")} |`);
@@ -34,12 +34,12 @@ try {
   rmSync(folder, { recursive: true });
 }
 
-async function percentOf(name: FitCase, dtype: SumDType, s: number): Promise<string> {
-  const numbers = FIT_CASES[name](dtype, ELEMENTS, s);
+async function percentOf(name: BaseCase, dtype: SumDType, s: number): Promise<string> {
+  const numbers = BASE_CASES[name](dtype, ELEMENTS, s);
   const base = matricesOf(folder, "base", dtype, numbers.base, MATRIX);
   const delta = matricesOf(folder, "delta", dtype, numbers.delta, MATRIX);
   try {
-    const { formats, comparable } = await sampleFit(base, delta, kernel, noPause);
+    const { formats, comparable } = await sampleBase(base, delta, kernel, noPause);
     const inexact = formats.find((format) => format.dtype === dtype)?.inexact ?? Number.NaN;
     const percent = (100 * inexact) / comparable;
     return inexact === 0 ? "0" : percent.toPrecision(2 + Number(percent >= 10));

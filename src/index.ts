@@ -21,9 +21,9 @@ import type { Verification } from "./verify/verification.js";
 import type { VerifyOptions as TargetOptions } from "./verify/verify-target.js";
 
 export type { ApplyDocument, MergePlanDocument, MergeSummary } from "./apply/documents.js";
-export type { FitStatistics } from "./base-check/base-check.js";
-export type { Fit, FitVerdict } from "./base-check/judge-fit.js";
+export type { BaseCheck, BaseVerdict } from "./base-check/judge-base.js";
 export type { ChangeSize, KindChange, LayerChange, PartChange } from "./base-check/layer-change.js";
+export type { BaseStatistics } from "./base-check/sample-base.js";
 export type { FileComparison, FileKey } from "./compare/compare-files.js";
 export type { Largest, TensorComparison } from "./compare/compare-tensors.js";
 export type { Comparison, DifferingTensor } from "./compare/comparison.js";
@@ -56,7 +56,7 @@ export type { DeltaPlanDocument, MakeDocument, MakeSummary } from "./make/docume
 export type { TunedRules } from "./make/match-tuned.js";
 export type { Restoration } from "./make/restoration.js";
 export type { Action, MatchRules } from "./merge/match.js";
-export type { NotAdded, TensorCounts } from "./merge/merge-plan.js";
+export type { ActionCounts, NotAdded } from "./merge/merge-plan.js";
 export type {
   LayoutDocument,
   OutputSummary,

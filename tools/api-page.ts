@@ -95,7 +95,7 @@ export function renderApi(exports: readonly ApiExport[]): string {
   return [HEAD, contents.join("\n"), "", sections.join("\n")].join("\n").replace(/\n+$/, "\n");
 }
 
-/** Every public name and field without a doc comment: `Fit.verdict`. */
+/** Every public name and field without a doc comment: `BaseCheck.verdict`. */
 export function undocumented(exports: readonly ApiExport[]): string[] {
   const inFields = (fields: readonly ApiField[], at: string): string[] =>
     fields.flatMap((field) => {

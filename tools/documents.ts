@@ -7,7 +7,10 @@
 import { z } from "zod";
 import { type ErrorCode, EXIT_OF } from "../src/errors.js";
 import type {
+  ActionCounts,
   ApplyDocument,
+  BaseCheck,
+  BaseStatistics,
   ChangeSize,
   Check,
   Comparison,
@@ -17,8 +20,6 @@ import type {
   ErrorDocument,
   FileComparison,
   FileKey,
-  Fit,
-  FitStatistics,
   InspectDocument,
   InspectedTensor,
   KindChange,
@@ -41,7 +42,6 @@ import type {
   ReportedError,
   Restoration,
   SumDType,
-  TensorCounts,
   TokenizerState,
   Tolerance,
   UploadSummary,
@@ -81,7 +81,7 @@ const changeSize = schemaOf<ChangeSize>()(
   z.strictObject({ baseRms: z.number(), changeRms: z.number(), ratio: z.number().nullable() }),
 );
 
-const fitStatistics = schemaOf<FitStatistics>()(
+const baseStatistics = schemaOf<BaseStatistics>()(
   z.strictObject({
     tensors: count,
     sampled: count,
@@ -94,7 +94,7 @@ const fitStatistics = schemaOf<FitStatistics>()(
   }),
 );
 
-const fit = schemaOf<Fit>()(
+const baseCheck = schemaOf<BaseCheck>()(
   z.strictObject({
     verdict: z.enum([
       ...(["exact", "near", "other", "wider-delta", "too-few"] as const),
@@ -104,11 +104,11 @@ const fit = schemaOf<Fit>()(
     isWarning: z.boolean(),
     checkedIn: sumDType.nullable(),
     inexact: count,
-    statistics: fitStatistics,
+    statistics: baseStatistics,
   }),
 );
 
-const tensorCounts = schemaOf<TensorCounts>()(
+const actionCounts = schemaOf<ActionCounts>()(
   z.strictObject({
     added: count.optional(),
     subtracted: count.optional(),
@@ -127,7 +127,7 @@ const notAdded = schemaOf<NotAdded>()(
 );
 
 const outputFields = {
-  tensors: tensorCounts,
+  tensors: actionCounts,
   shards: z.array(z.strictObject({ file: text, bytes })),
   keptShards: texts,
   bytesRead: bytes,
@@ -142,7 +142,7 @@ const outputFields = {
 schemaOf<OutputSummary>()(z.strictObject(outputFields));
 
 const layoutFields = {
-  tensors: tensorCounts,
+  tensors: actionCounts,
   shards: z.array(z.strictObject({ file: text, bytes, tensors: count })),
   files: texts,
   parameters: count,
@@ -174,7 +174,7 @@ const mergeSummary = schemaOf<MergeSummary>()(
     target: text,
     release: text.nullable(),
     scale: z.number(),
-    baseCheck: fit.nullable(),
+    baseCheck: baseCheck.nullable(),
     verified: z.boolean(),
   }),
 );
@@ -191,7 +191,7 @@ const mergePlan = schemaOf<MergePlanDocument>()(
     release: text.nullable(),
     scale: z.number(),
     notAdded: z.array(notAdded),
-    baseCheck: fit.nullable(),
+    baseCheck: baseCheck.nullable(),
     warnings: texts,
   }),
 );

@@ -35,7 +35,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
       peakMemoryBytes: resourceUsage().maxRSS * 1024,
       kernel: prepared.kernel.name,
       threads: prepared.threads,
-      baseCheck: prepared.fit,
+      baseCheck: prepared.baseCheck,
       verified: options.verify ?? false,
       warnings: [...prepared.warnings, ...warnings],
     };

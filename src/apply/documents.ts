@@ -1,6 +1,6 @@
 /** What a merge reports: the documents that `--json` and `--dry-run --json` print. */
 
-import type { Fit } from "../base-check/judge-fit.js";
+import type { BaseCheck } from "../base-check/judge-base.js";
 import { describeRelease, type RecognizedRelease } from "../llama/recognize.js";
 import { type NotAdded, notAdded } from "../merge/merge-plan.js";
 import {
@@ -20,7 +20,7 @@ export interface MergeSummary extends OutputSummary {
   /** What the delta was multiplied by. */
   readonly scale: number;
   /** The verdict on the base; null where the check was skipped. */
-  readonly baseCheck: Fit | null;
+  readonly baseCheck: BaseCheck | null;
   /** Whether the target was read back and compared before it was published. */
   readonly verified: boolean;
 }
@@ -28,7 +28,7 @@ export interface MergeSummary extends OutputSummary {
 /** The part of a prepared merge that a dry run shows. */
 export interface PlanSummary extends PlannedOutput {
   readonly target: string;
-  readonly fit: Fit | null;
+  readonly baseCheck: BaseCheck | null;
   readonly release: RecognizedRelease | null;
   readonly warnings: readonly string[];
 }
@@ -46,14 +46,14 @@ export interface MergePlanDocument extends LayoutDocument {
   /** Every tensor that won't simply be added, with the reason. */
   readonly notAdded: readonly NotAdded[];
   /** The verdict on the base; null where the check was skipped. */
-  readonly baseCheck: Fit | null;
+  readonly baseCheck: BaseCheck | null;
   /** What may be wrong, a sentence each. */
   readonly warnings: readonly string[];
 }
 
 /** The plan as a document, for `--dry-run --json`. */
 export function planDocument(planned: PlanSummary): MergePlanDocument {
-  const { target, plan, fit, release, warnings } = planned;
+  const { target, plan, baseCheck, release, warnings } = planned;
   return {
     target,
     dryRun: true,
@@ -61,7 +61,7 @@ export function planDocument(planned: PlanSummary): MergePlanDocument {
     scale: plan.scale,
     ...layoutDocument(planned),
     notAdded: notAdded(plan),
-    baseCheck: fit,
+    baseCheck,
     warnings,
   };
 }

@@ -3,7 +3,7 @@
  * Guards: references are names, never paths of this machine; numbers are those that every kernel gives.
  */
 
-import type { Fit } from "../base-check/judge-fit.js";
+import type { BaseCheck } from "../base-check/judge-base.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { MatchRules } from "../merge/match.js";
 import { type LayoutOptions, type MergePlan, notAdded } from "../merge/merge-plan.js";
@@ -22,7 +22,7 @@ export interface MergeFacts {
   readonly rules: MatchRules;
   readonly dtype: LayoutOptions["dtype"];
   readonly plan: MergePlan;
-  readonly fit: Fit | null;
+  readonly baseCheck: BaseCheck | null;
 }
 
 /** Errors: those of reading headers. */
@@ -32,7 +32,7 @@ export async function recordMerge({
   rules,
   dtype,
   plan,
-  fit,
+  baseCheck,
 }: MergeFacts): Promise<MergeRecord> {
   const { newRows, trimRows, deltaOnly, baseOnly } = rules;
   const others = notAdded(plan);
@@ -43,7 +43,7 @@ export async function recordMerge({
     rules: { newRows, trimRows, deltaOnly, baseOnly },
     base: await recordSide(base),
     delta: await recordSide(delta),
-    baseCheck: fit === null ? null : recordFit(fit),
+    baseCheck: baseCheck === null ? null : recordBaseCheck(baseCheck),
     tensors: { added: plan.tensors.filter(({ reason }) => reason === null).length, others },
   };
 }
@@ -56,7 +56,7 @@ async function recordSide({ origin, checkpoint }: RecordedSide): Promise<SourceR
   };
 }
 
-function recordFit({ verdict, checkedIn, inexact, statistics }: Fit): MergeRecord["baseCheck"] {
+function recordBaseCheck({ verdict, checkedIn, inexact, statistics }: BaseCheck): MergeRecord["baseCheck"] {
   const { sampled, comparable } = statistics;
   return { verdict, checkedIn, sampled, comparable, inexact };
 }

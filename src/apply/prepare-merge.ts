@@ -6,7 +6,7 @@
 
 import { basename, resolve } from "node:path";
 import { configHints } from "../base-check/config-hints.js";
-import { type Fit, fitAdvice, fitError, judgeFit } from "../base-check/judge-fit.js";
+import { type BaseCheck, baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
 import { sha256Files } from "../files/sha256.js";
 import type { Checkpoint } from "../formats/open.js";
@@ -93,7 +93,7 @@ export interface PreparedMerge {
   /** Names of the files that record what was made, written after the others. */
   readonly records: readonly string[];
   /** Null where the check was skipped. */
-  readonly fit: Fit | null;
+  readonly baseCheck: BaseCheck | null;
   /** Null where the delta isn't one of the known releases. */
   readonly release: RecognizedRelease | null;
   readonly kernel: CompiledKernel;
@@ -118,16 +118,19 @@ export async function prepareMerge(
   const kernel = await compileKernel(options.kernel ?? "auto");
 
   const hints = configHints(configs.base, configs.delta);
-  const fit = options.skipBaseCheck === true ? null : await measureFit(base, delta, { ...options, kernel });
-  const misfit = fit === null || options.force === true ? null : fitError(fit, [...hints, ...release.hints]);
+  const baseCheck =
+    options.skipBaseCheck === true ? null : await checkBase(base, delta, { ...options, kernel });
+  const refusal =
+    baseCheck === null || options.force === true ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
-  if (misfit?.code === "swapped") throw misfit;
+  if (refusal?.code === "swapped") throw refusal;
   const rules = { ...DEFAULT_RULES, ...options.rules };
   const match = matchCheckpoints(base, delta, configs, rules);
-  if (misfit !== null) throw misfit;
+  if (refusal !== null) throw refusal;
   if (release.recognized !== null) voice.note(`${describeRelease(release.recognized)}.`);
-  if (fit !== null) (fit.isWarning ? voice.warn : voice.detail)(describeFit(fit));
-  for (const hint of hints) (fit?.verdict === "exact" ? voice.detail : voice.warn)(`${hint} (config.json).`);
+  if (baseCheck !== null) (baseCheck.isWarning ? voice.warn : voice.detail)(describeBaseCheck(baseCheck));
+  for (const hint of hints)
+    (baseCheck?.verdict === "exact" ? voice.detail : voice.warn)(`${hint} (config.json).`);
 
   const dtype = options.dtype ?? "auto";
   const plan = layOut(match, {
@@ -146,7 +149,7 @@ export async function prepareMerge(
     base: sources.base,
     delta: sources.delta,
     scale: plan.scale,
-    baseCheck: fit?.sentence ?? null,
+    baseCheck: baseCheck?.sentence ?? null,
     release: release.recognized === null ? null : describeRelease(release.recognized),
   });
   return {
@@ -160,10 +163,10 @@ export async function prepareMerge(
       rules,
       dtype,
       plan,
-      fit,
+      baseCheck,
     }),
     records: [PROVENANCE, ...(options.checksums === true ? [CHECKSUMS] : [])],
-    fit,
+    baseCheck,
     release: release.recognized,
     kernel,
     threads: options.threads ?? defaultThreads([base, delta]),
@@ -172,14 +175,18 @@ export async function prepareMerge(
   };
 }
 
-async function measureFit(base: Checkpoint, delta: Checkpoint, options: SampleModelsOptions): Promise<Fit> {
-  const sample = { of: "fit", base: base.tensors, other: delta.tensors } as const;
-  return judgeFit(await sampleModels(sample, [base, delta], options));
+async function checkBase(
+  base: Checkpoint,
+  delta: Checkpoint,
+  options: SampleModelsOptions,
+): Promise<BaseCheck> {
+  const sample = { of: "base check", base: base.tensors, other: delta.tensors } as const;
+  return judgeBase(await sampleModels(sample, [base, delta], options));
 }
 
-function describeFit(fit: Fit): string {
-  const advice = fitAdvice(fit);
-  return advice === null ? `${fit.sentence}.` : `${fit.sentence}. ${advice}`;
+function describeBaseCheck(baseCheck: BaseCheck): string {
+  const advice = baseAdvice(baseCheck);
+  return advice === null ? `${baseCheck.sentence}.` : `${baseCheck.sentence}. ${advice}`;
 }
 
 interface Recognized {

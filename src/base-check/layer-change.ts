@@ -33,7 +33,7 @@ const [BASE_AT, OTHER_AT, BASE_F32_AT, OTHER_F32_AT] = [0, 8, 16, 20].map(
 /** What a kernel for `measureChange` needs. */
 export const CHANGE_MEMORY_BYTES = OTHER_F32_AT + 4 * MAX_RUN_ELEMENTS;
 
-/** A delta's rms is a tenth of the base's or less; where it comes to half, it is a model of its own (judge-fit.ts). */
+/** A delta's rms is a tenth of the base's or less; where it comes to half, it is a model of its own (judge-base.ts). */
 export const MODEL_RATIO = 0.5;
 
 /** How large a change is. */

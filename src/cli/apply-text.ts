@@ -1,7 +1,7 @@
 /** What a merge reports, as text for a terminal. */
 
 import type { MergePlanDocument, MergeSummary } from "../apply/documents.js";
-import type { Fit } from "../base-check/judge-fit.js";
+import type { BaseCheck } from "../base-check/judge-base.js";
 import { printable } from "../printable.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
 import { type Palette, PLAIN } from "./terminal.js";
@@ -40,8 +40,8 @@ export function formatPlan(document: MergePlanDocument, paint: Palette = PLAIN):
   });
 }
 
-function baseLines(fit: Fit | null, paint: Palette): string[] {
-  if (fit === null) return [];
-  const sentence = printable(fit.sentence);
-  return [`  base      ${fit.verdict === "exact" ? paint.good(sentence) : sentence}`];
+function baseLines(baseCheck: BaseCheck | null, paint: Palette): string[] {
+  if (baseCheck === null) return [];
+  const sentence = printable(baseCheck.sentence);
+  return [`  base      ${baseCheck.verdict === "exact" ? paint.good(sentence) : sentence}`];
 }

@@ -1,4 +1,4 @@
-import type { NotAdded, TensorCounts } from "../merge/merge-plan.js";
+import type { ActionCounts, NotAdded } from "../merge/merge-plan.js";
 import type { LayoutDocument, OutputSummary } from "../merge/output-documents.js";
 import { printable } from "../printable.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "../units.js";
@@ -56,7 +56,7 @@ export function formatLayout(
   ].join("\n");
 }
 
-function formatCounts(counts: TensorCounts): string {
+function formatCounts(counts: ActionCounts): string {
   return Object.entries(counts)
     .filter(([action, count]) => count > 0 || action === "added" || action === "subtracted")
     .map(([action, count]) => `${formatCount(count)} ${action}`)

@@ -4,7 +4,7 @@
  */
 
 import { realpathSync } from "node:fs";
-import { deltaOf } from "../base-check/judge-fit.js";
+import { deltaOf } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
 import { FORMAT_NAMES } from "../formats/detect.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
@@ -183,7 +183,7 @@ async function hintsOf(
 ): Promise<string[]> {
   if (different * 2 < pairs.length || different === 0) return [];
   const sides = { base: pairs.map(({ a }) => a), other: pairs.map(({ b }) => b) };
-  const statistics = await sampleModels({ of: "fit", ...sides }, models, options);
+  const statistics = await sampleModels({ of: "base check", ...sides }, models, options);
   const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
   if (delta === null) return [];
   const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];

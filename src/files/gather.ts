@@ -53,13 +53,13 @@ export function gather(
 }
 
 /** A range of indices in one dimension. */
-interface Extent {
+interface IndexRange {
   readonly start: number;
   readonly length: number;
 }
 
 /** Splits a range of row-major positions into boxes that are rectangular in every dimension, in order. */
-export function boxesOf(shape: readonly number[], first: number, end: number): Extent[][] {
+export function boxesOf(shape: readonly number[], first: number, end: number): IndexRange[][] {
   if (first >= end) return [];
   if (shape.length === 0) return [[]];
   const [, ...inner] = shape;
@@ -68,10 +68,10 @@ export function boxesOf(shape: readonly number[], first: number, end: number): E
   const endRow = Math.floor(end / rowLength);
   const startInRow = first - startRow * rowLength;
   const endInRow = end - endRow * rowLength;
-  const row = (index: number, from: number, to: number): Extent[][] =>
+  const row = (index: number, from: number, to: number): IndexRange[][] =>
     boxesOf(inner, from, to).map((box) => [{ start: index, length: 1 }, ...box]);
   if (startRow === endRow) return row(startRow, startInRow, endInRow);
-  const boxes: Extent[][] = [];
+  const boxes: IndexRange[][] = [];
   const firstWhole = startInRow === 0 ? startRow : startRow + 1;
   if (startInRow > 0) boxes.push(...row(startRow, startInRow, rowLength));
   if (endRow > firstWhole) {
@@ -88,7 +88,7 @@ export function boxesOf(shape: readonly number[], first: number, end: number): E
  */
 function readBox(
   input: OpenView<DType>,
-  box: readonly Extent[],
+  box: readonly IndexRange[],
   memory: Uint8Array,
   destination: number,
 ): void {
@@ -129,7 +129,7 @@ function readScratch(input: OpenView<DType>, offsetBytes: number, length: number
 }
 
 /** The dimension of the box with more than one index and the smallest stride; 0 where there is none. */
-function closestDimension(strides: readonly number[], box: readonly Extent[]): number {
+function closestDimension(strides: readonly number[], box: readonly IndexRange[]): number {
   let best = -1;
   for (const [dim, { length }] of box.entries()) {
     if (length > 1 && (best < 0 || (strides[dim] ?? 0) < (strides[best] ?? 0))) best = dim;
@@ -138,7 +138,7 @@ function closestDimension(strides: readonly number[], box: readonly Extent[]): n
 }
 
 /** Counts `index` up through the box, leaving out one dimension. False at the end. */
-function advance(index: number[], box: readonly Extent[], skippedDim: number): boolean {
+function advance(index: number[], box: readonly IndexRange[], skippedDim: number): boolean {
   for (let dim = box.length - 1; dim >= 0; dim--) {
     if (dim === skippedDim) continue;
     const next = (index[dim] ?? 0) + 1;

@@ -94,7 +94,7 @@ export function fixedBytes({ pieces }: PlannedShard): number {
 }
 
 /** Numbers of tensors by what becomes of them. */
-export type TensorCounts = {
+export type ActionCounts = {
   /** Of a merge: base + delta. */
   readonly added?: number;
   /** Of a delta that is made: tuned - base. */
@@ -108,7 +108,7 @@ export type TensorCounts = {
 };
 
 /** How many tensors had each thing happen to them; 0 is said, too. */
-export function countActions({ operation, tensors, dropped }: MergePlan): TensorCounts {
+export function countActions({ operation, tensors, dropped }: MergePlan): ActionCounts {
   const count = (asked: Action) => tensors.filter(({ action }) => action === asked).length;
   return {
     ...(operation === "add" ? { added: count("added") } : { subtracted: count("subtracted") }),

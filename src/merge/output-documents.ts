@@ -1,9 +1,9 @@
-import { countActions, type MergePlan, type TensorCounts } from "./merge-plan.js";
+import { type ActionCounts, countActions, type MergePlan } from "./merge-plan.js";
 
 /** What is told of a folder that was made, whatever is in it. */
 export interface OutputSummary {
   /** How many tensors each thing happened to. */
-  readonly tensors: TensorCounts;
+  readonly tensors: ActionCounts;
   /** The weights files. */
   readonly shards: readonly ShardSummary[];
   /** File names of the shards that an interrupted run had finished. */
@@ -46,7 +46,7 @@ export interface PlannedOutput {
 /** What any plan says of tensors, files and sizes. */
 export interface LayoutDocument {
   /** How many tensors each thing will happen to. */
-  readonly tensors: TensorCounts;
+  readonly tensors: ActionCounts;
   /** The weights files that will be written. */
   readonly shards: readonly PlannedShardDocument[];
   /** Names of the files that will stand beside them. */

@@ -3,13 +3,18 @@
  * thread's, where the files are on this machine, else a worker's, which may wait for the network (sample.ts).
  */
 
-import { FIT_MEMORY_BYTES, type FitStatistics, fitRuns, sampleFit } from "../base-check/base-check.js";
 import {
   CHANGE_MEMORY_BYTES,
   changeRuns,
   type LayerChange,
   measureChange,
 } from "../base-check/layer-change.js";
+import {
+  BASE_SAMPLE_MEMORY_BYTES,
+  type BaseStatistics,
+  baseRuns,
+  sampleBase,
+} from "../base-check/sample-base.js";
 import type { OpenView } from "../files/gather.js";
 import { openView } from "../files/gather.js";
 import { noPause, type Pause } from "../interrupt.js";
@@ -26,7 +31,7 @@ type Views = readonly TensorView<ReadableFile>[];
 /** What can be sampled. */
 export type Sample =
   /** Whether a base is the delta's: plan/base-check.ts. */
-  | { readonly of: "fit"; readonly base: Views; readonly other: Views }
+  | { readonly of: "base check"; readonly base: Views; readonly other: Views }
   /** How much two models differ: plan/layer-change.ts. */
   | { readonly of: "change"; readonly base: Views; readonly other: Views }
   /** The mean of a matrix's rows. */
@@ -35,7 +40,7 @@ export type Sample =
   | { readonly of: "element"; readonly task: MergeTask; readonly element: number };
 
 export interface SampleResults {
-  readonly fit: FitStatistics;
+  readonly "base check": BaseStatistics;
   readonly change: LayerChange | null;
   readonly "mean row": Uint8Array;
   readonly element: Uint8Array;
@@ -61,8 +66,13 @@ export async function runSample(
   pause: Pause,
 ): Promise<unknown> {
   switch (sample.of) {
-    case "fit":
-      return sampleFit(sample.base, sample.other, instantiateKernel(kernel, FIT_MEMORY_BYTES), pause);
+    case "base check":
+      return sampleBase(
+        sample.base,
+        sample.other,
+        instantiateKernel(kernel, BASE_SAMPLE_MEMORY_BYTES),
+        pause,
+      );
     case "change":
       return measureChange(sample.base, sample.other, instantiateKernel(kernel, CHANGE_MEMORY_BYTES), pause);
     case "mean row":
@@ -96,7 +106,7 @@ export function* rangesOfSample(sample: Sample): Generator<ViewRange> {
       yield { view, first, count: Math.min(BLOCK_ELEMENTS, total - first) };
     return;
   }
-  const runs = sample.of === "fit" ? fitRuns : changeRuns;
+  const runs = sample.of === "base check" ? baseRuns : changeRuns;
   for (const { base, other, first, length } of runs(sample.base, sample.other)) {
     yield { view: openView(base), first, count: length };
     yield { view: openView(other), first, count: length };

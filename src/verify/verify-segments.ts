@@ -35,7 +35,7 @@ const TENSORS_AT = 1;
 const COUNTERS = 4;
 
 /** What is counted of a tensor. */
-export interface TensorCounts {
+export interface ElementCounts {
   readonly nan: number;
   readonly infinite: number;
   /** Elements that aren't what they should be. */
@@ -54,7 +54,7 @@ export function countersFor(tensors: number): number {
   return TENSORS_AT + COUNTERS * tensors;
 }
 
-export function readCounts({ shared: { counts } }: VerifyJob, tensor: number): TensorCounts {
+export function readCounts({ shared: { counts } }: VerifyJob, tensor: number): ElementCounts {
   const at = (counter: number) => Number(Atomics.load(counts, placeOf(tensor, counter)));
   const first = at(FIRST_DIFFERENT);
   return {

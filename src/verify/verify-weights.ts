@@ -25,8 +25,8 @@ import { SEGMENT_BYTES, segmentedJob } from "../workers/segments.js";
 import {
   BYTES_DONE,
   countersFor,
+  type ElementCounts,
   readCounts,
-  type TensorCounts,
   type VerifyJob,
   type VerifyTask,
 } from "./verify-segments.js";
@@ -54,7 +54,7 @@ export interface Difference {
   readonly got: string;
 }
 
-export interface TensorFindings extends TensorCounts {
+export interface TensorFindings extends ElementCounts {
   readonly tensor: TensorView;
   /** Whether it was compared with what base and delta give. */
   readonly isCompared: boolean;

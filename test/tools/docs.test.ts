@@ -32,7 +32,7 @@ describe("the library's documentation", () => {
   test("every public name, option, field and error code says what it is", () => {
     assert.deepEqual(undocumented(api), []);
     const kinds = new Map(api.map(({ name, kind }) => [name, kind]));
-    assert.deepEqual([kinds.get("applyDelta"), kinds.get("Fit")], ["function", "type"]);
+    assert.deepEqual([kinds.get("applyDelta"), kinds.get("BaseCheck")], ["function", "type"]);
     assert.deepEqual([kinds.get("EXIT"), kinds.get("ApplyDeltaError")], ["constant", "class"]);
     const fieldsOf = (name: string) => api.find((each) => each.name === name)?.fields ?? [];
     assert.ok(fieldsOf("ApplyDeltaOptions").some(({ name }) => name === "onProgress"));

@@ -5,19 +5,23 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { FIT_MEMORY_BYTES, type FitStatistics, sampleFit } from "../../src/base-check/base-check.js";
-import { type Fit, type FitVerdict, judgeFit } from "../../src/base-check/judge-fit.js";
+import { type BaseCheck, type BaseVerdict, judgeBase } from "../../src/base-check/judge-base.js";
+import {
+  BASE_SAMPLE_MEMORY_BYTES,
+  type BaseStatistics,
+  sampleBase,
+} from "../../src/base-check/sample-base.js";
 import { noPause } from "../../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
-import { FIT_CASES, type FitCase, matricesOf, type Numbers, tune, weights } from "../support/fit-cases.js";
+import { BASE_CASES, type BaseCase, matricesOf, type Numbers, tune, weights } from "../support/base-cases.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { roundTo, seededNormals } from "../support/numbers.js";
 
 const COUNT = 64 * 1024;
 const MATRIX = { rows: 64, columns: 128 };
 
-const kernel = instantiateKernel(await compileKernel("reference"), FIT_MEMORY_BYTES);
+const kernel = instantiateKernel(await compileKernel("reference"), BASE_SAMPLE_MEMORY_BYTES);
 
 interface Stored {
   readonly base: FloatDType;
@@ -29,14 +33,14 @@ async function measure(
   { base, delta }: Numbers,
   stored: Stored,
   rows = MATRIX.rows,
-): Promise<FitStatistics> {
+): Promise<BaseStatistics> {
   const folder = temporaryFolder(context);
   const sides = [
     matricesOf(folder, "base", stored.base, base, MATRIX),
     matricesOf(folder, "delta", stored.delta, delta, { ...MATRIX, rows }),
   ] as const;
   try {
-    return await sampleFit(...sides, kernel, noPause);
+    return await sampleBase(...sides, kernel, noPause);
   } finally {
     for (const side of sides) side[0]?.file.close();
   }
@@ -47,11 +51,11 @@ async function judge(
   numbers: Numbers,
   dtype: SumDType,
   stored: Partial<Stored> = {},
-): Promise<Fit> {
-  return judgeFit(await measure(context, numbers, { base: dtype, delta: dtype, ...stored }));
+): Promise<BaseCheck> {
+  return judgeBase(await measure(context, numbers, { base: dtype, delta: dtype, ...stored }));
 }
 
-const VERDICTS: Record<FitCase, FitVerdict> = {
+const VERDICTS: Record<BaseCase, BaseVerdict> = {
   "the right base": "exact",
   "rounded through bfloat16": "near",
   "tuned on by 1e-5": "near",
@@ -61,17 +65,17 @@ const VERDICTS: Record<FitCase, FitVerdict> = {
 };
 
 for (const dtype of ["F16", "BF16", "F32"] as const) {
-  for (const name of Object.keys(VERDICTS) as FitCase[]) {
+  for (const name of Object.keys(VERDICTS) as BaseCase[]) {
     test(`${name} in ${dtype}`, async (context) => {
       // Rounding a bfloat16 base through bfloat16 changes nothing.
       const isSame = dtype === "BF16" && name === "rounded through bfloat16";
       for (const s of [1e-4, 1e-3, 5e-3]) {
-        const fit = await judge(context, FIT_CASES[name](dtype, COUNT, s), dtype);
-        assert.equal(fit.verdict, isSame ? "exact" : VERDICTS[name], `s = ${s}: ${fit.sentence}`);
-        assert.equal(fit.checkedIn, dtype);
+        const check = await judge(context, BASE_CASES[name](dtype, COUNT, s), dtype);
+        assert.equal(check.verdict, isSame ? "exact" : VERDICTS[name], `s = ${s}: ${check.sentence}`);
+        assert.equal(check.checkedIn, dtype);
         const isRounded = name === "rounded through bfloat16" && dtype !== "BF16";
-        assert.equal(fit.statistics.baseIsBFloat16, isRounded);
-        assert.equal(/bfloat16/.test(fit.sentence), isRounded, fit.sentence);
+        assert.equal(check.statistics.baseIsBFloat16, isRounded);
+        assert.equal(/bfloat16/.test(check.sentence), isRounded, check.sentence);
       }
     });
   }
@@ -106,10 +110,10 @@ for (const [models, delta] of [
 test("an F16 base that was rounded through bfloat16, under a float32 delta of F16 models", async (context) => {
   const { base, delta } = differenceOf("F16");
   const rounded = base.map((value) => roundTo("F16", roundTo("BF16", value)));
-  const fit = await judge(context, { base: rounded, delta }, "F16", { delta: "F32" });
-  assert.equal(fit.verdict, "near");
-  assert.equal(fit.checkedIn, "F16");
-  assert.match(fit.sentence, /rounded through bfloat16/);
+  const check = await judge(context, { base: rounded, delta }, "F16", { delta: "F32" });
+  assert.equal(check.verdict, "near");
+  assert.equal(check.checkedIn, "F16");
+  assert.match(check.sentence, /rounded through bfloat16/);
 });
 
 test("a float32 model tuned from a float16 one is judged in float32", async (context) => {
@@ -135,8 +139,8 @@ test("a base in a wider dtype than the delta's is rounded before it is judged", 
 test("a bfloat16 delta on a float16 base: no wonder that the rounded base fits bfloat16", async (context) => {
   const numbers = tune("BF16", COUNT, 1e-3);
   const other = { base: weights("F16", COUNT, 1), delta: numbers.delta };
-  const fit = await judge(context, other, "BF16", { base: "F16" });
-  assert.equal(fit.statistics.baseIsBFloat16, false);
+  const check = await judge(context, other, "BF16", { base: "F16" });
+  assert.equal(check.statistics.baseIsBFloat16, false);
 });
 
 test("base and delta swapped, a merged model, a delta of zeros", async (context) => {
@@ -161,7 +165,7 @@ test("infinities and NaN on either side are left out, and spoil nothing", async 
   const statistics = await measure(context, numbers, { base: "F16", delta: "F16" });
   assert.ok(statistics.sampled < clean.sampled * 0.8 && statistics.sampled > clean.sampled * 0.7);
   assert.ok(Number.isFinite(statistics.baseRms) && Number.isFinite(statistics.correlation));
-  assert.equal(judgeFit(statistics).verdict, "exact");
+  assert.equal(judgeBase(statistics).verdict, "exact");
   const rounded = numbers.base.map((value) => roundTo("F16", roundTo("BF16", value)));
   assert.equal((await judge(context, { ...numbers, base: rounded }, "F16")).statistics.baseIsBFloat16, true);
 });
@@ -186,7 +190,7 @@ test("grown embeddings are compared in the rows that both have", async (context)
   const statistics = await measure(context, one, { base: "F16", delta: "F16" }, MATRIX.rows + 3);
   assert.equal(statistics.tensors, 1);
   assert.equal(statistics.sampled, count);
-  assert.equal(judgeFit(statistics).verdict, "exact");
+  assert.equal(judgeBase(statistics).verdict, "exact");
 });
 
 test("the sampled runs reach from a matrix's first element to its last", async (context) => {
@@ -202,7 +206,7 @@ test("the sampled runs reach from a matrix's first element to its last", async (
       matricesOf(folder, "base", "F16", broken, shape),
       matricesOf(folder, "delta", "F16", delta, shape),
     ] as const;
-    const { baseRms } = await sampleFit(...sides, kernel, noPause);
+    const { baseRms } = await sampleBase(...sides, kernel, noPause);
     for (const side of sides) side[0]?.file.close();
     return baseRms > 1;
   };
@@ -224,9 +228,9 @@ test("nothing to compare: no common matrix, other widths, no float, no element",
     ["integers", changed({ dtype: "I16" })],
     ["no rows", changed({ shape: [0, 128] })],
   ] as const) {
-    const statistics = await sampleFit(bases, views, kernel, noPause);
+    const statistics = await sampleBase(bases, views, kernel, noPause);
     assert.equal(statistics.sampled, 0, what);
-    assert.equal(judgeFit(statistics).verdict, "too-few", what);
+    assert.equal(judgeBase(statistics).verdict, "too-few", what);
   }
   bases[0]?.file.close();
   deltas[0]?.file.close();

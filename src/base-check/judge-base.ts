@@ -1,13 +1,13 @@
 /**
- * In: what sampling found. Out: the verdict on the base, in words, and the error where it doesn't fit.
+ * In: what sampling found. Out: the verdict on the base, in words, and the error where it doesn't check.
  * The thresholds come from the tables in docs/base-check.md, which `npm run base-check-table` reproduces.
  */
 import { ApplyDeltaError } from "../errors.js";
 import type { SumDType } from "../tensor.js";
-import type { FitStatistics } from "./base-check.js";
+import type { BaseStatistics } from "./sample-base.js";
 
 /** What sampled sums say of the base. */
-export type FitVerdict =
+export type BaseVerdict =
   /** Every sum is exact: bit for bit the base the delta was made from. */
   | "exact"
   /** A few sums are not: the right base, but rounded or tuned on the way. */
@@ -26,9 +26,9 @@ export type FitVerdict =
   | "swapped";
 
 /** Whether the base is the one the delta was made from. */
-export interface Fit {
+export interface BaseCheck {
   /** The verdict. */
-  readonly verdict: FitVerdict;
+  readonly verdict: BaseVerdict;
   /** One sentence for the summary. */
   readonly sentence: string;
   /** Whether the user should be warned. */
@@ -38,7 +38,7 @@ export interface Fit {
   /** Comparable sums that are no value of the format `checkedIn`; 0 where nothing was checked. */
   readonly inexact: number;
   /** The counts behind the verdict. */
-  readonly statistics: FitStatistics;
+  readonly statistics: BaseStatistics;
 }
 
 /** Fewer comparable elements than this decide nothing. */
@@ -57,13 +57,13 @@ const MODEL_RATIO = 0.5;
 const SWAPPED_RATIO = 2;
 
 /** Judges the statistics. Pure. */
-export function judgeFit(statistics: FitStatistics): Fit {
+export function judgeBase(statistics: BaseStatistics): BaseCheck {
   const { sampled, comparable, formats, baseRms, deltaRms } = statistics;
   // The narrowest format whose sums don't say that the delta was made in a wider one.
   const format = formats.find(({ inexact: count }) => count < WIDER_SHARE * comparable) ?? formats.at(-1);
   const checkedIn = format?.dtype ?? null;
   const inexact = format?.inexact ?? 0;
-  const fit = (verdict: FitVerdict, isWarning: boolean, sentence: string): Fit => ({
+  const judged = (verdict: BaseVerdict, isWarning: boolean, sentence: string): BaseCheck => ({
     verdict,
     isWarning,
     sentence,
@@ -71,37 +71,42 @@ export function judgeFit(statistics: FitStatistics): Fit {
     inexact,
     statistics,
   });
-  if (sampled === 0) return fit("too-few", true, "the base can't be checked: no matrix stands on both sides");
+  if (sampled === 0)
+    return judged("too-few", true, "the base can't be checked: no matrix stands on both sides");
   if (deltaRms === 0)
-    return fit("zero-delta", true, "the delta is all zeros: the target will equal the base");
-  if (deltaRms > SWAPPED_RATIO * baseRms) return fit("swapped", true, "base and delta seem to be swapped");
+    return judged("zero-delta", true, "the delta is all zeros: the target will equal the base");
+  if (deltaRms > SWAPPED_RATIO * baseRms) return judged("swapped", true, "base and delta seem to be swapped");
   if (deltaRms > MODEL_RATIO * baseRms)
-    return fit("not-a-delta", true, "the delta seems to be a whole model");
+    return judged("not-a-delta", true, "the delta seems to be a whole model");
   if (comparable < FEWEST_COMPARABLE) {
-    return fit("too-few", false, `the base can't be checked: only ${comparable} elements tell anything`);
+    return judged("too-few", false, `the base can't be checked: only ${comparable} elements tell anything`);
   }
   if (checkedIn === null) {
     const sentence = "the base can't be checked: the delta's float32 numbers are differences of 16-bit ones";
-    return fit("too-few", false, sentence);
+    return judged("too-few", false, sentence);
   }
   const share = inexact / comparable;
   const counts = `${inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} sums are inexact`;
   if (inexact === 0) {
-    return fit(
+    return judged(
       "exact",
       false,
       `the base is the one this delta was made from (${comparable.toLocaleString("en-US")} sums, all exact)`,
     );
   }
   if (share >= WIDER_SHARE) {
-    return fit("wider-delta", true, `the check can't tell: the delta was made in a wider format (${counts})`);
+    return judged(
+      "wider-delta",
+      true,
+      `the check can't tell: the delta was made in a wider format (${counts})`,
+    );
   }
   if (share >= OTHER_SHARE)
-    return fit("other", true, `the base is another model than the delta's (${counts})`);
+    return judged("other", true, `the base is another model than the delta's (${counts})`);
   const cause = isRoundedThroughBFloat16(checkedIn, statistics)
     ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
     : "it was rounded or tuned on the way";
-  return fit(
+  return judged(
     "near",
     true,
     `the base is of the right family but not bit for bit the delta's: ${cause} (${counts})`,
@@ -112,11 +117,11 @@ export function judgeFit(statistics: FitStatistics): Fit {
  * The error for a verdict that forbids the merge; null where it may go on. `hints` are what the configs say
  * (`configHints`).
  */
-export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaError | null {
-  const { baseRms, deltaRms, comparable, correlation } = fit.statistics;
+export function baseError(check: BaseCheck, hints: readonly string[] = []): ApplyDeltaError | null {
+  const { baseRms, deltaRms, comparable, correlation } = check.statistics;
   const sizes = `rms of base ${baseRms.toPrecision(3)}, of delta ${deltaRms.toPrecision(3)}, correlation ${correlation.toFixed(2)}`;
   const said = hints.map((hint) => `${hint.replace(/^the /, "The ").replace(/\.$/, "")}. `).join("");
-  switch (fit.verdict) {
+  switch (check.verdict) {
     case "swapped":
       return new ApplyDeltaError("swapped", "Base and delta are swapped.", {
         expected: "a delta with much smaller values than the base",
@@ -124,7 +129,7 @@ export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaErr
         hint: "Exchange --base and --delta.",
       });
     case "not-a-delta":
-      if (isSameModel(fit.statistics)) {
+      if (isSameModel(check.statistics)) {
         return new ApplyDeltaError("not-a-delta", "Base and delta are the same model.", {
           expected: "a base, and a delta with much smaller values",
           got: `the same numbers on both sides (rms ${baseRms.toPrecision(3)})`,
@@ -139,7 +144,7 @@ export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaErr
     case "other":
       return new ApplyDeltaError("wrong-base", "The base is not the model the delta was made from.", {
         expected: "sums that are exact where the delta is small",
-        got: `${fit.inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} that are not`,
+        got: `${check.inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} that are not`,
         hint: `${said}Give the base the delta was made for (LLaMA 1 for Vicuna v0 and v1.1, not Llama 2; the same size), or add --force to merge all the same.`,
       });
     default:
@@ -148,18 +153,18 @@ export function fitError(fit: Fit, hints: readonly string[] = []): ApplyDeltaErr
 }
 
 /** Whether all sampled numbers are equal, as far as their sums tell. */
-function isSameModel({ baseRms, deltaRms, correlation }: FitStatistics): boolean {
+function isSameModel({ baseRms, deltaRms, correlation }: BaseStatistics): boolean {
   return baseRms === deltaRms && correlation > 1 - 1e-12;
 }
 
 /** Which of two models has values as small as a delta's to the other; null where neither has. */
-export function deltaOf({ baseRms, deltaRms }: FitStatistics): "base" | "delta" | null {
+export function deltaOf({ baseRms, deltaRms }: BaseStatistics): "base" | "delta" | null {
   if (deltaRms > SWAPPED_RATIO * baseRms) return "base";
   return deltaRms < MODEL_RATIO * baseRms ? "delta" : null;
 }
 
 /** What to do about a verdict that is a warning, as a sentence; null where there is nothing to do. */
-export function fitAdvice({ verdict, checkedIn, statistics }: Fit): string | null {
+export function baseAdvice({ verdict, checkedIn, statistics }: BaseCheck): string | null {
   if (verdict !== "near") return null;
   const cure = isRoundedThroughBFloat16(checkedIn, statistics)
     ? "take a conversion of the base that was made in float16"
@@ -167,6 +172,6 @@ export function fitAdvice({ verdict, checkedIn, statistics }: Fit): string | nul
   return `The target will be near the released model; to get its very bits, ${cure}.`;
 }
 
-function isRoundedThroughBFloat16(checkedIn: SumDType | null, { baseIsBFloat16 }: FitStatistics): boolean {
+function isRoundedThroughBFloat16(checkedIn: SumDType | null, { baseIsBFloat16 }: BaseStatistics): boolean {
   return baseIsBFloat16 && checkedIn !== "BF16";
 }

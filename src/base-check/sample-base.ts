@@ -34,8 +34,8 @@ const [BASE_AT, DELTA_AT, SUM_AT, BASE_F32_AT, DELTA_F32_AT, SUM_F32_AT, WORK_AT
   (region) => region * REGION_BYTES,
 ) as [number, number, number, number, number, number, number];
 
-/** What a kernel for `sampleFit` needs; the last region holds a run as it is read, in float64 perhaps. */
-export const FIT_MEMORY_BYTES = WORK_AT + 2 * REGION_BYTES;
+/** What a kernel for `sampleBase` needs; the last region holds a run as it is read, in float64 perhaps. */
+export const BASE_SAMPLE_MEMORY_BYTES = WORK_AT + 2 * REGION_BYTES;
 
 /** Narrowest first. */
 const FORMATS = ["BF16", "F16", "F32"] as const satisfies readonly SumDType[];
@@ -55,7 +55,7 @@ const LAST_BITS = 0xf;
 const FINE_SHARE = 0.5;
 
 /** What sampling base and delta found. */
-export interface FitStatistics {
+export interface BaseStatistics {
   /** Matrices sampled. */
   readonly tensors: number;
   /** Pairs of finite elements sampled. */
@@ -86,22 +86,22 @@ export interface FitStatistics {
 type Views = readonly TensorView<ReadableFile>[];
 
 /** Samples every matrix that both sides have, with a pause before each run. Reads some tens of MB at most. */
-export async function sampleFit(
+export async function sampleBase(
   base: Views,
   delta: Views,
   kernel: Kernel,
   pause: Pause,
-): Promise<FitStatistics> {
+): Promise<BaseStatistics> {
   const tally = new Tally(kernel);
-  for (const run of fitRuns(base, delta)) {
+  for (const run of baseRuns(base, delta)) {
     await pause();
     tally.add(openView(run.base), openView(run.other), run.first, run.length);
   }
   return tally.statistics(matrixPairs(base, delta).length);
 }
 
-/** What `sampleFit` reads, in its order. */
-export function* fitRuns(base: Views, delta: Views): Generator<SampledRun> {
+/** What `sampleBase` reads, in its order. */
+export function* baseRuns(base: Views, delta: Views): Generator<SampledRun> {
   const pairs = matrixPairs(base, delta);
   const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length) / RUNS_PER_TENSOR);
   const runLength = Math.min(MAX_RUN_ELEMENTS, perRun);
@@ -190,7 +190,7 @@ class Tally {
     if (base.dtype !== "BF16" && dtype !== "BF16") this.#isWider = true;
   }
 
-  statistics(tensors: number): FitStatistics {
+  statistics(tensors: number): BaseStatistics {
     const norm = Math.sqrt(this.#baseSquares * this.#deltaSquares);
     const isCoarse = this.#float32.fine < FINE_SHARE * this.#float32.comparable;
     const formats = FORMATS.filter(

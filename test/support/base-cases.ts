@@ -16,7 +16,7 @@ export interface Numbers {
 }
 
 /** Ways in which a base and a delta can have come about; `s` is the deviation of the tuning. */
-export const FIT_CASES = {
+export const BASE_CASES = {
   "the right base": (dtype, count, s) => tune(dtype, count, s),
   "rounded through bfloat16": (dtype, count, s) => {
     const { base, delta } = tune(dtype, count, s);
@@ -37,7 +37,7 @@ export const FIT_CASES = {
   },
 } as const satisfies Record<string, (dtype: SumDType, count: number, s: number) => Numbers>;
 
-export type FitCase = keyof typeof FIT_CASES;
+export type BaseCase = keyof typeof BASE_CASES;
 
 export function weights(dtype: SumDType, count: number, seed: number): Float64Array {
   const normal = seededNormals(seed);

@@ -1,13 +1,13 @@
 /** The verdict at each threshold, what it says, and which verdicts are errors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FitStatistics } from "../../src/base-check/base-check.js";
-import { type FitVerdict, fitError, judgeFit } from "../../src/base-check/judge-fit.js";
+import { type BaseVerdict, baseError, judgeBase } from "../../src/base-check/judge-base.js";
+import type { BaseStatistics } from "../../src/base-check/sample-base.js";
 
-type Formats = FitStatistics["formats"];
+type Formats = BaseStatistics["formats"];
 
 /** Statistics of a good pair of F16 models with the given number of inexact sums in a thousand. */
-function statistics(inexact = 0, change: Partial<FitStatistics> = {}): FitStatistics {
+function statistics(inexact = 0, change: Partial<BaseStatistics> = {}): BaseStatistics {
   return {
     tensors: 1,
     sampled: 2000,
@@ -27,7 +27,7 @@ const formats = (counts: { BF16?: number; F16?: number; F32?: number }): Formats
     return inexact === undefined ? [] : [{ dtype, inexact }];
   });
 
-const CASES: readonly [string, FitStatistics, FitVerdict, boolean][] = [
+const CASES: readonly [string, BaseStatistics, BaseVerdict, boolean][] = [
   ["no inexact sum", statistics(0), "exact", false],
   ["one", statistics(1), "near", true],
   ["179 in 1000", statistics(179), "near", true],
@@ -49,10 +49,10 @@ const CASES: readonly [string, FitStatistics, FitVerdict, boolean][] = [
 
 for (const [name, input, verdict, isWarning] of CASES) {
   test(`${name}: ${verdict}`, () => {
-    const fit = judgeFit(input);
-    assert.deepEqual([fit.verdict, fit.isWarning], [verdict, isWarning], fit.sentence);
-    assert.equal(fit.statistics, input);
-    assert.match(fit.sentence, /^[a-z].*[^.]$/);
+    const check = judgeBase(input);
+    assert.deepEqual([check.verdict, check.isWarning], [verdict, isWarning], check.sentence);
+    assert.equal(check.statistics, input);
+    assert.match(check.sentence, /^[a-z].*[^.]$/);
   });
 }
 
@@ -65,13 +65,13 @@ test("the narrowest format decides that doesn't say that the delta was made in a
     [{ F16: 950, F32: 0 }, "F32", "exact"],
     [{ F16: 950, F32: 990 }, "F32", "wider-delta"],
   ] as const) {
-    const fit = judgeFit(statistics(0, { formats: formats(counts) }));
-    assert.deepEqual([fit.checkedIn, fit.verdict], [checkedIn, verdict], JSON.stringify(counts));
+    const check = judgeBase(statistics(0, { formats: formats(counts) }));
+    assert.deepEqual([check.checkedIn, check.verdict], [checkedIn, verdict], JSON.stringify(counts));
   }
 });
 
 test("rounding through bfloat16 is named as the cause only where it can be one", () => {
-  const sentence = (input: FitStatistics) => judgeFit(input).sentence;
+  const sentence = (input: BaseStatistics) => judgeBase(input).sentence;
   assert.match(sentence(statistics(20, { baseIsBFloat16: true })), /rounded through bfloat16/);
   assert.match(sentence(statistics(20)), /rounded or tuned on the way/);
   const inBFloat16 = { baseIsBFloat16: true, formats: formats({ BF16: 20 }) };
@@ -80,25 +80,25 @@ test("rounding through bfloat16 is named as the cause only where it can be one",
 
 test("the sentence tells the counts", () => {
   assert.match(
-    judgeFit(statistics(1234, { comparable: 1_000_000 })).sentence,
+    judgeBase(statistics(1234, { comparable: 1_000_000 })).sentence,
     /\(1,234 of 1,000,000 sums are inexact\)$/,
   );
-  assert.match(judgeFit(statistics(0, { comparable: 225_192 })).sentence, /\(225,192 sums, all exact\)$/);
+  assert.match(judgeBase(statistics(0, { comparable: 225_192 })).sentence, /\(225,192 sums, all exact\)$/);
 });
 
 test("swapped sides, a whole model and another model are errors; the other verdicts are none", () => {
   const codes = Object.fromEntries(
-    CASES.map(([name, input]) => [name, fitError(judgeFit(input))?.code ?? null]),
+    CASES.map(([name, input]) => [name, baseError(judgeBase(input))?.code ?? null]),
   );
   for (const [name, input, verdict] of CASES) {
     const expected = { other: "wrong-base", swapped: "swapped", "not-a-delta": "not-a-delta" }[
       verdict as string
     ];
     assert.equal(codes[name], expected ?? null, name);
-    const error = fitError(judgeFit(input));
+    const error = baseError(judgeBase(input));
     if (error === null) continue;
     assert.equal(error.exitCode, 5);
     assert.ok(error.details.hint && error.details.expected && error.details.got);
   }
-  assert.match(String(fitError(judgeFit(statistics(300)))?.details.got), /^300 of 1,000 /);
+  assert.match(String(baseError(judgeBase(statistics(300)))?.details.got), /^300 of 1,000 /);
 });
