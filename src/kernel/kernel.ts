@@ -15,6 +15,18 @@ export const CANONICAL_NAN: Record<SumDType, number> = { F16: 0x7e00, BF16: 0x7f
 /** What is done with a pair of tensors: a delta is added to a base, or a base taken from a tuned model. */
 export type Operation = "add" | "subtract";
 
+/** What is counted of sums while they are made, for the base check: docs/base-check.md has the argument. */
+export interface SumCounts {
+  /**
+   * Sums that had to be rounded, among the pairs of numbers that the lemma speaks of: those where the bits of |delta|
+   * and of the format's 1.0 * 2^(least exponent) together are no more than the bits of |base|. That is 2|delta| <=
+   * |base| for all but subnormal deltas, of which it asks a little more. With the right base there are none.
+   */
+  readonly inexact: number;
+  /** Sums that are infinities or NaN. */
+  readonly notFinite: number;
+}
+
 export interface Kernel {
   readonly name: "simd" | "reference";
 
@@ -36,7 +48,7 @@ export interface Kernel {
    * to F32 for it. The three are byte offsets; a range that leaves memory is a RangeError. The destination may equal
    * base or delta or both; no other overlap of the destination's range is allowed.
    */
-  add(dtype: SumDType, base: number, delta: number, destination: number, count: number): void;
+  add(dtype: SumDType, base: number, delta: number, destination: number, count: number): SumCounts;
 
   /**
    * `destination[i] = tuned[i] - base[i]`: in every bit the sum of `tuned[i]` and `base[i]` with its sign turned. The

@@ -14,7 +14,7 @@ import {
   checkBytes,
   checkRange,
   type Kernel,
-  type Operation,
+  type SumCounts,
 } from "./kernel.js";
 
 type Elements = Uint16Array | Uint32Array | Float64Array;
@@ -64,6 +64,30 @@ function narrowToF16(bits: number): number {
 function narrowToBF16(bits: number): number {
   if ((bits & F32_MAGNITUDE) > F32_INFINITY) return CANONICAL_NAN.BF16;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+interface FormatBits {
+  /** All but the sign. */
+  readonly magnitude: number;
+  readonly infinity: number;
+  /** 1.0 with the least exponent. */
+  readonly least: number;
+}
+
+export const FORMAT_BITS: Record<SumDType, FormatBits> = {
+  F16: { magnitude: 0x7fff, infinity: 0x7c00, least: 0x400 },
+  BF16: { magnitude: 0x7fff, infinity: 0x7f80, least: 0x80 },
+  F32: { magnitude: 0x7fffffff, infinity: 0x7f800000, least: 0x800000 },
+};
+
+/** Whether the lemma speaks of base and delta, given by their bits: see `SumCounts`. */
+export function isComparable(
+  { magnitude, infinity, least }: FormatBits,
+  base: number,
+  delta: number,
+): boolean {
+  const size = base & magnitude;
+  return size < infinity && (delta & magnitude) + least <= size;
 }
 
 /** Conversions go through this many F32 at a time. */
@@ -137,40 +161,84 @@ export function createReferenceKernel(memoryByteLength: number): Kernel {
     flush(output, destination);
   }
 
-  /** `result[i] = a[i] + sign * b[i]`; the product is exact, and turns the sign of zeros, too. */
-  type Combine = (a: Elements, b: Elements, result: Elements, sign: 1 | -1) => void;
+  /** `result[i] = a[i] + sign * b[i]`; the product is exact, and turns the sign of zeros, too. Counts as `add` does. */
+  type Combine = (a: Elements, b: Elements, result: Elements, sign: 1 | -1) => SumCounts;
+
+  /** Widened operands and the rounded sum. The sum lies within a factor of two of the base, so this is exact. */
+  const isRounded = (left: number, right: number, sum: number) => sum - left !== right;
 
   const combiners: Record<SumDType, Combine> = {
     F16(a, b, result, sign) {
+      let inexact = 0;
+      let notFinite = 0;
       for (let i = 0; i < result.length; i++) {
-        values[0] = (f16Values[a[i] as number] as number) + sign * (f16Values[b[i] as number] as number);
-        result[i] = narrowToF16(bits[0] as number);
+        const first = a[i] as number;
+        const second = b[i] as number;
+        const left = f16Values[first] as number;
+        const right = sign * (f16Values[second] as number);
+        values[0] = left + right;
+        const sum = narrowToF16(bits[0] as number);
+        result[i] = sum;
+        if ((sum & 0x7fff) >= F16_INFINITY) notFinite++;
+        if (isComparable(FORMAT_BITS.F16, first, second) && isRounded(left, right, f16Values[sum] as number))
+          inexact++;
       }
+      return { inexact, notFinite };
     },
     BF16(a, b, result, sign) {
+      let inexact = 0;
+      let notFinite = 0;
       for (let i = 0; i < result.length; i++) {
-        bits[0] = (a[i] as number) << 16;
-        bits[1] = (b[i] as number) << 16;
-        values[0] = (values[0] as number) + sign * (values[1] as number);
-        result[i] = narrowToBF16(bits[0] as number);
+        const first = a[i] as number;
+        const second = b[i] as number;
+        bits[0] = first << 16;
+        bits[1] = second << 16;
+        const left = values[0] as number;
+        const right = sign * (values[1] as number);
+        values[0] = left + right;
+        const sum = narrowToBF16(bits[0] as number);
+        result[i] = sum;
+        bits[0] = sum << 16;
+        if ((sum & 0x7fff) >= 0x7f80) notFinite++;
+        if (isComparable(FORMAT_BITS.BF16, first, second) && isRounded(left, right, values[0] as number))
+          inexact++;
       }
+      return { inexact, notFinite };
     },
     F32(a, b, result, sign) {
-      const [left, right, out] = [asFloat32(a), asFloat32(b), asFloat32(result)];
+      let inexact = 0;
+      let notFinite = 0;
+      const out = asFloat32(result);
       for (let i = 0; i < out.length; i++) {
-        const value = (left[i] as number) + sign * (right[i] as number);
+        const first = a[i] as number;
+        const second = b[i] as number;
+        bits[0] = first;
+        bits[1] = second;
+        const left = values[0] as number;
+        const right = sign * (values[1] as number);
+        const value = left + right;
         if (Number.isNaN(value)) result[i] = CANONICAL_NAN.F32;
         else out[i] = value;
+        const sum = out[i] as number;
+        if (!Number.isFinite(sum)) notFinite++;
+        if (isComparable(FORMAT_BITS.F32, first, second) && isRounded(left, right, sum)) inexact++;
       }
+      return { inexact, notFinite };
     },
   };
 
   const operation =
-    (sign: 1 | -1): Kernel[Operation] =>
+    (sign: 1 | -1): Kernel["add"] =>
     (dtype, first, second, destination, count) => {
       const result = elements(dtype, destination, count);
-      combiners[dtype](elements(dtype, first, count), elements(dtype, second, count), result, sign);
+      const counts = combiners[dtype](
+        elements(dtype, first, count),
+        elements(dtype, second, count),
+        result,
+        sign,
+      );
       flush(result, destination);
+      return counts;
     };
 
   const crc32Of: Kernel["crc32"] = (source, byteLength, scratch) => {

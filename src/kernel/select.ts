@@ -9,7 +9,14 @@ import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
 import { crc32Folded } from "./crc32.js";
-import { CRC32_SCRATCH_BYTES, checkBytes, checkRange, type Kernel, type Operation } from "./kernel.js";
+import {
+  CRC32_SCRATCH_BYTES,
+  checkBytes,
+  checkRange,
+  type Kernel,
+  type Operation,
+  type SumCounts,
+} from "./kernel.js";
 import { createReferenceKernel } from "./reference.js";
 
 /** How to do the arithmetic; all give the same bits. `auto` is SIMD where there is SIMD. */
@@ -33,7 +40,8 @@ type Narrowing = { [From in FloatDType]: `convert${From}To${Exclude<SumDType, Fr
 type FoldFunction = (source: number, words: number, scratch: number) => void;
 type SimdExports = Record<`${Operation}${SumDType}`, SumFunction> &
   Record<Narrowing, ConvertFunction> &
-  Record<"foldCrc32", FoldFunction>;
+  Record<"foldCrc32", FoldFunction> &
+  Record<keyof SumCounts, WebAssembly.Global>;
 
 /** `(module (func (drop (v128.const i32x4 0 0 0 0))))`: valid only where WebAssembly has SIMD. */
 const SIMD_PROBE = Uint8Array.of(
@@ -76,10 +84,11 @@ function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
   const instance = new WebAssembly.Instance(module, { env: { memory: linear } });
   const simd = instance.exports as unknown as SimdExports;
   const operation =
-    (name: Operation): Kernel[Operation] =>
+    (name: Operation): Kernel["add"] =>
     (dtype, first, second, destination, count) => {
       for (const offset of [first, second, destination]) checkRange(memory, dtype, offset, count);
       simd[`${name}${dtype}`](first, second, destination, count);
+      return { inexact: simd.inexact.value, notFinite: simd.notFinite.value };
     };
   return {
     name: "simd",

@@ -1,5 +1,6 @@
 /** Sums, differences and conversions of every kernel, bit for bit against the oracle. */
 
+import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
 import {
@@ -8,13 +9,14 @@ import {
   CONVERSIONS,
   combineBits,
   convertAll,
+  countSums,
   emptyBits,
   KERNELS,
   mapBits,
   OPERATIONS,
   SUM_DTYPES,
 } from "./kernels-under-test.js";
-import { convertBits, ORACLE } from "./oracle.js";
+import { convertBits, ORACLE, sumCounts } from "./oracle.js";
 import { anyNumbers, drawFrom, edgeNumbers, smallNumbers } from "./samples.js";
 
 const EVERY_16_BITS = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits);
@@ -28,6 +30,30 @@ function checkSums(dtype: SumDType, first: Bits, second: Bits): void {
     );
     for (const kernel of KERNELS) {
       assertSameBits(combineBits(kernel, operation, dtype, first, second), expected, first, second);
+    }
+  }
+  checkCounts(dtype, first, second);
+}
+
+/** What every kernel counts of sums: of all of them, and of runs short enough to tell one block from the next. */
+function checkCounts(dtype: SumDType, base: Bits, delta: Bits): void {
+  const counts = Array.from({ length: base.length }, (_, index) =>
+    sumCounts(dtype, Number(base[index]), Number(delta[index])),
+  );
+  const runs = [1, 7, 8, 13, 29].map((length) => ({ start: length, length }));
+  for (const { start, length } of [{ start: 0, length: base.length }, ...runs]) {
+    const part = counts.slice(start, start + length);
+    const expected = {
+      inexact: part.reduce((sum, { inexact }) => sum + inexact, 0),
+      notFinite: part.reduce((sum, { notFinite }) => sum + notFinite, 0),
+    };
+    for (const kernel of KERNELS) {
+      const operands = [base, delta].map((bits) => bits.slice(start, start + length)) as [Bits, Bits];
+      assert.deepEqual(
+        countSums(kernel, dtype, ...operands),
+        expected,
+        `${kernel.name} ${dtype} from ${start}`,
+      );
     }
   }
 }

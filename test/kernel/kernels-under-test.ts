@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { Kernel, Operation } from "../../src/kernel/kernel.js";
+import type { Kernel, Operation, SumCounts } from "../../src/kernel/kernel.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
 
@@ -73,6 +73,14 @@ export function combineBits(
   kernel.memory.set(bytesOfBits(second), size);
   kernel[operation](dtype, 0, size, 2 * size, first.length);
   return readBits(kernel, dtype, 2 * size, first.length);
+}
+
+/** What a kernel counts of the sums. */
+export function countSums(kernel: Kernel, dtype: SumDType, base: Bits, delta: Bits): SumCounts {
+  const size = base.byteLength;
+  kernel.memory.set(bytesOfBits(base), 0);
+  kernel.memory.set(bytesOfBits(delta), size);
+  return kernel.add(dtype, 0, size, 2 * size, base.length);
 }
 
 export function convertAll(kernel: Kernel, from: FloatDType, to: SumDType, source: Bits): Bits {

@@ -5,6 +5,7 @@
  * exact result, to the nearest representable number, ties to the even one), not from the kernels' algorithms.
  */
 
+import type { SumCounts } from "../../src/kernel/kernel.js";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
 
 interface Format {
@@ -87,6 +88,21 @@ export function sumBits(dtype: SumDType, base: number, delta: number): number {
   const sum = (a.negative ? -a.magnitude : a.magnitude) + (b.negative ? -b.magnitude : b.magnitude);
   const negative = sum === 0n ? a.negative && b.negative : sum < 0n;
   return round(dtype, { negative, magnitude: sum < 0n ? -sum : sum }, unit);
+}
+
+/** What a kernel counts of one sum: see `SumCounts`. */
+export function sumCounts(dtype: SumDType, base: number, delta: number): SumCounts {
+  const format = FORMATS[dtype];
+  const [a, b, sum] = [base, delta, sumBits(dtype, base, delta)].map((bits) =>
+    decode(format, BigInt(bits)),
+  ) as [Value, Value, Value];
+  const notFinite = typeof sum.magnitude === "string" ? 1 : 0;
+  if (typeof a.magnitude === "string" || typeof b.magnitude === "string") return { inexact: 0, notFinite };
+  const sign = 2 ** (dtype === "F32" ? 31 : 15);
+  const isComparable = (delta % sign) + 2 ** format.mantissaBits <= base % sign;
+  const signed = ({ negative, magnitude }: Value) => (negative ? -1n : 1n) * (magnitude as bigint);
+  const isExact = typeof sum.magnitude === "bigint" && signed(sum) === signed(a) + signed(b);
+  return { inexact: isComparable && !isExact ? 1 : 0, notFinite };
 }
 
 /** The bits of tuned - base: of the sum with the base's sign turned. */

@@ -11,6 +11,7 @@
 
 // biome-ignore-all lint/complexity/noStaticOnlyClass: a decorator may stand on a method but not on a function
 
+import { F32 } from "./f32";
 import { Lanes } from "./lanes";
 
 const SIGN: i16 = <i16>0x8000;
@@ -117,6 +118,20 @@ export class F16 {
     return v128.bitselect(bits, F16.widenLow(eight), Lanes.pairLow(special, special));
   }
 
+  /** The upper halves of 2^(E + 13), with E the exponent of each of eight F32, at least that of the least normal F16. */
+  @inline
+  static power(heads: v128, scaleBits: i32): v128 {
+    const least = i16x8.splat(<i16>((LEAST_NORMAL + scaleBits) << HEAD_EXPONENT_BIT));
+    const exponent = i16x8.max_s(v128.and(heads, i16x8.splat(HEAD_EXPONENT)), least);
+    return i16x8.add(exponent, i16x8.splat(13 << HEAD_EXPONENT_BIT));
+  }
+
+  /** What rides in the lower half of `power`: see `magnitude`. */
+  @inline
+  static rest(scaleBits: i32): v128 {
+    return i16x8.splat(<i16>(-(LEAST_NORMAL + 13 + scaleBits) << 10));
+  }
+
   /**
    * The magnitudes of eight F32 as F16 bits, divided by 2^scaleBits, after which they must be below 2^18; 0x7c00 and
    * more mean infinity.
@@ -128,10 +143,8 @@ export class F16 {
    */
   @inline
   static magnitude(first: v128, second: v128, heads: v128, sign: v128, scaleBits: i32): v128 {
-    const least = i16x8.splat(<i16>((LEAST_NORMAL + scaleBits) << HEAD_EXPONENT_BIT));
-    const exponent = i16x8.max_s(v128.and(heads, i16x8.splat(HEAD_EXPONENT)), least);
-    const power = i16x8.add(exponent, i16x8.splat(13 << HEAD_EXPONENT_BIT));
-    const rest = i16x8.splat(<i16>(-(LEAST_NORMAL + 13 + scaleBits) << 10));
+    const power = F16.power(heads, scaleBits);
+    const rest = F16.rest(scaleBits);
     const signedPower = v128.or(power, sign);
     const n = Lanes.lowHalves(
       f32x4.add(first, Lanes.pairLow(rest, signedPower)),
@@ -160,9 +173,42 @@ export class F16 {
     return v128.bitselect(v128.or(magnitude, sign), i16x8.splat(NAN), number);
   }
 
-  /** The sum of two times eight F16; `saturate` makes overflow infinite, else all operands must be below 2^15. */
+  /**
+   * Stores the sum of two times eight F16, all below 2^15, and gives the lanes in which it isn't exact, as F32 lanes
+   * narrowed to 16 bits. `magnitude` rounds by adding a power of two; taking that away again leaves the rounded sum,
+   * and taking the first operand away from that leaves the second one if nothing was rounded off.
+   */
   @inline
-  static sum(a: v128, b: v128, saturate: bool): v128 {
+  static storeSum(destination: usize, a: v128, b: v128): v128 {
+    const headA = v128.or(F16.head(a), i16x8.splat(HEAD_TIMES_8));
+    const headB = v128.or(F16.head(b), i16x8.splat(HEAD_TIMES_8));
+    const significandA = F16.significand(a);
+    const significandB = F16.significand(b);
+    const a0 = F16.scale(Lanes.pairLow(significandA, headA));
+    const b0 = F16.scale(Lanes.pairLow(significandB, headB));
+    const a1 = F16.scale(Lanes.pairHigh(significandA, headA));
+    const b1 = F16.scale(Lanes.pairHigh(significandB, headB));
+    const first = f32x4.add(a0, b0);
+    const second = f32x4.add(a1, b1);
+    const heads = Lanes.highHalves(first, second);
+    // `scale` lost the sign of zeros: two negative operands have a negative sum, -0 + -0 included.
+    const sign = v128.and(v128.or(heads, v128.and(a, b)), i16x8.splat(SIGN));
+    const power = F16.power(heads, 3);
+    const signedPower = v128.or(power, sign);
+    const low = Lanes.pairLow(F16.rest(3), signedPower);
+    const high = Lanes.pairHigh(F16.rest(3), signedPower);
+    const shiftedFirst = f32x4.add(first, low);
+    const shiftedSecond = f32x4.add(second, high);
+    const n = Lanes.lowHalves(shiftedFirst, shiftedSecond);
+    v128.store(destination, v128.or(i16x8.add(n, i16x8.shl(power, 3)), sign));
+    return Lanes.masks(
+      f32x4.ne(f32x4.sub(f32x4.sub(shiftedFirst, low), a0), b0),
+      f32x4.ne(f32x4.sub(f32x4.sub(shiftedSecond, high), a1), b1),
+    );
+  }
+
+  /** The sum of two times eight F16, all finite; overflow makes an infinity. */
+  static sum(a: v128, b: v128): v128 {
     const headA = v128.or(F16.head(a), i16x8.splat(HEAD_TIMES_8));
     const headB = v128.or(F16.head(b), i16x8.splat(HEAD_TIMES_8));
     const significandA = F16.significand(a);
@@ -178,9 +224,8 @@ export class F16 {
     const heads = Lanes.highHalves(first, second);
     // `scale` lost the sign of zeros: two negative operands have a negative sum, -0 + -0 included.
     const sign = v128.and(v128.or(heads, v128.and(a, b)), i16x8.splat(SIGN));
-    let magnitude = F16.magnitude(first, second, heads, sign, 3);
-    if (saturate) magnitude = i16x8.min_u(magnitude, i16x8.splat(INFINITY));
-    return v128.or(magnitude, sign);
+    const magnitude = F16.magnitude(first, second, heads, sign, 3);
+    return v128.or(i16x8.min_u(magnitude, i16x8.splat(INFINITY)), sign);
   }
 
   static sumExact(a: v128, b: v128): v128 {
@@ -194,7 +239,34 @@ export class F16 {
       v128.or(i16x8.gt_s(magnitudeA, infinity), i16x8.gt_s(magnitudeB, infinity)),
       v128.and(v128.and(specialA, specialB), opposite),
     );
-    const withB = v128.bitselect(b, F16.sum(a, b, true), specialB);
+    const withB = v128.bitselect(b, F16.sum(a, b), specialB);
     return v128.bitselect(i16x8.splat(NAN), v128.bitselect(a, withB, specialA), nan);
+  }
+
+  /** The lanes in which |delta| is at most half of |base|, both finite: see `isComparable` of the reference kernel. */
+  @inline
+  static comparable(base: v128, delta: v128): v128 {
+    const twice = i16x8.add(i16x8.shl(delta, 1), i16x8.splat(2 * LEADING_ONE));
+    return i16x8.eq(i16x8.sub_sat_u(twice, i16x8.shl(base, 1)), i16x8.splat(0));
+  }
+
+  /** The lanes that are an infinity or NaN. */
+  @inline
+  static notFinite(eight: v128): v128 {
+    return i16x8.ge_s(v128.and(eight, i16x8.splat(MAGNITUDE)), i16x8.splat(INFINITY));
+  }
+
+  /** The comparable lanes in which `sum` isn't exactly base + delta, whatever they are. */
+  static inexactExact(base: v128, delta: v128, sum: v128): v128 {
+    const special = v128.or(F16.notFinite(base), F16.notFinite(delta));
+    const rounded = Lanes.masks(
+      F32.inexact(F16.widenLowExact(base), F16.widenLowExact(delta), F16.widenLowExact(sum)),
+      F32.inexact(
+        F16.widenLowExact(Lanes.upper(base)),
+        F16.widenLowExact(Lanes.upper(delta)),
+        F16.widenLowExact(Lanes.upper(sum)),
+      ),
+    );
+    return v128.andnot(v128.and(rounded, F16.comparable(base, delta)), special);
   }
 }

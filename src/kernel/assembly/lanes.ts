@@ -37,4 +37,43 @@ export class Lanes {
   static upper(eight: v128): v128 {
     return v128.shuffle<u64>(eight, eight, 1, 0);
   }
+
+  /** Two masks of four lanes as one of eight. */
+  @inline
+  static masks(first: v128, second: v128): v128 {
+    return i16x8.narrow_i32x4_s(first, second);
+  }
+
+  /** How many lanes of a mask of eight are set. */
+  @inline
+  static count8(mask: v128): u32 {
+    return popcnt<u32>(i16x8.bitmask(mask));
+  }
+
+  /** How many lanes of a mask of four are set. */
+  @inline
+  static count4(mask: v128): u32 {
+    return popcnt<u32>(i32x4.bitmask(mask));
+  }
+
+  /** The sum of eight 16-bit counters. */
+  static sum8(counters: v128): u32 {
+    const four = i32x4.extadd_pairwise_i16x8_u(counters);
+    return (
+      i32x4.extract_lane(four, 0) +
+      i32x4.extract_lane(four, 1) +
+      i32x4.extract_lane(four, 2) +
+      i32x4.extract_lane(four, 3)
+    );
+  }
+
+  /** The sum of four 32-bit counters. */
+  static sum4(four: v128): u32 {
+    return (
+      i32x4.extract_lane(four, 0) +
+      i32x4.extract_lane(four, 1) +
+      i32x4.extract_lane(four, 2) +
+      i32x4.extract_lane(four, 3)
+    );
+  }
 }

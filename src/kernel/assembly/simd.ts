@@ -18,27 +18,27 @@ import { Lanes } from "./lanes";
 import { BLOCK, Sums } from "./sums";
 
 export function addF16(base: usize, delta: usize, destination: usize, count: usize): void {
-  Sums.f16(base, delta, destination, count, false);
+  Sums.addF16(base, delta, destination, count);
 }
 
 export function addBF16(base: usize, delta: usize, destination: usize, count: usize): void {
-  Sums.bf16(base, delta, destination, count, false);
+  Sums.addBF16(base, delta, destination, count);
 }
 
 export function addF32(base: usize, delta: usize, destination: usize, count: usize): void {
-  Sums.f32(base, delta, destination, count, false);
+  Sums.addF32(base, delta, destination, count);
 }
 
 export function subtractF16(tuned: usize, base: usize, destination: usize, count: usize): void {
-  Sums.f16(tuned, base, destination, count, true);
+  Sums.subtractF16(tuned, base, destination, count);
 }
 
 export function subtractBF16(tuned: usize, base: usize, destination: usize, count: usize): void {
-  Sums.bf16(tuned, base, destination, count, true);
+  Sums.subtractBF16(tuned, base, destination, count);
 }
 
 export function subtractF32(tuned: usize, base: usize, destination: usize, count: usize): void {
-  Sums.f32(tuned, base, destination, count, true);
+  Sums.subtractF32(tuned, base, destination, count);
 }
 
 export function convertF16ToF32(source: usize, destination: usize, count: usize): void {
@@ -236,3 +236,4 @@ export function convertF64ToF32(source: usize, destination: usize, count: usize)
 }
 
 export { foldCrc32 } from "./crc32";
+export { inexact, notFinite } from "./sums";
