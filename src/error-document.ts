@@ -1,25 +1,22 @@
-/** In: an error. Out: the document that `--json` prints instead of a result. */
-import type { ErrorCode, ErrorDetails } from "./errors.js";
+/** What a command prints with `--json` when it fails. */
+import { z } from "zod";
+import { type DocumentType, errorDetailsSchema, text } from "./documents.js";
+import { type ErrorCode, EXIT_OF } from "./errors.js";
+
+const codes = Object.keys(EXIT_OF) as [ErrorCode, ...ErrorCode[]];
+
+export const reportedErrorSchema = z.strictObject({
+  code: z.enum([...codes, "bug"]).describe("The kind of error; `bug` is a fault in this program."),
+  message: text.describe("What is wrong, in one sentence."),
+  ...errorDetailsSchema.shape,
+});
 
 /** What went wrong, for a script. */
-export interface ReportedError extends Omit<ErrorDetails, "cause"> {
-  /** Which invariant was broken; `bug` where it is one of this program. */
-  readonly code: ErrorCode | "bug";
-  /** One sentence, without the place. */
-  readonly message: string;
-}
+export type ReportedError = DocumentType<typeof reportedErrorSchema>;
 
-/** What any command prints with `--json` where it fails. */
-export interface ErrorDocument {
-  /** What went wrong. */
-  readonly error: ReportedError;
-}
+export const errorDocumentSchema = z
+  .strictObject({ error: reportedErrorSchema.describe("What went wrong.") })
+  .describe("What any command prints with `--json` when it fails.");
 
-/** The document of an error. */
-export function errorDocument(
-  code: ReportedError["code"],
-  message: string,
-  { cause: _, ...details }: ErrorDetails,
-): ErrorDocument {
-  return { error: { code, message, ...details } };
-}
+/** What any command prints with `--json` when it fails. */
+export type ErrorDocument = DocumentType<typeof errorDocumentSchema>;

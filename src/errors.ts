@@ -4,6 +4,7 @@
  * of these is a bug of this program (exit 1).
  */
 
+import type { ReportedDetails } from "./documents.js";
 import { bounded, printable } from "./printable.js";
 
 /** Exit codes of the command line tool. */
@@ -204,21 +205,9 @@ export const EXIT_OF = {
 export type ErrorCode = keyof typeof EXIT_OF;
 
 /** Where it happened, what was expected and found, and the way out. What is not known is absent. */
-export interface ErrorDetails {
-  /** Path of the file the error is about. */
-  file?: string;
-  /** Name of the tensor the error is about. */
-  tensor?: string;
-  /** Where in the file, in bytes. */
-  offsetBytes?: number;
-  /** What should have been there. */
-  expected?: string | number;
-  /** What was there instead. */
-  got?: string | number;
-  /** The next thing to do, as a sentence. */
-  hint?: string;
-  /** The system's or another program's error behind it. */
-  cause?: unknown;
+export interface ErrorDetails extends ReportedDetails {
+  /** The error of the system or of another program behind it. */
+  readonly cause?: unknown;
 }
 
 const GET_AGAIN = "The file is damaged: download or copy it again, and compare its sha256.";

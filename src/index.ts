@@ -7,27 +7,38 @@
 import type { ApplyDeltaOptions as ApplyOptions } from "./apply/apply-delta.js";
 import type { MergePlanDocument, MergeSummary } from "./apply/documents.js";
 import type { CompareOptions as ModelsOptions } from "./compare/compare-models.js";
-import type { Comparison } from "./compare/comparison.js";
+import type { Comparison } from "./compare/documents.js";
+import type { InspectDocument } from "./inspect/documents.js";
 import type { InspectOptions as ModelOptions } from "./inspect/inspect-model.js";
-import type { InspectDocument } from "./inspect/inspection.js";
-import type { WeightsDocument } from "./llama/release-list.js";
+import type { WeightsDocument } from "./llama/documents.js";
 import { loadModule } from "./load-module.js";
 import type { DeltaPlanDocument, MakeSummary } from "./make/documents.js";
 import type { MakeDeltaOptions as MakeOptions } from "./make/make-delta.js";
 import type { Callable } from "./run-program.js";
-import type { UploadSummary } from "./upload/summary.js";
+import type { UploadSummary } from "./upload/documents.js";
 import type { UploadOptions as RepositoryOptions } from "./upload/upload-model.js";
-import type { Verification } from "./verify/verification.js";
+import type { Verification } from "./verify/documents.js";
 import type { VerifyOptions as TargetOptions } from "./verify/verify-target.js";
 
 export type { ApplyDocument, MergePlanDocument, MergeSummary } from "./apply/documents.js";
-export type { BaseCheck, BaseVerdict } from "./base-check/judge-base.js";
-export type { ChangeSize, KindChange, LayerChange, PartChange } from "./base-check/layer-change.js";
-export type { BaseStatistics } from "./base-check/sample-base.js";
-export type { FileComparison, FileKey } from "./compare/compare-files.js";
-export type { Largest, TensorComparison } from "./compare/compare-tensors.js";
-export type { Comparison, DifferingTensor } from "./compare/comparison.js";
-export type { Tolerance } from "./compare/element-tally.js";
+export type {
+  BaseCheck,
+  BaseStatistics,
+  BaseVerdict,
+  ChangeSize,
+  KindChange,
+  LayerChange,
+  PartChange,
+} from "./base-check/documents.js";
+export type {
+  Comparison,
+  DifferingTensor,
+  FileComparison,
+  FileKey,
+  Largest,
+  TensorComparison,
+  Tolerance,
+} from "./compare/documents.js";
 export type { ErrorDocument, ReportedError } from "./error-document.js";
 export {
   ApplyDeltaError,
@@ -44,31 +55,41 @@ export type {
   InspectedChange,
   InspectedConfig,
   InspectedTensor,
-} from "./inspect/inspection.js";
+} from "./inspect/documents.js";
 export type { KernelChoice } from "./kernel/select.js";
-export type { ModelConfig, RopeScaling } from "./llama/model-config.js";
-export type { PromptStyle } from "./llama/prompt-templates.js";
-export type { Clue, Recognition, RecognizedRelease, Sureness } from "./llama/recognize.js";
-export type { ListedRelease, WeightsDocument } from "./llama/release-list.js";
-export type { ModelSize, PublishedShard, Release, ReleaseKind } from "./llama/releases.js";
-export type { TokenizerState } from "./llama/tokenizer-state.js";
-export type { DeltaPlanDocument, MakeDocument, MakeSummary } from "./make/documents.js";
-export type { TunedRules } from "./make/match-tuned.js";
-export type { Restoration } from "./make/restoration.js";
-export type { Action, MatchRules } from "./merge/match.js";
-export type { ActionCounts, NotAdded } from "./merge/merge-plan.js";
 export type {
+  Clue,
+  ListedRelease,
+  ModelConfig,
+  ModelSize,
+  PublishedShard,
+  Recognition,
+  RecognizedRelease,
+  Release,
+  ReleaseKind,
+  RopeScaling,
+  Sureness,
+  TokenizerState,
+  WeightsDocument,
+} from "./llama/documents.js";
+export type { PromptStyle } from "./llama/prompt-templates.js";
+export type { DeltaPlanDocument, MakeDocument, MakeSummary, Restoration } from "./make/documents.js";
+export type { TunedRules } from "./make/match-tuned.js";
+export type {
+  ActionCounts,
   LayoutDocument,
+  NotAdded,
   OutputSummary,
   PlannedShardDocument,
   ShardSummary,
-} from "./merge/output-documents.js";
+} from "./merge/documents.js";
+export type { Action, MatchRules } from "./merge/match.js";
 export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./progress.js";
 export type { CallOptions } from "./run-program.js";
 export type { LostElements } from "./target/journal.js";
 export type { DType, SumDType } from "./tensor.js";
-export type { UploadSummary } from "./upload/summary.js";
-export type { Check, CheckName, Verification } from "./verify/verification.js";
+export type { UploadSummary } from "./upload/documents.js";
+export type { Check, CheckName, Verification } from "./verify/documents.js";
 
 /** What is merged, where to, and how. */
 export type ApplyDeltaOptions = Callable<ApplyOptions>;

@@ -10,17 +10,8 @@ const ROOMS = [
   ...["cli", "index", "option-rules", "run-program", "check-options", "load-module"],
   ...["make", "apply", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
-  ...[
-    "progress",
-    "units",
-    "interrupt",
-    "limit",
-    "tensor",
-    "error-document",
-    "errors",
-    "printable",
-    "version",
-  ],
+  ...["progress", "units", "interrupt", "limit"],
+  ...["error-document", "errors", "documents", "tensor", "printable", "version"],
 ];
 
 /** What the command line may import: the library as any program has it, the words for progress, sizes and errors. */
@@ -71,7 +62,7 @@ function withoutComments(text: string): string {
 }
 
 function withoutTypes(text: string): string {
-  return text.replace(/^import type [^;]*;/gm, "");
+  return text.replace(/^(?:import|export) type [^;]*;/gm, "");
 }
 
 /** What `import … from`, `export … from`, `import()`, `import.meta`-relative URLs and `require()` name. */
@@ -150,6 +141,19 @@ test("the command line calls the library by its one entry; of the rooms below it
       relativeImports({ ...file, imports: importsOf(withoutTypes(file.text)) })
         .filter((target) => !COMMAND_LINE_IMPORTS.includes(roomOf(target)))
         .map((target) => `${file.path} imports ${target}`),
+    );
+  assert.deepEqual(wrong, []);
+});
+
+test("a run loads no schema of a document: what isn't such a schema takes types from it", () => {
+  const isDocuments = (path: string) => /(?:^|\/)(?:error-)?documents?\.ts$/.test(path);
+  assert.ok(files.filter(({ path }) => isDocuments(path)).length > 8);
+  const wrong = files
+    .filter(({ path }) => !isDocuments(path))
+    .flatMap((file) =>
+      relativeImports({ ...file, imports: importsOf(withoutTypes(file.text)) })
+        .filter(isDocuments)
+        .map((target) => `${file.path} loads ${target}`),
     );
   assert.deepEqual(wrong, []);
 });

@@ -9,7 +9,8 @@ import { throwIfAborted } from "../interrupt.js";
 import { describeRelease } from "../llama/recognize.js";
 import { countActions } from "../merge/merge-plan.js";
 import { resolvePair, withCheckpoints } from "../merge/preparation.js";
-import { type MergePlanDocument, type MergeSummary, planDocument } from "./documents.js";
+import type { MergePlanDocument, MergeSummary } from "./documents.js";
+import { planDocument } from "./plan-document.js";
 import { type ApplyDeltaOptions, type PreparedMerge, prepareMerge } from "./prepare-merge.js";
 import { writeTarget } from "./write-target.js";
 

@@ -1,73 +1,51 @@
-/** What a merge reports: the documents that `--json` and `--dry-run --json` print. */
+/** What applying a delta prints with `--json` and with `--dry-run --json`. */
+import { z } from "zod";
+import { baseCheckSchema } from "../base-check/documents.js";
+import { type DocumentType, flag, number, text, texts } from "../documents.js";
+import { layoutSchema, notAddedSchema, outputSummarySchema } from "../merge/documents.js";
+import { uploadSummarySchema } from "../upload/documents.js";
 
-import type { BaseCheck } from "../base-check/judge-base.js";
-import { describeRelease, type RecognizedRelease } from "../llama/recognize.js";
-import { type NotAdded, notAdded } from "../merge/merge-plan.js";
-import {
-  type LayoutDocument,
-  layoutDocument,
-  type OutputSummary,
-  type PlannedOutput,
-} from "../merge/output-documents.js";
-import type { UploadSummary } from "../upload/summary.js";
+const release = text
+  .nullable()
+  .describe("The delta's release and the versions it works with; null if it isn't recognised.");
+const baseCheck = baseCheckSchema
+  .nullable()
+  .describe("The verdict on the base; null if the check was skipped.");
 
-/** What a merge made: what the command prints with `--json`. */
-export interface MergeSummary extends OutputSummary {
-  /** The real path of the folder. */
-  readonly target: string;
-  /** The delta's release and what works with it, or null where it isn't recognised. */
-  readonly release: string | null;
-  /** What the delta was multiplied by. */
-  readonly scale: number;
-  /** The verdict on the base; null where the check was skipped. */
-  readonly baseCheck: BaseCheck | null;
-  /** Whether the target was read back and compared before it was published. */
-  readonly verified: boolean;
-}
+export const mergeSummarySchema = z.strictObject({
+  target: text.describe("Real path of the new folder."),
+  release,
+  scale: number.describe("The factor of the delta."),
+  ...outputSummarySchema.shape,
+  baseCheck,
+  verified: flag.describe("Whether the target was read back and compared before it was published."),
+});
 
-/** The part of a prepared merge that a dry run shows. */
-export interface PlanSummary extends PlannedOutput {
-  readonly target: string;
-  readonly baseCheck: BaseCheck | null;
-  readonly release: RecognizedRelease | null;
-  readonly warnings: readonly string[];
-}
+/** What a merge made. */
+export type MergeSummary = DocumentType<typeof mergeSummarySchema>;
 
-/** What a merge would do: what `--dry-run` prints. */
-export interface MergePlanDocument extends LayoutDocument {
-  /** The real path of the folder to make. */
-  readonly target: string;
-  /** Tells it from a summary. */
-  readonly dryRun: true;
-  /** The delta's release and what works with it, or null where it isn't recognised. */
-  readonly release: string | null;
-  /** What the delta will be multiplied by. */
-  readonly scale: number;
-  /** Every tensor that won't simply be added, with the reason. */
-  readonly notAdded: readonly NotAdded[];
-  /** The verdict on the base; null where the check was skipped. */
-  readonly baseCheck: BaseCheck | null;
-  /** What may be wrong, a sentence each. */
-  readonly warnings: readonly string[];
-}
-
-/** The plan as a document, for `--dry-run --json`. */
-export function planDocument(planned: PlanSummary): MergePlanDocument {
-  const { target, plan, baseCheck, release, warnings } = planned;
-  return {
-    target,
-    dryRun: true,
-    release: release === null ? null : describeRelease(release),
-    scale: plan.scale,
-    ...layoutDocument(planned),
-    notAdded: notAdded(plan),
-    baseCheck,
-    warnings,
-  };
-}
+export const applyDocumentSchema = z
+  .strictObject({
+    ...mergeSummarySchema.shape,
+    upload: z.exactOptional(uploadSummarySchema).describe("With `--upload`: what was sent to the Hub."),
+  })
+  .describe("What a merge made.");
 
 /** What applying prints with `--json`. */
-export interface ApplyDocument extends MergeSummary {
-  /** With `--upload`: what was sent to the Hub. */
-  readonly upload?: UploadSummary;
-}
+export type ApplyDocument = DocumentType<typeof applyDocumentSchema>;
+
+export const mergePlanSchema = z
+  .strictObject({
+    target: text.describe("Real path of the folder to make."),
+    dryRun: z.literal(true).describe("Tells a plan from a result."),
+    release,
+    scale: number.describe("The factor of the delta."),
+    ...layoutSchema.shape,
+    notAdded: z.array(notAddedSchema).describe("Every tensor that won't simply be added, and why."),
+    baseCheck,
+    warnings: texts.describe("What may be wrong, a sentence each."),
+  })
+  .describe("What a merge would do.");
+
+/** What a merge would do: what `--dry-run --json` prints. */
+export type MergePlanDocument = DocumentType<typeof mergePlanSchema>;

@@ -3,7 +3,7 @@
  * Guards: references are names, never paths of this machine; numbers are those that every kernel gives.
  */
 
-import type { BaseCheck } from "../base-check/judge-base.js";
+import type { BaseCheck } from "../base-check/documents.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { MatchRules } from "../merge/match.js";
 import { type LayoutOptions, type MergePlan, notAdded } from "../merge/merge-plan.js";

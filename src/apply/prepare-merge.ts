@@ -6,20 +6,17 @@
 
 import { basename, resolve } from "node:path";
 import { configHints } from "../base-check/config-hints.js";
-import { type BaseCheck, baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
+import type { BaseCheck } from "../base-check/documents.js";
+import { baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
 import { sha256Files } from "../files/sha256.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { ResolvedModel } from "../hub/resolve.js";
 import { type CompiledKernel, compileKernel } from "../kernel/select.js";
+import type { RecognizedRelease } from "../llama/documents.js";
 import { readModelConfig } from "../llama/model-config.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
-import {
-  describeRelease,
-  mergedReleaseHint,
-  type RecognizedRelease,
-  recognizeRelease,
-} from "../llama/recognize.js";
+import { describeRelease, mergedReleaseHint, recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf } from "../llama/tensor-names.js";
 import { verifyDelta } from "../llama/verify-delta.js";
 import type { FingerprintedSide } from "../merge/fingerprint.js";

@@ -2,7 +2,7 @@
  * In: the configurations of base and delta. Out: what in them says, in plain words, that they don't belong together.
  * Hints only: the base check proves, these explain.
  */
-import type { ModelConfig } from "../llama/model-config.js";
+import type { ModelConfig } from "../llama/documents.js";
 
 /** LLaMA's sizes by the width of the hidden state, as their users call them. */
 const SIZE_BY_WIDTH: ReadonlyMap<number, string> = new Map([

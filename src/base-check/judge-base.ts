@@ -2,44 +2,10 @@
  * In: what sampling found. Out: the verdict on the base, in words, and the error where it doesn't check.
  * The thresholds come from the tables in docs/base-check.md, which `npm run base-check-table` reproduces.
  */
+
 import { ApplyDeltaError } from "../errors.js";
 import type { SumDType } from "../tensor.js";
-import type { BaseStatistics } from "./sample-base.js";
-
-/** What sampled sums say of the base. */
-export type BaseVerdict =
-  /** Every sum is exact: bit for bit the base the delta was made from. */
-  | "exact"
-  /** A few sums are not: the right base, but rounded or tuned on the way. */
-  | "near"
-  /** Many are not: another model. */
-  | "other"
-  /** Nearly all are not: the delta was made in a wider format, which proves nothing about the base. */
-  | "wider-delta"
-  /** Too few comparable elements, or none that tell anything. */
-  | "too-few"
-  /** The delta is zero wherever it was sampled. */
-  | "zero-delta"
-  /** The delta's values are as large as the base's: a whole model. */
-  | "not-a-delta"
-  /** The base's values are as small as a delta's, the delta's as large as a model's. */
-  | "swapped";
-
-/** Whether the base is the one the delta was made from. */
-export interface BaseCheck {
-  /** The verdict. */
-  readonly verdict: BaseVerdict;
-  /** One sentence for the summary. */
-  readonly sentence: string;
-  /** Whether the user should be warned. */
-  readonly isWarning: boolean;
-  /** The format the delta was made in, as far as can be seen; null where none is known. */
-  readonly checkedIn: SumDType | null;
-  /** Comparable sums that are no value of the format `checkedIn`; 0 where nothing was checked. */
-  readonly inexact: number;
-  /** The counts behind the verdict. */
-  readonly statistics: BaseStatistics;
-}
+import type { BaseCheck, BaseStatistics, BaseVerdict } from "./documents.js";
 
 /** Fewer comparable elements than this decide nothing. */
 const FEWEST_COMPARABLE = 256;

@@ -14,6 +14,7 @@ import type { Pause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { EMBEDDING, isRotaryBuffer, LM_HEAD, layerOf } from "../llama/tensor-names.js";
 import { elementCount, isFloatDType, type ReadableFile, type TensorView } from "../tensor.js";
+import type { ChangeSize, LayerChange } from "./documents.js";
 import type { SampledRun } from "./sampled-run.js";
 
 /** Elements sampled in all, shared out evenly over the tensors; 32 MB of each side in float16. */
@@ -35,52 +36,6 @@ export const CHANGE_MEMORY_BYTES = OTHER_F32_AT + 4 * MAX_RUN_ELEMENTS;
 
 /** A delta's rms is a tenth of the base's or less; where it comes to half, it is a model of its own (judge-base.ts). */
 export const MODEL_RATIO = 0.5;
-
-/** How large a change is. */
-export interface ChangeSize {
-  /** Root mean square of the base's values. */
-  readonly baseRms: number;
-  /** Root mean square of the change. */
-  readonly changeRms: number;
-  /** `changeRms` over `baseRms`; null where the base is all zeros. */
-  readonly ratio: number | null;
-}
-
-/** The change of a part of the model. */
-export interface PartChange extends ChangeSize {
-  /** `embed`, `layer`, `head`, or a module of another kind of model by its name. */
-  readonly part: string;
-  /** Number of the layer; null for the other parts. */
-  readonly layer: number | null;
-}
-
-/** The change of all modules of a kind. */
-export interface KindChange extends ChangeSize {
-  /** `q_proj`, `input_layernorm`, …: the last module in the tensors' names. */
-  readonly kind: string;
-}
-
-/** How large a change is, layer by layer and kind by kind. */
-export interface LayerChange {
-  /** `delta`: the second model is taken as a delta; `difference`: it is a whole model, so its base is subtracted. */
-  readonly comparedAs: "delta" | "difference";
-  /** Over all matrices (all tensors in a model that has none). */
-  readonly overall: ChangeSize;
-  /** The embedding, the layers in order, the head: their matrices. */
-  readonly parts: readonly PartChange[];
-  /** Matrices and vectors. */
-  readonly kinds: readonly KindChange[];
-  /** Tensors of both sides that were compared. */
-  readonly tensorsCompared: number;
-  /** Tensors of one side only, or of other widths or dtypes; rotary buffers are no weights and not among them. */
-  readonly tensorsNotCompared: readonly string[];
-  /** Elements of those. */
-  readonly elementsCompared: number;
-  /** Of those, the elements that were read. */
-  readonly elementsSampled: number;
-  /** Infinities and NaN among them, which no size counts. */
-  readonly notFinite: number;
-}
 
 /** Sums over elements; `weight` elements stand for the sample. */
 interface Squares {

@@ -17,6 +17,7 @@ import {
   type SumDType,
   type TensorView,
 } from "../tensor.js";
+import type { BaseStatistics } from "./documents.js";
 import type { SampledRun } from "./sampled-run.js";
 
 /** Elements sampled in all, shared out evenly over the matrices: 16 MB of each side in float16. */
@@ -53,35 +54,6 @@ const LAST_BITS = 0xf;
 
 /** If fewer sums than this share have one, they were not float32's own, and that they are exact there proves nothing. */
 const FINE_SHARE = 0.5;
-
-/** What sampling base and delta found. */
-export interface BaseStatistics {
-  /** Matrices sampled. */
-  readonly tensors: number;
-  /** Pairs of finite elements sampled. */
-  readonly sampled: number;
-  /** Of those, the pairs the lemma speaks of: 0 < |d| <= |b|/2. */
-  readonly comparable: number;
-  /**
-   * For each format the delta can have been made in, narrowest first: the comparable pairs whose sum is no value of
-   * it. A float32 delta often holds the differences of 16-bit models, which are exact in float32 whatever the base;
-   * so a format counts if every value of the base is one it has, and float32 if the sums need its precision.
-   */
-  readonly formats: readonly {
-    /** The format. */
-    readonly dtype: SumDType;
-    /** Comparable pairs whose sum is no value of it. */
-    readonly inexact: number;
-  }[];
-  /** Root mean square of the base's sampled values. */
-  readonly baseRms: number;
-  /** Root mean square of the delta's. */
-  readonly deltaRms: number;
-  /** Pearson's correlation of base and delta (about their zero); near 1 where the delta is a tuned model itself. */
-  readonly correlation: number;
-  /** Whether every sampled value of the base is one bfloat16 has, where neither base nor delta is stored in it. */
-  readonly baseIsBFloat16: boolean;
-}
 
 type Views = readonly TensorView<ReadableFile>[];
 

@@ -1,7 +1,7 @@
 /** What a merge reports, as text for a terminal. */
 
 import type { MergePlanDocument, MergeSummary } from "../apply/documents.js";
-import type { BaseCheck } from "../base-check/judge-base.js";
+import type { BaseCheck } from "../base-check/documents.js";
 import { printable } from "../printable.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
 import { type Palette, PLAIN } from "./terminal.js";

@@ -2,10 +2,13 @@
  * What `compare` finds: the document that `--json` prints, and the same for a terminal, on one screen.
  * Pure: a document in, text out. No control character of a name reaches the terminal.
  */
-import type { FileComparison, FileKey } from "../compare/compare-files.js";
-import type { TensorComparison } from "../compare/compare-tensors.js";
-import type { Comparison } from "../compare/comparison.js";
-import type { Tolerance } from "../compare/element-tally.js";
+import type {
+  Comparison,
+  FileComparison,
+  FileKey,
+  TensorComparison,
+  Tolerance,
+} from "../compare/documents.js";
 import { formatCount, formatSeconds, plural } from "../units.js";
 import { type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 

@@ -1,6 +1,6 @@
-import type { InspectDocument, InspectedChange, InspectedTensor } from "../inspect/inspection.js";
-import { describeRelease, type Recognition } from "../llama/recognize.js";
-import type { TokenizerState } from "../llama/tokenizer-state.js";
+import type { InspectDocument, InspectedChange, InspectedTensor } from "../inspect/documents.js";
+import type { Recognition, TokenizerState } from "../llama/documents.js";
+import { describeRelease } from "../llama/recognize.js";
 import { formatBytes, formatCount, plural } from "../units.js";
 import { formatLayerChart, percentFormat } from "./layer-chart.js";
 import { type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";

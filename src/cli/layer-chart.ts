@@ -2,7 +2,7 @@
  * In: the size of a change by layer. Out: a small chart for a terminal, a row for each part of the model.
  * Pure; fits the width asked for.
  */
-import type { ChangeSize, LayerChange, PartChange } from "../base-check/layer-change.js";
+import type { ChangeSize, LayerChange, PartChange } from "../base-check/documents.js";
 
 /** Columns of a terminal as it comes. */
 const DEFAULT_WIDTH = 80;

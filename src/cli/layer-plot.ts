@@ -2,7 +2,7 @@
  * In: the size of a change by layer and by kind of module. Out: the same as a picture, the text of an SVG file.
  * Pure. Colours are of middle lightness and there is no background, so it reads on light and on dark pages.
  */
-import type { ChangeSize, LayerChange } from "../base-check/layer-change.js";
+import type { ChangeSize, LayerChange } from "../base-check/documents.js";
 import { chartTitle, largestRatio, partLabel, percentFormat } from "./layer-chart.js";
 
 /** All lengths are in SVG user units, pixels at the picture's own size. */

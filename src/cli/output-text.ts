@@ -1,5 +1,4 @@
-import type { ActionCounts, NotAdded } from "../merge/merge-plan.js";
-import type { LayoutDocument, OutputSummary } from "../merge/output-documents.js";
+import type { ActionCounts, LayoutDocument, NotAdded, OutputSummary } from "../merge/documents.js";
 import { printable } from "../printable.js";
 import { formatBytes, formatCount, formatSeconds, plural } from "../units.js";
 import type { Palette } from "./terminal.js";

@@ -2,8 +2,8 @@
  * What every command needs around it: a signal that Ctrl-C aborts, a reporter, errors as messages and exit codes.
  */
 
-import { errorDocument } from "../error-document.js";
-import { EXIT, isApplyDeltaError } from "../errors.js";
+import type { ErrorDocument } from "../error-document.js";
+import { type ErrorDetails, EXIT, isApplyDeltaError } from "../errors.js";
 import { withoutMeans } from "../load-module.js";
 import { escapeControls } from "../printable.js";
 import type { Reporter } from "../progress.js";
@@ -90,8 +90,13 @@ export function errorLabel(): string {
 }
 
 /** The document that stdout gets instead of a result. */
-export function printError(...error: Parameters<typeof errorDocument>): void {
-  print(JSON.stringify(errorDocument(...error), null, 2));
+export function printError(
+  code: ErrorDocument["error"]["code"],
+  message: string,
+  { cause: _, ...details }: ErrorDetails,
+): void {
+  const document: ErrorDocument = { error: { code, message, ...details } };
+  print(JSON.stringify(document, null, 2));
 }
 
 function describeStack(error: Error): string {

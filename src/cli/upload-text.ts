@@ -1,6 +1,6 @@
 /** What sending a folder to the Hub reports. Pure: values in, text out. */
 import { formatBytes, formatSeconds, plural } from "../units.js";
-import type { UploadSummary } from "../upload/summary.js";
+import type { UploadSummary } from "../upload/documents.js";
 
 /** The summary for a terminal. */
 export function formatUpload(summary: UploadSummary): string {

@@ -4,7 +4,7 @@
  * at; names come from files of unknown origin, so no control character of theirs reaches the terminal.
  */
 import { printable } from "../printable.js";
-import type { Check, Verification } from "../verify/verification.js";
+import type { Check, Verification } from "../verify/documents.js";
 import { type Palette, PLAIN } from "./terminal.js";
 
 const UNPROVEN =

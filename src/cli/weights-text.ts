@@ -3,8 +3,8 @@
  * Pure: data in, text and values out. The table fits 100 columns.
  */
 
-import type { WeightsDocument } from "../llama/release-list.js";
-import { nameOf, type Release } from "../llama/releases.js";
+import type { Release, WeightsDocument } from "../llama/documents.js";
+import { nameOf } from "../llama/releases.js";
 
 /** Stands for what no source says. */
 const UNKNOWN = "-";

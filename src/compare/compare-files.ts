@@ -2,6 +2,7 @@
  * In: the folders of two models. Out: how config and tokenizer differ, file by file and key by key.
  * Guards: a difference is one unless it is known not to change what the model does; then it is a note.
  */
+
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
@@ -9,35 +10,8 @@ import { ApplyDeltaError } from "../errors.js";
 import { JsonDraft, type JsonFile } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../llama/sentencepiece.js";
+import type { FileComparison, FileKey } from "./documents.js";
 import { isNestedDeeper, type JsonDifference, jsonDifferences } from "./json-differences.js";
-
-/** A place in a file that differs. */
-export interface FileKey {
-  /** `rope_scaling.factor`, `piece 17`. */
-  readonly at: string;
-  /** What stands there in a; null where a has none. */
-  readonly a: string | null;
-  /** What stands there in b; null where b has none. */
-  readonly b: string | null;
-  /** Whether it is known to change nothing. */
-  readonly isNote: boolean;
-}
-
-/** How a file beside the weights differs. */
-export interface FileComparison {
-  /** The file's name. */
-  readonly file: string;
-  /** Whether the model may behave otherwise. */
-  readonly isDifferent: boolean;
-  /** Which side alone has the file; null where both have it. */
-  readonly onlyIn: "a" | "b" | null;
-  /** How many keys differ, notes left out. */
-  readonly differences: number;
-  /** How many keys differ in a way that is known to change nothing. */
-  readonly notes: number;
-  /** Those that differ, the first `MAX_KEYS` of them. */
-  readonly keys: readonly FileKey[];
-}
 
 /** Two vocabularies may differ in every token. */
 export const MAX_KEYS = 1_000;

@@ -22,8 +22,8 @@ import { type Reporter, silentReporter } from "../progress.js";
 import { isLocalFile } from "../tensor.js";
 import { plural } from "../units.js";
 import { compareFiles } from "./compare-files.js";
-import { compareTensors, type TensorComparison } from "./compare-tensors.js";
-import type { Comparison } from "./comparison.js";
+import { compareTensors } from "./compare-tensors.js";
+import type { Comparison, TensorComparison } from "./documents.js";
 import { type Pairing, pairTensors } from "./pair-tensors.js";
 
 export interface CompareOptions {

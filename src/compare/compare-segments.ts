@@ -9,7 +9,8 @@ import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bitsOf, type DType, type FloatDType } from "../tensor.js";
 import { forEachSegment, type Run, type SegmentedJob } from "../workers/segments.js";
-import { ROW_LENGTH, type Tolerance, tallyBits, tallyValues } from "./element-tally.js";
+import type { Tolerance } from "./documents.js";
+import { ROW_LENGTH, tallyBits, tallyValues } from "./element-tally.js";
 
 /**
  * The longest range that is read of either side at a time. From 128 KiB to 1 MiB the speed is the same; smaller ones are

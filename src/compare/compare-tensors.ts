@@ -1,6 +1,7 @@
 /**
  * In: pairs of tensors of equal shape, a number of threads. Out: for each pair, whether and how the two differ.
  */
+
 import { basename } from "node:path";
 import { openView } from "../files/gather.js";
 import type { CompiledKernel } from "../kernel/select.js";
@@ -9,53 +10,11 @@ import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
 import { segmentedJob } from "../workers/segments.js";
 import { COMPARED_BYTES, COUNTS, type CompareJob, type CompareTask } from "./compare-segments.js";
-import { addRow, ROW, ROW_LENGTH, type Tolerance } from "./element-tally.js";
+import type { Largest, TensorComparison, Tolerance } from "./documents.js";
+import { addRow, ROW, ROW_LENGTH } from "./element-tally.js";
 import type { TensorPair } from "./pair-tensors.js";
 
 const JOB_MODULE = new URL("./compare-segments.js", import.meta.url).href;
-
-/** The largest difference of two tensors, and where it is. */
-export interface Largest {
-  /** |a - b|, or that over max(|a|, |b|). */
-  readonly difference: number;
-  /** One index for each dimension. */
-  readonly index: readonly number[];
-  /** The value in a. */
-  readonly a: number;
-  /** The value in b. */
-  readonly b: number;
-}
-
-/** How a tensor of one model differs from that of the other. */
-export interface TensorComparison {
-  /** The tensor's name. */
-  readonly name: string;
-  /** Its extents, the same in both. */
-  readonly shape: readonly number[];
-  /** Its dtype in either. */
-  readonly dtypes: {
-    /** In a. */
-    readonly a: DType;
-    /** In b. */
-    readonly b: DType;
-  };
-  /** How many elements it has. */
-  readonly elements: number;
-  /** Elements whose bits differ (bytes, where an element is less than one); null where the dtypes do. */
-  readonly differentBits: number | null;
-  /** Elements whose values differ: -0 is 0, NaN is NaN. Null where the elements are no floats: only bytes count. */
-  readonly differentValues: number | null;
-  /** Of those, the elements beyond the tolerance; without one, all of them. */
-  readonly beyondTolerance: number | null;
-  /** Of those, the elements where one side is NaN or infinite: they are not among the largest differences. */
-  readonly notFinite: number;
-  /** The first element whose bits differ, or its value where the dtypes differ; null where there is none. */
-  readonly first: readonly number[] | null;
-  /** |a - b| */
-  readonly largestAbsolute: Largest | null;
-  /** |a - b| / max(|a|, |b|) */
-  readonly largestRelative: Largest | null;
-}
 
 export interface CompareTensorsOptions {
   readonly tolerance: Tolerance;

@@ -1,3 +1,5 @@
+import type { Tolerance } from "./documents.js";
+
 /**
  * In: runs of elements of two tensors, in memory. Out: a row of numbers that says how they differ.
  * Rows of several threads add up to one. What counts as a difference is defined here and in docs/architecture.md:
@@ -6,14 +8,6 @@
  * - The relative difference is |a - b| / max(|a|, |b|): 0 to 2, the same from both sides.
  * - A difference that isn't finite (NaN or an infinity on one side) is counted, beyond any tolerance, and no largest.
  */
-
-/** What still counts as equal: an element is within where either of its differences is. */
-export interface Tolerance {
-  /** Largest absolute difference. */
-  readonly absolute: number;
-  /** Largest relative difference. */
-  readonly relative: number;
-}
 
 /** Fields of a row. Places are the element's index plus 1, so that a row of zeros says "none". */
 export const ROW = {

@@ -4,7 +4,8 @@
  */
 
 import { isRotaryBuffer } from "../llama/tensor-names.js";
-import { type DType, isFloatDType, type TensorView } from "../tensor.js";
+import { isFloatDType, type TensorView } from "../tensor.js";
+import type { Comparison } from "./documents.js";
 
 /** Two tensors of one name and one shape, of one dtype or both of floats. */
 export interface TensorPair {
@@ -12,33 +13,11 @@ export interface TensorPair {
   readonly b: TensorView;
 }
 
-export interface Pairing {
+export interface Pairing extends Pick<Comparison, "onlyInA" | "onlyInB" | "otherShapes" | "otherDTypes"> {
   /** In the order of a. */
   readonly pairs: readonly TensorPair[];
-  /** Names of tensors that only a has. */
-  readonly onlyInA: readonly string[];
-  /** Names of tensors that only b has. */
-  readonly onlyInB: readonly string[];
   /** Rotary buffers of one side alone: loaders compute them, so that they make no difference. */
   readonly rotaryOnlyIn: { readonly a: number; readonly b: number };
-  /** Tensors of both sides whose shapes differ. */
-  readonly otherShapes: readonly {
-    /** The tensor's name. */
-    readonly name: string;
-    /** Its shape in a. */
-    readonly a: readonly number[];
-    /** Its shape in b. */
-    readonly b: readonly number[];
-  }[];
-  /** Where values can't be compared: one side holds integers, or floats of 8 bits or fewer, the other something else. */
-  readonly otherDTypes: readonly {
-    /** The tensor's name. */
-    readonly name: string;
-    /** Its dtype in a. */
-    readonly a: DType;
-    /** Its dtype in b. */
-    readonly b: DType;
-  }[];
 }
 
 /** Pairs by exact names. */

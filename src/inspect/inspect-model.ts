@@ -5,7 +5,7 @@
  */
 
 import { basename, resolve } from "node:path";
-import type { LayerChange } from "../base-check/layer-change.js";
+import type { LayerChange } from "../base-check/documents.js";
 import { ApplyDeltaError } from "../errors.js";
 import { FORMAT_NAMES } from "../formats/detect.js";
 import type { Checkpoint } from "../formats/open.js";
@@ -20,7 +20,7 @@ import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { sampleModels, withCheckpoints } from "../merge/preparation.js";
 import type { Reporter } from "../progress.js";
 import { bitsOf, elementCount, type TensorView } from "../tensor.js";
-import type { InspectDocument, InspectedTensor } from "./inspection.js";
+import type { InspectDocument, InspectedTensor } from "./documents.js";
 
 export interface InspectOptions {
   /** A local folder or weights file, or `owner/name` on the Hub. */

@@ -4,69 +4,16 @@
  * transformers renamed, are null, and unknown ones are left alone: nothing here decides whether a model loads.
  * (Mending a config is config-repair.ts.)
  */
+
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { listOf, parseBoundedJson } from "../files/bounded-json.js";
+import type { ModelConfig } from "./documents.js";
 
 /** A config is a few kB; stops a file that would fill the memory. */
 const MAX_CONFIG_BYTES = 4_000_000;
-
-/** How positions are scaled beyond the length the model was made for. */
-export interface RopeScaling {
-  /** `linear`, `dynamic`, `yarn`, …; null where the file doesn't say. */
-  readonly type: string | null;
-  /** By how much; null where the file doesn't say. */
-  readonly factor: number | null;
-}
-
-/** What config.json says of a model; null is what it leaves out. */
-export interface ModelConfig {
-  /** Class names of transformers. */
-  readonly architectures: readonly string[];
-  /** `llama`. */
-  readonly modelType: string | null;
-  /** Width of the model. */
-  readonly hiddenSize: number | null;
-  /** Width of the feed-forward layers. */
-  readonly intermediateSize: number | null;
-  /** Number of layers. */
-  readonly layers: number | null;
-  /** Number of attention heads. */
-  readonly attentionHeads: number | null;
-  /** Equal to `attentionHeads` where the file says nothing, as transformers takes it. */
-  readonly keyValueHeads: number | null;
-  /** Width of one head; null where the file leaves it to be `hiddenSize / attentionHeads`. */
-  readonly headDim: number | null;
-  /** Rows of the embedding. */
-  readonly vocabSize: number | null;
-  /** In tokens, before any scaling. */
-  readonly maxPositionEmbeddings: number | null;
-  /** In tokens; FastChat's own field, in the 16k releases. */
-  readonly maxSequenceLength: number | null;
-  /** Epsilon of the norms. */
-  readonly rmsNormEps: number | null;
-  /** How positions are scaled. */
-  readonly ropeScaling: RopeScaling | null;
-  /** Base of the rotary position encoding. */
-  readonly ropeTheta: number | null;
-  /** False where the file says nothing, as transformers takes it for LLaMA. */
-  readonly tieWordEmbeddings: boolean;
-  /** As PyTorch spells it: `float16`. */
-  readonly torchDType: string | null;
-  /**
-   * Id of the token a text begins with; the first where there are several. Old conversions have -1 for a token that
-   * isn't there, here and below.
-   */
-  readonly bosTokenId: number | null;
-  /** Id of the token a text ends with; the first where there are several. */
-  readonly eosTokenId: number | null;
-  /** Id of the token that fills up; the first where there are several. */
-  readonly padTokenId: number | null;
-  /** Where the model was loaded from before it was saved: a fine-tuned model names its base here. */
-  readonly nameOrPath: string | null;
-}
 
 const extent = z.number().int().positive().nullish();
 const tokenIds = z.union([z.number().int(), listOf(z.number().int())]).nullish();

@@ -6,8 +6,8 @@
  * what was given as a delta. A name that the tensors contradict names nothing. Certain is only a checksum
  * (verify-delta.ts).
  */
-import type { ModelConfig } from "./model-config.js";
-import { DIMENSIONS, nameOf, RELEASES, type Release, titleOf } from "./releases.js";
+import type { Clue, ModelConfig, Recognition, RecognizedRelease, Release } from "./documents.js";
+import { DIMENSIONS, nameOf, RELEASES, titleOf } from "./releases.js";
 
 export interface ReleaseClues {
   /** As the user gave it: a path, or `owner/name` on the Hub. */
@@ -21,30 +21,6 @@ export interface ReleaseClues {
   readonly shards: readonly { readonly file: string; readonly byteLength: number }[];
   /** Whether it was given as a delta; otherwise sizes and shapes say nothing. */
   readonly isDelta: boolean;
-}
-
-/** What a release was recognised by. */
-export type Clue = "checksum" | "repository" | "folder" | "config" | "shard-sizes" | "shape";
-
-/** How sure it is: only a checksum makes it certain. */
-export type Sureness = "certain" | "likely" | "possible";
-
-/** A release, and what it was recognised by. */
-export interface RecognizedRelease {
-  /** The release. */
-  readonly release: Release;
-  /** What it was recognised by. */
-  readonly clue: Clue;
-  /** How sure that is. */
-  readonly sureness: Sureness;
-}
-
-/** Which release of Vicuna a model is. */
-export interface Recognition {
-  /** The release; null where it is none that is known. */
-  readonly recognized: RecognizedRelease | null;
-  /** Lines to warn with: a name that the tensors contradict. */
-  readonly doubts: readonly string[];
 }
 
 /** Recognises a release by the strongest clue there is. Pure. */

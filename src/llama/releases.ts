@@ -13,53 +13,7 @@
  * - rows: v0's tokenizer has `[PAD]` besides LLaMA's 32000 pieces; later ones don't.
  * - sizes and sha256 of shards: the Git LFS pointers of the repositories. Where one is null, no source was at hand.
  */
-import type { PromptStyle } from "./prompt-templates.js";
-
-/** A delta, or a whole model. */
-export type ReleaseKind = "delta" | "merged";
-
-/** The size in the name of a release. */
-export type ModelSize = "7B" | "13B" | "33B";
-
-/** A weights file of a release. */
-export interface PublishedShard {
-  /** Its name. */
-  readonly file: string;
-  /** Its size; null where no source says. */
-  readonly byteLength: number | null;
-  /** 64 hexadecimal digits, lower case; null where no source says. */
-  readonly sha256: string | null;
-}
-
-/** A release of Vicuna, as it was published. */
-export interface Release {
-  /** The version: `v1.5`, `v1.5-16k`. */
-  readonly version: "v0" | "v1.1" | "v1.3" | "v1.5" | "v1.5-16k";
-  /** Its size, in the billions of parameters that the name gives. */
-  readonly size: ModelSize;
-  /** Whether it is a delta or a whole model. */
-  readonly kind: ReleaseKind;
-  /** `owner/name` on the Hugging Face Hub. */
-  readonly repository: string;
-  /** The model it was tuned from, and so the base of a delta: `LLaMA 1 7B`. */
-  readonly base: string;
-  /** Date of the version, `YYYY-MM-DD`; null where no source says. */
-  readonly date: string | null;
-  /** Version range of the Python package fschat; null where no source says. */
-  readonly fastchat: string | null;
-  /** Version range of transformers; null where no source says. */
-  readonly transformers: string | null;
-  /** Length of the context in tokens. */
-  readonly contextTokens: number;
-  /** Style of the prompt: `v0` with `###`, `v1.1` with `USER:`, `ASSISTANT:` and `</s>`. */
-  readonly prompt: PromptStyle;
-  /** Rows of the embedding: tokens the model knows. */
-  readonly embedRows: number;
-  /** The weights files; null where the names aren't known. */
-  readonly shards: readonly PublishedShard[] | null;
-  /** One sentence: what to do with it. */
-  readonly whatToDo: string;
-}
+import type { ModelSize, Release } from "./documents.js";
 
 /** What is the same for every release of a version. */
 type VersionFacts = Pick<

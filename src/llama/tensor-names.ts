@@ -1,5 +1,5 @@
 /** The tensors of a LLaMA as transformers has them (models/llama/modeling_llama.py): names, order and shapes. */
-import type { ModelConfig } from "./model-config.js";
+import type { ModelConfig } from "./documents.js";
 
 /** One row for each token of the vocabulary. */
 export const EMBEDDING = "model.embed_tokens.weight";

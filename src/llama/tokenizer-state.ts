@@ -3,11 +3,13 @@
  * token for every row. Only looks; mending is tokenizer-repair's.
  * Guards: a file that can't be read is a line in the result, since whoever inspects a broken model wants the rest.
  */
+
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseBoundedJson } from "../files/bounded-json.js";
 import { addedTokensSchema } from "./added-tokens.js";
+import type { TokenizerState } from "./documents.js";
 import { tokenizerConfigSchema } from "./special-tokens.js";
 import { tokenizerJsonSchema, vocabularyOfJson, vocabularyOfModel } from "./vocabulary.js";
 
@@ -22,25 +24,6 @@ const TOKENIZER_FILES = [
 
 /** The largest tokenizers have some 35 MB; stops a file that would fill the memory. */
 const MAX_TOKENIZER_BYTES = 128_000_000;
-
-/** Which tokenizer files there are, and whether they have a token for every row. */
-export interface TokenizerState {
-  /** Names of the files that are there. */
-  readonly files: readonly string[];
-  /** Tokens of tokenizer.model, or of tokenizer.json where there is no other; null where neither can be read. */
-  readonly pieces: number | null;
-  /**
-   * Tokens added on top of them that some file names: added_tokens.json, tokenizer.json, tokenizer_config.json; null
-   * where the pieces aren't known.
-   */
-  readonly addedTokens: number | null;
-  /** Rows of the embedding; null where there is none. */
-  readonly rows: number | null;
-  /** What is missing or can't be read, a sentence each. */
-  readonly problems: readonly string[];
-  /** Those of the problems that keep the model from being used: an unreadable file, tokens without a row. */
-  readonly faults: readonly string[];
-}
 
 export function readTokenizerState(folder: string, rows: number | null): TokenizerState {
   const files = TOKENIZER_FILES.filter((name) => existsSync(join(folder, name)));

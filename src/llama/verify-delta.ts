@@ -4,8 +4,8 @@
  */
 import { basename } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
-import type { RecognizedRelease } from "./recognize.js";
-import { type PublishedShard, RELEASES, type Release, titleOf } from "./releases.js";
+import type { PublishedShard, RecognizedRelease, Release } from "./documents.js";
+import { RELEASES, titleOf } from "./releases.js";
 
 export interface FileDigest {
   readonly path: string;

@@ -1,68 +1,62 @@
-/** What making a delta reports: the documents that `make --json` prints. */
+/** What `make` prints with `--json` and with `--dry-run --json`. */
+import { z } from "zod";
+import { changeSizeSchema } from "../base-check/documents.js";
+import { count, type DocumentType, flag, text, texts } from "../documents.js";
+import { layoutSchema, notAddedSchema, outputSummarySchema } from "../merge/documents.js";
+import { lostElementsSchema } from "../target/journal.js";
+import { uploadSummarySchema } from "../upload/documents.js";
 
-import type { ChangeSize } from "../base-check/layer-change.js";
-import { type NotAdded, notAdded } from "../merge/merge-plan.js";
-import {
-  type LayoutDocument,
-  layoutDocument,
-  type OutputSummary,
-  type PlannedOutput,
-} from "../merge/output-documents.js";
-import type { UploadSummary } from "../upload/summary.js";
-import type { Restoration } from "./restoration.js";
+export const restorationSchema = z.strictObject({
+  isExact: flag.describe("Whether every element comes back, bit for bit."),
+  elements: count.describe("Elements of the delta."),
+  lost: count.describe("Elements that don't come back."),
+  zeroSigns: count.describe("Of those, zeros that lose their sign."),
+  tensors: count.describe("Tensors with lost elements."),
+  listed: z
+    .array(lostElementsSchema)
+    .describe("The first of those tensors in the model's order, at most 10."),
+});
 
-/** What making a delta made: what `make` prints with `--json`. */
-export interface MakeSummary extends OutputSummary {
-  /** The real path of the folder. */
-  readonly delta: string;
-  /** How much the tuning changed, in a sample; null where nothing could be compared. */
-  readonly change: ChangeSize | null;
-  /** What applying the delta gives, proven element by element. */
-  readonly restores: Restoration;
-  /** Options of the command line that applying needs for every tensor to come back. */
-  readonly applyWith: readonly string[];
-}
+/** How much of a tuned model comes back when its delta is applied. */
+export type Restoration = DocumentType<typeof restorationSchema>;
 
-/** The part of a prepared delta that a dry run shows. */
-export interface DeltaPlanSummary extends PlannedOutput {
-  readonly target: string;
-  readonly change: ChangeSize | null;
-  readonly applyWith: readonly string[];
-  readonly warnings: readonly string[];
-}
+const change = changeSizeSchema
+  .nullable()
+  .describe("How much the tuning changed, in a sample; null if nothing could be compared.");
+const applyWith = texts.describe("Command line options that `apply` needs to bring every tensor back.");
 
-/** What making a delta would do: what `make --dry-run` prints. */
-export interface DeltaPlanDocument extends LayoutDocument {
-  /** The real path of the folder to make. */
-  readonly delta: string;
-  /** Tells it from a summary. */
-  readonly dryRun: true;
-  /** Every tensor that won't simply be subtracted, with the reason. */
-  readonly notSubtracted: readonly NotAdded[];
-  /** How much the tuning changed, in a sample; null where nothing could be compared. */
-  readonly change: ChangeSize | null;
-  /** Options of the command line that applying will need for every tensor to come back. */
-  readonly applyWith: readonly string[];
-  /** What may be wrong, a sentence each. */
-  readonly warnings: readonly string[];
-}
+export const makeSummarySchema = z.strictObject({
+  delta: text.describe("Real path of the new folder."),
+  ...outputSummarySchema.shape,
+  change,
+  restores: restorationSchema.describe("What applying the delta gives, proven element by element."),
+  applyWith,
+});
 
-/** The plan as a document, for `--dry-run --json`. */
-export function deltaPlanDocument(planned: DeltaPlanSummary): DeltaPlanDocument {
-  const { target, plan, change, applyWith, warnings } = planned;
-  return {
-    delta: target,
-    dryRun: true,
-    ...layoutDocument(planned),
-    notSubtracted: notAdded(plan),
-    change,
-    applyWith,
-    warnings,
-  };
-}
+/** What making a delta made. */
+export type MakeSummary = DocumentType<typeof makeSummarySchema>;
+
+export const makeDocumentSchema = z
+  .strictObject({
+    ...makeSummarySchema.shape,
+    upload: z.exactOptional(uploadSummarySchema).describe("With `--upload`: what was sent to the Hub."),
+  })
+  .describe("What making a delta made.");
 
 /** What `make` prints with `--json`. */
-export interface MakeDocument extends MakeSummary {
-  /** With `--upload`: what was sent to the Hub. */
-  readonly upload?: UploadSummary;
-}
+export type MakeDocument = DocumentType<typeof makeDocumentSchema>;
+
+export const deltaPlanSchema = z
+  .strictObject({
+    delta: text.describe("Real path of the folder to make."),
+    dryRun: z.literal(true).describe("Tells a plan from a result."),
+    ...layoutSchema.shape,
+    notSubtracted: z.array(notAddedSchema).describe("Every tensor that won't simply be subtracted, and why."),
+    change,
+    applyWith,
+    warnings: texts.describe("What may be wrong, a sentence each."),
+  })
+  .describe("What making a delta would do.");
+
+/** What making a delta would do: what `make --dry-run --json` prints. */
+export type DeltaPlanDocument = DocumentType<typeof deltaPlanSchema>;

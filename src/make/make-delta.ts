@@ -9,9 +9,10 @@ import { bytesFetchedOf } from "../formats/open.js";
 import { throwIfAborted } from "../interrupt.js";
 import { countActions } from "../merge/merge-plan.js";
 import { resolvePair, withCheckpoints } from "../merge/preparation.js";
-import { type DeltaPlanDocument, deltaPlanDocument, type MakeSummary } from "./documents.js";
+import type { DeltaPlanDocument, MakeSummary, Restoration } from "./documents.js";
+import { deltaPlanDocument } from "./plan-document.js";
 import { type MakeDeltaOptions, type PreparedDelta, prepareDelta } from "./prepare-delta.js";
-import { judgeRestoration, type Restoration, restorationError } from "./restoration.js";
+import { judgeRestoration, restorationError } from "./restoration.js";
 
 export type { MakeDeltaOptions } from "./prepare-delta.js";
 

@@ -4,7 +4,7 @@
  * Guards: whatever can be found wrong without writing is found wrong here.
  */
 
-import type { LayerChange } from "../base-check/layer-change.js";
+import type { LayerChange } from "../base-check/documents.js";
 import type { Checkpoint } from "../formats/open.js";
 import { type CompiledKernel, compileKernel } from "../kernel/select.js";
 import { readModelConfig } from "../llama/model-config.js";
@@ -29,8 +29,9 @@ import { MODEL_CARD, type ModelOrigin } from "../target/model-card.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkRoom } from "../target/target.js";
 import { deltaCard } from "./delta-card.js";
+import type { Restoration } from "./documents.js";
 import { matchTuned, optionsToApply, type TunedRules } from "./match-tuned.js";
-import { describeRestoration, type Restoration } from "./restoration.js";
+import { describeRestoration } from "./restoration.js";
 import { tuningDoubt } from "./tuning-check.js";
 
 export interface MakeDeltaOptions extends OutputOptions {

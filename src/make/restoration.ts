@@ -2,24 +2,10 @@
  * In: the losses of each tensor of a delta. Out: whether applying the delta gives its model back, as a document, in
  * words, and as the error where it must.
  */
+
 import { ApplyDeltaError } from "../errors.js";
 import type { LostElements } from "../target/journal.js";
-
-/** What comes back of a tuned model when its delta is applied. */
-export interface Restoration {
-  /** Whether every element comes back, bit for bit. */
-  readonly isExact: boolean;
-  /** Elements of the delta, in all. */
-  readonly elements: number;
-  /** Elements that don't come back. */
-  readonly lost: number;
-  /** Of those, zeros that lose their sign. */
-  readonly zeroSigns: number;
-  /** Tensors with such elements. */
-  readonly tensors: number;
-  /** The first of those tensors, in the model's order, 10 at most. */
-  readonly listed: readonly LostElements[];
-}
+import type { Restoration } from "./documents.js";
 
 /** How many tensors are named. */
 const LISTED = 10;

@@ -2,7 +2,9 @@
  * In: how much a tuned model differs from its base. Out: what is odd about it, in words; nothing where all is well.
  * Warnings only: unlike a delta (base-check.md), a pair of models proves nothing.
  */
-import { type LayerChange, MODEL_RATIO } from "../base-check/layer-change.js";
+
+import type { LayerChange } from "../base-check/documents.js";
+import { MODEL_RATIO } from "../base-check/layer-change.js";
 
 /** One sentence, or null. `change` is null where no tensor could be compared. */
 export function tuningDoubt(change: LayerChange | null): string | null {

@@ -3,7 +3,7 @@
  * A merge and the verification of its target match in this one way.
  */
 import type { Checkpoint } from "../formats/open.js";
-import type { ModelConfig } from "../llama/model-config.js";
+import type { ModelConfig } from "../llama/documents.js";
 import { type Match, type MatchRules, type MatchSide, matchTensors } from "./match.js";
 
 /** What holds where the user says nothing. */

@@ -10,6 +10,7 @@ import { encodeShardIndex, shardFileName, type TargetFormat } from "../formats/s
 import type { Operation } from "../kernel/kernel.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import type { ActionCounts, NotAdded } from "./documents.js";
 import type { Action, DroppedTensor, Match, MatchedTensor } from "./match.js";
 
 export interface PlannedTensor extends MatchedTensor {
@@ -93,20 +94,6 @@ export function fixedBytes({ pieces }: PlannedShard): number {
   return pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
-/** Numbers of tensors by what becomes of them. */
-export type ActionCounts = {
-  /** Of a merge: base + delta. */
-  readonly added?: number;
-  /** Of a delta that is made: tuned - base. */
-  readonly subtracted?: number;
-  /** Only on one side, and taken as they are. */
-  readonly copied?: number;
-  /** With more rows than the base has. */
-  readonly grown?: number;
-  /** Only on one side, and left out. */
-  readonly dropped?: number;
-};
-
 /** How many tensors had each thing happen to them; 0 is said, too. */
 export function countActions({ operation, tensors, dropped }: MergePlan): ActionCounts {
   const count = (asked: Action) => tensors.filter(({ action }) => action === asked).length;
@@ -116,16 +103,6 @@ export function countActions({ operation, tensors, dropped }: MergePlan): Action
     grown: count("grown"),
     dropped: dropped.length,
   };
-}
-
-/** A tensor that isn't simply added, or subtracted. */
-export interface NotAdded {
-  /** The tensor's name. */
-  readonly name: string;
-  /** What becomes of it. */
-  readonly action: Action | "dropped";
-  /** Why, in words. */
-  readonly reason: string;
 }
 
 /** Every tensor that isn't plainly added (or subtracted), with the reason. */

@@ -3,18 +3,9 @@
  * thread's, where the files are on this machine, else a worker's, which may wait for the network (sample.ts).
  */
 
-import {
-  CHANGE_MEMORY_BYTES,
-  changeRuns,
-  type LayerChange,
-  measureChange,
-} from "../base-check/layer-change.js";
-import {
-  BASE_SAMPLE_MEMORY_BYTES,
-  type BaseStatistics,
-  baseRuns,
-  sampleBase,
-} from "../base-check/sample-base.js";
+import type { BaseStatistics, LayerChange } from "../base-check/documents.js";
+import { CHANGE_MEMORY_BYTES, changeRuns, measureChange } from "../base-check/layer-change.js";
+import { BASE_SAMPLE_MEMORY_BYTES, baseRuns, sampleBase } from "../base-check/sample-base.js";
 import type { OpenView } from "../files/gather.js";
 import { openView } from "../files/gather.js";
 import { noPause, type Pause } from "../interrupt.js";

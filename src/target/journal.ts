@@ -6,6 +6,7 @@
 import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import type { DocumentType } from "../documents.js";
 import { errnoOf, isApplyDeltaError } from "../errors.js";
 import { onTarget, thenClose, writeFully } from "../files/write-errors.js";
 
@@ -14,30 +15,21 @@ export type Fingerprint = Readonly<Record<string, string>>;
 
 const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
 
-/** Elements of a tensor that applying a delta doesn't give back. */
-export interface LostElements {
-  /** The tensor's name. */
-  readonly tensor: string;
-  /** How many there are. */
-  readonly elements: number;
-  /** Of those, zeros that lose their sign: -0 comes back as +0. */
-  readonly zeroSigns: number;
-  /** Number of the first of them in row-major order, from 0. */
-  readonly first: number;
-}
+export const lostElementsSchema = z.strictObject({
+  tensor: z.string().describe("The tensor's name."),
+  elements: z.int().nonnegative().describe("How many of its elements don't come back."),
+  zeroSigns: z.int().nonnegative().describe("Of those, zeros that lose their sign: -0 comes back as +0."),
+  first: z.int().nonnegative().describe("Number of the first of them in row-major order, from 0."),
+});
 
-const lossSchema = z.object({
-  tensor: z.string(),
-  elements: z.int(),
-  zeroSigns: z.int(),
-  first: z.int(),
-}) satisfies z.ZodType<LostElements>;
+/** Elements of a tensor that applying a delta doesn't give back. */
+export type LostElements = DocumentType<typeof lostElementsSchema>;
 
 const shardSchema = z.object({
   shard: z.string(),
   bytes: z.int(),
   modifiedNs: z.string(),
-  losses: z.array(lossSchema),
+  losses: z.array(lostElementsSchema),
 });
 
 const replacedSchema = z.object({ replaced: z.string() });

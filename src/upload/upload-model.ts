@@ -17,10 +17,10 @@ import { JOURNAL } from "../target/target.js";
 import { formatBytes, plural } from "../units.js";
 import { PROGRAM_NAME } from "../version.js";
 import { type UploadAccess, withUploadAccess } from "./access.js";
+import type { UploadSummary } from "./documents.js";
 import { FileBlob } from "./file-blob.js";
 import { filesToSend, isModelPart, meetFiles, type RepositoryFiles } from "./model-files.js";
 import { trackUpload } from "./progress.js";
-import type { UploadSummary } from "./summary.js";
 
 export interface UploadOptions {
   /** `owner/name` on the Hub; made where it isn't there. */

@@ -11,8 +11,8 @@ import type { Checkpoint } from "../formats/open.js";
 import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
 import { CHECKSUMS, checksumFiles, readChecksums } from "../target/sha256sums.js";
 import { plural } from "../units.js";
+import type { Check } from "./documents.js";
 import { failed, ok, skipped } from "./outcome.js";
-import type { Check } from "./verification.js";
 
 /** Everything but the weights' data: the small files whole, of the weights size and header. */
 export async function checkRecord(

@@ -6,8 +6,8 @@ import type { Checkpoint } from "../formats/open.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { elementCount } from "../tensor.js";
 import { formatCount, plural } from "../units.js";
+import type { Check } from "./documents.js";
 import { failed, ok, skipped } from "./outcome.js";
-import type { Check } from "./verification.js";
 import {
   isAsPlanned,
   type TensorFindings,

@@ -10,7 +10,8 @@ import { FORMAT_NAMES } from "../formats/detect.js";
 import { findWeights, isWeights } from "../formats/find-weights.js";
 import type { Checkpoint } from "../formats/open.js";
 import { readShardIndex } from "../formats/shard-index.js";
-import { type ModelConfig, readModelConfig } from "../llama/model-config.js";
+import type { ModelConfig } from "../llama/documents.js";
+import { readModelConfig } from "../llama/model-config.js";
 import {
   embeddingOf,
   expectedTensors,
@@ -21,8 +22,8 @@ import {
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { bitsOf, type DType, elementCount, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
 import { formatBytes, plural } from "../units.js";
+import type { Check } from "./documents.js";
 import { failed, listed, ok, skipped } from "./outcome.js";
-import type { Check } from "./verification.js";
 
 /** That it could be opened says that headers and sizes are right; a file too many is seen here. */
 export function checkWeights({ folder, files, formats, tensors }: Checkpoint): Check {

@@ -1,7 +1,7 @@
 /** How a check ends, as a line of the verification. */
 import { basename } from "node:path";
 import type { ApplyDeltaError } from "../errors.js";
-import type { Check, CheckName } from "./verification.js";
+import type { Check, CheckName } from "./documents.js";
 
 /** Faults a line lists; the rest is counted. */
 const MOST_LISTED = 3;

@@ -15,8 +15,8 @@ import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord } from "./check-files.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
+import type { Check, CheckName } from "./documents.js";
 import { describeError, failed, skipped } from "./outcome.js";
-import type { Check, CheckName } from "./verification.js";
 
 export interface VerifyFolderOptions {
   /** What base and delta give; null where they weren't given. */

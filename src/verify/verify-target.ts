@@ -19,7 +19,8 @@ import { DEFAULT_MAX_SHARD_BYTES, defaultThreads } from "../merge/preparation.js
 import type { Reporter } from "../progress.js";
 import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
 import type { SumDType } from "../tensor.js";
-import { type Verification, verificationOf } from "./verification.js";
+import type { Verification } from "./documents.js";
+import { verificationOf } from "./verification.js";
 import { trustedProvenance, verifyFolder } from "./verify-folder.js";
 
 export interface VerifyOptions {

@@ -1,8 +1,8 @@
 /** The verdict at each threshold, what it says, and which verdicts are errors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type BaseVerdict, baseError, judgeBase } from "../../src/base-check/judge-base.js";
-import type { BaseStatistics } from "../../src/base-check/sample-base.js";
+import type { BaseStatistics, BaseVerdict } from "../../src/base-check/documents.js";
+import { baseError, judgeBase } from "../../src/base-check/judge-base.js";
 
 type Formats = BaseStatistics["formats"];
 

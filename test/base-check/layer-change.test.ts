@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { CHANGE_MEMORY_BYTES, type LayerChange, measureChange } from "../../src/base-check/layer-change.js";
+import type { LayerChange } from "../../src/base-check/documents.js";
+import { CHANGE_MEMORY_BYTES, measureChange } from "../../src/base-check/layer-change.js";
 import { type Checkpoint, openCheckpoint } from "../../src/formats/open.js";
 import { noPause } from "../../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";

@@ -5,12 +5,9 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type BaseCheck, type BaseVerdict, judgeBase } from "../../src/base-check/judge-base.js";
-import {
-  BASE_SAMPLE_MEMORY_BYTES,
-  type BaseStatistics,
-  sampleBase,
-} from "../../src/base-check/sample-base.js";
+import type { BaseCheck, BaseStatistics, BaseVerdict } from "../../src/base-check/documents.js";
+import { judgeBase } from "../../src/base-check/judge-base.js";
+import { BASE_SAMPLE_MEMORY_BYTES, sampleBase } from "../../src/base-check/sample-base.js";
 import { noPause } from "../../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import type { FloatDType, SumDType } from "../../src/tensor.js";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatComparison } from "../../src/cli/compare-text.js";
-import type { Comparison } from "../../src/compare/comparison.js";
+import type { Comparison } from "../../src/compare/documents.js";
 
 type Differing = Comparison["differing"][number];
 

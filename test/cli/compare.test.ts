@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type { Comparison } from "../../src/compare/comparison.js";
+import type { Comparison } from "../../src/compare/documents.js";
 import { floats, temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
 import { runCli } from "../support/run-cli.js";
 

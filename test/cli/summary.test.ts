@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tookLine } from "../../src/cli/output-text.js";
-import type { OutputSummary } from "../../src/merge/output-documents.js";
+import type { OutputSummary } from "../../src/merge/documents.js";
 
 const SUMMARY: OutputSummary = {
   tensors: { added: 1 },

@@ -10,7 +10,7 @@ import {
   type TerminalVariables,
 } from "../../src/cli/terminal.js";
 import { formatVerification } from "../../src/cli/verify-text.js";
-import type { Comparison } from "../../src/compare/comparison.js";
+import type { Comparison } from "../../src/compare/documents.js";
 import { verificationOf } from "../../src/verify/verification.js";
 
 const TERMINAL = { isTTY: true };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Verification } from "../../src/verify/verification.js";
+import type { Verification } from "../../src/verify/documents.js";
 import { runCli } from "../support/run-cli.js";
 import { makeTarget } from "../support/verified-target.js";
 

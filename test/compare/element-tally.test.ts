@@ -2,14 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  addRow,
-  ROW,
-  ROW_LENGTH,
-  type Tolerance,
-  tallyBits,
-  tallyValues,
-} from "../../src/compare/element-tally.js";
+import type { Tolerance } from "../../src/compare/documents.js";
+import { addRow, ROW, ROW_LENGTH, tallyBits, tallyValues } from "../../src/compare/element-tally.js";
 
 const EXACT: Tolerance = { absolute: 0, relative: 0 };
 const [NAN, INF] = [Number.NaN, Number.POSITIVE_INFINITY];

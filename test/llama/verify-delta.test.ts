@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EXIT } from "../../src/errors.js";
-import type { RecognizedRelease } from "../../src/llama/recognize.js";
-import { RELEASES, type Release } from "../../src/llama/releases.js";
+import type { RecognizedRelease, Release } from "../../src/llama/documents.js";
+import { RELEASES } from "../../src/llama/releases.js";
 import { type FileDigest, verifyDelta } from "../../src/llama/verify-delta.js";
 import { refusal } from "../support/refusal.js";
 

@@ -1,5 +1,5 @@
 /** Changes by layer, made up: for charts and plots. */
-import type { ChangeSize, LayerChange } from "../../src/base-check/layer-change.js";
+import type { ChangeSize, LayerChange } from "../../src/base-check/documents.js";
 
 function sizeOf(ratio: number | null): ChangeSize {
   return { baseRms: ratio === null ? 0 : 0.02, changeRms: 0.02 * (ratio ?? 1), ratio };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { HubOptions } from "../../src/hub/hub-settings.js";
 import { silentReporter } from "../../src/progress.js";
-import type { UploadSummary } from "../../src/upload/summary.js";
+import type { UploadSummary } from "../../src/upload/documents.js";
 import { type UploadOptions, uploadModel } from "../../src/upload/upload-model.js";
 import { filesIn, QUICK } from "./hub-run.js";
 import {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.js";
-import type { Check, CheckName, Verification } from "../../src/verify/verification.js";
+import type { Check, CheckName, Verification } from "../../src/verify/documents.js";
 import { type VerifyOptions, verifyTarget } from "../../src/verify/verify-target.js";
 import { flip } from "../faults/flips.js";
 import { type Tensor, temporaryFolder, tinyPair, tinyShapes, writeModel } from "./model-folder.js";

@@ -1,5 +1,5 @@
 /**
- * What the commands print with `--json`, held against the zod types, which take no field too many, and against the
+ * What the commands print with `--json`, held against the schemas in src, which refuse further fields, and against the
  * published schemas.
  */
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { z } from "zod";
-import { DOCUMENTS } from "../../tools/documents.js";
+import { DOCUMENTS } from "../../tools/schemas.js";
 import { projectPath } from "../support/fixture-path.js";
 import { startHub, TOKEN } from "../support/hub-server.js";
 import { floats, temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";

@@ -8,7 +8,7 @@ import { PROVENANCE, readProvenance } from "../../src/target/provenance.js";
 import { CHECKSUMS } from "../../src/target/sha256sums.js";
 import { bytesOf, elementCount } from "../../src/tensor.js";
 import { checkChecksums, checkRecord } from "../../src/verify/check-files.js";
-import type { Check } from "../../src/verify/verification.js";
+import type { Check } from "../../src/verify/documents.js";
 import { readSafetensorsFile } from "../support/model-folder.js";
 import { seededNormals } from "../support/numbers.js";
 import { refusal } from "../support/refusal.js";
