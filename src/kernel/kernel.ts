@@ -55,21 +55,6 @@ export interface Kernel {
    * ranges are as in `add`.
    */
   subtract(dtype: SumDType, tuned: number, base: number, destination: number, count: number): void;
-
-  /**
-   * The CRC-32 of `byteLength` bytes at `source`. `CRC32_SCRATCH_BYTES` from `scratch` on may change; they don't
-   * overlap the source. A range that leaves memory is a RangeError.
-   */
-  crc32(source: number, byteLength: number, scratch: number): number;
-}
-
-/** What `Kernel.crc32` needs beside its source: 1024 words of 16 bytes. */
-export const CRC32_SCRATCH_BYTES = 16_384;
-
-/** Throws unless `byteLength` bytes at `offset` lie within the memory. */
-export function checkBytes(memory: Uint8Array, offset: number, byteLength: number): void {
-  if (offset >= 0 && byteLength >= 0 && offset + byteLength <= memory.length) return;
-  throw new RangeError(`${byteLength} bytes at byte ${offset} do not lie in ${memory.length} bytes`);
 }
 
 /** Throws unless `count` elements at byte `offset` lie within the memory. */

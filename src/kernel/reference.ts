@@ -1,21 +1,13 @@
 /**
  * The reference kernel: the definition of the arithmetic, in loops over typed arrays.
  *
- * In and out: see `Kernel`. Every float is widened to F32, added as F32 and rounded by integer operations on the F32's
- * bits. Typed arrays are views of the memory where the offset is aligned, else copies of the operands' size. They are
- * little-endian as the files are on every platform that this project supports.
+ * Every float is widened to F32, added as F32 and rounded by integer operations on the F32's bits. Typed arrays are
+ * views of the memory where the offset is aligned, else copies of the operands' size. They are little-endian as the
+ * files are on every platform that this project supports.
  */
 
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
-import { crc32 } from "./crc32.js";
-import {
-  CANONICAL_NAN,
-  CRC32_SCRATCH_BYTES,
-  checkBytes,
-  checkRange,
-  type Kernel,
-  type SumCounts,
-} from "./kernel.js";
+import { CANONICAL_NAN, checkRange, type Kernel, type SumCounts } from "./kernel.js";
 
 type Elements = Uint16Array | Uint32Array | Float64Array;
 
@@ -93,33 +85,83 @@ export function isComparable(
 /** Conversions go through this many F32 at a time. */
 const BLOCK = 1024;
 
-/** Makes the reference kernel with a memory of its own of exactly `memoryByteLength` bytes. */
-export function createReferenceKernel(memoryByteLength: number): Kernel {
-  const memory = new Uint8Array(memoryByteLength);
-  /** The F32 bits of every F16, and the same as numbers. */
-  const f16Bits = Uint32Array.from({ length: 0x10000 }, (_, half) => widenF16(half));
-  const f16Values = new Float32Array(f16Bits.buffer);
-  /** F32 on their way, as numbers and as bits. */
-  const values = new Float32Array(BLOCK);
-  const bits = new Uint32Array(values.buffer);
+/** F32 on their way, as numbers and as bits. */
+const values = new Float32Array(BLOCK);
+const bits = new Uint32Array(values.buffer);
 
-  function elements(dtype: FloatDType, offset: number, count: number): Elements {
-    checkRange(memory, dtype, offset, count);
+export class ReferenceKernel implements Kernel {
+  readonly name = "reference";
+  readonly memory: Uint8Array;
+  /** The F32 bits of every F16, and the same as numbers. */
+  readonly #f16Bits = Uint32Array.from({ length: 0x10000 }, (_, half) => widenF16(half));
+  readonly #f16Values = new Float32Array(this.#f16Bits.buffer);
+
+  /** Has a memory of its own of exactly `memoryByteLength` bytes. */
+  constructor(memoryByteLength: number) {
+    this.memory = new Uint8Array(memoryByteLength);
+  }
+
+  convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void {
+    if (from === to) {
+      checkRange(this.memory, from, source, count);
+      checkRange(this.memory, to, destination, count);
+      this.memory.copyWithin(destination, source, source + count * bytesOf(from));
+      return;
+    }
+    const input = this.#elements(from, source, count);
+    const output = this.#elements(to, destination, count);
+    for (let start = 0; start < count; start += BLOCK) {
+      this.#widenBlock(from, input.subarray(start, start + BLOCK));
+      narrowBlock(to, output.subarray(start, start + BLOCK));
+    }
+    this.#flush(output, destination);
+  }
+
+  add(dtype: SumDType, base: number, delta: number, destination: number, count: number): SumCounts {
+    return this.#combine(dtype, base, delta, destination, count, 1);
+  }
+
+  subtract(dtype: SumDType, tuned: number, base: number, destination: number, count: number): void {
+    this.#combine(dtype, tuned, base, destination, count, -1);
+  }
+
+  /** `first + sign * second`: the product is exact, and turns the sign of zeros, too. Counts as `add` does. */
+  #combine(
+    dtype: SumDType,
+    first: number,
+    second: number,
+    destination: number,
+    count: number,
+    sign: 1 | -1,
+  ): SumCounts {
+    const result = this.#elements(dtype, destination, count);
+    const a = this.#elements(dtype, first, count);
+    const b = this.#elements(dtype, second, count);
+    const counts =
+      dtype === "F16" ? combineF16(a, b, result, sign, this.#f16Values) : COMBINE[dtype](a, b, result, sign);
+    this.#flush(result, destination);
+    return counts;
+  }
+
+  #elements(dtype: FloatDType, offset: number, count: number): Elements {
+    checkRange(this.memory, dtype, offset, count);
     const size = bytesOf(dtype);
     const aligned = offset % size === 0;
-    const buffer = aligned ? memory.buffer : memory.slice(offset, offset + count * size).buffer;
+    const buffer = aligned ? this.memory.buffer : this.memory.slice(offset, offset + count * size).buffer;
     const start = aligned ? offset : 0;
     if (size === 8) return new Float64Array(buffer, start, count);
     return size === 4 ? new Uint32Array(buffer, start, count) : new Uint16Array(buffer, start, count);
   }
 
-  /** Writes back what `elements` copied; a view needs nothing. */
-  function flush(destination: Elements, offset: number): void {
-    if (destination.buffer !== memory.buffer) memory.set(new Uint8Array(destination.buffer), offset);
+  /** Writes back what `#elements` copied; a view needs nothing. */
+  #flush(destination: Elements, offset: number): void {
+    if (destination.buffer !== this.memory.buffer)
+      this.memory.set(new Uint8Array(destination.buffer), offset);
   }
 
   /** Widens the source to `bits`, F64 rounded. */
-  function widenBlock(from: FloatDType, source: Elements): void {
+  #widenBlock(from: FloatDType, source: Elements): void {
+    const f16Bits = this.#f16Bits;
     const { length } = source;
     if (from === "F16") {
       for (let i = 0; i < length; i++) bits[i] = f16Bits[source[i] as number] as number;
@@ -132,128 +174,93 @@ export function createReferenceKernel(memoryByteLength: number): Kernel {
       for (let i = 0; i < length; i++) if (Number.isNaN(values[i])) bits[i] = CANONICAL_NAN.F32;
     }
   }
+}
 
-  /** Rounds `bits` into the destination. */
-  function narrowBlock(to: SumDType, destination: Elements): void {
-    const { length } = destination;
-    if (to === "F16") {
-      for (let i = 0; i < length; i++) destination[i] = narrowToF16(bits[i] as number);
-    } else if (to === "BF16") {
-      for (let i = 0; i < length; i++) destination[i] = narrowToBF16(bits[i] as number);
-    } else {
-      destination.set(bits.subarray(0, length));
-    }
+/** Rounds `bits` into the destination. */
+function narrowBlock(to: SumDType, destination: Elements): void {
+  const { length } = destination;
+  if (to === "F16") {
+    for (let i = 0; i < length; i++) destination[i] = narrowToF16(bits[i] as number);
+  } else if (to === "BF16") {
+    for (let i = 0; i < length; i++) destination[i] = narrowToBF16(bits[i] as number);
+  } else {
+    destination.set(bits.subarray(0, length));
   }
+}
 
-  function convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void {
-    if (from === to) {
-      checkRange(memory, from, source, count);
-      checkRange(memory, to, destination, count);
-      memory.copyWithin(destination, source, source + count * bytesOf(from));
-      return;
-    }
-    const input = elements(from, source, count);
-    const output = elements(to, destination, count);
-    for (let start = 0; start < count; start += BLOCK) {
-      widenBlock(from, input.subarray(start, start + BLOCK));
-      narrowBlock(to, output.subarray(start, start + BLOCK));
-    }
-    flush(output, destination);
+/** Widened operands and the rounded sum. The sum lies within a factor of two of the base, so this is exact. */
+function isRounded(left: number, right: number, sum: number): boolean {
+  return sum - left !== right;
+}
+
+type Combine = (a: Elements, b: Elements, result: Elements, sign: 1 | -1) => SumCounts;
+
+const COMBINE: Record<"BF16" | "F32", Combine> = { BF16: combineBF16, F32: combineF32 };
+
+function combineF16(
+  a: Elements,
+  b: Elements,
+  result: Elements,
+  sign: 1 | -1,
+  f16Values: Float32Array,
+): SumCounts {
+  let inexact = 0;
+  let notFinite = 0;
+  for (let i = 0; i < result.length; i++) {
+    const first = a[i] as number;
+    const second = b[i] as number;
+    const left = f16Values[first] as number;
+    const right = sign * (f16Values[second] as number);
+    values[0] = left + right;
+    const sum = narrowToF16(bits[0] as number);
+    result[i] = sum;
+    if ((sum & 0x7fff) >= F16_INFINITY) notFinite++;
+    if (isComparable(FORMAT_BITS.F16, first, second) && isRounded(left, right, f16Values[sum] as number))
+      inexact++;
   }
+  return { inexact, notFinite };
+}
 
-  /** `result[i] = a[i] + sign * b[i]`; the product is exact, and turns the sign of zeros, too. Counts as `add` does. */
-  type Combine = (a: Elements, b: Elements, result: Elements, sign: 1 | -1) => SumCounts;
+function combineBF16(a: Elements, b: Elements, result: Elements, sign: 1 | -1): SumCounts {
+  let inexact = 0;
+  let notFinite = 0;
+  for (let i = 0; i < result.length; i++) {
+    const first = a[i] as number;
+    const second = b[i] as number;
+    bits[0] = first << 16;
+    bits[1] = second << 16;
+    const left = values[0] as number;
+    const right = sign * (values[1] as number);
+    values[0] = left + right;
+    const sum = narrowToBF16(bits[0] as number);
+    result[i] = sum;
+    bits[0] = sum << 16;
+    if ((sum & 0x7fff) >= 0x7f80) notFinite++;
+    if (isComparable(FORMAT_BITS.BF16, first, second) && isRounded(left, right, values[0] as number))
+      inexact++;
+  }
+  return { inexact, notFinite };
+}
 
-  /** Widened operands and the rounded sum. The sum lies within a factor of two of the base, so this is exact. */
-  const isRounded = (left: number, right: number, sum: number) => sum - left !== right;
-
-  const combiners: Record<SumDType, Combine> = {
-    F16(a, b, result, sign) {
-      let inexact = 0;
-      let notFinite = 0;
-      for (let i = 0; i < result.length; i++) {
-        const first = a[i] as number;
-        const second = b[i] as number;
-        const left = f16Values[first] as number;
-        const right = sign * (f16Values[second] as number);
-        values[0] = left + right;
-        const sum = narrowToF16(bits[0] as number);
-        result[i] = sum;
-        if ((sum & 0x7fff) >= F16_INFINITY) notFinite++;
-        if (isComparable(FORMAT_BITS.F16, first, second) && isRounded(left, right, f16Values[sum] as number))
-          inexact++;
-      }
-      return { inexact, notFinite };
-    },
-    BF16(a, b, result, sign) {
-      let inexact = 0;
-      let notFinite = 0;
-      for (let i = 0; i < result.length; i++) {
-        const first = a[i] as number;
-        const second = b[i] as number;
-        bits[0] = first << 16;
-        bits[1] = second << 16;
-        const left = values[0] as number;
-        const right = sign * (values[1] as number);
-        values[0] = left + right;
-        const sum = narrowToBF16(bits[0] as number);
-        result[i] = sum;
-        bits[0] = sum << 16;
-        if ((sum & 0x7fff) >= 0x7f80) notFinite++;
-        if (isComparable(FORMAT_BITS.BF16, first, second) && isRounded(left, right, values[0] as number))
-          inexact++;
-      }
-      return { inexact, notFinite };
-    },
-    F32(a, b, result, sign) {
-      let inexact = 0;
-      let notFinite = 0;
-      const out = asFloat32(result);
-      for (let i = 0; i < out.length; i++) {
-        const first = a[i] as number;
-        const second = b[i] as number;
-        bits[0] = first;
-        bits[1] = second;
-        const left = values[0] as number;
-        const right = sign * (values[1] as number);
-        const value = left + right;
-        if (Number.isNaN(value)) result[i] = CANONICAL_NAN.F32;
-        else out[i] = value;
-        const sum = out[i] as number;
-        if (!Number.isFinite(sum)) notFinite++;
-        if (isComparable(FORMAT_BITS.F32, first, second) && isRounded(left, right, sum)) inexact++;
-      }
-      return { inexact, notFinite };
-    },
-  };
-
-  const operation =
-    (sign: 1 | -1): Kernel["add"] =>
-    (dtype, first, second, destination, count) => {
-      const result = elements(dtype, destination, count);
-      const counts = combiners[dtype](
-        elements(dtype, first, count),
-        elements(dtype, second, count),
-        result,
-        sign,
-      );
-      flush(result, destination);
-      return counts;
-    };
-
-  const crc32Of: Kernel["crc32"] = (source, byteLength, scratch) => {
-    checkBytes(memory, source, byteLength);
-    checkBytes(memory, scratch, CRC32_SCRATCH_BYTES);
-    return crc32(memory.subarray(source, source + byteLength));
-  };
-  return {
-    name: "reference",
-    memory,
-    convert,
-    add: operation(1),
-    subtract: operation(-1),
-    crc32: crc32Of,
-  };
+function combineF32(a: Elements, b: Elements, result: Elements, sign: 1 | -1): SumCounts {
+  let inexact = 0;
+  let notFinite = 0;
+  const out = asFloat32(result);
+  for (let i = 0; i < out.length; i++) {
+    const first = a[i] as number;
+    const second = b[i] as number;
+    bits[0] = first;
+    bits[1] = second;
+    const left = values[0] as number;
+    const right = sign * (values[1] as number);
+    const value = left + right;
+    if (Number.isNaN(value)) result[i] = CANONICAL_NAN.F32;
+    else out[i] = value;
+    const sum = out[i] as number;
+    if (!Number.isFinite(sum)) notFinite++;
+    if (isComparable(FORMAT_BITS.F32, first, second) && isRounded(left, right, sum)) inexact++;
+  }
+  return { inexact, notFinite };
 }
 
 function asFloat32({ buffer, byteOffset, length }: Elements): Float32Array {

@@ -1,23 +1,10 @@
-/**
- * Which kernel runs: chosen and compiled once, instantiated in every thread.
- *
- * In: the user's choice. Out: a `CompiledKernel`, plain data that may be posted to a worker, and from it a `Kernel`.
- * Importing this module reads nothing. There is no silent fallback: who asks for SIMD gets it or an error.
- */
+/** Which kernel runs: chosen and compiled once, instantiated in every thread. Asking for SIMD gives it or an error. */
 
 import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
-import { crc32Folded } from "./crc32.js";
-import {
-  CRC32_SCRATCH_BYTES,
-  checkBytes,
-  checkRange,
-  type Kernel,
-  type Operation,
-  type SumCounts,
-} from "./kernel.js";
-import { createReferenceKernel } from "./reference.js";
+import { checkRange, type Kernel, type Operation, type SumCounts } from "./kernel.js";
+import { ReferenceKernel } from "./reference.js";
 
 /** How to do the arithmetic; all give the same bits. `auto` is SIMD where there is SIMD. */
 export type KernelChoice = "auto" | "simd" | "reference";
@@ -37,10 +24,8 @@ export const MAX_MEMORY_BYTES = 65_536 * PAGE_BYTES;
 type SumFunction = (first: number, second: number, destination: number, count: number) => void;
 type ConvertFunction = (source: number, destination: number, count: number) => void;
 type Narrowing = { [From in FloatDType]: `convert${From}To${Exclude<SumDType, From>}` }[FloatDType];
-type FoldFunction = (source: number, words: number, scratch: number) => void;
 type SimdExports = Record<`${Operation}${SumDType}`, SumFunction> &
   Record<Narrowing, ConvertFunction> &
-  Record<"foldCrc32", FoldFunction> &
   Record<keyof SumCounts, WebAssembly.Global>;
 
 /** `(module (func (drop (v128.const i32x4 0 0 0 0))))`: valid only where WebAssembly has SIMD. */
@@ -74,7 +59,7 @@ export async function compileKernel(choice: KernelChoice): Promise<CompiledKerne
 /** Makes a kernel with a memory of its own: `memoryByteLength` bytes rounded up to whole pages, and no more. */
 export function instantiateKernel(compiled: CompiledKernel, memoryByteLength: number): Kernel {
   const pages = Math.ceil(memoryByteLength / PAGE_BYTES);
-  if (compiled.name === "reference") return createReferenceKernel(pages * PAGE_BYTES);
+  if (compiled.name === "reference") return new ReferenceKernel(pages * PAGE_BYTES);
   return createSimdKernel(compiled.module, pages);
 }
 
@@ -101,10 +86,5 @@ function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
     },
     add: operation("add"),
     subtract: operation("subtract"),
-    crc32(source, byteLength, scratch) {
-      checkBytes(memory, source, byteLength);
-      checkBytes(memory, scratch, CRC32_SCRATCH_BYTES);
-      return crc32Folded(memory, source, byteLength, scratch, simd.foldCrc32);
-    },
   };
 }

@@ -8,12 +8,12 @@ import type { LostElements } from "../target/journal.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
 import { segmentedJob } from "../workers/segments.js";
-import { checksumsFor, writeChecksums } from "./crc32s.js";
-import { LOSS_COUNTS, readLosses } from "./losses.js";
 import { fixedBytes, type MergePlan, type PlannedShard } from "./merge-plan.js";
 import type { MergeJob } from "./merge-segments.js";
 import { inputsOf, mergeTasks } from "./merge-tasks.js";
+import { LOSS_COUNTS, readLosses } from "./rounding-losses.js";
 import { newRows } from "./sample.js";
+import { checksumsFor, writeChecksums } from "./tensor-crc32s.js";
 
 const JOB_MODULE = new URL("./merge-segments.js", import.meta.url).href;
 

@@ -1,20 +1,12 @@
-/**
- * In: a job. Out: its segments, merged and written, until none is left or the stop flag is set.
- * Runs in every worker at once: a segment is taken by adding one to a shared counter, read straight into the
- * kernel's memory, summed (or subtracted) there, and written at its place. Nothing else is allocated or shared.
- */
-
+/** A worker's share of a merge: read a segment straight into the kernel's memory, sum it there, write it at its place. */
+import { crc32 } from "node:zlib";
 import { type ShardFile, writeSegment } from "../files/output-file.js";
-import { CRC32_SCRATCH_BYTES } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bytesOf } from "../tensor.js";
 import { forEachSegment, type SegmentedJob } from "../workers/segments.js";
-import { addLosses } from "./losses.js";
 import type { MergeTask } from "./merge-tasks.js";
+import { addLosses } from "./rounding-losses.js";
 import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
-
-/** Behind the regions of the sum: what a checksum needs. */
-const SCRATCH_AT = SUM_MEMORY_BYTES;
 
 /** A merge as the workers get it. Its counts: the bytes written to each shard, then the losses of each tensor. */
 export interface MergeJob extends SegmentedJob<MergeTask> {
@@ -27,7 +19,7 @@ export interface MergeJob extends SegmentedJob<MergeTask> {
 
 /** Takes and merges segments until the job is done. Throws what reading or writing throws. */
 export function runJob(job: MergeJob): void {
-  const kernel = instantiateKernel(job.kernel, SCRATCH_AT + CRC32_SCRATCH_BYTES);
+  const kernel = instantiateKernel(job.kernel, SUM_MEMORY_BYTES);
   forEachSegment(job, (task, first, count, segment) => {
     const firstElement = task.firstElement + first;
     const { at: resultAt, losses } = targetSegment(task, firstElement, count, kernel);
@@ -39,7 +31,7 @@ export function runJob(job: MergeJob): void {
     const output = job.outputs[task.shard] as ShardFile;
     // Before the write: that moves the bytes to where their pages are.
     if (job.checksums !== null) {
-      job.checksums[segment] = kernel.crc32(resultAt, byteLength, SCRATCH_AT);
+      job.checksums[segment] = crc32(kernel.memory.subarray(resultAt, resultAt + byteLength));
     }
     writeSegment(output, kernel.memory, resultAt, byteLength, offsetBytes);
     Atomics.add(job.shared.counts, task.shard, BigInt(byteLength));

@@ -7,8 +7,8 @@ import { gather, type OpenView } from "../files/gather.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { bytesOf, type SumDType } from "../tensor.js";
 import { SEGMENT_BYTES } from "../workers/segments.js";
-import { countLosses, type Losses } from "./losses.js";
 import { isRepeatedRow, type MergeTask } from "./merge-tasks.js";
+import { countLosses, type Losses } from "./rounding-losses.js";
 
 const BASE_REGION = 0;
 const DELTA_REGION = SEGMENT_BYTES;

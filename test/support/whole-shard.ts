@@ -1,7 +1,7 @@
 /** A planned shard as the file it becomes: its pieces, the tensors' data between them, the checksums in their places. */
 import assert from "node:assert/strict";
+import { crc32 } from "node:zlib";
 import type { FixedPiece } from "../../src/files/output-file.js";
-import { crc32 } from "../../src/kernel/crc32.js";
 
 export interface ShardPlaces {
   readonly byteLength: number;

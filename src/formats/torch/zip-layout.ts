@@ -7,8 +7,8 @@
  * `mz_zip_writer_add_mem_ex_v2`, `mz_zip_writer_finalize_archive`. Where they differ from APPNOTE, a comment says so.
  */
 
+import { crc32 } from "node:zlib";
 import type { FixedPiece } from "../../files/output-file.js";
-import { crc32 } from "../../kernel/crc32.js";
 
 /** Data begins at multiples of this (inline_container.h, `kFieldAlignment`). */
 const ALIGNMENT_BYTES = 64;

@@ -235,5 +235,4 @@ export function convertF64ToF32(source: usize, destination: usize, count: usize)
   }
 }
 
-export { foldCrc32 } from "./crc32";
 export { inexact, notFinite } from "./sums";

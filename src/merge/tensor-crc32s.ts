@@ -1,10 +1,6 @@
-/**
- * In: the checksums of all segments, each made in the thread that wrote it. Out: those of whole tensors, in their
- * places in the shards.
- */
-
+/** The CRC-32 of whole tensors, joined from those of their segments, which the threads that wrote them made. */
+import { joinCrc32 } from "../files/crc32.js";
 import { type ShardFile, writeChecksum } from "../files/output-file.js";
-import { joinCrc32 } from "../kernel/crc32.js";
 import { bytesOf } from "../tensor.js";
 import { segmentRange, segmentsOf } from "../workers/segments.js";
 import type { MergePlan, PlannedShard } from "./merge-plan.js";
