@@ -271,6 +271,14 @@ export class ApplyDeltaError extends Error {
   }
 }
 
+/** An error as plain data, on its way to another thread. */
+export type ErrorData = Pick<ApplyDeltaError, "code" | "message" | "details">;
+
+/** The error again, of the same code. */
+export function errorFrom({ code, message, details }: ErrorData): ApplyDeltaError {
+  return new ApplyDeltaError(code, message, details);
+}
+
 /** Narrows a caught value, and to one code if given. */
 export function isApplyDeltaError<Code extends ErrorCode = ErrorCode>(
   error: unknown,

@@ -9,7 +9,7 @@ import { configHints } from "../base-check/config-hints.js";
 import type { BaseCheck } from "../base-check/documents.js";
 import { baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
-import { sha256Files } from "../files/sha256.js";
+import { sha256Files } from "../workers/sha256.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { ResolvedModel } from "../hub/resolve.js";
 import { type CompiledKernel, compileKernel } from "../kernel/select.js";

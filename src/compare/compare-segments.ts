@@ -8,7 +8,7 @@ import { gather, type OpenView } from "../files/gather.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bitsOf, type DType, type FloatDType } from "../tensor.js";
-import { forEachSegment, type Run, type SegmentedJob } from "../workers/segments.js";
+import { type Run, type SegmentedJob, takeSegments } from "../workers/segments.js";
 import type { Tolerance } from "./documents.js";
 import { ROW_LENGTH, tallyBits, tallyValues } from "./element-tally.js";
 
@@ -54,7 +54,7 @@ export function runJob(job: CompareJob): void {
   const { shared, tolerance, rows, taskCount } = job;
   const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
   const worker = Number(Atomics.add(shared.counts, COUNTS.workers, 1n));
-  forEachSegment(job, (task, first, count) => {
+  for (const { run: task, first, count } of takeSegments(job)) {
     const a = read(task.a, first, count, A_AT, kernel);
     const b = read(task.b, first, count, B_AT, kernel);
     const isSameDType = task.a.dtype === task.b.dtype;
@@ -68,7 +68,7 @@ export function runJob(job: CompareJob): void {
       }
     }
     Atomics.add(shared.counts, COUNTS.bytesDone, BigInt(a.length));
-  });
+  }
 }
 
 function read(

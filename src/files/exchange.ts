@@ -8,7 +8,7 @@
  * waits for itself; what the answer points to stays as it is until the reader has copied it.
  */
 import { threadId } from "node:worker_threads";
-import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../errors.js";
+import { type ApplyDeltaError, type ErrorData, errorFrom } from "../errors.js";
 import type { Descriptor, Exchange, RemoteDescriptor } from "../tensor.js";
 
 /** Threads that may ever read by one exchange: each has a mailbox of its own, and none is used again. */
@@ -132,12 +132,7 @@ function ring({ control }: Exchange): void {
 
 function readFailure({ failure }: Exchange): ApplyDeltaError {
   const text = new TextDecoder().decode(failure.slice(0, failure.indexOf(0)));
-  const { code, message, details } = JSON.parse(text) as {
-    code: ErrorCode;
-    message: string;
-    details: ErrorDetails;
-  };
-  return new ApplyDeltaError(code, message, details);
+  return errorFrom(JSON.parse(text) as ErrorData);
 }
 
 /** Calls `look` now and whenever a thread has put something into its mailbox, until `isOver`. */

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { openLocalFile } from "../files/local-file.js";
-import { type Sha256Options, sha256Files } from "../files/sha256.js";
+import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 import type { HubEntry } from "./hub.js";
 
 /** SHA-256 for LFS files, in a thread; for others git's name of a blob: SHA-1 of a head and the content. */

@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import { type ShardFile, writeSegment } from "../files/output-file.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bytesOf } from "../tensor.js";
-import { forEachSegment, type SegmentedJob } from "../workers/segments.js";
+import { type SegmentedJob, takeSegments } from "../workers/segments.js";
 import type { MergeTask } from "./merge-tasks.js";
 import { addLosses } from "./rounding-losses.js";
 import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
@@ -20,7 +20,7 @@ export interface MergeJob extends SegmentedJob<MergeTask> {
 /** Takes and merges segments until the job is done. Throws what reading or writing throws. */
 export function runJob(job: MergeJob): void {
   const kernel = instantiateKernel(job.kernel, SUM_MEMORY_BYTES);
-  forEachSegment(job, (task, first, count, segment) => {
+  for (const { run: task, first, count, number } of takeSegments(job)) {
     const firstElement = task.firstElement + first;
     const { at: resultAt, losses } = targetSegment(task, firstElement, count, kernel);
     if (losses !== null) {
@@ -31,9 +31,9 @@ export function runJob(job: MergeJob): void {
     const output = job.outputs[task.shard] as ShardFile;
     // Before the write: that moves the bytes to where their pages are.
     if (job.checksums !== null) {
-      job.checksums[segment] = crc32(kernel.memory.subarray(resultAt, resultAt + byteLength));
+      job.checksums[number] = crc32(kernel.memory.subarray(resultAt, resultAt + byteLength));
     }
     writeSegment(output, kernel.memory, resultAt, byteLength, offsetBytes);
     Atomics.add(job.shared.counts, task.shard, BigInt(byteLength));
-  });
+  }
 }

@@ -5,12 +5,12 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { onSource, sourceExists } from "../files/local-file.js";
-import type { Sha256Options } from "../files/sha256.js";
 import { isWeights } from "../formats/find-weights.js";
 import type { Checkpoint } from "../formats/open.js";
 import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
 import { CHECKSUMS, checksumFiles, readChecksums } from "../target/sha256sums.js";
 import { plural } from "../units.js";
+import type { Sha256Options } from "../workers/sha256.js";
 import type { Check } from "./documents.js";
 import { failed, ok, skipped } from "./outcome.js";
 

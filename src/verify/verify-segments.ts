@@ -9,7 +9,7 @@ import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { MergeTask } from "../merge/merge-tasks.js";
 import { SUM_MEMORY_BYTES, targetSegment } from "../merge/sum-segment.js";
 import { bytesOf, isDense } from "../tensor.js";
-import { forEachSegment, lower, type Run, SEGMENT_BYTES, type SegmentedJob } from "../workers/segments.js";
+import { lower, type Run, SEGMENT_BYTES, type SegmentedJob, takeSegments } from "../workers/segments.js";
 import { countNotFinite } from "./count-not-finite.js";
 
 /** A run of elements of one tensor of the target. */
@@ -78,7 +78,7 @@ export function runJob(job: VerifyJob): void {
   const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
   const { memory } = kernel;
   const { counts } = job.shared;
-  forEachSegment(job, (task, first, count) => {
+  for (const { run: task, first, count } of takeSegments(job)) {
     const { target, tensor, sum } = task;
     const firstElement = task.firstElement + first;
     const size = bytesOf(target.dtype);
@@ -95,7 +95,7 @@ export function runJob(job: VerifyJob): void {
       }
     }
     Atomics.add(counts, BYTES_DONE, BigInt(count * size));
-  });
+  }
 }
 
 /** Reads elements of the target; returns where they begin, at a multiple of their size. */

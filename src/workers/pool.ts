@@ -1,10 +1,9 @@
 /**
- * In: work cut into segments, a number of threads. Out: the work, done by all of them.
- * Guards: a worker that fails or dies stops the others and is an error, never a hang; an abort takes effect
- * within one segment, and at once where a worker waits for the network.
+ * The one place that starts threads. A worker that fails or dies stops the others and is an error, never a hang; an
+ * abort takes effect within one segment, and at once where a worker waits for the network.
  */
 import { Worker } from "node:worker_threads";
-import { ApplyDeltaError } from "../errors.js";
+import { errorFrom } from "../errors.js";
 import { type ReadAhead, readAhead } from "../files/exchange.js";
 import { throwIfAborted } from "../interrupt.js";
 import { stopWorkers } from "./segments.js";
@@ -85,8 +84,7 @@ function runWorker(work: WorkerJob, stop: () => void): Promise<unknown> {
     worker.on("error", fail);
     worker.on("exit", (code) => {
       if (report?.kind === "done") resolve(report.result);
-      else if (report?.kind === "failed")
-        fail(new ApplyDeltaError(report.code, report.message, report.details));
+      else if (report?.kind === "failed") fail(errorFrom(report.error));
       else if (report?.kind === "crashed") fail(report.error);
       else fail(new Error(`a worker thread ended early with code ${code}`));
     });

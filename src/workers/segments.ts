@@ -1,7 +1,4 @@
-/**
- * Work cut into segments that any worker can take: runs of elements, a shared counter, a stop flag.
- * In: runs, in the order in which they are to be worked on. Out: for each segment of them, once in all threads, a call.
- */
+/** Work cut into segments that any worker can take: runs of elements, a shared counter, a stop flag. */
 
 /**
  * Bytes of each of a worker's regions: the largest of a segment's ranges.
@@ -82,20 +79,28 @@ export function segmentRange(
   return { first, count: end - first };
 }
 
-/**
- * Takes segments until none is left or the job is stopped. `work` gets the run, the first element within it, how
- * many elements the segment has, and its number among all segments of the job.
- */
-export function forEachSegment<R extends Run>(
-  { runs, segmentCount, shared: { control } }: SegmentedJob<R>,
-  work: (run: R, first: number, count: number, segment: number) => void,
-): void {
-  while (Atomics.load(control, STOP) === 0) {
-    const segment = Atomics.add(control, NEXT_SEGMENT, 1);
-    if (segment >= segmentCount) return;
-    const run = runOf(runs, segment);
-    const { first, count } = segmentRange(run, segment - run.firstSegment);
-    work(run, first, count, segment);
+/** A segment that a thread has taken. */
+export interface Segment<R extends Run> {
+  readonly run: R;
+  /** Within the run. */
+  readonly first: number;
+  /** How many elements it has. */
+  readonly count: number;
+  /** Its number among all segments of the job. */
+  readonly number: number;
+}
+
+/** Takes segments until none is left or the job is stopped; each is taken once, by whichever thread comes first. */
+export function* takeSegments<R extends Run>({
+  runs,
+  segmentCount,
+  shared,
+}: SegmentedJob<R>): Generator<Segment<R>> {
+  while (!isStopped(shared)) {
+    const number = Atomics.add(shared.control, NEXT_SEGMENT, 1);
+    if (number >= segmentCount) return;
+    const run = runOf(runs, number);
+    yield { run, ...segmentRange(run, number - run.firstSegment), number };
   }
 }
 

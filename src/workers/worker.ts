@@ -1,9 +1,9 @@
 /** The entry of a worker thread: runs its share of a job and reports how it ended. */
 import { parentPort, workerData } from "node:worker_threads";
-import { type ErrorCode, type ErrorDetails, isApplyDeltaError } from "../errors.js";
+import { type ErrorData, isApplyDeltaError } from "../errors.js";
 import { isStopped, type SegmentedJob, stopWorkers } from "./segments.js";
 
-/** What a worker is started with. The module is a command's own, so the pool knows no command. */
+/** What a worker is started with: plain data and shared memory. */
 export interface WorkerJob<Job extends SegmentedJob = SegmentedJob> {
   /** URL of the module whose `runJob` does this thread's share of the job. */
   readonly module: string;
@@ -18,12 +18,7 @@ export interface JobModule<Job extends SegmentedJob = SegmentedJob> {
 /** What a worker posts when it ends. */
 export type WorkerReport =
   | { readonly kind: "done"; readonly result: unknown }
-  | {
-      readonly kind: "failed";
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly details: ErrorDetails;
-    }
+  | { readonly kind: "failed"; readonly error: ErrorData }
   | { readonly kind: "crashed"; readonly error: unknown };
 
 async function work({ module, job }: WorkerJob): Promise<WorkerReport> {
@@ -35,9 +30,9 @@ async function work({ module, job }: WorkerJob): Promise<WorkerReport> {
     if (isStopped(job.shared) && isApplyDeltaError(error, "interrupted"))
       return { kind: "done", result: undefined };
     stopWorkers(job.shared);
-    return isApplyDeltaError(error)
-      ? { kind: "failed", code: error.code, message: error.message, details: error.details }
-      : { kind: "crashed", error };
+    if (!isApplyDeltaError(error)) return { kind: "crashed", error };
+    const { code, message, details } = error;
+    return { kind: "failed", error: { code, message, details } };
   }
 }
 

@@ -1,12 +1,10 @@
-/**
- * In: an open file. Out: its SHA-256, made in this thread.
- * Guards: the file is read to the length it had when it was opened, and ends there.
- */
+/** A worker's share of hashing: whole files, read to the length they had when they were opened. */
 import { createHash } from "node:crypto";
 import { read } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../errors.js";
-import { readFully, sourceError } from "./local-file.js";
+import { readFully, sourceError } from "../files/local-file.js";
+import { isStopped, type Run, type SegmentedJob, type SharedCounters, takeSegments } from "./segments.js";
 
 /** Large enough that reads cost little beside the hash, small enough for the cache. */
 export const CHUNK_BYTES = 1024 * 1024;
@@ -14,37 +12,61 @@ export const CHUNK_BYTES = 1024 * 1024;
 /** Reads under way at once where a disk is read, so that it never waits for the hash. */
 const READS_AHEAD = 4;
 
-/** What a thread is given. */
-export interface Sha256Job {
+interface FileToHash {
   readonly fd: number;
   /** Reads past the page cache; null where that isn't wanted or possible. */
   readonly directFd: number | null;
   readonly path: string;
   readonly byteLength: number;
-  /** One counter, shared: bytes read so far. */
-  readonly bytesDone: BigUint64Array;
 }
 
-/** 64 hexadecimal digits. Errors: `truncated-file`, `source-unreadable`. */
-export function hashFile({ fd, path, byteLength, bytesDone }: Sha256Job): string {
+/** A file is a run of one segment, since a hash has no parts. */
+export interface HashedFile extends FileToHash, Run {}
+
+export type HashJob = SegmentedJob<HashedFile>;
+
+/** The job's one counter: bytes read so far. */
+export const BYTES_DONE = 0;
+
+/** Numbers of files, and their digests. Throws what reading throws. */
+export async function runJob(job: HashJob): Promise<[number, string][]> {
+  const digests: [number, string][] = [];
+  // WebAssembly's memory begins where a page does, as O_DIRECT wants it.
+  const pages = (READS_AHEAD * CHUNK_BYTES) / 65_536;
+  const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+  for (const { run: file, number } of takeSegments(job)) {
+    const digest =
+      file.directFd === null
+        ? hashFile(file, job.shared)
+        : await hashFileOnDisk(file, file.directFd, memory, job.shared);
+    if (digest !== null) digests.push([number, digest]);
+  }
+  return digests;
+}
+
+/** 64 hexadecimal digits; null where the job is stopped. Errors: `truncated-file`, `source-unreadable`. */
+export function hashFile({ fd, path, byteLength }: FileToHash, shared: SharedCounters): string | null {
   const sum = createHash("sha256");
   const chunk = new Uint8Array(Math.min(CHUNK_BYTES, byteLength));
   for (let offset = 0; offset < byteLength; offset += chunk.length) {
+    if (isStopped(shared)) return null;
     const part = chunk.subarray(0, Math.min(chunk.length, byteLength - offset));
     readFully(fd, part, offset, path);
     sum.update(part);
-    Atomics.add(bytesDone, 0, BigInt(part.length));
+    Atomics.add(shared.counts, BYTES_DONE, BigInt(part.length));
   }
   return sum.digest("hex");
 }
 
 /** The same of what the disk has, read past the page cache (see disk-read.ts). */
-export async function hashFileOnDisk(job: Sha256Job, directFd: number): Promise<string> {
-  const { byteLength, bytesDone } = job;
+async function hashFileOnDisk(
+  file: FileToHash,
+  directFd: number,
+  memory: Uint8Array,
+  shared: SharedCounters,
+): Promise<string | null> {
+  const { byteLength } = file;
   const sum = createHash("sha256");
-  // WebAssembly's memory begins where a page does, as O_DIRECT wants it.
-  const pages = (READS_AHEAD * CHUNK_BYTES) / 65_536;
-  const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
   const chunkAt = (offset: number) => {
     const begin = offset % memory.length;
     return memory.subarray(begin, begin + CHUNK_BYTES);
@@ -53,12 +75,13 @@ export async function hashFileOnDisk(job: Sha256Job, directFd: number): Promise<
   let ahead = 0;
   try {
     for (let offset = 0; offset < byteLength; offset += CHUNK_BYTES) {
+      if (isStopped(shared)) return null;
       for (; ahead < Math.min(byteLength, offset + memory.length); ahead += CHUNK_BYTES)
-        reads.push(startRead(job, directFd, chunkAt(ahead), ahead));
+        reads.push(startRead(file, directFd, chunkAt(ahead), ahead));
       await reads.shift();
       const part = chunkAt(offset).subarray(0, Math.min(CHUNK_BYTES, byteLength - offset));
       sum.update(part);
-      Atomics.add(bytesDone, 0, BigInt(part.length));
+      Atomics.add(shared.counts, BYTES_DONE, BigInt(part.length));
     }
   } finally {
     // None may write into memory that nobody waits for.
@@ -78,7 +101,7 @@ function startRead(...chunk: Parameters<typeof readChunk>): Promise<void> {
 
 /** Fills a chunk up to the file's end; what the direct read refuses or leaves is read the ordinary way. */
 async function readChunk(
-  { fd, path, byteLength }: Sha256Job,
+  { fd, path, byteLength }: FileToHash,
   directFd: number,
   chunk: Uint8Array,
   offset: number,
