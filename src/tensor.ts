@@ -149,6 +149,29 @@ export function elementCount(shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, extent) => product * extent, 1);
 }
 
+/** Bytes of a tensor's elements, one behind the other; a last byte that is used in part counts whole. */
+export function byteLengthOf({
+  dtype,
+  shape,
+}: {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}): number {
+  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
+}
+
+/** The index in each dimension of the element at a row-major position. */
+export function indexOf(position: number, shape: readonly number[]): number[] {
+  const index = new Array<number>(shape.length);
+  let left = position;
+  for (let dim = shape.length - 1; dim >= 0; dim--) {
+    const extent = shape[dim] ?? 1;
+    index[dim] = left % extent;
+    left = Math.floor(left / extent);
+  }
+  return index;
+}
+
 /** The strides of a row-major (C-contiguous) tensor, in elements. */
 export function denseStrides(shape: readonly number[]): number[] {
   const strides = new Array<number>(shape.length);

@@ -9,7 +9,6 @@ import { configHints } from "../base-check/config-hints.js";
 import type { BaseCheck } from "../base-check/documents.js";
 import { baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
-import { sha256Files } from "../workers/sha256.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { ResolvedModel } from "../hub/resolve.js";
 import { type CompiledKernel, compileKernel } from "../kernel/select.js";
@@ -42,6 +41,7 @@ import { type MergeRecord, PROVENANCE } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkRoom } from "../target/target.js";
 import { isLocalFile, type LocalFile, type SumDType } from "../tensor.js";
+import { sha256Files } from "../workers/sha256.js";
 import { recordMerge } from "./merge-record.js";
 
 export interface ApplyDeltaOptions extends OutputOptions {

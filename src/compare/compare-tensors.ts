@@ -5,7 +5,15 @@
 import { basename } from "node:path";
 import { openView } from "../files/gather.js";
 import type { CompiledKernel } from "../kernel/select.js";
-import { bitsOf, type DType, elementCount, isFloatDType, type TensorView } from "../tensor.js";
+import {
+  bitsOf,
+  byteLengthOf,
+  type DType,
+  elementCount,
+  indexOf,
+  isFloatDType,
+  type TensorView,
+} from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
 import { segmentedJob } from "../workers/segments.js";
@@ -70,18 +78,14 @@ function taskOf({ a, b }: TensorPair, index: number): CompareTask {
 /** Elements of less than a byte have no address: their bytes take their place. Both sides have the same dtype then. */
 function wholeBytes(tensor: TensorView): TensorView {
   if (bitsOf(tensor.dtype) % 8 === 0) return tensor;
-  return { ...tensor, dtype: "U8", shape: [bytesIn(tensor)], strides: [1] };
-}
-
-function bytesIn({ shape, dtype }: TensorView): number {
-  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
+  return { ...tensor, dtype: "U8", shape: [byteLengthOf(tensor)], strides: [1] };
 }
 
 /** Bytes of side a up to the end of each tensor. */
 function endsOf(pairs: readonly TensorPair[]): number[] {
   let end = 0;
   return pairs.map(({ a }) => {
-    end += bytesIn(a);
+    end += byteLengthOf(a);
     return end;
   });
 }
@@ -113,12 +117,3 @@ function describe({ a, b }: TensorPair, row: Float64Array): TensorComparison {
 }
 
 /** The indices of a row-major position. */
-function indexOf(position: number, shape: readonly number[]): number[] {
-  const index: number[] = [];
-  let left = position;
-  for (const extent of [...shape].reverse()) {
-    index.unshift(left % extent);
-    left = Math.floor(left / extent);
-  }
-  return index;
-}

@@ -29,7 +29,7 @@ import type { RemoteFile } from "./hub.js";
 import type { TransferSettings } from "./hub-settings.js";
 import { type JoinedRequest, joinRanges } from "./join-ranges.js";
 import type { Retrier } from "./retry.js";
-import { type Piece, SLOT_BYTES, SLOTS, WindowPieces } from "./window-pieces.js";
+import { type RemotePiece, SLOT_BYTES, SLOTS, WindowPieces } from "./window-pieces.js";
 
 /** What one request asks for: worth its round trip, and small enough that several fit into the window. */
 const MOST_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -52,7 +52,7 @@ export interface FetchedFile {
 
 interface Waiting {
   readonly wish: Wish;
-  readonly piece: Piece;
+  readonly piece: RemotePiece;
 }
 
 export class RemoteWindow implements RemoteFeed {
@@ -60,7 +60,7 @@ export class RemoteWindow implements RemoteFeed {
   readonly #files: FetchedFile[] = [];
   readonly #pieces = new WindowPieces();
   readonly #waiting = new Map<number, Waiting>();
-  readonly #readBy = new Map<number, Piece>();
+  readonly #readBy = new Map<number, RemotePiece>();
   readonly #transfer: TransferSettings;
   readonly #retrier: Retrier;
   #expected: Iterator<JoinedRequest> | null = null;
@@ -134,12 +134,12 @@ export class RemoteWindow implements RemoteFeed {
     this.#answer(wish, piece);
   }
 
-  #find({ file, offsetBytes }: Wish): Piece | undefined {
+  #find({ file, offsetBytes }: Wish): RemotePiece | undefined {
     return this.#pieces.find(file, offsetBytes);
   }
 
   /** Expected, but not begun: the window is full, and somebody is faster than the rest. */
-  #fetchEarly(wish: Wish): Piece | undefined {
+  #fetchEarly(wish: Wish): RemotePiece | undefined {
     this.#fillView();
     const place = this.#inView.findIndex(
       ({ file, wanted }) =>
@@ -151,14 +151,14 @@ export class RemoteWindow implements RemoteFeed {
     return this.#find(wish);
   }
 
-  #fetchUnforeseen({ file, offsetBytes }: Wish): Piece | undefined {
+  #fetchUnforeseen({ file, offsetBytes }: Wish): RemotePiece | undefined {
     const start = offsetBytes - (offsetBytes % SLOT_BYTES);
     const end = Math.min(start + SLOT_BYTES, (this.#files[file] as FetchedFile).byteLength);
     this.#begin({ file, start, end, wanted: [[start, end]] }, false);
     return this.#pieces.find(file, offsetBytes);
   }
 
-  #answer(wish: Wish, piece: Piece): void {
+  #answer(wish: Wish, piece: RemotePiece): void {
     const end = Math.min(piece.end, wish.offsetBytes + wish.byteLength);
     if (piece.filledTo < end) return;
     const byteLength = end - wish.offsetBytes;
@@ -209,7 +209,7 @@ export class RemoteWindow implements RemoteFeed {
     return true;
   }
 
-  async #bring({ file, start, end }: JoinedRequest, pieces: readonly Piece[]): Promise<void> {
+  async #bring({ file, start, end }: JoinedRequest, pieces: readonly RemotePiece[]): Promise<void> {
     const { remote, describe, onBytes } = this.#files[file] as FetchedFile;
     let at = start;
     try {
@@ -226,7 +226,7 @@ export class RemoteWindow implements RemoteFeed {
     this.#fetchAhead();
   }
 
-  #put(piece: Piece, bytes: Uint8Array, at: number): void {
+  #put(piece: RemotePiece, bytes: Uint8Array, at: number): void {
     const from = Math.max(at, piece.start);
     const to = Math.min(at + bytes.length, piece.end);
     if (to <= from) return;

@@ -21,7 +21,7 @@ const MOST_IN_ALL = 44;
 export const SLOTS = 4 * MOST_IN_ALL;
 
 /** A part of a file in a slot, or on its way there. */
-export interface Piece {
+export interface RemotePiece {
   readonly file: number;
   readonly start: number;
   readonly end: number;
@@ -40,10 +40,10 @@ export interface Piece {
 export class WindowPieces {
   readonly #freeSlots = Array.from({ length: SLOTS }, (_, i) => SLOTS - 1 - i);
   /** In the order in which they were begun or, if they are kept, last used. */
-  readonly #pieces = new Set<Piece>();
+  readonly #pieces = new Set<RemotePiece>();
 
   /** The piece that has a byte of a file or will have it. */
-  find(file: number, offsetBytes: number): Piece | undefined {
+  find(file: number, offsetBytes: number): RemotePiece | undefined {
     for (const piece of this.#pieces) {
       if (piece.file !== file || offsetBytes < piece.start || offsetBytes >= piece.end) continue;
       if (!piece.isAhead) {
@@ -63,7 +63,7 @@ export class WindowPieces {
   }
 
   /** Pieces for what a request brings; null where there is no slot that isn't in use. */
-  begin(request: JoinedRequest, isAhead: boolean): Piece[] | null {
+  begin(request: JoinedRequest, isAhead: boolean): RemotePiece[] | null {
     if (!isAhead && this.#count(false) >= MOST_KEPT) this.#dropOne((piece) => !piece.isAhead);
     const parts = partsOf(request);
     // What was expected and is never read must not take the place of what is.
@@ -78,7 +78,7 @@ export class WindowPieces {
   }
 
   /** One user less. */
-  release(piece: Piece): void {
+  release(piece: RemotePiece): void {
     piece.users--;
     if (piece.isAhead && piece.users === 0 && piece.takenBytes >= piece.end - piece.start) this.#drop(piece);
   }
@@ -94,7 +94,7 @@ export class WindowPieces {
     return count;
   }
 
-  #drop(piece: Piece): void {
+  #drop(piece: RemotePiece): void {
     if (piece.isDropped) return;
     piece.isDropped = true;
     this.#pieces.delete(piece);
@@ -102,7 +102,7 @@ export class WindowPieces {
   }
 
   /** The first that is whole and that nobody uses now; false where there is none. */
-  #dropOne(isMeant: (piece: Piece) => boolean): boolean {
+  #dropOne(isMeant: (piece: RemotePiece) => boolean): boolean {
     for (const piece of this.#pieces) {
       if (piece.users > 0 || piece.filledTo < piece.end || !isMeant(piece)) continue;
       this.#drop(piece);

@@ -19,7 +19,7 @@ import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { sampleModels, withCheckpoints } from "../merge/preparation.js";
 import type { Reporter } from "../progress.js";
-import { bitsOf, elementCount, type TensorView } from "../tensor.js";
+import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
 import type { InspectDocument, InspectedTensor } from "./documents.js";
 
 export interface InspectOptions {
@@ -120,18 +120,14 @@ function dtypesOf(tensors: readonly TensorView[]): InspectDocument["dtypes"] {
       dtype,
       tensors: ofDType.length,
       elements: ofDType.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-      bytes: ofDType.reduce((sum, tensor) => sum + dataBytes(tensor), 0),
+      bytes: ofDType.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0),
     };
   });
 }
 
 function describeTensor(tensor: TensorView): InspectedTensor {
   const { name, dtype, shape, file } = tensor;
-  return { name, dtype, shape, bytes: dataBytes(tensor), file: basename(file.path) };
-}
-
-function dataBytes({ dtype, shape }: TensorView): number {
-  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
+  return { name, dtype, shape, bytes: byteLengthOf(tensor), file: basename(file.path) };
 }
 
 /** A glob over whole names: `*` is any characters, dots too, `?` is one; everything else is itself. */

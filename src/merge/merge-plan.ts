@@ -9,7 +9,7 @@ import { layOutShard } from "../formats/lay-out-shard.js";
 import { encodeShardIndex, shardFileName, type TargetFormat } from "../formats/shard-names.js";
 import type { Operation } from "../kernel/kernel.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
-import { bytesOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import { byteLengthOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
 import type { ActionCounts, NotAdded } from "./documents.js";
 import type { Action, DroppedTensor, Match, MatchedTensor } from "./match.js";
 
@@ -167,10 +167,6 @@ function plannedShard(
   return { fileName, ...layout, placed: placed.map(({ entry, ...place }) => ({ tensor: entry, ...place })) };
 }
 
-function byteLengthOf(tensor: PlannedTensor): number {
-  return elementCount(tensor.shape) * bytesOf(tensor.dtype);
-}
-
 function viewBytes(view: TensorView | null): number {
-  return view === null ? 0 : elementCount(view.shape) * bytesOf(view.dtype as FloatDType);
+  return view === null ? 0 : byteLengthOf(view);
 }

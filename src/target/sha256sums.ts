@@ -7,8 +7,8 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { onSource, openLocalFile } from "../files/local-file.js";
-import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 import { compareNames, type LocalFile } from "../tensor.js";
+import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 
 export const CHECKSUMS = "SHA256SUMS";
 

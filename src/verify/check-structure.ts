@@ -20,7 +20,7 @@ import {
   LM_HEAD,
 } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
-import { bitsOf, type DType, elementCount, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
+import { byteLengthOf, type DType, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
 import { formatBytes, plural } from "../units.js";
 import type { Check } from "./documents.js";
 import { failed, listed, ok, skipped } from "./outcome.js";
@@ -51,7 +51,7 @@ export async function checkIndex({ path, tensors }: Checkpoint): Promise<Check> 
   const file = openLocalFile(indexPath);
   try {
     const { shardOf, shards, totalBytes } = await readShardIndex(file);
-    const data = tensors.reduce((sum, tensor) => sum + dataBytes(tensor), 0);
+    const data = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
     const missing = tensors.filter(({ name }) => !shardOf.has(name)).map(({ name }) => `${name} is left out`);
     // Tensors of a PyTorch file may share their data, which some programs count once.
     const isWrong = totalBytes !== null && totalBytes !== data;
@@ -88,7 +88,7 @@ function compareDType({ torchDType }: ModelConfig, tensors: readonly TensorView[
 function mainDType(tensors: readonly TensorView[]): DType | null {
   const bytes = new Map<DType, number>();
   for (const tensor of tensors.filter(({ dtype }) => isFloatDType(dtype))) {
-    bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + dataBytes(tensor));
+    bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
   }
   return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
 }
@@ -137,8 +137,4 @@ export function checkTokenizer({ folder, tensors }: Checkpoint): Check {
 
 function embeddingRows(tensors: readonly TensorView[]): number | null {
   return embeddingOf(tensors)?.shape[0] ?? null;
-}
-
-function dataBytes({ dtype, shape }: TensorView): number {
-  return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
 }

@@ -12,9 +12,11 @@ import { inputsOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
 import { newRows, type SampleOptions, takeSample } from "../merge/sample.js";
 import { SUM_MEMORY_BYTES } from "../merge/sum-segment.js";
 import {
+  byteLengthOf,
   bytesOf,
   elementCount,
   type FloatDType,
+  indexOf,
   isFloatDType,
   type OpenFile,
   type TensorView,
@@ -148,10 +150,6 @@ function verifyTask(
   };
 }
 
-function byteLengthOf({ shape, dtype }: TensorView): number {
-  return elementCount(shape) * bytesOf(dtype as FloatDType);
-}
-
 async function describeDifference(
   view: TensorView,
   tasks: readonly MergeTask[],
@@ -176,14 +174,4 @@ async function describeDifference(
   const expected = text(0);
   gather(openView(view), element, 1, kernel.memory, 0);
   return { element, index: indexOf(element, view.shape), expected, got: text(0) };
-}
-
-function indexOf(element: number, shape: readonly number[]): number[] {
-  const index: number[] = [];
-  let rest = element;
-  for (const extent of [...shape].reverse()) {
-    index.unshift(rest % extent);
-    rest = Math.floor(rest / extent);
-  }
-  return index;
 }

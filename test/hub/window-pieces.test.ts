@@ -2,18 +2,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JoinedRequest } from "../../src/hub/join-ranges.js";
-import { type Piece, SLOT_BYTES, SLOTS, WindowPieces } from "../../src/hub/window-pieces.js";
+import { type RemotePiece, SLOT_BYTES, SLOTS, WindowPieces } from "../../src/hub/window-pieces.js";
 
 const request = (first: number, slots = 1): JoinedRequest => {
   const [start, end] = [first * SLOT_BYTES, (first + slots) * SLOT_BYTES];
   return { file: 0, start, end, wanted: [[start, end]] };
 };
 
-function begin(pieces: WindowPieces, first: number, isAhead: boolean, slots = 1): Piece[] {
+function begin(pieces: WindowPieces, first: number, isAhead: boolean, slots = 1): RemotePiece[] {
   return pieces.begin(request(first, slots), isAhead) ?? assert.fail("no room");
 }
 
-const fill = (begun: readonly Piece[]) => {
+const fill = (begun: readonly RemotePiece[]) => {
   for (const piece of begun) piece.filledTo = piece.end;
 };
 

@@ -5,8 +5,8 @@ import { appendFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openLocalFile } from "../../src/files/local-file.js";
-import { sha256Files } from "../../src/workers/sha256.js";
 import type { LocalFile } from "../../src/tensor.js";
+import { sha256Files } from "../../src/workers/sha256.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 

@@ -4,7 +4,7 @@
  * writes (safetensors/src/tensor.rs, `prepare`).
  */
 import { ApplyDeltaError } from "../../errors.js";
-import { bitsOf, compareNames, DTYPES, type DType, elementCount } from "../../tensor.js";
+import { byteLengthOf, compareNames, DTYPES, type DType } from "../../tensor.js";
 
 export interface HeaderEntry {
   readonly name: string;
@@ -49,7 +49,7 @@ export function encodeSafetensorsHeader<Entry extends HeaderEntry>(
   let end = 0;
   const ranges = ordered.map((entry) => {
     const begin = end;
-    end += (elementCount(entry.shape) * bitsOf(entry.dtype)) / 8;
+    end += byteLengthOf(entry);
     fields.push(
       `${JSON.stringify(entry.name)}:{"dtype":"${entry.dtype}","shape":[${entry.shape.join(",")}],"data_offsets":[${begin},${end}]}`,
     );

@@ -5,7 +5,7 @@
  *
  * Format: torch/serialization.py `_save`, caffe2/serialize/inline_container.cc `PyTorchStreamWriter`.
  */
-import { bytesOf, elementCount } from "../../tensor.js";
+import { byteLengthOf } from "../../tensor.js";
 import type { LayoutEntry, ShardLayout } from "../shard-layout.js";
 import { pickleStateDict } from "./pickle-writer.js";
 import { createZipLayout } from "./zip-layout.js";
@@ -25,7 +25,7 @@ export function layOutTorchZip<Entry extends LayoutEntry>(
   const spaces = keyed
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ entry, key }) => {
-      const byteLength = elementCount(entry.shape) * bytesOf(entry.dtype);
+      const byteLength = byteLengthOf(entry);
       return { entry, byteLength, record: zip.addSpace(`${folder}/data/${key}`, byteLength) };
     });
   zip.addBytes(`${folder}/version`, Buffer.from(VERSION, "latin1"));
