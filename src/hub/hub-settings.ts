@@ -50,7 +50,7 @@ export interface TransferSettings {
   /** What one request asks for, in bytes; default 32 MiB. */
   readonly rangeBytes: number;
   /**
-   * After this many new bytes what has arrived is noted: what a killed run loses at most, for each file. Default 4
+   * After this many new bytes what has arrived is noted: what a killed run loses at most, for each file. Default 1
    * MiB.
    */
   readonly noteBytes: number;
