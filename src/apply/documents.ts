@@ -8,6 +8,7 @@ import { uploadSummarySchema } from "../upload/documents.js";
 const release = text
   .nullable()
   .describe("The delta's release and the versions it works with; null if it isn't recognised.");
+const scale = number.describe("The number that multiplies the delta.");
 const baseCheck = baseCheckSchema
   .nullable()
   .describe("The verdict on the base; null if the check was skipped.");
@@ -15,7 +16,7 @@ const baseCheck = baseCheckSchema
 export const mergeSummarySchema = z.strictObject({
   target: text.describe("Real path of the new folder."),
   release,
-  scale: number.describe("The factor of the delta."),
+  scale,
   ...outputSummarySchema.shape,
   baseCheck,
   verified: flag.describe("Whether the target was read back and compared before it was published."),
@@ -39,7 +40,7 @@ export const mergePlanSchema = z
     target: text.describe("Real path of the folder to make."),
     dryRun: z.literal(true).describe("Tells a plan from a result."),
     release,
-    scale: number.describe("The factor of the delta."),
+    scale,
     ...layoutSchema.shape,
     notAdded: z.array(notAddedSchema).describe("Every tensor that won't simply be added, and why."),
     baseCheck,

@@ -5,7 +5,9 @@ import { count, type DocumentType, flag, number, sumDType, text, texts } from ".
 export const baseStatisticsSchema = z.strictObject({
   tensors: count.describe("Matrices sampled."),
   sampled: count.describe("Pairs of finite elements sampled."),
-  comparable: count.describe("Of the sampled pairs, those with 0 < |delta| <= |base| / 2: only they tell."),
+  comparable: count.describe(
+    "Sampled pairs with 0 < |delta| <= |base| / 2; only their sums say anything about the base.",
+  ),
   formats: z
     .array(
       z.strictObject({
@@ -88,7 +90,7 @@ export const layerChangeSchema = z.strictObject({
     "Names of tensors that only one side has, or whose width or dtype differs; without rotary buffers.",
   ),
   elementsCompared: number.describe("Elements of the compared tensors."),
-  elementsSampled: count.describe("Of those, the elements that were read."),
+  elementsSampled: count.describe("Elements of the compared tensors that were read."),
   notFinite: count.describe("Infinities and NaN among the sampled elements; no size includes them."),
 });
 

@@ -39,9 +39,11 @@ export const tensorComparisonSchema = z.strictObject({
     ),
   beyondTolerance: count
     .nullable()
-    .describe("Of those, the elements beyond the tolerance; all of them if there is no tolerance."),
+    .describe(
+      "Elements whose values differ by more than the tolerance, or at all if there is no tolerance; null unless the elements are floats.",
+    ),
   notFinite: count.describe(
-    "Of those, the elements that are NaN or infinite on one side; the largest differences leave them out.",
+    "Elements whose values differ and are NaN or infinite on one side; the largest differences leave them out.",
   ),
   first: extents
     .nullable()

@@ -33,7 +33,7 @@ export const modelConfigSchema = z.strictObject({
   ropeScaling: ropeScalingSchema.nullable().describe("How positions are scaled."),
   ropeTheta: number.nullable().describe("Base of the rotary position encoding."),
   tieWordEmbeddings: flag.describe(
-    "Whether embedding and head are one; by default false, as in transformers.",
+    "Whether embedding and head share their weights; by default false, as in transformers.",
   ),
   torchDType: text.nullable().describe("The dtype in PyTorch's spelling: `float16`."),
   bosTokenId: tokenId.describe(
@@ -128,8 +128,8 @@ export type Clue = RecognizedRelease["clue"];
 export type Sureness = RecognizedRelease["sureness"];
 
 export const recognitionSchema = z.strictObject({
-  recognized: recognizedReleaseSchema.nullable().describe("The release; null if it is none that is known."),
-  doubts: texts.describe("Names that the tensors contradict, a warning each."),
+  recognized: recognizedReleaseSchema.nullable().describe("The release; null if it isn't a known one."),
+  doubts: texts.describe("Warnings about names that the tensors contradict, a line each."),
 });
 
 /** Which release of Vicuna a model is. */

@@ -10,7 +10,7 @@ export const restorationSchema = z.strictObject({
   isExact: flag.describe("Whether every element comes back, bit for bit."),
   elements: count.describe("Elements of the delta."),
   lost: count.describe("Elements that don't come back."),
-  zeroSigns: count.describe("Of those, zeros that lose their sign."),
+  zeroSigns: count.describe("Zeros among the lost elements; only their sign is lost."),
   tensors: count.describe("Tensors with lost elements."),
   listed: z
     .array(lostElementsSchema)

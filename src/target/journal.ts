@@ -18,8 +18,8 @@ const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
 export const lostElementsSchema = z.strictObject({
   tensor: z.string().describe("The tensor's name."),
   elements: z.int().nonnegative().describe("How many of its elements don't come back."),
-  zeroSigns: z.int().nonnegative().describe("Of those, zeros that lose their sign: -0 comes back as +0."),
-  first: z.int().nonnegative().describe("Number of the first of them in row-major order, from 0."),
+  zeroSigns: z.int().nonnegative().describe("Zeros among them: -0 comes back as +0."),
+  first: z.int().nonnegative().describe("Number of the first such element in row-major order, from 0."),
 });
 
 /** Elements of a tensor that applying a delta doesn't give back. */

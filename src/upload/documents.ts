@@ -7,7 +7,9 @@ export const uploadSummarySchema = z
     repository: text.describe("`owner/name` on the Hub."),
     url: text.describe("The repository's page."),
     private: flag.nullable().describe("Whether the repository is private; null if the Hub doesn't say."),
-    commit: text.describe("The commit that holds the files: a new one, or the last if it held them all."),
+    commit: text.describe(
+      "The commit that holds the files: a new one, unless the Hub already had a commit with all of them.",
+    ),
     commitUrl: text.describe("The commit's page."),
     sent: texts.describe("Names of the files that were sent."),
     skipped: texts.describe("Names of the files that the Hub had already."),

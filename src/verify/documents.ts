@@ -26,7 +26,7 @@ export const verificationSchema = z
     weightsProven: flag.describe(
       "Whether every bit of the weights was compared, with checksums or with the sum of base and delta.",
     ),
-    notes: texts.describe("Oddities that aren't faults, a sentence each."),
+    notes: texts.describe("What is odd but not wrong, a sentence each."),
   })
   .describe("Whether a model's folder is sound.");
 

@@ -1,4 +1,4 @@
-/** docs/library.md: its programs run and print what it says, and no function and no error code is missing. */
+/** docs/library.md: its programs run and print what it says, and no function, option or error code is missing. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import * as library from "../../src/index.js";
 import { projectPath } from "../support/fixture-path.js";
 import { startHub, TOKEN } from "../support/hub-server.js";
 import { temporaryFolder } from "../support/model-folder.js";
+import { refusal } from "../support/refusal.js";
 
 const PAGE = readFileSync(projectPath("docs/library.md"), "utf8");
 
@@ -49,6 +50,29 @@ test("every function has a place and a program on the page", () => {
       PROGRAMS.some(({ code }) => code.includes(`${name}(`)),
       `no program calls ${name}`,
     );
+  }
+});
+
+/** Calls with one option more: an unknown one is refused with a list of those there are. */
+const CALLS: Readonly<Record<string, (more: object) => Promise<unknown>>> = {
+  applyDelta: (more) => library.applyDelta({ base: "a", delta: "b", target: "c", ...more }),
+  makeDelta: (more) => library.makeDelta({ base: "a", tuned: "b", delta: "c", ...more }),
+  compareModels: (more) => library.compareModels({ a: "a", b: "b", ...more }),
+  inspectModel: (more) => library.inspectModel({ model: "a", ...more }),
+  verifyTarget: (more) => library.verifyTarget({ target: "a", ...more }),
+  uploadModel: (more) => library.uploadModel({ folder: "a", repository: "owner/a", ...more }),
+};
+const HUB_PARTS = [{ hub: { x: 1 } }, { hub: { transfer: { x: 1 } } }, { hub: { proxy: { x: 1 } } }];
+
+test("every option is on the page", async () => {
+  for (const [name, call] of Object.entries(CALLS)) {
+    const rules = name === "applyDelta" || name === "makeDelta" ? [{ rules: { x: 1 } }] : [];
+    for (const more of [{ x: 1 }, ...HUB_PARTS, ...rules]) {
+      const { details } = await refusal(() => call(more), "bad-usage");
+      const options = String(details.expected).split(", ");
+      assert.ok(options.length > 1, name);
+      for (const option of options) assert.ok(PAGE.includes(`\`${option}\``), `${name}: ${option}`);
+    }
   }
 });
 
