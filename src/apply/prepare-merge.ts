@@ -12,6 +12,7 @@ import { ApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { ResolvedModel } from "../hub/resolve.js";
 import { type CompiledKernel, compileKernel } from "../kernel/select.js";
+import { type Asset, planAssets } from "../llama/assets.js";
 import type { RecognizedRelease } from "../llama/documents.js";
 import { readModelConfig } from "../llama/model-config.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
@@ -35,7 +36,6 @@ import {
 } from "../merge/preparation.js";
 import { createVoice, type Voice } from "../merge/voice.js";
 import { silentReporter } from "../progress.js";
-import { type Asset, planAssets } from "../target/assets.js";
 import { MODEL_CARD, modelCard } from "../target/model-card.js";
 import { type MergeRecord, PROVENANCE } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";

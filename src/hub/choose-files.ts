@@ -4,7 +4,7 @@
  * Guards: never both formats, never another framework's files: the rule is the one a local folder is read by.
  */
 import { chooseWeights, noWeights } from "../formats/find-weights.js";
-import { ASSET_NAMES } from "../target/assets.js";
+import { ASSET_NAMES } from "../llama/file-names.js";
 
 export interface ChosenFiles {
   /** Config and tokenizer. */

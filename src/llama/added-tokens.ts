@@ -1,72 +1,50 @@
 /**
  * The tokens above the vocabulary proper, and the embedding's rows: each row a token, each token a row.
- * In: the files that name added tokens. Out: the same, complete, or cut to the rows there are.
- * transformers reads `added_tokens_decoder` in tokenizer_config.json and, only where there is none,
- * added_tokens.json (`tokenization_utils_base.py`, `_from_pretrained`); llama.cpp's converter reads
- * added_tokens.json and refuses a vocabulary with fewer tokens than rows (FastChat #153, #363, #484).
+ * transformers reads `added_tokens_decoder` in tokenizer_config.json and only without it added_tokens.json
+ * (`tokenization_utils_base.py`, `_from_pretrained`). llama.cpp's converter reads added_tokens.json and refuses a
+ * vocabulary with fewer tokens than rows (FastChat #153, #363, #484).
  */
-
-import { recordOf } from "../files/bounded-json.js";
-import type { JsonDraft } from "../files/json-draft.js";
 import { compareNames } from "../tensor.js";
-import { contentOf, type SpecialTokensMap, type TokenizerConfig } from "./special-tokens.js";
-import { type TokenizerJson, tokenId, type Vocabulary } from "./vocabulary.js";
+import { addedTokens, contentOf, type TokenFiles } from "./tokenizer-files.js";
+import type { Vocabulary } from "./vocabulary.js";
 
 /** The token of the one row that Vicuna v0's embeddings have above LLaMA's, as FastChat 0.1.10 wrote it. */
 const PAD_TOKEN = "[PAD]";
 
-export const addedTokensSchema = recordOf(tokenId);
-
-/** Where a tokenizer's files name tokens; null for a file that isn't there, `added` then is empty. */
-export interface TokenFiles {
-  readonly config: JsonDraft<TokenizerConfig> | null;
-  readonly map: JsonDraft<SpecialTokensMap> | null;
-  readonly tokenizerJson: JsonDraft<TokenizerJson> | null;
-  readonly added: JsonDraft<Record<string, number>>;
-}
-
-/** Every added token that some file names, by id. */
-export function addedTokens({ config, tokenizerJson, added }: TokenFiles): Map<number, string> {
-  return new Map([
-    ...Object.entries(added.value).map(([content, id]) => [id, content] as const),
-    ...(tokenizerJson?.value.added_tokens ?? []).map(({ id, content }) => [id, content] as const),
-    ...Object.entries(config?.value.added_tokens_decoder ?? {}).map(
-      ([id, { content }]) => [Number(id), content] as const,
-    ),
-  ]);
-}
-
-/** Names every row, where that takes no guess. Returns notes, and the rows that are left without a name. */
+/** Names every row, if that takes no guess, with a note for each change. Returns the rows left without a name. */
 export function completeAddedTokens(
   files: TokenFiles,
   vocabulary: Vocabulary,
   rows: number,
-): { readonly notes: readonly string[]; readonly unnamed: readonly number[] } {
+  notes: string[],
+): readonly number[] {
   const names = addedTokens(files);
-  const extraRows = Array.from(
-    { length: Math.max(0, rows - vocabulary.size) },
-    (_, i) => vocabulary.size + i,
-  );
-  const notes: string[] = [];
-  const [first] = extraRows;
+  const first = vocabulary.size;
   const isTaken = vocabulary.idOf(PAD_TOKEN) !== null || [...names.values()].includes(PAD_TOKEN);
-  if (first !== undefined && extraRows.length === 1 && !names.has(first) && !isTaken) {
+  if (rows === first + 1 && !names.has(first) && !isTaken) {
     names.set(first, PAD_TOKEN);
     nameInside(files, first, PAD_TOKEN);
     notes.push(`row ${first} has no piece in ${vocabulary.from}: ${PAD_TOKEN} names it, as in Vicuna v0.`);
   }
   // A tokenizer.json names its added tokens itself.
   if (vocabulary.from === "tokenizer.model") {
-    const lacking = [...names]
-      .filter(([id, content]) => id >= vocabulary.size && id < rows && files.added.value[content] !== id)
+    const missing = [...names]
+      .filter(([id, content]) => id >= first && id < rows && files.added.value[content] !== id)
       .sort(([, a], [, b]) => compareNames(a, b));
-    // All at once, here and below: every change reads the text anew, and there may be as many as rows.
-    const complete = [...Object.entries(files.added.value), ...lacking.map(([id, content]) => [content, id])];
-    if (lacking.length > 0) files.added.set([], Object.fromEntries(complete));
-    const list = lacking.map(([id, content]) => `${content} ${id}`).join(", ");
-    if (lacking.length > 0) notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
+    if (missing.length > 0) {
+      // All at once, here and below: every change parses the text again, and there may be as many as rows.
+      const entries = missing.map(([id, content]) => [content, id] as const);
+      files.added.set([], Object.fromEntries([...Object.entries(files.added.value), ...entries]));
+      const list = missing.map(([id, content]) => `${content} ${id}`).join(", ");
+      notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
+    }
   }
-  return { notes, unnamed: extraRows.filter((id) => !names.has(id)) };
+  return range(first, rows).filter((id) => !names.has(id));
+}
+
+/** The whole numbers from `start` up to `end`, which is not among them. */
+export function range(start: number, end: number): number[] {
+  return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
 }
 
 /** Names a token in the files that hide added_tokens.json from transformers. */
@@ -75,32 +53,29 @@ function nameInside({ config, tokenizerJson }: TokenFiles, id: number, content: 
   if (config?.value.added_tokens_decoder != null) {
     config.set(["added_tokens_decoder", `${id}`], { content, ...flags });
   }
-  if (tokenizerJson !== null) {
-    const list = tokenizerJson.value.added_tokens;
-    const entry = { id, content, ...flags };
-    if (list == null) tokenizerJson.set(["added_tokens"], [entry]);
-    else tokenizerJson.set(["added_tokens", list.length], entry);
-  }
+  const entry = { id, content, ...flags };
+  const list = tokenizerJson?.value.added_tokens;
+  if (list == null) tokenizerJson?.set(["added_tokens"], [entry]);
+  else tokenizerJson?.set(["added_tokens", list.length], entry);
 }
 
-/** Takes every token without a row out of all files, and returns them: `[PAD] 32000`. */
+/** Removes every token without a row from all files, and returns them: `[PAD] 32000`. */
 export function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
-  const beyond = new Map([...addedTokens(files)].filter(([id]) => id >= rows));
-  const gone = new Set([
-    ...beyond.values(),
-    ...Object.entries(files.added.value).flatMap(([content, id]) => (id >= rows ? [content] : [])),
-  ]);
   const { config, map, tokenizerJson, added } = files;
+  const beyond = new Map([...addedTokens(files)].filter(([id]) => id >= rows));
+  const addedBeyond = Object.entries(added.value).filter(([, id]) => id >= rows);
+  const removed = new Set([...beyond.values(), ...addedBeyond.map(([content]) => content)]);
+  const isRemoved = (token: Parameters<typeof contentOf>[0]) => removed.has(contentOf(token) ?? "");
   removeFromRecord(added, [], added.value, (_, id) => id >= rows);
   const decoder = config?.value.added_tokens_decoder;
   removeFromRecord(config, ["added_tokens_decoder"], decoder, (id) => Number(id) >= rows);
   removeFromList(tokenizerJson, ["added_tokens"], tokenizerJson?.value.added_tokens, ({ id }) => id >= rows);
   for (const draft of [config, map]) {
     for (const key of ["bos_token", "eos_token", "unk_token", "pad_token"] as const) {
-      if (gone.has(contentOf(draft?.value[key]) ?? "")) draft?.set([key], undefined);
+      if (isRemoved(draft?.value[key])) draft?.set([key], undefined);
     }
     const key = "additional_special_tokens";
-    removeFromList(draft, [key], draft?.value[key], (value) => gone.has(contentOf(value) ?? ""));
+    removeFromList(draft, [key], draft?.value[key], isRemoved);
   }
   return [...beyond].sort(([a], [b]) => a - b).map(([id, content]) => `${content} ${id}`);
 }
@@ -116,7 +91,7 @@ function removeFromRecord<T>(
   if (kept.length < entries.length) draft?.set(at, Object.fromEntries(kept));
 }
 
-/** The list is written anew: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
+/** Writes the whole list: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
 function removeFromList<T>(
   draft: { set(at: string[], value: T[]): void } | null,
   at: string[],
@@ -127,7 +102,7 @@ function removeFromList<T>(
   if (kept.length < (list ?? []).length) draft?.set(at, kept);
 }
 
-/** More runs than this are no help to anyone. */
+/** A longer list of runs helps nobody. */
 const MAX_RUNS = 20;
 
 /** `32001`, `32001 to 32003`, `5, 7 to 9`. */

@@ -1,80 +1,33 @@
-/**
- * In: `config.json` or `generation_config.json`, what the tensors are and which ids the tokenizer gives its
- * special tokens. Out: the same text, true to both, with a line for each change.
- * Guards: only what is wrong changes.
- */
+/** Makes config.json and generation_config.json true to the tensors and the tokenizer, and changes nothing else. */
 import { z } from "zod";
-import { listOf } from "../files/bounded-json.js";
 import { JsonDraft, type JsonFile } from "../files/json-draft.js";
+import { configFileSchema, tokenIdFields } from "./model-config.js";
+import type { SpecialRole } from "./sentencepiece.js";
 
-/** A model has one; each that is misspelt is mended by itself. */
-const MAX_ARCHITECTURES = 16;
+const generationConfigSchema = z.looseObject(tokenIdFields);
 
-const architectureList = listOf(z.string()).refine((names) => names.length <= MAX_ARCHITECTURES, {
-  error: `more than ${MAX_ARCHITECTURES}`,
-});
-
-const ids = z.union([z.number().int(), listOf(z.number().int())]).nullish();
-
-const tokenIds = { bos_token_id: ids, eos_token_id: ids, pad_token_id: ids };
-
-const generationConfigSchema = z.looseObject(tokenIds);
-
-const configSchema = z.looseObject({
-  ...tokenIds,
-  vocab_size: z.number().int().nonnegative().optional(),
-  torch_dtype: z.string().nullish(),
-  dtype: z.string().nullish(),
-  architectures: architectureList.nullish(),
-  model_type: z.string().optional(),
-  max_position_embeddings: z.number().int().positive().nullish(),
-});
-
-/** The fields that are mended, as the file has them; `model-config.ts` has what the program reads. */
-export type RawConfig = z.infer<typeof configSchema>;
-
-/** The ids the tokenizer gives its special tokens; null where it doesn't tell. */
-export interface SpecialIds {
-  readonly bos: number | null;
-  readonly eos: number | null;
-  readonly unk: number | null;
-  /** Null unless the tokenizer names a token for padding. */
-  readonly pad: number | null;
-}
+/** The ids the tokenizer gives its special tokens; null if it doesn't say. A pad only if it names a token for it. */
+export type SpecialIds = Readonly<Record<SpecialRole, number | null>>;
 
 export interface ConfigFacts {
-  /** Rows of the target's embedding; null where it has none. */
+  /** Rows of the target's embedding; null if it has none. */
   readonly rows: number | null;
   /** As config.json spells it: `float16`, … */
   readonly torchDType: string;
-  /** Null where there is no tokenizer. */
+  /** Null if there is no tokenizer. */
   readonly ids: SpecialIds | null;
 }
 
-export interface Mended {
-  readonly text: string;
-  readonly notes: readonly string[];
-}
-
-/** Errors: `bad-json`. */
-export function readConfig(file: JsonFile): RawConfig {
-  return new JsonDraft(file, configSchema).value;
-}
-
-/** Whether LLaMA's pieces and special tokens may be taken for granted. LLaVA's language model is a LLaMA. */
-export function isLlama({ model_type, architectures }: RawConfig): boolean {
-  return (
-    model_type === "llama" || model_type === "llava" || /^(?:l+ama|llava)/i.test(architectures?.[0] ?? "")
-  );
-}
-
-/** Errors: `bad-json`. */
-export function mendConfig(file: JsonFile, { rows, torchDType, ids: special }: ConfigFacts): Mended {
-  const draft = new JsonDraft(file, configSchema);
-  const notes: string[] = [];
+/** Returns the text, and adds a note for each change. Errors: `bad-json`. */
+export function repairConfig(
+  file: JsonFile,
+  { rows, torchDType, ids }: ConfigFacts,
+  notes: string[],
+): string {
+  const draft = new JsonDraft(file, configFileSchema);
   const set = (key: string, value: string | number) => {
     draft.set([key], value);
-    notes.push(`config.json: ${key} set to ${value}, as the tensors are.`);
+    notes.push(`config.json: ${key} set to ${value} to match the tensors.`);
   };
   // transformers 5 writes `dtype`, earlier ones `torch_dtype`; whichever is there is kept true.
   const present = (["torch_dtype", "dtype"] as const).filter((key) => draft.value[key] != null);
@@ -82,57 +35,53 @@ export function mendConfig(file: JsonFile, { rows, torchDType, ids: special }: C
     if (draft.value[key] !== torchDType) set(key, torchDType);
   }
   if (rows !== null && draft.value.vocab_size !== rows) set("vocab_size", rows);
-  // How the class was spelled before transformers 4.28 (FastChat #352, #577).
+  // The spelling before transformers 4.28 (FastChat #352, #577).
   for (const [at, name] of (draft.value.architectures ?? []).entries()) {
     if (!name.startsWith("LLaMA")) continue;
-    const right = name.replace(/^LLaMA/, "Llama");
-    draft.set(["architectures", at], right);
-    notes.push(`config.json: ${name} is ${right} since transformers 4.28.`);
+    const renamed = name.replace(/^LLaMA/, "Llama");
+    draft.set(["architectures", at], renamed);
+    notes.push(`config.json: ${name} is ${renamed} since transformers 4.28.`);
   }
-  if (special !== null) mendIds(draft, "config.json", special, rows, notes);
-  return { text: draft.text, notes };
+  repairIds(draft, "config.json", { rows, ids }, notes);
+  return draft.text;
 }
 
-/** Errors: `bad-json`. */
-export function mendGenerationConfig(
+/** Returns the text, and adds a note for each change. Errors: `bad-json`. */
+export function repairGenerationConfig(
   file: JsonFile,
-  special: SpecialIds | null,
-  rows: number | null,
-): Mended {
+  facts: Pick<ConfigFacts, "rows" | "ids">,
+  notes: string[],
+): string {
   const draft = new JsonDraft(file, generationConfigSchema);
-  const notes: string[] = [];
-  if (special !== null) mendIds(draft, "generation_config.json", special, rows, notes);
-  return { text: draft.text, notes };
+  repairIds(draft, "generation_config.json", facts, notes);
+  return draft.text;
 }
 
 /**
- * Old conversions say bos 0, eos 1, pad -1: LLaMA's ids are 1, 2 and, since it has no pad, that of unk, 0, as
- * `config.json` of Vicuna 13B v1.1 has it. An id is wrong if it has no row or is that of another special token;
- * any other may be meant (a chat model's end of turn).
+ * Old conversions say bos 0, eos 1, pad -1. LLaMA's ids are 1, 2 and, since it has no pad, that of unk, 0, as in
+ * Vicuna 13B v1.1. An id is wrong if it has no row or is that of another special token; any other may be meant (a chat
+ * model's end of turn).
  */
-function mendIds(
+function repairIds(
   draft: JsonDraft<z.infer<typeof generationConfigSchema>>,
   fileName: string,
-  special: SpecialIds,
-  rows: number | null,
+  { rows, ids }: Pick<ConfigFacts, "rows" | "ids">,
   notes: string[],
 ): void {
+  if (ids === null) return;
   const hasRow = (id: number) => id >= 0 && id < (rows ?? Number.POSITIVE_INFINITY);
-  const others = (right: number) => [special.bos, special.eos, special.unk].filter((id) => id !== right);
+  const special = [ids.bos, ids.eos, ids.unk];
   const rules = [
-    { key: "bos_token_id", right: special.bos, isOther: others },
-    { key: "eos_token_id", right: special.eos, isOther: others },
+    { key: "bos_token_id", right: ids.bos, mayBe: (id: number) => !special.includes(id) },
+    { key: "eos_token_id", right: ids.eos, mayBe: (id: number) => !special.includes(id) },
     // Any token may pad, unless the tokenizer says which.
-    { key: "pad_token_id", right: special.pad ?? special.unk, isOther: () => [] },
+    { key: "pad_token_id", right: ids.pad ?? ids.unk, mayBe: () => ids.pad === null },
   ] as const;
-  for (const { key, right, isOther } of rules) {
+  for (const { key, right, mayBe } of rules) {
     const value = draft.value[key];
     if (right === null || value === null || value === undefined) continue;
     const list = Array.isArray(value) ? value : [value];
-    const disagrees = key === "pad_token_id" && special.pad !== null;
-    const isRight =
-      list.includes(right) || (!disagrees && list.every((id) => hasRow(id) && !isOther(right).includes(id)));
-    if (isRight) continue;
+    if (list.includes(right) || list.every((id) => hasRow(id) && mayBe(id))) continue;
     draft.set([key], right);
     notes.push(`${fileName}: ${key} was ${list.join(", ")}, the tokenizer says ${right}.`);
   }

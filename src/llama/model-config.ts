@@ -1,25 +1,31 @@
 /**
- * In: a model's folder. Out: the fields of its config.json that this program needs, or null where there is none.
- * Guards: a field that is there has the type it should have. Fields old conversions lack, or later versions of
- * transformers renamed, are null, and unknown ones are left alone: nothing here decides whether a model loads.
- * (Mending a config is config-repair.ts.)
+ * A model's config.json. Only the fields this program uses are checked. Fields that old conversions lack, or that later
+ * versions of transformers renamed, are null: nothing here decides whether a model loads.
  */
-
-import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
-import { listOf, parseBoundedJson } from "../files/bounded-json.js";
+import { listOf } from "../files/bounded-json.js";
+import { JsonDraft, type JsonFile } from "../files/json-draft.js";
+import { sourceExists } from "../files/local-file.js";
+import { readAssetText } from "../files/small-file.js";
 import type { ModelConfig } from "./documents.js";
 
-/** A config is a few kB; stops a file that would fill the memory. */
-const MAX_CONFIG_BYTES = 4_000_000;
+/** A model has one; each that is misspelt is corrected by itself. */
+const MAX_ARCHITECTURES = 16;
+
+const architectureList = listOf(z.string()).refine((names) => names.length <= MAX_ARCHITECTURES, {
+  error: `more than ${MAX_ARCHITECTURES}`,
+});
 
 const extent = z.number().int().positive().nullish();
 const tokenIds = z.union([z.number().int(), listOf(z.number().int())]).nullish();
 
-const configSchema = z.looseObject({
-  architectures: listOf(z.string()).nullish(),
+/** Ids of special tokens, which generation_config.json has, too. */
+export const tokenIdFields = { bos_token_id: tokenIds, eos_token_id: tokenIds, pad_token_id: tokenIds };
+
+export const configFileSchema = z.looseObject({
+  ...tokenIdFields,
+  architectures: architectureList.nullish(),
   model_type: z.string().nullish(),
   hidden_size: extent,
   intermediate_size: extent,
@@ -43,22 +49,18 @@ const configSchema = z.looseObject({
   tie_word_embeddings: z.boolean().nullish(),
   torch_dtype: z.string().nullish(),
   dtype: z.string().nullish(),
-  bos_token_id: tokenIds,
-  eos_token_id: tokenIds,
-  pad_token_id: tokenIds,
   _name_or_path: z.string().nullish(),
 });
 
-/** Errors: `bad-json`, `source-unreadable`. */
+/** Null if the folder has no config.json. Errors: `bad-json`, `lfs-pointer`, `source-unreadable`. */
 export function readModelConfig(folder: string): ModelConfig | null {
   const path = join(folder, "config.json");
-  const text = readText(path);
-  return text === null ? null : parseModelConfig(text, path);
+  return sourceExists(path) ? parseModelConfig(readAssetText(path)) : null;
 }
 
-/** Parses the text of a config.json; `path` is for the error. Errors: `bad-json`. */
-export function parseModelConfig(text: string, path: string): ModelConfig {
-  const raw = parse(text, path);
+/** Errors: `bad-json`. */
+export function parseModelConfig(file: JsonFile): ModelConfig {
+  const raw = new JsonDraft(file, configFileSchema).value;
   const rope = raw.rope_scaling ?? null;
   return {
     architectures: raw.architectures ?? [],
@@ -86,9 +88,14 @@ export function parseModelConfig(text: string, path: string): ModelConfig {
   };
 }
 
+/** Whether LLaMA's pieces and special tokens may be taken for granted. LLaVA's language model is a LLaMA. */
+export function isLlama({ modelType, architectures }: ModelConfig): boolean {
+  return modelType === "llama" || modelType === "llava" || /^(?:l+ama|llava)/i.test(architectures[0] ?? "");
+}
+
 /**
  * Tokens the model was made for: positions times the factor of linear scaling, as FastChat counts them
- * (fastchat/utils.py, `get_context_length`). Null where the config doesn't say.
+ * (fastchat/utils.py, `get_context_length`). Null if the config doesn't say.
  */
 export function contextTokensOf(config: ModelConfig): number | null {
   const { maxPositionEmbeddings, maxSequenceLength, ropeScaling } = config;
@@ -99,47 +106,4 @@ export function contextTokensOf(config: ModelConfig): number | null {
 
 function firstOf(value: number | readonly number[] | null | undefined): number | null {
   return (typeof value === "object" ? value?.[0] : value) ?? null;
-}
-
-function parse(text: string, path: string): z.infer<typeof configSchema> {
-  try {
-    return configSchema.parse(parseBoundedJson(text));
-  } catch (cause) {
-    const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    throw badJson(path, "config.json isn't a model's configuration.", {
-      got: issue === undefined ? String(cause) : `${issue.path.join(".")}: ${issue.message}`,
-      cause,
-    });
-  }
-}
-
-/** Null where there is no such file. */
-function readText(path: string): string | null {
-  try {
-    const stat = uninterrupted(() => statSync(path));
-    if (!stat.isFile()) throw badJson(path, "config.json is not a regular file.", { got: "another kind" });
-    if (stat.size <= MAX_CONFIG_BYTES) return uninterrupted(() => readFileSync(path, "utf8"));
-    throw badJson(path, "config.json is too large to be a model's configuration.", {
-      expected: `at most ${MAX_CONFIG_BYTES} bytes`,
-      got: `${stat.size} bytes`,
-    });
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "ENOENT" || errno === "ENOTDIR") return null;
-    if (error instanceof ApplyDeltaError || errno === undefined) throw error;
-    throw new ApplyDeltaError("source-unreadable", `config.json can't be read (${errno}).`, {
-      file: path,
-      hint: "Check its permissions with `ls -l`.",
-      cause: error,
-    });
-  }
-}
-
-function badJson(
-  path: string,
-  message: string,
-  details: { expected?: string; got: string; cause?: unknown },
-): ApplyDeltaError {
-  const hint = "Download config.json again from where the model came from.";
-  return new ApplyDeltaError("bad-json", message, { file: path, ...details, hint });
 }

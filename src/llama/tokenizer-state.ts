@@ -1,29 +1,19 @@
-/**
- * In: a model's folder and the rows of its embedding. Out: which tokenizer files are there and whether they have a
- * token for every row. Only looks; mending is tokenizer-repair's.
- * Guards: a file that can't be read is a line in the result, since whoever inspects a broken model wants the rest.
- */
-
-import { existsSync, readFileSync, statSync } from "node:fs";
+/** Whether a model's tokenizer is whole. An unreadable file is a line in the result: the rest is still of use. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
-import { parseBoundedJson } from "../files/bounded-json.js";
-import { addedTokensSchema } from "./added-tokens.js";
+import { isApplyDeltaError } from "../errors.js";
+import { JsonDraft } from "../files/json-draft.js";
+import { readAssetBytes, readAssetText } from "../files/small-file.js";
+import { plural } from "../units.js";
 import type { TokenizerState } from "./documents.js";
-import { tokenizerConfigSchema } from "./special-tokens.js";
-import { tokenizerJsonSchema, vocabularyOfJson, vocabularyOfModel } from "./vocabulary.js";
-
-const TOKENIZER_FILES = [
-  "tokenizer.model",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-];
-
-/** The largest tokenizers have some 35 MB; stops a file that would fill the memory. */
-const MAX_TOKENIZER_BYTES = 128_000_000;
+import { TOKENIZER_FILES, TOKENIZER_MODEL, VOCABULARY_FILES } from "./file-names.js";
+import {
+  addedTokens,
+  openAddedTokens,
+  tokenizerConfigSchema,
+  tokenizerJsonSchema,
+} from "./tokenizer-files.js";
+import { vocabularyOfJson, vocabularyOfModel } from "./vocabulary.js";
 
 export function readTokenizerState(folder: string, rows: number | null): TokenizerState {
   const files = TOKENIZER_FILES.filter((name) => existsSync(join(folder, name)));
@@ -38,46 +28,40 @@ export function readTokenizerState(folder: string, rows: number | null): Tokeniz
       return null;
     }
   };
-  const model = attempt("tokenizer.model", (path) => vocabularyOfModel(readBytes(path), path));
-  const tokenizerJson = attempt("tokenizer.json", (path) => tokenizerJsonSchema.parse(readJson(path)));
-  const config = attempt("tokenizer_config.json", (path) => tokenizerConfigSchema.parse(readJson(path)));
-  const added = attempt("added_tokens.json", (path) => addedTokensSchema.parse(readJson(path)));
-  const pieces = (model ?? (tokenizerJson === null ? null : vocabularyOfJson(tokenizerJson)))?.size ?? null;
-  const addedIds = new Set([
-    ...Object.values(added ?? {}),
-    ...(tokenizerJson?.added_tokens ?? []).map(({ id }) => id),
-    ...Object.keys(config?.added_tokens_decoder ?? {}).map(Number),
-  ]);
-  const addedTokens = pieces === null ? null : [...addedIds].filter((id) => id >= pieces).length;
-  if (!files.includes("tokenizer.model") && !files.includes("tokenizer.json")) {
+  const model = attempt(TOKENIZER_MODEL, (path) => vocabularyOfModel(readAssetBytes(path), path));
+  const tokenizerJson = attempt(
+    "tokenizer.json",
+    (path) => new JsonDraft(readAssetText(path), tokenizerJsonSchema),
+  );
+  const config = attempt(
+    "tokenizer_config.json",
+    (path) => new JsonDraft(readAssetText(path), tokenizerConfigSchema),
+  );
+  const added = attempt("added_tokens.json", (path) => openAddedTokens(readAssetText(path)));
+  const vocabulary = model ?? (tokenizerJson === null ? null : vocabularyOfJson(tokenizerJson.value));
+  const pieces = vocabulary?.size ?? null;
+  const ids = [...addedTokens({ config, tokenizerJson, added: added ?? openAddedTokens() }).keys()];
+  const addedCount = pieces === null ? null : ids.filter((id) => id >= pieces).length;
+  if (!files.some((name) => VOCABULARY_FILES.includes(name))) {
     remarks.push("there is neither tokenizer.model nor tokenizer.json");
   }
   if (rows !== null && pieces !== null) {
-    const spare = rows - pieces - (addedTokens ?? 0);
-    if (spare < 0) faults.push(describeSpareRows(rows, spare));
-    if (spare > 0) remarks.push(describeSpareRows(rows, spare));
+    const tokens = pieces + (addedCount ?? 0);
+    if (tokens > rows) {
+      faults.push(`${plural(tokens, "token")}, but the embedding has only ${plural(rows, "row")}`);
+    }
+    if (tokens < rows) {
+      remarks.push(
+        `${plural(rows - tokens, "row")} of the embedding ${rows - tokens === 1 ? "has" : "have"} no token`,
+      );
+    }
   }
-  return { files, pieces, addedTokens, rows, problems: [...faults, ...remarks], faults };
+  return { files, pieces, addedTokens: addedCount, rows, problems: [...faults, ...remarks], faults };
 }
 
-function describeSpareRows(rows: number, spare: number): string {
-  const count = (value: number) => value.toLocaleString("en-US");
-  if (spare < 0) return `${count(rows - spare)} tokens, but the embedding has only ${count(rows)} rows`;
-  return `${spare === 1 ? "1 row" : `${count(spare)} rows`} of the embedding ${spare === 1 ? "has" : "have"} no token`;
-}
-
-function readBytes(path: string): Buffer {
-  const stat = statSync(path);
-  if (!stat.isFile()) throw new Error("it is not a regular file");
-  if (stat.size > MAX_TOKENIZER_BYTES) throw new Error(`it is larger than ${MAX_TOKENIZER_BYTES} bytes`);
-  return readFileSync(path);
-}
-
-function readJson(path: string): unknown {
-  return parseBoundedJson(readBytes(path).toString("utf8"));
-}
-
+/** What is wrong in a file; the headline of an error would only repeat the file's name. */
 function describe(error: unknown): string {
-  if (error instanceof z.ZodError) return `${error.issues[0]?.path.join(".")}: ${error.issues[0]?.message}`;
-  return error instanceof Error ? error.message : String(error);
+  if (!isApplyDeltaError(error)) throw error;
+  const { cause, got } = error.details;
+  return error.code === "bad-json" && cause !== undefined && got !== undefined ? `${got}` : error.message;
 }

@@ -1,10 +1,6 @@
-/**
- * In: `tokenizer.model` or `tokenizer.json`. Out: the vocabulary proper, without the tokens added on top of it:
- * how many tokens, their ids, and which are special.
- */
-import { z } from "zod";
-import { listOf, recordOf } from "../files/bounded-json.js";
+/** A vocabulary proper, without the tokens added to it: how many tokens, their ids, and which are special. */
 import { readSentencePiece, type SpecialPiece, type SpecialRole } from "./sentencepiece.js";
+import type { TokenizerJson } from "./tokenizer-files.js";
 
 export interface Vocabulary {
   readonly from: "tokenizer.model" | "tokenizer.json";
@@ -16,22 +12,6 @@ export interface Vocabulary {
 
 /** LLaMA's special tokens (`special_tokens_map.json` that FastChat's FAQ asks for). */
 export const LLAMA_TOKENS = { bos: "<s>", eos: "</s>", unk: "<unk>" } as const;
-
-/** The largest vocabularies have some 260 000 tokens. Ids are counted through; stops one that would take years. */
-export const MAX_TOKEN_ID = 1 << 22;
-
-export const tokenId = z.number().int().nonnegative().max(MAX_TOKEN_ID);
-
-/** The part of Hugging Face's `tokenizer.json` that is looked at. */
-export const tokenizerJsonSchema = z.looseObject({
-  added_tokens: listOf(z.looseObject({ id: tokenId, content: z.string() })).nullish(),
-  model: z.looseObject({
-    /** BPE and WordPiece map tokens to ids, Unigram lists [token, score]. */
-    vocab: z.union([recordOf(tokenId), listOf(z.tuple([z.string(), z.number()]))]),
-  }),
-});
-
-export type TokenizerJson = z.infer<typeof tokenizerJsonSchema>;
 
 /** Errors: `tokenizer-malformed`. */
 export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary {
@@ -45,22 +25,23 @@ export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary {
   };
 }
 
-/** The special tokens of a tokenizer.json are LLaMA's where it has all of them; other names it doesn't tell. */
+/** A tokenizer.json doesn't say which tokens are special: they are LLaMA's if it has all of those, else unknown. */
 export function vocabularyOfJson({ model: { vocab } }: TokenizerJson): Vocabulary {
   const entries = Array.isArray(vocab)
     ? vocab.map(([token], id) => [token, id] as const)
     : Object.entries(vocab);
   const ids = new Map(entries);
-  const find = (name: string): SpecialPiece | null => {
-    const id = ids.get(name);
-    return id === undefined ? null : { id, name };
-  };
-  const [unk, bos, eos] = [find(LLAMA_TOKENS.unk), find(LLAMA_TOKENS.bos), find(LLAMA_TOKENS.eos)];
-  const isLlama = unk !== null && bos !== null && eos !== null;
+  const isLlama = Object.values(LLAMA_TOKENS).every((name) => ids.has(name));
+  const special = (name: string): SpecialPiece | null => (isLlama ? { id: ids.get(name) ?? 0, name } : null);
   return {
     from: "tokenizer.json",
     size: entries.reduce((size, [, id]) => Math.max(size, id + 1), 0),
     idOf: (token) => ids.get(token) ?? null,
-    special: isLlama ? { unk, bos, eos, pad: null } : { unk: null, bos: null, eos: null, pad: null },
+    special: {
+      unk: special(LLAMA_TOKENS.unk),
+      bos: special(LLAMA_TOKENS.bos),
+      eos: special(LLAMA_TOKENS.eos),
+      pad: null,
+    },
   };
 }

@@ -7,6 +7,7 @@
 import type { LayerChange } from "../base-check/documents.js";
 import type { Checkpoint } from "../formats/open.js";
 import { type CompiledKernel, compileKernel } from "../kernel/select.js";
+import { type Asset, planAssets } from "../llama/assets.js";
 import { readModelConfig } from "../llama/model-config.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import type { FingerprintedSide } from "../merge/fingerprint.js";
@@ -24,7 +25,6 @@ import {
 } from "../merge/preparation.js";
 import { createVoice } from "../merge/voice.js";
 import { silentReporter } from "../progress.js";
-import { type Asset, planAssets } from "../target/assets.js";
 import { MODEL_CARD, type ModelOrigin } from "../target/model-card.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkRoom } from "../target/target.js";

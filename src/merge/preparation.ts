@@ -11,9 +11,9 @@ import type { HubOptions } from "../hub/hub-settings.js";
 import { type ModelRequest, type ResolvedModel, readRequest, resolveModels } from "../hub/resolve.js";
 import { pauseFor } from "../interrupt.js";
 import type { CompiledKernel, KernelChoice } from "../kernel/select.js";
+import type { Asset, AssetFacts } from "../llama/assets.js";
 import { embeddingOf } from "../llama/tensor-names.js";
 import type { Reporter } from "../progress.js";
-import type { Asset, AssetFacts } from "../target/assets.js";
 import { stagedBytes } from "../target/staging.js";
 import { checkTarget, type Room } from "../target/target.js";
 import { isLocalFile, TORCH_NAMES } from "../tensor.js";
@@ -137,11 +137,11 @@ export function checkFolder(
 
 /** What config and tokenizer must say of the plan's tensors. `source` is the side they come from. */
 export function assetFacts(plan: MergePlan, source: Checkpoint): AssetFacts {
-  const vocabSize = embeddingOf(plan.tensors)?.shape[0] ?? null;
-  const rowsOfSource = embeddingOf(source.tensors)?.shape[0] ?? vocabSize ?? 0;
+  const rows = embeddingOf(plan.tensors)?.shape[0] ?? null;
+  const rowsOfSource = embeddingOf(source.tensors)?.shape[0] ?? rows ?? 0;
   return {
-    vocabSize,
-    trimmedRows: rowsOfSource - (vocabSize ?? rowsOfSource),
+    rows,
+    trimmedRows: rowsOfSource - (rows ?? rowsOfSource),
     torchDType: TORCH_NAMES[mainDType(plan)],
   };
 }

@@ -3,7 +3,7 @@
  * Guards: a loader that finds a stale file beside a new model would take it for a part of it; what isn't a model's is
  * neither sent nor touched.
  */
-import { ASSET_NAMES } from "../target/assets.js";
+import { ASSET_NAMES } from "../llama/file-names.js";
 import { MODEL_CARD } from "../target/model-card.js";
 import { PROVENANCE } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { configHints, sizeOfWidth } from "../../src/base-check/config-hints.js";
 import { parseModelConfig } from "../../src/llama/model-config.js";
 
-const config = (fields: object) => parseModelConfig(JSON.stringify(fields), "config.json");
+const config = (fields: object) => parseModelConfig({ path: "config.json", text: JSON.stringify(fields) });
 
 const LLAMA_1 = {
   hidden_size: 4096,

@@ -111,7 +111,7 @@ describe("make, then apply", { concurrency: 3 }, () => {
   test("config, tokenizer and their repair are the tuned model's", async (context) => {
     const { root, make } = place(context, tunedPair("BF16"));
     const { stderr } = await make();
-    assert.equal(stderr, "config.json: torch_dtype set to bfloat16, as the tensors are.\n");
+    assert.equal(stderr, "config.json: torch_dtype set to bfloat16 to match the tensors.\n");
     for (const name of ["tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"]) {
       assert.deepEqual(
         readFileSync(join(root, "delta", name)),

@@ -190,7 +190,7 @@ describe("the voices", { concurrency: 3 }, () => {
   // config.json says 64 rows and float16, so a bfloat16 target is worth a note.
   test("a note goes to stderr, the summary to stdout", async (context) => {
     const { stdout, stderr } = await place(context).run("--dtype", "bfloat16");
-    assert.equal(stderr, "config.json: torch_dtype set to bfloat16, as the tensors are.\n");
+    assert.equal(stderr, "config.json: torch_dtype set to bfloat16 to match the tensors.\n");
     assert.match(stdout, /21 added/);
   });
 

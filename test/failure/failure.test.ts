@@ -170,7 +170,7 @@ const LARGE: Readonly<Record<string, (delta: string) => string | undefined>> = {
 
 const FIFOS: Readonly<Record<string, string>> = {
   "source-unreadable--fifo-as-shard": "model-00001-of-00002.safetensors",
-  "bad-json--fifo-as-config": "config.json",
+  "source-unreadable--fifo-as-config": "config.json",
   "source-unreadable--fifo-as-tokenizer": "tokenizer.model",
   "source-unreadable--fifo-that-is-copied": "preprocessor_config.json",
 };

@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { applyDelta, planMerge } from "../../src/apply/apply-delta.js";
 import { openCheckpoint } from "../../src/formats/open.js";
+import { planAssets } from "../../src/llama/assets.js";
 import { readModelConfig } from "../../src/llama/model-config.js";
 import { readTokenizerState } from "../../src/llama/tokenizer-state.js";
-import { planAssets } from "../../src/target/assets.js";
 import { projectPath } from "../support/fixture-path.js";
 import { listing, tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
 import { configs } from "./generate.js";
@@ -68,7 +68,7 @@ export function assetTargets(): Target[] {
     async read(bytes) {
       const folder = scratchFolder(`asset-${fileName}`);
       writeFileSync(join(folder, fileName), bytes);
-      const facts = { vocabSize: ROWS, trimmedRows: bytes.length % 2, torchDType: "float16" };
+      const facts = { rows: ROWS, trimmedRows: bytes.length % 2, torchDType: "float16" };
       readTokenizerState(folder, ROWS);
       const { files } = planAssets(folder, folder, facts, {
         chatTemplate: bytes.length % 3 === 0 ? "v0" : null,

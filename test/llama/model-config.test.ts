@@ -8,7 +8,7 @@ import { projectPath } from "../support/fixture-path.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
-const parse = (fields: object) => parseModelConfig(JSON.stringify(fields), "config.json");
+const parse = (fields: object) => parseModelConfig({ path: "config.json", text: JSON.stringify(fields) });
 
 test("the example's", () => {
   const config = readModelConfig(projectPath("examples/tiny/delta"));
@@ -119,5 +119,5 @@ test("one that is far too large, and one that is a folder", async (t) => {
   truncateSync(path, 17_000_000);
   await refusal(() => readModelConfig(folder), "bad-json", { got: "17000000 bytes" });
   mkdirSync(join(folder, "other", "config.json"), { recursive: true });
-  await refusal(() => readModelConfig(join(folder, "other")), "bad-json");
+  await refusal(() => readModelConfig(join(folder, "other")), "source-unreadable");
 });

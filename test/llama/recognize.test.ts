@@ -16,7 +16,7 @@ function clues(changes: Partial<ReleaseClues>): ReleaseClues {
 }
 
 function configOf(fields: object) {
-  return parseModelConfig(JSON.stringify(fields), "config.json");
+  return parseModelConfig({ path: "config.json", text: JSON.stringify(fields) });
 }
 
 /** `[repository name, clue, sureness]`, or null. */

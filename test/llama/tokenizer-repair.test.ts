@@ -1,70 +1,13 @@
-/** What is mended in tokenizers, and that what is right comes back untouched. Texts in, texts out. */
+/** What is repaired in tokenizers, and that what is right comes back untouched. Texts in, texts out. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { mendConfig, mendGenerationConfig, type SpecialIds } from "../../src/llama/config-repair.js";
+import type { TokenizerText } from "../../src/llama/file-names.js";
 import { chatTemplateOf } from "../../src/llama/prompt-templates.js";
-import {
-  repairTokenizer,
-  type TokenizerFacts,
-  type TokenizerRepair,
-  type TokenizerText,
-} from "../../src/llama/tokenizer-repair.js";
 import { fixturePath, projectPath } from "../support/fixture-path.js";
 import { refusal } from "../support/refusal.js";
-import {
-  llamaPieces,
-  NORMALIZER_SPEC,
-  piece,
-  sentencePieceModel,
-  trainerSpec,
-  varintField,
-} from "../support/sentencepiece-samples.js";
-
-const MODEL = sentencePieceModel(llamaPieces(10));
-const FACTS: TokenizerFacts = {
-  rows: 10,
-  trimmedRows: 0,
-  isLlama: true,
-  maxPositions: 2048,
-  chatTemplate: null,
-};
-
-type Texts = Readonly<Partial<Record<TokenizerText, string>>>;
-
-function repair(
-  texts: Texts,
-  facts: Partial<TokenizerFacts> = {},
-  model: Uint8Array | null = MODEL,
-): TokenizerRepair {
-  const files = Object.entries(texts).map(([name, text]) => [name, { path: `delta/${name}`, text }] as const);
-  return repairTokenizer(
-    {
-      model: model === null ? null : { path: "delta/tokenizer.model", bytes: model },
-      texts: Object.fromEntries(files),
-    },
-    { ...FACTS, ...facts },
-  );
-}
-
-const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-const token = (content: string) => ({
-  content,
-  lstrip: false,
-  normalized: true,
-  rstrip: false,
-  single_word: false,
-});
-
-const MAP = json({ bos_token: token("<s>"), eos_token: token("</s>"), unk_token: token("<unk>") });
-const CONFIG = json({
-  bos_token: "<s>",
-  eos_token: "</s>",
-  model_max_length: 2048,
-  tokenizer_class: "LlamaTokenizer",
-  unk_token: "<unk>",
-});
-const RIGHT: Texts = { "tokenizer_config.json": CONFIG, "special_tokens_map.json": MAP };
+import { CONFIG, json, MAP, RIGHT, repair, token } from "../support/repaired-tokenizer.js";
+import { NORMALIZER_SPEC, piece, trainerSpec, varintField } from "../support/sentencepiece-samples.js";
 
 test("a tokenizer that is right comes back as it is", () => {
   const tiny = (name: string) => readFileSync(projectPath(`examples/tiny/delta/${name}`));
@@ -229,7 +172,7 @@ test("a missing tokenizer_config.json is written as Vicuna v1.1 has it", () => {
       unk_token: marked("<unk>"),
     }),
   );
-  assert.deepEqual(notes, ["tokenizer_config.json was missing: written anew, as Vicuna v1.1 has it."]);
+  assert.deepEqual(notes, ["tokenizer_config.json was missing: written as in Vicuna v1.1."]);
   const config = JSON.parse(repair({}, { maxPositions: null }).texts["tokenizer_config.json"] ?? "");
   assert.equal(config.model_max_length, 2048);
 });
@@ -238,123 +181,7 @@ test("for a model that is no LLaMA no class is invented", () => {
   const { texts, warnings } = repair({ "special_tokens_map.json": MAP }, { isLlama: false });
   assert.equal(texts["tokenizer_config.json"], undefined);
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /its class isn't known/);
-});
-
-test("v0: the one row above the pieces is [PAD], as FastChat 0.1.10 wrote it", () => {
-  const { texts, notes, warnings, unnamed } = repair(RIGHT, { rows: 11 });
-  assert.deepEqual(texts, { ...RIGHT, "added_tokens.json": '{\n  "[PAD]": 10\n}\n' });
-  assert.deepEqual(notes, [
-    "row 10 has no piece in tokenizer.model: [PAD] names it, as in Vicuna v0.",
-    "added_tokens.json: [PAD] 10 added; llama.cpp looks for it there.",
-  ]);
-  assert.deepEqual([warnings, unnamed], [[], []]);
-});
-
-const DECODER = '{"added_tokens_decoder": {"0": {"content": "<unk>", "special": true}}, "x": 1.0}';
-
-test("v0: a decoder in tokenizer_config.json gets the token, too, since transformers then reads no other file", () => {
-  const { texts } = repair({ ...RIGHT, "tokenizer_config.json": DECODER }, { rows: 11 });
-  const text = texts["tokenizer_config.json"] ?? "";
-  assert.match(text, /"x": 1\.0/);
-  assert.deepEqual(JSON.parse(text).added_tokens_decoder, {
-    0: { content: "<unk>", special: true },
-    10: {
-      content: "[PAD]",
-      lstrip: false,
-      normalized: false,
-      rstrip: false,
-      single_word: false,
-      special: true,
-    },
-  });
-});
-
-test("a name that is there already stays", () => {
-  const added = '{"<pad>": 10}';
-  const kept = repair({ ...RIGHT, "added_tokens.json": added }, { rows: 11 });
-  assert.deepEqual(kept.texts, { ...RIGHT, "added_tokens.json": added });
-  assert.deepEqual([kept.notes, kept.warnings], [[], []]);
-  const elsewhere = repair(
-    { ...RIGHT, "tokenizer_config.json": '{"added_tokens_decoder": {"10": {"content": "<pad>"}}}' },
-    { rows: 11 },
-  );
-  assert.equal(elsewhere.texts["added_tokens.json"], '{\n  "<pad>": 10\n}\n');
-  const several =
-    '{"added_tokens_decoder": {"10": {"content": "b"}, "11": {"content": "a"}, "12": {"content": "c"}}}';
-  const sorted = repair({ ...RIGHT, "tokenizer_config.json": several }, { rows: 12 });
-  assert.equal(sorted.texts["added_tokens.json"], '{\n  "a": 11,\n  "b": 10\n}\n');
-  assert.deepEqual(elsewhere.notes, ["added_tokens.json: <pad> 10 added; llama.cpp looks for it there."]);
-});
-
-test("several rows without a name are named in a warning, and none is invented", () => {
-  const { texts, warnings, unnamed } = repair(
-    { ...RIGHT, "added_tokens.json": '{"<im_start>": 12}' },
-    { rows: 15 },
-  );
-  assert.deepEqual(JSON.parse(texts["added_tokens.json"] ?? ""), { "<im_start>": 12 });
-  assert.deepEqual(unnamed, [10, 11, 13, 14]);
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /has 15 rows, the tokenizer no token for 10 to 11, 13 to 14: copy/);
-});
-
-test("a row is not called [PAD] where that is another token", () => {
-  const { unnamed } = repair({ ...RIGHT, "added_tokens.json": '{"[PAD]": 3}' }, { rows: 11 });
-  assert.deepEqual(unnamed, [10]);
-});
-
-test("LLaVA's three tokens are kept where its files name them", () => {
-  const added = json({ "<im_end>": 12, "<im_start>": 11, "[PAD]": 10 });
-  const { texts, notes, warnings } = repair({ ...RIGHT, "added_tokens.json": added }, { rows: 13 });
-  assert.deepEqual([texts["added_tokens.json"], notes, warnings], [added, [], []]);
-});
-
-test("tokens without a row are a warning", () => {
-  const { warnings } = repair({ ...RIGHT, "added_tokens.json": '{"[PAD]": 10}' });
-  assert.deepEqual(warnings, [
-    "the tokenizer has tokens that the model's 10 rows lack: 10. Is it another version's?",
-  ]);
-  assert.match(repair(RIGHT, { rows: 8 }).warnings[0] ?? "", /lack: 8 to 9\./);
-});
-
-test("a trimmed row's token is taken out of every file", () => {
-  const pad = { id: 10, content: "[PAD]" };
-  const { texts, notes, warnings, ids } = repair(
-    {
-      "tokenizer_config.json":
-        '{"added_tokens_decoder": {"2": {"content": "</s>"}, "10": {"content": "[PAD]"}}, "pad_token": "[PAD]"}',
-      "special_tokens_map.json":
-        '{"additional_special_tokens": ["<x>", "[PAD]"], "eos_token": "</s>", "pad_token": {"content": "[PAD]"}}',
-      "added_tokens.json": '{"[PAD]": 10}',
-      "tokenizer.json": JSON.stringify({
-        added_tokens: [{ id: 2, content: "</s>" }, pad],
-        model: { vocab: {} },
-      }),
-    },
-    { trimmedRows: 1 },
-  );
-  assert.deepEqual(JSON.parse(texts["tokenizer_config.json"] ?? ""), {
-    added_tokens_decoder: { 2: { content: "</s>" } },
-  });
-  assert.deepEqual(JSON.parse(texts["special_tokens_map.json"] ?? ""), {
-    additional_special_tokens: ["<x>"],
-    eos_token: "</s>",
-  });
-  assert.deepEqual(JSON.parse(texts["tokenizer.json"] ?? "").added_tokens, [{ id: 2, content: "</s>" }]);
-  assert.equal(texts["added_tokens.json"], undefined);
-  assert.deepEqual(notes, ["[PAD] 10 taken out of the tokenizer: the row is trimmed."]);
-  assert.deepEqual(warnings, []);
-  assert.equal(ids?.pad, null);
-});
-
-test("trimming leaves other added tokens, and a tokenizer without any, alone", () => {
-  const { texts } = repair(
-    { ...RIGHT, "added_tokens.json": '{"a": 10, "[PAD]": 11}' },
-    { rows: 11, trimmedRows: 1 },
-  );
-  assert.deepEqual(JSON.parse(texts["added_tokens.json"] ?? ""), { a: 10 });
-  const without = repair(RIGHT, { trimmedRows: 1 });
-  assert.deepEqual([without.texts, without.notes], [RIGHT, []]);
+  assert.match(warnings[0] ?? "", /its tokenizer's class is unknown/);
 });
 
 const FAST = { added_tokens: [{ id: 2, content: "</s>", special: true }], model: { vocab: { a: 0, b: 1 } } };
@@ -407,7 +234,7 @@ test("blank tokens nobody knows are a warning", () => {
   );
   assert.equal(warnings.length, 2);
   assert.match(warnings[0] ?? "", /tokenizer_config\.json: eos_token blank/);
-  assert.match(warnings[1] ?? "", /has no special_tokens_map\.json, and its tokens aren't known/);
+  assert.match(warnings[1] ?? "", /has no special_tokens_map\.json, and its tokens are unknown/);
   assert.equal(texts["special_tokens_map.json"], undefined);
 });
 
@@ -463,63 +290,3 @@ for (const [name, cases] of Object.entries(MALFORMED)) {
     });
   }
 }
-
-const IDS: SpecialIds = { bos: 1, eos: 2, unk: 0, pad: null };
-const file = (text: string) => ({ path: "delta/config.json", text });
-const mend = (text: string, ids: SpecialIds | null = IDS, rows: number | null = 32000) =>
-  mendGenerationConfig(file(text), ids, rows);
-
-test("the ids of old conversions become the tokenizer's", () => {
-  const { text, notes } = mend('{"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": -1, "x": 1.0}');
-  assert.equal(text, '{"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "x": 1.0}');
-  assert.deepEqual(notes, [
-    "generation_config.json: bos_token_id was 0, the tokenizer says 1.",
-    "generation_config.json: eos_token_id was 1, the tokenizer says 2.",
-    "generation_config.json: pad_token_id was -1, the tokenizer says 0.",
-  ]);
-});
-
-test("ids that may be meant stay", () => {
-  for (const text of [
-    '{"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}',
-    '{"bos_token_id": 1, "eos_token_id": [2, 13], "pad_token_id": 2}',
-    '{"eos_token_id": 13}',
-    '{"eos_token_id": [2, 1]}',
-    '{"bos_token_id": null, "eos_token_id": null, "pad_token_id": null}',
-    "{}",
-  ]) {
-    assert.deepEqual(mend(text), { text, notes: [] });
-  }
-});
-
-test("ids without a row, and a pad other than the one the tokenizer names, don't stay", () => {
-  assert.equal(mend('{"eos_token_id": 32000}').text, '{"eos_token_id": 2}');
-  assert.equal(mend('{"eos_token_id": [0, 1]}').text, '{"eos_token_id": 2}');
-  assert.equal(mend('{"pad_token_id": 32000}').text, '{"pad_token_id": 0}');
-  assert.equal(mend('{"pad_token_id": 0}', { ...IDS, pad: 31999 }).text, '{"pad_token_id": 31999}');
-  assert.equal(mend('{"eos_token_id": 1}', null).text, '{"eos_token_id": 1}');
-  assert.equal(mend('{"pad_token_id": 32000}', IDS, null).text, '{"pad_token_id": 32000}');
-});
-
-test("config.json: the class's old name, and the ids", () => {
-  const { text, notes } = mendConfig(
-    file(
-      '{"architectures": ["LLaMAForCausalLM"], "eos_token_id": 1, "rope": 10000.0, "torch_dtype": "float16", "vocab_size": 32000}',
-    ),
-    { rows: 32000, torchDType: "float16", ids: IDS },
-  );
-  assert.equal(
-    text,
-    '{"architectures": ["LlamaForCausalLM"], "eos_token_id": 2, "rope": 10000.0, "torch_dtype": "float16", "vocab_size": 32000}',
-  );
-  assert.deepEqual(notes, [
-    "config.json: LLaMAForCausalLM is LlamaForCausalLM since transformers 4.28.",
-    "config.json: eos_token_id was 1, the tokenizer says 2.",
-  ]);
-});
-
-test("an id that is no integer is refused", async () => {
-  for (const text of ['{"eos_token_id": "2"}', '{"eos_token_id": 1.5}', '{"pad_token_id": [true]}']) {
-    await refusal(() => mend(text), "bad-json", { got: /token_id/ });
-  }
-});

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type AssetFacts, type AssetOptions, planAssets } from "../../src/target/assets.js";
+import { type AssetFacts, type AssetOptions, planAssets } from "../../src/llama/assets.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-samples.js";
 
 const ROWS = 40;
-const FACTS: AssetFacts = { vocabSize: ROWS, trimmedRows: 0, torchDType: "float16" };
+const FACTS: AssetFacts = { rows: ROWS, trimmedRows: 0, torchDType: "float16" };
 
 type Files = Readonly<Record<string, string | Buffer>>;
 
@@ -64,7 +64,7 @@ test("pieces alone end with all three files", (context) => {
 });
 
 test("a v0 delta without a tokenizer: the base's pieces, and [PAD] for the one row above them", (context) => {
-  const { files, notes, warnings } = plan(context, CONFIG, SLOW, { vocabSize: ROWS + 1 });
+  const { files, notes, warnings } = plan(context, CONFIG, SLOW, { rows: ROWS + 1 });
   assert.equal(files["tokenizer.model"], "base");
   assert.equal(files["tokenizer_config.json"], "base");
   assert.equal(files["added_tokens.json"], '{\n  "[PAD]": 40\n}\n');
@@ -74,14 +74,14 @@ test("a v0 delta without a tokenizer: the base's pieces, and [PAD] for the one r
 
 test("the base's pieces with the delta's own names for the rows above them", (context) => {
   const delta = { ...CONFIG, "added_tokens.json": `{"[PAD]": 40, "<a>": 41}` };
-  const { files, warnings } = plan(context, delta, SLOW, { vocabSize: ROWS + 2 });
+  const { files, warnings } = plan(context, delta, SLOW, { rows: ROWS + 2 });
   assert.equal(files["tokenizer.model"], "base");
   assert.equal(files["added_tokens.json"], "delta");
   assert.deepEqual(warnings, []);
 });
 
 test("a base with more pieces than the model has rows isn't taken", (context) => {
-  const { files, warnings } = plan(context, CONFIG, SLOW, { vocabSize: ROWS - 1 });
+  const { files, warnings } = plan(context, CONFIG, SLOW, { rows: ROWS - 1 });
   assert.equal(files["tokenizer.model"], undefined);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /copy the tokenizer's files from where the delta came from/);

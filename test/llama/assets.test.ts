@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type AssetFacts, type AssetOptions, type Assets, planAssets } from "../../src/target/assets.js";
+import { type AssetFacts, type AssetOptions, type Assets, planAssets } from "../../src/llama/assets.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
-const FACTS: AssetFacts = { vocabSize: 3, trimmedRows: 0, torchDType: "float16" };
+const FACTS: AssetFacts = { rows: 3, trimmedRows: 0, torchDType: "float16" };
 
 type Files = Readonly<Record<string, string>>;
 
@@ -57,21 +57,6 @@ function plan(
 const all = (origin: string, ...files: Files[]) =>
   Object.fromEntries(files.flatMap((set) => Object.keys(set).map((name) => [name, origin])));
 
-/** The text that config.json becomes, and what is noted of it. */
-function correct(
-  context: TestContext,
-  config: string,
-  facts: Partial<AssetFacts> = {},
-): { text: string; notes: string[] } {
-  const { files, notes } = plan(context, { "config.json": config }, {}, { vocabSize: 32000, ...facts });
-  const asset = files.find(({ fileName }) => fileName === "config.json");
-  assert.ok(asset !== undefined);
-  return {
-    text: "text" in asset ? asset.text : config,
-    notes: notes.filter((note) => note.startsWith("config.json:")),
-  };
-}
-
 test("everything comes from the delta where it has everything, and nothing else comes", (context) => {
   const more = {
     "generation_config.json": "{}",
@@ -99,113 +84,8 @@ test("files of the base don't fill gaps in a delta that has config and tokenizer
   assert.deepEqual(warnings, []);
 });
 
-const REAL = `{
-  "architectures": ["LlamaForCausalLM"],
-  "rms_norm_eps": 1e-06,
-  "rope_theta": 10000.0,
-  "rope_scaling": {"factor": 2.0, "type": "linear"},
-  "torch_dtype": "float32",
-  "escaped": "\\u00e9\\/",
-  "vocab_size": 32001
-}
-`;
-
-test("only the values that aren't true change: spaces, decimals, escapes and order stay", (context) => {
-  const { text, notes } = correct(context, REAL);
-  assert.equal(text, REAL.replace('"float32"', '"float16"').replace("32001", "32000"));
-  assert.deepEqual(notes, [
-    "config.json: torch_dtype set to float16, as the tensors are.",
-    "config.json: vocab_size set to 32000, as the tensors are.",
-  ]);
-});
-
-test("other layouts of the text stay too", (context) => {
-  const variants = [
-    REAL.replaceAll("\n", "\r\n"),
-    REAL.replaceAll("  ", "\t"),
-    JSON.stringify(JSON.parse(REAL)),
-    REAL.trimEnd(),
-    `\n\n${REAL}\n`,
-  ];
-  for (const config of variants) {
-    const { text } = correct(context, config);
-    assert.equal(text, config.replace('"float32"', '"float16"').replace("32001", "32000"));
-  }
-});
-
-test("a nested key of the same name is left alone", (context) => {
-  const config =
-    '{"text_config": {"torch_dtype": "float32", "vocab_size": 5}, "torch_dtype": "bfloat16", "vocab_size": 6}';
-  const { text } = correct(context, config);
-  assert.equal(
-    text,
-    '{"text_config": {"torch_dtype": "float32", "vocab_size": 5}, "torch_dtype": "float16", "vocab_size": 32000}',
-  );
-});
-
-test("keys that are missing are added, the rest stays", (context) => {
-  const config = '{\n  "rope_theta": 10000.0\n}\n';
-  const { text } = correct(context, config);
-  assert.deepEqual(JSON.parse(text), { rope_theta: 10000, torch_dtype: "float16", vocab_size: 32000 });
-  assert.ok(text.startsWith('{\n  "rope_theta": 10000.0,'), text);
-});
-
-test("transformers 5's `dtype` is kept true under its own name", (context) => {
-  const { text, notes } = correct(context, '{"dtype": "float32", "vocab_size": 32000}');
-  assert.equal(text, '{"dtype": "float16", "vocab_size": 32000}');
-  assert.deepEqual(notes, ["config.json: dtype set to float16, as the tensors are."]);
-  assert.equal(
-    correct(context, '{"dtype": "float32", "torch_dtype": null, "vocab_size": 32000}').text,
-    '{"dtype": "float16", "torch_dtype": null, "vocab_size": 32000}',
-  );
-});
-
-test("where `dtype` and `torch_dtype` both stand, both are kept true", (context) => {
-  const { text } = correct(context, '{"dtype": "float16", "torch_dtype": "bfloat16", "vocab_size": 32000}', {
-    torchDType: "float32",
-  });
-  assert.equal(text, '{"dtype": "float32", "torch_dtype": "float32", "vocab_size": 32000}');
-});
-
-test("a `torch_dtype` of null is set", (context) => {
-  const { text } = correct(context, '{"torch_dtype": null, "vocab_size": 32000}');
-  assert.equal(text, '{"torch_dtype": "float16", "vocab_size": 32000}');
-});
-
-test("a target without an embedding says nothing about the vocabulary", (context) => {
-  assert.equal(
-    correct(context, '{"torch_dtype":"float16"}', { vocabSize: null }).text,
-    '{"torch_dtype":"float16"}',
-  );
-  assert.match(
-    correct(context, '{"torch_dtype":"x","vocab_size":9}', { vocabSize: null }).text,
-    /"vocab_size":9/,
-  );
-});
-
-const MALFORMED: Record<string, string> = {
-  "no JSON": "{",
-  "an empty file": "",
-  "a comment": '{"vocab_size": 1 /* rows */}',
-  "a comma at the end": '{"vocab_size": 1,}',
-  "a list": "[]",
-  "a text": '"config"',
-  null: "null",
-  "vocab_size as text": '{"vocab_size": "32000"}',
-  "vocab_size as a fraction": '{"vocab_size": 1.5}',
-  "vocab_size below zero": '{"vocab_size": -1}',
-  "torch_dtype as a number": '{"torch_dtype": 16}',
-  "dtype as a list": '{"dtype": ["float16"]}',
-  "a web page": "<!doctype html>",
-};
-for (const [title, config] of Object.entries(MALFORMED)) {
-  test(`a config that is refused: ${title}`, async (context) => {
-    await refusal(() => correct(context, config), "bad-json", { file: /delta[/\\]config\.json$/, got: /./ });
-  });
-}
-
 test("a config too large to be one", async (context) => {
-  await refusal(() => correct(context, " ".repeat(16_000_001)), "bad-json", {
+  await refusal(() => plan(context, { "config.json": " ".repeat(16_000_001) }, {}), "bad-json", {
     file: /config\.json$/,
     got: "16000001 bytes",
   });
@@ -213,7 +93,7 @@ test("a config too large to be one", async (context) => {
 
 test("a config that is a Git LFS pointer, or isn't UTF-8", async (context) => {
   const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 600\n";
-  await refusal(() => correct(context, pointer), "lfs-pointer", {
+  await refusal(() => plan(context, { "config.json": pointer }, {}), "lfs-pointer", {
     file: /config\.json$/,
     hint: /git lfs pull/,
   });
@@ -287,7 +167,7 @@ test("without a vocabulary in the delta the base's is taken, and the delta's oth
 
 test("a base's tokenizer that lacks a token for a row is not taken", (context) => {
   const config = { "config.json": '{"torch_dtype": "float16", "vocab_size": 9}' };
-  const { origins, warnings } = plan(context, config, TOKENIZER, { vocabSize: 9 });
+  const { origins, warnings } = plan(context, config, TOKENIZER, { rows: 9 });
   assert.deepEqual(origins, all("delta", config));
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /the base's lacks the tokens the delta adds/);
@@ -299,7 +179,7 @@ test("no vocabulary anywhere is a warning, though the base has files that belong
     const { origins, warnings } = plan(context, CONFIG, base);
     assert.deepEqual(origins, all("delta", CONFIG));
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0] ?? "", /and the base neither/);
+    assert.match(warnings[0] ?? "", /and neither has the base/);
   }
 });
 
@@ -321,7 +201,7 @@ test("a chat template that is asked for isn't hidden by another file", (context)
 test("more rows than any vocabulary has tokens are refused before they are counted through", async () => {
   const root = fixturePath("tokenizer");
   await refusal(
-    () => planAssets(root, root, { ...FACTS, vocabSize: 2 ** 40 }, { chatTemplate: null }),
+    () => planAssets(root, root, { ...FACTS, rows: 2 ** 40 }, { chatTemplate: null }),
     "wrong-size",
     { tensor: "model.embed_tokens.weight", got: 2 ** 40 },
   );
