@@ -4,8 +4,9 @@
  */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { encodeSafetensorsHeader, type HeaderEntry } from "../src/formats/safetensors/writer.js";
-import { encodeShardIndex, indexFileName, shardFileName } from "../src/formats/shard-names.js";
+import { type HeaderEntry, layOutSafetensors } from "../src/formats/safetensors/writer.js";
+import { encodeShardIndex } from "../src/formats/shard-index.js";
+import { indexFileName, shardFileName } from "../src/formats/table.js";
 import { instantiateKernel } from "../src/kernel/select.js";
 import { elementCount } from "../src/tensor.js";
 
@@ -81,11 +82,9 @@ function writeModel(
   const start = new Map(entries.map(({ name }, i) => [name, ((i * 1_000_003) % POOL_ELEMENTS) * 2]));
   for (let shard = 0; shard < count; shard++) {
     const name = shardFileName("safetensors", shard + 1, count);
-    const { bytes, placed } = encodeSafetensorsHeader(
-      entries.slice(shard * perShard, (shard + 1) * perShard),
-    );
+    const { pieces, placed } = layOutSafetensors(entries.slice(shard * perShard, (shard + 1) * perShard));
     const fd = openSync(join(folder, name), "w");
-    writeSync(fd, bytes);
+    for (const { bytes } of pieces) writeSync(fd, bytes);
     for (const { entry, byteLength } of placed) {
       shardOf.set(entry.name, name);
       let at = start.get(entry.name) ?? 0;

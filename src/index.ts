@@ -48,7 +48,7 @@ export {
   EXIT_OF,
   isApplyDeltaError,
 } from "./errors.js";
-export type { TargetFormat } from "./formats/shard-names.js";
+export type { TargetFormat } from "./formats/table.js";
 export type { HubOptions, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
 export type {
   InspectDocument,

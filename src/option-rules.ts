@@ -20,7 +20,7 @@ import {
   tolerance,
 } from "./check-options.js";
 import type { CompareOptions } from "./compare/compare-models.js";
-import type { TargetFormat } from "./formats/shard-names.js";
+import type { TargetFormat } from "./formats/table.js";
 import type { HubSettings, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
 import type { InspectOptions } from "./inspect/inspect-model.js";
 import type { KernelChoice } from "./kernel/select.js";

@@ -6,8 +6,8 @@
 import { realpathSync } from "node:fs";
 import { deltaOf } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
-import { FORMAT_NAMES } from "../formats/detect.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
+import { formatTitles } from "../formats/table.js";
 import type { HubOptions } from "../hub/hub-settings.js";
 import { resolveModels } from "../hub/resolve.js";
 import { describeInterruption, throwIfAborted } from "../interrupt.js";
@@ -90,9 +90,8 @@ async function compareCheckpoints(
   const reporter = options.reporter ?? silentReporter;
   const threads = options.threads ?? defaultThreads([a, b]);
   for (const { path, formats, files, tensors } of [a, b]) {
-    const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
     reporter.detail(
-      `${path} (${names}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
+      `${path} (${formatTitles(formats)}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
     );
   }
   // First: they are small, and where one is broken nobody should wait for it.

@@ -1,29 +1,9 @@
-/**
- * In: an open weights file. Out: its format, told by its first bytes and never by its name.
- * Guards: a file that holds no weights (an LFS pointer, a web page, another program's format) is named for
- * what it is, with the way to the right one.
- */
 import { ApplyDeltaError } from "../errors.js";
 import type { RandomAccessFile } from "../tensor.js";
-
-export type CheckpointFormat = "safetensors" | "torch-zip" | "torch-legacy";
-
-/** How each format is called in summaries. */
-export const FORMAT_NAMES: Record<CheckpointFormat, string> = {
-  safetensors: "safetensors",
-  "torch-zip": "PyTorch .bin",
-  "torch-legacy": "PyTorch .bin (before 1.6)",
-};
+import { startsWith } from "./format.js";
+import { type CheckpointFormat, FORMATS } from "./table.js";
 
 const SNIFF_BYTES = 512;
-
-/**
- * A pickle of any protocol (PROTO, perhaps FRAME and its eight length bytes) of the ten-byte integer
- * 0x1950a86a20f9469cfc6c (torch/serialization.py, MAGIC_NUMBER).
- */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are bytes, read as Latin-1.
-const LEGACY_MAGIC = /^\x80[\x02-\x05](?:\x95[\s\S]{8})?\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19/;
-const ZIP_MAGIC = Buffer.from("504b0304", "hex");
 
 interface ForeignFormat {
   matches(head: Buffer): boolean;
@@ -31,12 +11,10 @@ interface ForeignFormat {
   hint: string;
 }
 
-const startsWith = (text: string) => (head: Buffer) =>
-  head.subarray(0, text.length).equals(Buffer.from(text, "latin1"));
-
+/** Formats that can be told by their first bytes and that no delta is made in. */
 const FOREIGN: readonly ForeignFormat[] = [
   {
-    matches: startsWith("GGUF"),
+    matches: (head) => startsWith(head, "GGUF"),
     what: "a GGUF file (llama.cpp, quantized or converted)",
     hint: "Deltas are made against the Hugging Face checkpoint in float16: give that one, and convert the merged model to GGUF afterwards.",
   },
@@ -46,23 +24,26 @@ const FOREIGN: readonly ForeignFormat[] = [
     hint: "Deltas are made against the Hugging Face checkpoint in float16: give that one.",
   },
   {
-    matches: startsWith("\x89HDF"),
+    matches: (head) => startsWith(head, "\x89HDF"),
     what: "an HDF5 file (TensorFlow or Keras weights)",
     hint: "Give the folder's safetensors or PyTorch weights instead.",
   },
   {
-    matches: startsWith("\x93NUMPY"),
+    matches: (head) => startsWith(head, "\x93NUMPY"),
     what: "a NumPy array file",
     hint: "Give the model in safetensors or as PyTorch weights.",
   },
   {
-    matches: (head) => startsWith("\x1f\x8b")(head) || head.toString("latin1", 257, 262) === "ustar",
+    matches: (head) => startsWith(head, "\x1f\x8b") || head.toString("latin1", 257, 262) === "ustar",
     what: "an archive (gzip or tar)",
     hint: "Unpack it first and give the folder inside.",
   },
 ];
 
-/** Errors: `empty-file`, `lfs-pointer`, `html-page`, `foreign-format`, `unknown-format`. */
+/**
+ * Tells a file's format by its first bytes, whatever its name.
+ * Errors: `empty-file`, `lfs-pointer`, `html-page`, `foreign-format`, `unknown-format`.
+ */
 export async function detectFormat(file: RandomAccessFile): Promise<CheckpointFormat> {
   if (file.byteLength === 0) {
     throw new ApplyDeltaError("empty-file", "The weights file is empty.", {
@@ -72,25 +53,12 @@ export async function detectFormat(file: RandomAccessFile): Promise<CheckpointFo
   }
   const bytes = await file.read(0, Math.min(SNIFF_BYTES, file.byteLength));
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (looksLikeSafetensors(head)) return "safetensors";
-  if (startsWith("version https://git-lfs")(head)) throw lfsPointer(file, head);
-  if (/^\s*<(?:!doctype html|html|head|\?xml)/i.test(head.toString("latin1"))) {
-    throw new ApplyDeltaError("html-page", "This is a web page saved under the name of a weights file.", {
-      file: file.path,
-      hint: "Use the file's download link (…/resolve/main/…, not …/blob/main/…), or huggingface-cli download.",
-    });
-  }
-  for (const { matches, what, hint } of FOREIGN) {
-    if (matches(head)) {
-      throw new ApplyDeltaError("foreign-format", `This is ${what}, which can't be a base or a delta.`, {
-        file: file.path,
-        hint,
-      });
-    }
-  }
-  if (head.subarray(0, ZIP_MAGIC.length).equals(ZIP_MAGIC)) return "torch-zip";
-  if (LEGACY_MAGIC.test(head.toString("latin1"))) return "torch-legacy";
-  if (head[8] === 0x7b /* { */ || file.path.endsWith(".safetensors")) return "safetensors";
+  const formats = Object.keys(FORMATS) as CheckpointFormat[];
+  const format = formats.find((name) => FORMATS[name].matches(head));
+  if (format !== undefined) return format;
+  refuseForeign(file, head);
+  const likely = formats.find((name) => FORMATS[name].resembles?.(head, file.path));
+  if (likely !== undefined) return likely;
   throw new ApplyDeltaError(
     "unknown-format",
     "This is neither a safetensors file nor a PyTorch checkpoint.",
@@ -103,12 +71,21 @@ export async function detectFormat(file: RandomAccessFile): Promise<CheckpointFo
   );
 }
 
-/**
- * A header length below 4 GiB, then `{`. Asked first: the low bytes of the length may be another format's magic
- * (35615 is gzip's), and the header may hold any text.
- */
-function looksLikeSafetensors(head: Buffer): boolean {
-  return head.length > 8 && head.readUInt32LE(4) === 0 && head[8] === 0x7b /* { */;
+/** Says what a file is that holds no weights, or another program's. */
+function refuseForeign(file: RandomAccessFile, head: Buffer): void {
+  if (startsWith(head, "version https://git-lfs")) throw lfsPointer(file, head);
+  if (/^\s*<(?:!doctype html|html|head|\?xml)/i.test(head.toString("latin1"))) {
+    throw new ApplyDeltaError("html-page", "This is a web page saved under the name of a weights file.", {
+      file: file.path,
+      hint: "Use the file's download link (…/resolve/main/…, not …/blob/main/…), or huggingface-cli download.",
+    });
+  }
+  const foreign = FOREIGN.find(({ matches }) => matches(head));
+  if (foreign === undefined) return;
+  throw new ApplyDeltaError("foreign-format", `This is ${foreign.what}, which can't be a base or a delta.`, {
+    file: file.path,
+    hint: foreign.hint,
+  });
 }
 
 function lfsPointer(file: RandomAccessFile, head: Buffer): ApplyDeltaError {

@@ -1,12 +1,8 @@
-/**
- * In: a local path. Out: the weights files to read and the index that describes them, if any.
- * Guards: a folder without usable weights is told what it holds instead; an incomplete set of shards is
- * noticed even without an index.
- */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, sourceExists } from "../files/local-file.js";
+import { FORMATS, INDEX_SUFFIX } from "./table.js";
 
 export interface FoundWeights {
   /** The folder that holds weights, config and tokenizer. */
@@ -22,8 +18,6 @@ export interface FoundWeights {
 /** Files that live beside weights and are not weights, though their names end alike. */
 const NOT_WEIGHTS =
   /^(?:training_args|optimizer|scheduler|rng_state|scaler|trainer_state|adapter_model|consolidated|tokenizer|ggml-)/;
-
-const INDEX_SUFFIX = ".index.json";
 
 /**
  * Finds the weights the way transformers does: safetensors before PyTorch, one file before an index; then, where
@@ -60,18 +54,16 @@ export interface ChosenWeights {
  * Errors: `shard-missing`.
  */
 export function chooseWeights(names: readonly string[], folder: string): ChosenWeights | null {
-  const candidates = [
-    ["model.safetensors", "model.safetensors.index.json", [".safetensors"]],
-    ["pytorch_model.bin", "pytorch_model.bin.index.json", [".bin", ".pt", ".pth"]],
-  ] as const;
   const notes: string[] = [];
-  const hasTorch = names.some((name) => isWeights(name, [".bin", ".pt", ".pth"]));
-  for (const [single, index, endings] of candidates) {
+  for (const { title, fileName: single, endings } of Object.values(FORMATS)) {
+    const index = single + INDEX_SUFFIX;
     const globbed = inShardOrder(names.filter((name) => isWeights(name, endings)));
     if (globbed.length === 0 && !names.includes(index)) continue;
-    if (single === "model.safetensors" && hasTorch) {
-      notes.push(`${folder} holds safetensors and PyTorch weights; the safetensors were read.`);
-    }
+    const others = Object.values(FORMATS).find(
+      (format) => format.fileName !== single && names.some((name) => isWeights(name, format.endings)),
+    );
+    if (others !== undefined)
+      notes.push(`${folder} holds ${title} and ${others.title} weights; the ${title} were read.`);
     if (names.includes(single)) {
       if (names.includes(index))
         notes.push(`${folder} holds ${single} and an index; ${single} was read, as transformers does.`);
@@ -188,7 +180,9 @@ export function noWeights(folder: string, names: readonly string[], words = FOLD
 
 function folderHoldsWeights(path: string): boolean {
   try {
-    return readdirSync(path).some((name) => isWeights(name, [".safetensors", ".bin"]));
+    return readdirSync(path).some((name) =>
+      Object.values(FORMATS).some(({ endings }) => isWeights(name, endings)),
+    );
   } catch {
     return false; // Not a folder, or not ours to look into: no hint then.
   }

@@ -1,9 +1,3 @@
-/**
- * In: a local path, perhaps with weights elsewhere. Out: a checkpoint: every tensor it holds as a view, in state-dict order, its files open.
- * Guards: what an index promises is there; no tensor comes from two shards; nothing behind this module knows
- * formats.
- */
-
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
@@ -11,12 +5,10 @@ import { onSource, openLocalFile } from "../files/local-file.js";
 import { noPause, type Pause } from "../interrupt.js";
 import { inStateDictOrder } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
-import { type CheckpointFormat, detectFormat } from "./detect.js";
+import { detectFormat } from "./detect.js";
 import { type FoundWeights, findWeights } from "./find-weights.js";
-import { readSafetensors } from "./safetensors/reader.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
-import { readTorchLegacy } from "./torch/legacy.js";
-import { readTorchZip } from "./torch/zip.js";
+import { type CheckpointFormat, FORMATS } from "./table.js";
 
 export interface Checkpoint {
   /** The path the user gave. */
@@ -42,12 +34,6 @@ export interface RemoteWeights {
   readonly names: readonly string[];
   open(name: string): OpenFile;
 }
-
-const READERS: Record<CheckpointFormat, (file: OpenFile) => Promise<TensorView[]>> = {
-  safetensors: readSafetensors,
-  "torch-zip": readTorchZip,
-  "torch-legacy": readTorchLegacy,
-};
 
 /**
  * Opens a folder, a weights file or a shard index, reading headers only, with a pause before each read; or the folder
@@ -75,7 +61,7 @@ export async function openCheckpoint(
       files.push(file);
       const format = await detectFormat(file);
       formats.add(format);
-      for (const tensor of await READERS[format](file)) {
+      for (const tensor of await FORMATS[format].read(file)) {
         const earlier = tensors.get(tensor.name);
         if (earlier !== undefined) throw inTwoShards(earlier, tensor);
         tensors.set(tensor.name, tensor);
@@ -88,9 +74,9 @@ export async function openCheckpoint(
         hint: "Give the folder of a whole model.",
       });
     }
-    // A pickle records the state dict's order; safetensors sorts its tensors, so the order is restored.
     const inFileOrder = [...tensors.values()];
-    const ordered = formats.has("safetensors") ? inStateDictOrder(inFileOrder) : inFileOrder;
+    const isOrdered = [...formats].every((format) => FORMATS[format].keepsOrder);
+    const ordered = isOrdered ? inFileOrder : inStateDictOrder(inFileOrder);
     return { path, folder: found.folder, formats: [...formats], files, tensors: ordered, notes, close };
   } catch (error) {
     close();

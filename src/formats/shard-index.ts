@@ -1,11 +1,6 @@
-/**
- * In: a shard index (`model.safetensors.index.json`, `pytorch_model.bin.index.json`).
- * Out: which tensor is said to lie in which shard.
- * Guards: a shard's name never leads outside the model's folder; no tensor is named twice.
- */
 import { ApplyDeltaError } from "../errors.js";
 import { isJsonObject, parseStrictJson } from "../files/strict-json.js";
-import type { RandomAccessFile } from "../tensor.js";
+import { compareNames, type RandomAccessFile } from "../tensor.js";
 
 /** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
 export const MAX_INDEX_BYTES = 64_000_000;
@@ -63,4 +58,23 @@ export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex
 function isPlainFileName(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one of these is refused.
   return name !== "" && name !== "." && name !== ".." && !/[/\\:\u0000-\u001f]/.test(name);
+}
+
+/**
+ * The text of an index, byte for byte what transformers' `save_pretrained` writes (json.dumps with indent 2, sorted
+ * keys, ASCII). `totalBytes` counts the tensors' data, not the headers.
+ */
+export function encodeShardIndex(shardOf: ReadonlyMap<string, string>, totalBytes: number): string {
+  const lines = [...shardOf]
+    .sort(([a], [b]) => compareNames(a, b))
+    .map(([tensor, shard]) => `    ${asciiJson(tensor)}: ${asciiJson(shard)}`);
+  return `{\n  "metadata": {\n    "total_size": ${totalBytes}\n  },\n  "weight_map": {\n${lines.join(",\n")}\n  }\n}\n`;
+}
+
+/** A JSON string as Python's json.dumps writes it: DEL and everything beyond ASCII escaped by UTF-16 unit. */
+function asciiJson(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

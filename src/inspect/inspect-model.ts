@@ -7,8 +7,8 @@
 import { basename, resolve } from "node:path";
 import type { LayerChange } from "../base-check/documents.js";
 import { ApplyDeltaError } from "../errors.js";
-import { FORMAT_NAMES } from "../formats/detect.js";
 import type { Checkpoint } from "../formats/open.js";
+import { FORMATS } from "../formats/table.js";
 import type { HubOptions } from "../hub/hub-settings.js";
 import { type ModelRequest, resolveModels } from "../hub/resolve.js";
 import { describeInterruption } from "../interrupt.js";
@@ -80,7 +80,7 @@ async function describeModel(
   const weights = model.tensors.filter(({ name }) => !isRotaryBuffer(name));
   return {
     model: model.path,
-    formats: model.formats.map((format) => FORMAT_NAMES[format]),
+    formats: model.formats.map((format) => FORMATS[format].title),
     parameters: weights.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytes: model.files.reduce((sum, { byteLength }) => sum + byteLength, 0),
     dtypes: dtypesOf(model.tensors),

@@ -5,8 +5,8 @@
  */
 
 import type { FixedPiece } from "../files/output-file.js";
-import { layOutShard } from "../formats/lay-out-shard.js";
-import { encodeShardIndex, shardFileName, type TargetFormat } from "../formats/shard-names.js";
+import { encodeShardIndex } from "../formats/shard-index.js";
+import { layOutShard, shardFileName, type TargetFormat } from "../formats/table.js";
 import type { Operation } from "../kernel/kernel.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { byteLengthOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";

@@ -6,7 +6,7 @@
 
 import { availableParallelism } from "node:os";
 import { bytesFetchedOf, type Checkpoint, openCheckpoint } from "../formats/open.js";
-import { indexFileName, type TargetFormat } from "../formats/shard-names.js";
+import { indexFileName, type TargetFormat } from "../formats/table.js";
 import type { HubOptions } from "../hub/hub-settings.js";
 import { type ModelRequest, type ResolvedModel, readRequest, resolveModels } from "../hub/resolve.js";
 import { pauseFor } from "../interrupt.js";

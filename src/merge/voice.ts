@@ -1,8 +1,9 @@
 /**
  * In: a reporter, and what is to be said. Out: the same, said, and the warnings kept for the result.
  */
-import { FORMAT_NAMES } from "../formats/detect.js";
+
 import type { Checkpoint } from "../formats/open.js";
+import { formatTitles } from "../formats/table.js";
 import type { Reporter } from "../progress.js";
 import { plural } from "../units.js";
 
@@ -25,9 +26,8 @@ export function createVoice(reporter: Reporter): Voice {
       reporter.warn(text);
     },
     describe(role, { path, formats, files, tensors, notes }) {
-      const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
       reporter.detail(
-        `${role}: ${path} (${names}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
+        `${role}: ${path} (${formatTitles(formats)}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
       );
       for (const text of notes) reporter.note(text);
     },

@@ -6,10 +6,10 @@
 import { readdirSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { onSource, openLocalFile } from "../files/local-file.js";
-import { FORMAT_NAMES } from "../formats/detect.js";
 import { findWeights, isWeights } from "../formats/find-weights.js";
 import type { Checkpoint } from "../formats/open.js";
 import { readShardIndex } from "../formats/shard-index.js";
+import { formatTitles } from "../formats/table.js";
 import type { ModelConfig } from "../llama/documents.js";
 import { readModelConfig } from "../llama/model-config.js";
 import {
@@ -39,8 +39,7 @@ export function checkWeights({ folder, files, formats, tensors }: Checkpoint): C
     );
   }
   const bytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const names = formats.map((format) => FORMAT_NAMES[format]).join(" and ");
-  const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (${names})`;
+  const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (${formatTitles(formats)})`;
   return ok("weights", `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`);
 }
 

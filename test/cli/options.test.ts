@@ -258,7 +258,7 @@ describe("the voices", { concurrency: 3 }, () => {
     const { root, run } = place(context);
     writeModel(join(root, "delta"), PAIR.delta);
     const { stderr } = await run();
-    assert.equal(stderr, "delta holds safetensors and PyTorch weights; the safetensors were read.\n");
+    assert.equal(stderr, "delta holds safetensors and PyTorch .bin weights; the safetensors were read.\n");
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { TargetFormat } from "../../src/formats/shard-names.js";
+import type { TargetFormat } from "../../src/formats/table.js";
 import { PROVENANCE } from "../../src/target/provenance.js";
 import { CHECKSUMS } from "../../src/target/sha256sums.js";
 import { verifyTarget } from "../../src/verify/verify-target.js";

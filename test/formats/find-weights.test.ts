@@ -53,17 +53,20 @@ const FOUND: [title: string, names: string[], found: Found][] = [
   [
     "both formats",
     ["model.safetensors", "pytorch_model.bin"],
-    { files: ["model.safetensors"], notes: [/safetensors and PyTorch weights; the safetensors were read/] },
+    {
+      files: ["model.safetensors"],
+      notes: [/safetensors and PyTorch .bin weights; the safetensors were read/],
+    },
   ],
   [
     "both formats, the safetensors with an index and a single file",
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"],
-    { files: ["model.safetensors"], notes: [/PyTorch weights/, /an index/] },
+    { files: ["model.safetensors"], notes: [/PyTorch .bin weights/, /an index/] },
   ],
   [
     "an index of safetensors and PyTorch weights",
     ["model.safetensors.index.json", "model-1.safetensors", "pytorch_model.bin"],
-    { index: "model.safetensors.index.json", notes: [/PyTorch weights/] },
+    { index: "model.safetensors.index.json", notes: [/PyTorch .bin weights/] },
   ],
   [
     "files without an index, in natural order",

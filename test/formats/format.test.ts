@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ErrorCode } from "../../src/errors.js";
-import { type CheckpointFormat, detectFormat } from "../../src/formats/detect.js";
+import { detectFormat } from "../../src/formats/detect.js";
+import type { CheckpointFormat } from "../../src/formats/table.js";
 import { fixtureFile, memoryFile } from "../support/memory-file.js";
 import { safetensorsOf } from "../support/model-folder.js";
 import { type ExpectedDetails, refusal } from "../support/refusal.js";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { readShardIndex } from "../../src/formats/shard-index.js";
-import { encodeShardIndex, indexFileName, shardFileName } from "../../src/formats/shard-names.js";
+import { encodeShardIndex, readShardIndex } from "../../src/formats/shard-index.js";
+import { indexFileName, shardFileName } from "../../src/formats/table.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { joinCrc32 } from "../../src/files/crc32.js";
-import type { LayoutEntry } from "../../src/formats/shard-layout.js";
+import type { LayoutEntry } from "../../src/formats/format.js";
 import { readTorchZip } from "../../src/formats/torch/zip.js";
 import { layOutTorchZip } from "../../src/formats/torch/zip-writer.js";
 import { denseStrides } from "../../src/tensor.js";

@@ -1,8 +1,3 @@
-/**
- * In: a safetensors file. Out: its tensors as dense views, in the order of their data.
- * Guards: nothing a header says is used before it is checked; the views tile the file's data exactly.
- * Format: huggingface/safetensors, README "Format" and safetensors/src/tensor.rs (`Metadata::validate`).
- */
 import { ApplyDeltaError } from "../../errors.js";
 import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "../../files/strict-json.js";
 import {
@@ -13,17 +8,11 @@ import {
   type RandomAccessFile,
   type TensorView,
 } from "../../tensor.js";
-
-/** Little-endian u64 before the header: its length in bytes. */
-const LENGTH_BYTES = 8;
-
-/** The format's own limit (`MAX_HEADER_SIZE`); stops a file whose first bytes claim gigabytes of header. */
-export const MAX_HEADER_BYTES = 100_000_000;
+import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./header.js";
 
 /** Characters of a malformed value that an error shows. */
 const MAX_EXCERPT = 100;
 
-const METADATA_KEY = "__metadata__";
 const DOWNLOAD_AGAIN = "The file is damaged or not a safetensors file: download or copy it again.";
 
 interface Entry<File extends RandomAccessFile> {
@@ -33,7 +22,8 @@ interface Entry<File extends RandomAccessFile> {
 }
 
 /**
- * Reads the header of a safetensors file and checks it whole.
+ * The tensors of a safetensors file as dense views, in the order of their data, which they tile exactly. The header is
+ * checked whole (huggingface/safetensors, README "Format" and safetensors/src/tensor.rs, `Metadata::validate`).
  * Errors: `truncated-file`, `header-too-long`, `header-malformed`, `unsupported-dtype`, `duplicate-tensor`,
  * `wrong-size`, `data-hole`, `data-overlap`, `overlong-file`.
  */
@@ -81,7 +71,7 @@ export async function readSafetensors<File extends RandomAccessFile>(
 }
 
 function parseHeader(bytes: Uint8Array, file: RandomAccessFile): JsonObject {
-  if (bytes[0] !== 0x7b /* { */) {
+  if (bytes[0] !== OPENING_BRACE) {
     throw new ApplyDeltaError("header-malformed", "The safetensors header does not begin with `{`.", {
       file: file.path,
       offsetBytes: LENGTH_BYTES,

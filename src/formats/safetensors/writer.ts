@@ -1,10 +1,7 @@
-/**
- * In: the tensors of one shard. Out: the bytes before its data, and where each tensor's data goes.
- * Guards: the file is byte for byte what `safetensors.torch.save_file(tensors, metadata={"format": "pt"})`
- * writes (safetensors/src/tensor.rs, `prepare`).
- */
 import { ApplyDeltaError } from "../../errors.js";
 import { byteLengthOf, compareNames, DTYPES, type DType } from "../../tensor.js";
+import type { ShardLayout } from "../format.js";
+import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY } from "./header.js";
 
 export interface HeaderEntry {
   readonly name: string;
@@ -12,29 +9,12 @@ export interface HeaderEntry {
   readonly shape: readonly number[];
 }
 
-export interface EncodedHeader<Entry extends HeaderEntry> {
-  /** The eight length bytes, the JSON, the padding. */
-  readonly bytes: Uint8Array;
-  /** The entries in file order, each with the offset of its data from the start of the file. */
-  readonly placed: readonly { entry: Entry; offsetBytes: number; byteLength: number }[];
-  /** Length of the whole file. */
-  readonly fileByteLength: number;
-}
-
-const LENGTH_BYTES = 8;
-
-/** The format's own limit (`MAX_HEADER_SIZE`), padding included. */
-const MAX_HEADER_BYTES = 100_000_000;
-
-const METADATA_KEY = "__metadata__";
-
 /**
- * Lays the tensors out as the reference writer does: widest dtype first, then names in byte order.
+ * Lays a file out, byte for byte as `safetensors.torch.save_file(tensors, metadata={"format": "pt"})` writes it
+ * (safetensors/src/tensor.rs, `prepare`): widest dtype first, then names in byte order.
  * Errors: `not-a-state-dict` where a tensor has the one name the format keeps for itself; `header-too-long`.
  */
-export function encodeSafetensorsHeader<Entry extends HeaderEntry>(
-  entries: readonly Entry[],
-): EncodedHeader<Entry> {
+export function layOutSafetensors<Entry extends HeaderEntry>(entries: readonly Entry[]): ShardLayout<Entry> {
   const ordered = [...entries].sort(
     (a, b) => DTYPES.indexOf(b.dtype) - DTYPES.indexOf(a.dtype) || compareNames(a.name, b.name),
   );
@@ -75,6 +55,7 @@ export function encodeSafetensorsHeader<Entry extends HeaderEntry>(
     entry,
     offsetBytes: bytes.length + begin,
     byteLength,
+    checksumAt: [],
   }));
-  return { bytes, placed, fileByteLength: bytes.length + end };
+  return { byteLength: bytes.length + end, pieces: [{ offsetBytes: 0, bytes }], placed };
 }

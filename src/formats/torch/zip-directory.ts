@@ -12,6 +12,8 @@
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from "yauzl";
 import { ApplyDeltaError, isApplyDeltaError } from "../../errors.js";
 import type { RandomAccessFile } from "../../tensor.js";
+import { startsWith } from "../format.js";
+import { END_MAGIC, LOCAL_HEADER_BYTES, LOCAL_HEADER_MAGIC, ZIP64_END_MAGIC } from "./zip-format.js";
 
 /** Stops a directory of millions of entries, which takes seconds and memory to list; a checkpoint has hundreds. */
 const MAX_ENTRIES = 1 << 16;
@@ -27,13 +29,6 @@ const TAIL_BYTES = 20 + 22 + 0xffff;
 
 /** How much of the directory is read at once where it does not fit in the tail. */
 const READ_AHEAD_BYTES = 256 * 1024;
-
-const END_RECORD = 0x06054b50;
-const ZIP64_END_RECORD = 0x06064b50;
-const LOCAL_HEADER = 0x04034b50;
-
-/** Bytes of a local file header before the name. */
-const LOCAL_HEADER_BYTES = 30;
 
 /** General purpose bit 0. */
 const ENCRYPTED = 1;
@@ -61,7 +56,7 @@ const DOWNLOAD_AGAIN = "Download the file again and compare its sha256.";
 export async function readZipDirectory(file: RandomAccessFile): Promise<ZipDirectory> {
   const tailStart = Math.max(0, file.byteLength - TAIL_BYTES);
   const tail = asBuffer(await file.read(tailStart, file.byteLength - tailStart));
-  if (tail.lastIndexOf("PK\x05\x06", undefined, "latin1") === -1) {
+  if (tail.lastIndexOf(END_MAGIC, undefined, "latin1") === -1) {
     throw new ApplyDeltaError("truncated-file", "The PyTorch file (a zip) has no end: it is incomplete.", {
       file: file.path,
       offsetBytes: file.byteLength,
@@ -129,12 +124,12 @@ function storedEntry(file: RandomAccessFile, entry: Entry): StoredEntry {
 
 /** Behind the last entry listed must stand an end record; otherwise the count is wrong and entries are missing. */
 async function checkEnd(file: RandomAccessFile, offsetBytes: number): Promise<void> {
-  const signature =
-    offsetBytes + 4 <= file.byteLength ? asBuffer(await file.read(offsetBytes, 4)).readUInt32LE(0) : 0;
-  if (signature === END_RECORD || signature === ZIP64_END_RECORD) return;
+  const byteLength = Math.min(4, file.byteLength - offsetBytes);
+  const signature = asBuffer(await file.read(offsetBytes, byteLength));
+  if (startsWith(signature, END_MAGIC) || startsWith(signature, ZIP64_END_MAGIC)) return;
   throw malformed(file, "The directory of the zip file does not end where it says.", offsetBytes, {
     expected: "an end of central directory record",
-    got: `0x${signature.toString(16).padStart(8, "0")}`,
+    got: `the bytes ${signature.toString("hex")}`,
   });
 }
 
@@ -183,7 +178,7 @@ async function dataStart(file: RandomAccessFile, entry: StoredEntry): Promise<nu
   const header = asBuffer(await file.read(headerOffsetBytes, LOCAL_HEADER_BYTES + rawName.length));
   // 0 - signature, 8 - compression method, 26 - name length, 28 - extra field length, 30 - name
   const agrees =
-    header.readUInt32LE(0) === LOCAL_HEADER &&
+    startsWith(header, LOCAL_HEADER_MAGIC) &&
     header.readUInt16LE(8) === entry.compressionMethod &&
     header.readUInt16LE(26) === rawName.length &&
     header.subarray(LOCAL_HEADER_BYTES).equals(rawName);

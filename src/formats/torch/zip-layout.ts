@@ -9,6 +9,15 @@
 
 import { crc32 } from "node:zlib";
 import type { FixedPiece } from "../../files/output-file.js";
+import {
+  DESCRIPTOR_MAGIC,
+  DIRECTORY_ENTRY_MAGIC,
+  END_MAGIC,
+  LOCAL_HEADER_BYTES,
+  LOCAL_HEADER_MAGIC,
+  ZIP64_END_MAGIC,
+  ZIP64_LOCATOR_MAGIC,
+} from "./zip-format.js";
 
 /** Data begins at multiples of this (inline_container.h, `kFieldAlignment`). */
 const ALIGNMENT_BYTES = 64;
@@ -20,8 +29,6 @@ const ZIP64_FROM = 0xffffffff;
 const FLAG_UTF8 = 0x0800;
 /** Sizes and checksum stand behind the data: in every record that isn't empty. */
 const FLAG_DESCRIPTOR = 0x0008;
-
-const LOCAL_HEADER_BYTES = 30;
 
 /** Where the checksum is in a data descriptor, and in an entry of the directory. */
 const CHECKSUM_IN_DESCRIPTOR = 4;
@@ -140,7 +147,7 @@ function localHeader(name: Buffer, byteLength: number, offsetBytes: number): Buf
   const extra = zip64Extra(byteLength, 0, offsetBytes);
   const padding = paddingTo(offsetBytes + LOCAL_HEADER_BYTES + name.length + extra.length);
   return Buffer.concat([
-    Buffer.from("PK\x03\x04", "latin1"),
+    signature(LOCAL_HEADER_MAGIC),
     u16(0, flagsOf(byteLength), 0, 0, 0),
     u32(0, 0, 0),
     u16(name.length, extra.length + padding.length),
@@ -162,14 +169,14 @@ function descriptor({ byteLength, headerOffsetBytes, checksum }: ZipRecord): Buf
   const sizes = isZip64(byteLength, headerOffsetBytes)
     ? u64(byteLength, byteLength)
     : u32(byteLength, byteLength);
-  return Buffer.concat([Buffer.from("PK\x07\x08", "latin1"), u32(checksum), sizes]);
+  return Buffer.concat([signature(DESCRIPTOR_MAGIC), u32(checksum), sizes]);
 }
 
 function directoryEntry({ name, byteLength, headerOffsetBytes, checksum }: ZipRecord): Buffer {
   const extra = zip64Extra(byteLength, byteLength, headerOffsetBytes);
   const size = Math.min(byteLength, ZIP64_FROM);
   return Buffer.concat([
-    Buffer.from("PK\x01\x02", "latin1"),
+    signature(DIRECTORY_ENTRY_MAGIC),
     u16(0, 0, flagsOf(byteLength), 0, 0, 0),
     u32(checksum, size, size),
     u16(name.length, extra.length, 0, 0, 0),
@@ -182,16 +189,16 @@ function directoryEntry({ name, byteLength, headerOffsetBytes, checksum }: ZipRe
 /** The zip64 end, its locator and the plain end: PyTorch writes all three whatever the file's size. */
 function endRecords(count: number, offsetBytes: number, byteLength: number): Buffer {
   return Buffer.concat([
-    Buffer.from("PK\x06\x06", "latin1"),
+    signature(ZIP64_END_MAGIC),
     u64(44), // Bytes of this record from here on.
     u16(MADE_BY, NEEDED),
     u32(0, 0),
     u64(count, count, byteLength, offsetBytes),
-    Buffer.from("PK\x06\x07", "latin1"),
+    signature(ZIP64_LOCATOR_MAGIC),
     u32(0),
     u64(offsetBytes + byteLength),
     u32(1),
-    Buffer.from("PK\x05\x06", "latin1"),
+    signature(END_MAGIC),
     u16(0, 0, Math.min(count, 0xffff), Math.min(count, 0xffff)),
     u32(Math.min(byteLength, ZIP64_FROM), Math.min(offsetBytes, ZIP64_FROM)),
     u16(0),
@@ -212,6 +219,10 @@ function zip64Extra(byteLength: number, storedByteLength: number, offsetBytes: n
   const sizes = byteLength >= ZIP64_FROM ? [byteLength, storedByteLength] : [];
   const values = u64(...sizes, ...(offsetBytes >= ZIP64_FROM ? [offsetBytes] : []));
   return Buffer.concat([u16(1, values.length), values]);
+}
+
+function signature(magic: string): Buffer {
+  return Buffer.from(magic, "latin1");
 }
 
 function u16(...values: number[]): Buffer {

@@ -1,19 +1,17 @@
-/**
- * In: the tensors of one PyTorch file. Out: its layout: all but the tensors' data and checksums is known.
- * Guards: with those filled in, the file is byte for byte what `torch.save({name: tensor, …}, path)` of PyTorch 1.13
- * writes for contiguous CPU tensors that share no storage.
- *
- * Format: torch/serialization.py `_save`, caffe2/serialize/inline_container.cc `PyTorchStreamWriter`.
- */
 import { byteLengthOf } from "../../tensor.js";
-import type { LayoutEntry, ShardLayout } from "../shard-layout.js";
+import type { LayoutEntry, ShardLayout } from "../format.js";
 import { pickleStateDict } from "./pickle-writer.js";
 import { createZipLayout } from "./zip-layout.js";
 
 /** What PyTorch calls this version of its format (caffe2/serialize/versions.h). */
 const VERSION = "3\n";
 
-/** Lays out one file. Its records lie in a folder named after it; storages are sorted by their keys as text. */
+/**
+ * Lays a file out, byte for byte as `torch.save({name: tensor, …}, path)` of PyTorch 1.13 writes it for contiguous CPU
+ * tensors that share no storage, but for the tensors' data and checksums. Its records lie in a folder named after it;
+ * storages are sorted by their keys as text (torch/serialization.py `_save`, caffe2/serialize/inline_container.cc
+ * `PyTorchStreamWriter`).
+ */
 export function layOutTorchZip<Entry extends LayoutEntry>(
   fileName: string,
   entries: readonly Entry[],

@@ -1,0 +1,55 @@
+import type { FixedPiece } from "../files/output-file.js";
+import type { OpenFile, SumDType, TensorView } from "../tensor.js";
+
+/** All that the program knows of one format of weights files. `table.ts` lists them. */
+export interface Format {
+  /** What summaries call it. */
+  readonly title: string;
+  /** What transformers calls a checkpoint of one file; shards and their index are named after it. */
+  readonly fileName: string;
+  /** How the names of files of this kind end. */
+  readonly endings: readonly string[];
+  /** Whether a file keeps the state dict's order. */
+  readonly keepsOrder: boolean;
+  /** Whether a file that begins so is surely of this format. */
+  matches(head: Buffer): boolean;
+  /** Whether a file that is surely of none is best explained by this format's reader. */
+  resembles?(head: Buffer, path: string): boolean;
+  read(file: OpenFile): Promise<TensorView[]>;
+}
+
+/** A format in which a target can be written. */
+export interface WritableFormat extends Format {
+  /** Lays out one file. Errors: `not-a-state-dict` where the format can't name a tensor. */
+  layOut<Entry extends LayoutEntry>(fileName: string, entries: readonly Entry[]): ShardLayout<Entry>;
+}
+
+export interface LayoutEntry {
+  readonly name: string;
+  readonly dtype: SumDType;
+  readonly shape: readonly number[];
+}
+
+export interface PlacedEntry<Entry> {
+  readonly entry: Entry;
+  /** From the start of the file. */
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+  /** Where the file wants the CRC-32 of the data: four bytes each, little-endian, zero in their piece. */
+  readonly checksumAt: readonly number[];
+}
+
+/** Plain data. Pieces, the tensors' data and nothing else make up the file. */
+export interface ShardLayout<Entry> {
+  /** Length of the whole file. */
+  readonly byteLength: number;
+  /** In file order. */
+  readonly pieces: readonly FixedPiece[];
+  /** In file order. */
+  readonly placed: readonly PlacedEntry<Entry>[];
+}
+
+/** Whether a file begins with this text, each character a byte. */
+export function startsWith(head: Buffer, text: string): boolean {
+  return head.subarray(0, text.length).equals(Buffer.from(text, "latin1"));
+}
