@@ -76,6 +76,7 @@ export type { PromptStyle } from "./llama/prompt-templates.js";
 export type { DeltaPlanDocument, MakeDocument, MakeSummary, Restoration } from "./make/documents.js";
 export type { TunedRules } from "./make/match-tuned.js";
 export type {
+  Action,
   ActionCounts,
   LayoutDocument,
   NotAdded,
@@ -83,7 +84,7 @@ export type {
   PlannedShardDocument,
   ShardSummary,
 } from "./merge/documents.js";
-export type { Action, MatchRules } from "./merge/match.js";
+export type { MatchRules } from "./merge/match.js";
 export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./progress.js";
 export type { CallOptions } from "./run-program.js";
 export type { LostElements } from "./target/journal.js";

@@ -1,6 +1,7 @@
 /** What is reported of a model's config, tokenizer and release; and what `weights --json` prints. */
 import { z } from "zod";
 import { bytes, count, type DocumentType, flag, number, text, texts } from "../documents.js";
+import { PROMPT_STYLES } from "./prompt-templates.js";
 
 const extent = count.nullable();
 const tokenId = z.int().nullable();
@@ -89,7 +90,7 @@ export const releaseSchema = z.strictObject({
   transformers: text.nullable().describe("Version range of transformers; null if unknown."),
   contextTokens: count.describe("Context length in tokens."),
   prompt: z
-    .enum(["v0", "v1.1"])
+    .enum(PROMPT_STYLES)
     .describe("Prompt style: `v0` with `###`, `v1.1` with `USER:`, `ASSISTANT:` and `</s>`."),
   embedRows: count.describe("Rows of the embedding."),
   shards: z

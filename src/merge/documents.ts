@@ -24,6 +24,9 @@ export const notAddedSchema = z.strictObject({
 /** A tensor that isn't simply added or subtracted. */
 export type NotAdded = DocumentType<typeof notAddedSchema>;
 
+/** What happens to a tensor of the result. */
+export type Action = Exclude<NotAdded["action"], "dropped">;
+
 export const shardSummarySchema = z.strictObject({
   file: text.describe("The file's name."),
   bytes: bytes.describe("The file's size."),

@@ -9,6 +9,7 @@ import { ApplyDeltaError } from "../errors.js";
 import type { Operation } from "../kernel/kernel.js";
 import { EMBEDDING, isLlavaProjector, isRotaryBuffer, LM_HEAD } from "../llama/tensor-names.js";
 import { isFloatDType, type TensorView } from "../tensor.js";
+import type { Action } from "./documents.js";
 import { explainNames, explainShapes, isQuantized, type OtherSide, quantizationOf } from "./explain.js";
 
 /** What becomes of tensors and rows that only one side has. */
@@ -27,9 +28,6 @@ export interface MatchRules {
   /** What becomes of tensors that only the base has and no rule knows; default `error`. */
   readonly baseOnly: "keep" | "drop" | "error";
 }
-
-/** What becomes of a tensor. */
-export type Action = "added" | "subtracted" | "copied" | "grown";
 
 export interface MatchedTensor {
   readonly name: string;

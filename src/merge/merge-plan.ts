@@ -10,8 +10,8 @@ import { layOutShard, shardFileName, type TargetFormat } from "../formats/table.
 import type { Operation } from "../kernel/kernel.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { byteLengthOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
-import type { ActionCounts, NotAdded } from "./documents.js";
-import type { Action, DroppedTensor, Match, MatchedTensor } from "./match.js";
+import type { Action, ActionCounts, NotAdded } from "./documents.js";
+import type { DroppedTensor, Match, MatchedTensor } from "./match.js";
 
 export interface PlannedTensor extends MatchedTensor {
   /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
