@@ -4,7 +4,7 @@
  * and half a minute from a slow one.
  */
 import { setImmediate } from "node:timers/promises";
-import { ApplyDeltaError } from "./errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "./errors.js";
 
 /** Resolves at once where the work is to go on; rejects with `interrupted` where it was stopped. */
 export type Pause = () => Promise<void>;
@@ -19,13 +19,14 @@ export function pauseFor(signal: AbortSignal | undefined): Pause {
   };
 }
 
-/** An interruption of work that leaves nothing behind. */
-class Interruption extends ApplyDeltaError {
-  /** `outcome`: what wasn't done; null where only the caller knows. */
-  constructor(readonly outcome: string | null) {
-    super("interrupted", `Interrupted; ${outcome ?? "no folder was made"}.`, {
-      hint: "Run the same command again to start over.",
-    });
+/** The error of work that was stopped. */
+export class Interruption extends ApplyDeltaError {
+  /** `outcome`: what wasn't done, or is kept; null where only the caller knows. */
+  constructor(
+    readonly outcome: string | null,
+    hint = "Run the same command again to start over.",
+  ) {
+    super("interrupted", `Interrupted; ${outcome ?? "no folder was made"}.`, { hint });
   }
 }
 
@@ -39,7 +40,9 @@ export async function describeInterruption<T>(outcome: string, body: () => Promi
   try {
     return await body();
   } catch (error) {
-    if (error instanceof Interruption && error.outcome === null) throw new Interruption(outcome);
-    throw error;
+    // One that comes from a thread has lost its class.
+    const isDescribed = error instanceof Interruption && error.outcome !== null;
+    if (!isApplyDeltaError(error, "interrupted") || isDescribed) throw error;
+    throw new Interruption(outcome);
   }
 }

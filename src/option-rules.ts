@@ -28,7 +28,7 @@ import type { PromptStyle } from "./llama/prompt-templates.js";
 import type { MakeDeltaOptions } from "./make/make-delta.js";
 import type { TunedRules } from "./make/match-tuned.js";
 import type { MatchRules } from "./merge/match.js";
-import type { OutputOptions } from "./merge/preparation.js";
+import type { OutputOptions } from "./merge/output-options.js";
 import type { Reporter } from "./progress.js";
 import type { Callable, CallOptions } from "./run-program.js";
 import type { SumDType } from "./tensor.js";

@@ -1,69 +1,146 @@
-/**
- * The program on one screen: resolve (and download), open, prepare, execute, assets, commit.
- * In: typed options. Out: a target folder, whole, or an error and nothing. No console, no exit, no signals here.
- */
-
-import { resourceUsage } from "node:process";
-import { bytesFetchedOf } from "../formats/open.js";
+/** Applying a delta, step by step: resolve, open, check, plan, execute, write, publish. */
+import type { BaseCheck } from "../base-check/documents.js";
+import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { throwIfAborted } from "../interrupt.js";
+import { compileKernel } from "../kernel/select.js";
+import type { Asset } from "../llama/assets.js";
+import type { RecognizedRelease } from "../llama/documents.js";
 import { describeRelease } from "../llama/recognize.js";
-import { countActions } from "../merge/merge-plan.js";
-import { resolvePair, withCheckpoints } from "../merge/preparation.js";
+import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
+import { DEFAULT_RULES } from "../merge/match-checkpoints.js";
+import { layOut, notAdded } from "../merge/merge-plan.js";
+import { planFiles } from "../merge/plan-files.js";
+import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
+import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
+import { silentReporter } from "../progress.js";
+import { MODEL_CARD, modelCard } from "../target/model-card.js";
+import { type MergeRecord, PROVENANCE } from "../target/provenance.js";
+import { writeChecksums, writeProvenance } from "../target/records.js";
+import { checkRoom, roomFor } from "../target/room.js";
+import { CHECKSUMS } from "../target/sha256sums.js";
+import { checkTarget } from "../target/target.js";
+import { withStaging } from "../target/with-staging.js";
+import { assertVerified } from "../verify/verify-folder.js";
+import { defaultThreads } from "../workers/default-threads.js";
+import { chatTemplateStyle, checkSides } from "./check-sides.js";
 import type { MergePlanDocument, MergeSummary } from "./documents.js";
-import { planDocument } from "./plan-document.js";
-import { type ApplyDeltaOptions, type PreparedMerge, prepareMerge } from "./prepare-merge.js";
-import { writeTarget } from "./write-target.js";
+import { recordMerge } from "./merge-record.js";
+import type { ApplyDeltaOptions } from "./options.js";
 
-export type { ApplyDeltaOptions } from "./prepare-merge.js";
+export type { ApplyDeltaOptions } from "./options.js";
 
 /** Merges base and delta into a new folder. Rejects with an `ApplyDeltaError`; then there is no target. */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
   const start = performance.now();
-  return withPrepared(options, async (prepared) => {
-    const { plan, release } = prepared;
-    const { keptShards, warnings } = await writeTarget(prepared, options);
+  const { checksums = false, verify = false, signal } = options;
+  return withPlan(options, async (merge, log) => {
+    const { target, plan, files, record, release, baseCheck } = merge;
+    const keptShards = await withStaging(stagedTarget(merge), options, log, async (staging) => {
+      await writeShards(merge, staging, log, signal);
+      staging.writeAssets(files);
+      await writeProvenance(staging, record, namesOf(files), checksums);
+      const written = [...namesOf(plan.shards), ...namesOf(files), PROVENANCE];
+      if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
+      if (verify) await assertVerified(staging.folder, { ...merge, reporter: log, signal });
+    });
     return {
-      target: prepared.target,
+      target,
       release: release === null ? null : describeRelease(release),
       scale: plan.scale,
-      tensors: countActions(plan),
-      shards: plan.shards.map(({ fileName, byteLength }) => ({ file: fileName, bytes: byteLength })),
-      keptShards,
-      bytesRead: plan.bytesToRead,
-      bytesStreamed: bytesFetchedOf(Object.values(prepared.sources)),
-      bytesWritten: plan.bytesToWrite,
-      seconds: (performance.now() - start) / 1000,
-      peakMemoryBytes: resourceUsage().maxRSS * 1024,
-      kernel: prepared.kernel.name,
-      threads: prepared.threads,
-      baseCheck: prepared.baseCheck,
-      verified: options.verify ?? false,
-      warnings: [...prepared.warnings, ...warnings],
+      ...summarizeOutput(merge, keptShards, start),
+      baseCheck,
+      verified: verify,
+      warnings: log.warnings,
     };
   });
 }
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
-  return withPrepared(options, async (prepared) => planDocument(prepared));
+  return withPlan(options, async (merge, { warnings }) => {
+    const { target, plan, files, release, baseCheck, freeBytes } = merge;
+    const records = [PROVENANCE, ...(options.checksums === true ? [CHECKSUMS] : [])];
+    return {
+      target,
+      dryRun: true,
+      release: release === null ? null : describeRelease(release),
+      scale: plan.scale,
+      ...describeLayout(merge, [...namesOf(files), ...records], freeBytes),
+      notAdded: notAdded(plan),
+      baseCheck,
+      warnings,
+    };
+  });
 }
 
-/** Opens both sides, prepares, runs `body`, closes both sides whatever happens. */
-async function withPrepared<T>(
+function namesOf(files: readonly { readonly fileName: string }[]): string[] {
+  return files.map(({ fileName }) => fileName);
+}
+
+/** Finds the models and a place for the target, opens, checks and plans, runs `body`, closes whatever happens. */
+async function withPlan<T>(
   options: ApplyDeltaOptions,
-  body: (prepared: PreparedMerge) => Promise<T>,
+  body: (merge: PlannedMerge, log: WarningLog) => Promise<T>,
 ): Promise<T> {
-  const [base, delta] = await resolvePair(
-    [
-      { role: "base", reference: options.base, revision: options.baseRevision },
-      { role: "delta", reference: options.delta, revision: options.deltaRevision },
-    ],
-    options.target,
-    options,
-  );
-  return withCheckpoints([base, delta], options.signal, async (openBase, openDelta) => {
-    const prepared = await prepareMerge(openBase, openDelta, options, { base, delta });
-    throwIfAborted(options.signal);
-    return body(prepared);
+  const { overwrite = false, hub, reporter = silentReporter, signal } = options;
+  const requests = [
+    readRequest({ role: "base", reference: options.base, revision: options.baseRevision }),
+    readRequest({ role: "delta", reference: options.delta, revision: options.deltaRevision }),
+  ] as const;
+  const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
+  return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
+    const log = createWarningLog(reporter);
+    const merge = await planTarget(await base.open(), await delta.open(), target, options, log);
+    throwIfAborted(signal);
+    return body(merge, log);
   });
+}
+
+/** Everything that is known before the first byte is written. */
+interface PlannedMerge extends WeightsOutput {
+  /** The files beside the weights. */
+  readonly files: readonly Asset[];
+  /** What the provenance says of the merge. */
+  readonly record: MergeRecord;
+  /** Null where the check was skipped. */
+  readonly baseCheck: BaseCheck | null;
+  /** Null where the delta isn't one of the known releases. */
+  readonly release: RecognizedRelease | null;
+  readonly freeBytes: number;
+}
+
+/** Whatever can be found wrong without writing is found wrong here. */
+async function planTarget(
+  base: OpenModel,
+  delta: OpenModel,
+  target: string,
+  options: ApplyDeltaOptions,
+  log: WarningLog,
+): Promise<PlannedMerge> {
+  for (const text of [...base.notes, ...delta.notes]) log.note(text);
+  const { dtype = "auto", chatTemplate = null, threads = defaultThreads([base, delta]) } = options;
+  const rules = { ...DEFAULT_RULES, ...options.rules };
+  const kernel = await compileKernel(options.kernel ?? "auto");
+  const { match, baseCheck, release } = await checkSides(base, delta, rules, kernel, options, log);
+  const plan = layOut(match, options);
+  const text = modelCard({
+    target,
+    base,
+    delta,
+    scale: plan.scale,
+    baseCheck: baseCheck?.sentence ?? null,
+    release: release === null ? null : describeRelease(release),
+  });
+  const style = chatTemplateStyle(chatTemplate, release);
+  const files = planFiles(
+    plan,
+    delta,
+    base,
+    { chatTemplate: style, card: { fileName: MODEL_CARD, text } },
+    log,
+  );
+  const record = await recordMerge({ base, delta, rules, dtype, plan, baseCheck });
+  const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
+  const sources = { base, delta };
+  return { target, plan, sources, files, record, baseCheck, release, kernel, threads, freeBytes };
 }

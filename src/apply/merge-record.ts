@@ -1,26 +1,17 @@
-/**
- * In: everything a merge is planned from. Out: what the target's provenance says of it.
- * Guards: references are names, never paths of this machine; numbers are those that every kernel gives.
- */
+/** What the target's provenance says of the merge: names, never paths of this machine; numbers that every kernel gives. */
 
 import type { BaseCheck } from "../base-check/documents.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { MatchRules } from "../merge/match.js";
-import { type LayoutOptions, type MergePlan, notAdded } from "../merge/merge-plan.js";
+import { type MergePlan, notAdded } from "../merge/merge-plan.js";
 import { type ModelOrigin, modelName } from "../target/model-card.js";
 import { type MergeRecord, recordWeights, type SourceRecord } from "../target/provenance.js";
 
-/** One side of the sum, and where it came from. */
-export interface RecordedSide {
-  readonly origin: ModelOrigin;
-  readonly checkpoint: Checkpoint;
-}
-
 export interface MergeFacts {
-  readonly base: RecordedSide;
-  readonly delta: RecordedSide;
+  readonly base: Checkpoint & ModelOrigin;
+  readonly delta: Checkpoint & ModelOrigin;
   readonly rules: MatchRules;
-  readonly dtype: LayoutOptions["dtype"];
+  readonly dtype: MergeRecord["dtype"];
   readonly plan: MergePlan;
   readonly baseCheck: BaseCheck | null;
 }
@@ -48,11 +39,11 @@ export async function recordMerge({
   };
 }
 
-async function recordSide({ origin, checkpoint }: RecordedSide): Promise<SourceRecord> {
+async function recordSide(side: Checkpoint & ModelOrigin): Promise<SourceRecord> {
   return {
-    reference: modelName(origin),
-    revision: origin.hub?.commit ?? null,
-    files: await recordWeights(checkpoint),
+    reference: modelName(side),
+    revision: side.hub?.commit ?? null,
+    files: await recordWeights(side),
   };
 }
 

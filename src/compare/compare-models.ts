@@ -1,26 +1,18 @@
-/**
- * Comparing on one screen: resolve (and download), open, pair, compare tensors and files, judge.
- * In: typed options. Out: a document, plain data, or an error. Reads both models whole; writes nothing.
- */
+/** Comparing, step by step: resolve, open, pair, compare tensors and files, judge. Reads both models whole. */
 
 import { realpathSync } from "node:fs";
 import { deltaOf } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
-import { formatTitles } from "../formats/table.js";
 import type { HubOptions } from "../hub/hub-settings.js";
-import { resolveModels } from "../hub/resolve.js";
+import { readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
-import {
-  defaultThreads,
-  type SampleModelsOptions,
-  sampleModels,
-  withCheckpoints,
-} from "../merge/preparation.js";
+import { type SampleModelsOptions, sampleModels } from "../merge/sample.js";
 import { type Reporter, silentReporter } from "../progress.js";
 import { isLocalFile } from "../tensor.js";
 import { plural } from "../units.js";
+import { defaultThreads } from "../workers/default-threads.js";
 import { compareFiles } from "./compare-files.js";
 import { compareTensors } from "./compare-tensors.js";
 import type { Comparison, TensorComparison } from "./documents.js";
@@ -54,14 +46,13 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
 }
 
 async function compare(options: CompareOptions): Promise<Comparison> {
-  const requests = [options.a, options.b].map((reference) => ({ role: "model" as const, reference }));
-  const models = await resolveModels(requests, options);
-  return describeInterruption("the comparison is not complete", () =>
-    withCheckpoints(models, options.signal, async (a, b) => {
-      if (a === undefined || b === undefined) throw new Error("a model was not resolved");
-      refuseOneModel(a, b);
-      return compareCheckpoints(a, b, options);
-    }),
+  const { hub, reporter, signal } = options;
+  const requests = [
+    readRequest({ role: "model", reference: options.a }),
+    readRequest({ role: "model", reference: options.b }),
+  ] as const;
+  return withModels(requests, { hub, reporter, signal }, async (a, b) =>
+    compareCheckpoints(await a.open(), await b.open(), options),
   );
 }
 
@@ -87,44 +78,64 @@ async function compareCheckpoints(
   options: CompareOptions,
 ): Promise<Comparison> {
   const start = performance.now();
-  const reporter = options.reporter ?? silentReporter;
-  const threads = options.threads ?? defaultThreads([a, b]);
-  for (const { path, formats, files, tensors } of [a, b]) {
-    reporter.detail(
-      `${path} (${formatTitles(formats)}, ${plural(files.length, "file")}, ${plural(tensors.length, "tensor")})`,
-    );
-  }
+  const {
+    tolerance: absolute,
+    relativeTolerance: relative,
+    signal,
+    threads = defaultThreads([a, b]),
+  } = options;
+  const tolerance =
+    absolute === undefined && relative === undefined
+      ? null
+      : { absolute: absolute ?? 0, relative: relative ?? 0 };
+  refuseOneModel(a, b);
   // First: they are small, and where one is broken nobody should wait for it.
   const files = options.weightsOnly === true ? null : compareFiles(a.folder, b.folder);
   const kernel = await compileKernel("auto");
   const pairing = pairTensors(a.tensors, b.tensors);
-  const { tolerance = 0, relativeTolerance = 0 } = options;
-  const isTolerant = options.tolerance !== undefined || options.relativeTolerance !== undefined;
-  throwIfAborted(options.signal);
-  let compared: TensorComparison[];
-  try {
-    compared = await compareTensors(pairing.pairs, {
-      tolerance: { absolute: tolerance, relative: relativeTolerance },
-      kernel,
-      threads,
-      signal: options.signal,
-      onProgress: (progress) =>
-        reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
-    });
-  } finally {
-    reporter.progressDone();
-  }
-  const differing = compared.filter((tensor) => !isSameBits(tensor)).sort(byDifference);
-  const isWithin = (tensor: TensorComparison) => isTolerant && tensor.beyondTolerance === 0;
-  const different = differing.filter((tensor) => !isWithin(tensor)).length;
+  throwIfAborted(signal);
+  const reporter = options.reporter ?? silentReporter;
+  const compared = await compareTensors(pairing.pairs, {
+    tolerance: tolerance ?? { absolute: 0, relative: 0 },
+    kernel,
+    threads,
+    signal,
+    onProgress: (progress) =>
+      reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
+  }).finally(() => reporter.progressDone());
+  const verdict = judgeTensors(compared, tolerance !== null);
   const { onlyInA, onlyInB, otherShapes, otherDTypes } = pairing;
   const notCompared = onlyInA.length + onlyInB.length + otherShapes.length + otherDTypes.length;
   const isDifferent = (files ?? []).some((file) => file.isDifferent);
   return {
     a: options.a,
     b: options.b,
-    isEqual: different === 0 && notCompared === 0 && !isDifferent,
-    tolerance: isTolerant ? { absolute: tolerance, relative: relativeTolerance } : null,
+    isEqual: verdict.tensors.different === 0 && notCompared === 0 && !isDifferent,
+    tolerance,
+    ...verdict,
+    onlyInA,
+    onlyInB,
+    otherShapes,
+    otherDTypes,
+    files,
+    notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
+    hints: await hintsOf(pairing, verdict.tensors.different, [a, b], { reporter, signal, kernel }),
+    seconds: (performance.now() - start) / 1000,
+    threads,
+  };
+}
+
+/** What the comparison of the tensors comes to. */
+function judgeTensors(
+  compared: readonly TensorComparison[],
+  isTolerant: boolean,
+): Pick<Comparison, "tensors" | "elements" | "differing"> {
+  const differing = compared
+    .filter((tensor) => !isSameBits(tensor))
+    .sort(byDifference)
+    .map((tensor) => ({ ...tensor, isWithinTolerance: isTolerant && tensor.beyondTolerance === 0 }));
+  const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance).length;
+  return {
     tensors: {
       compared: compared.length,
       equalBits: compared.length - differing.length,
@@ -132,16 +143,7 @@ async function compareCheckpoints(
       different,
     },
     elements: compared.reduce((sum, { elements }) => sum + elements, 0),
-    differing: differing.map((tensor) => ({ ...tensor, isWithinTolerance: isWithin(tensor) })),
-    onlyInA,
-    onlyInB,
-    otherShapes,
-    otherDTypes,
-    files,
-    notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
-    hints: await hintsOf(pairing, different, [a, b], { ...options, kernel }),
-    seconds: (performance.now() - start) / 1000,
-    threads,
+    differing,
   };
 }
 

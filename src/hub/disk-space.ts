@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
-import { freeSpaceAt } from "../target/target.js";
+import { freeSpaceAt } from "../target/room.js";
 
 export interface SpaceNeed {
   /** A file or a folder to be made. */

@@ -23,6 +23,7 @@ import {
   wakeListener,
   writeFailure,
 } from "../files/exchange.js";
+import { Interruption } from "../interrupt.js";
 import type { RemoteDescriptor } from "../tensor.js";
 import { readRange } from "./download.js";
 import type { RemoteFile } from "./hub.js";
@@ -100,7 +101,7 @@ export class RemoteWindow implements RemoteFeed {
   }
 
   cancel(): void {
-    this.#fail(new ApplyDeltaError("interrupted", "Interrupted while it was read from the Hub."));
+    this.#fail(new Interruption(null));
   }
 
   /** Nothing more is fetched or answered. */

@@ -3,7 +3,7 @@
  * Guards: waits are bounded in number and in length; a server that asks for a pause gets it from all requests.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { ApplyDeltaError } from "../errors.js";
+import { Interruption } from "../interrupt.js";
 import { HubAnswer, isUnreachable, mayPass } from "./answers.js";
 import type { TransferSettings } from "./hub-settings.js";
 
@@ -81,9 +81,10 @@ export async function withRetries<T>(retrier: Retrier, action: () => Promise<T>)
 /** Throws `interrupted` where the signal is aborted. */
 export function throwIfStopped(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return;
-  throw new ApplyDeltaError("interrupted", "Interrupted; what was downloaded is kept.", {
-    hint: "Run the same command again: it goes on where it stopped.",
-  });
+  throw new Interruption(
+    "what was downloaded is kept",
+    "Run the same command again: it goes on where it stopped.",
+  );
 }
 
 /** A wait as a detail for the user. */

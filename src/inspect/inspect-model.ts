@@ -1,8 +1,4 @@
-/**
- * Inspecting on one screen: resolve (and download), open, count, recognise, and with a base, measure the change.
- * In: typed options. Out: a document, plain data, or an error. Reads headers and a sample of the weights; writes
- * nothing.
- */
+/** Inspecting, step by step: resolve, open, recognise, count; with a base, measure the change in a sample of the weights. */
 
 import { basename, resolve } from "node:path";
 import type { LayerChange } from "../base-check/documents.js";
@@ -10,14 +6,14 @@ import { ApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
 import { FORMATS } from "../formats/table.js";
 import type { HubOptions } from "../hub/hub-settings.js";
-import { type ModelRequest, resolveModels } from "../hub/resolve.js";
+import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import { contextTokensOf, readModelConfig } from "../llama/model-config.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
-import { sampleModels, withCheckpoints } from "../merge/preparation.js";
+import { sampleModels } from "../merge/sample.js";
 import type { Reporter } from "../progress.js";
 import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
 import type { InspectDocument, InspectedTensor } from "./documents.js";
@@ -48,14 +44,14 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
 }
 
 async function inspect(options: InspectOptions): Promise<InspectDocument> {
-  const requests: ModelRequest[] = [{ role: "model", reference: options.model, revision: options.revision }];
+  const { hub, reporter, signal } = options;
+  const requests = [readRequest({ role: "model", reference: options.model, revision: options.revision })];
   if (options.base !== undefined) {
-    requests.push({ role: "base", reference: options.base, revision: options.baseRevision });
+    requests.push(readRequest({ role: "base", reference: options.base, revision: options.baseRevision }));
   }
-  const models = await resolveModels(requests, options);
-  return withCheckpoints(models, options.signal, async (model, base) => {
-    if (model === undefined) throw new Error("the model was not resolved");
-    return describeModel(model, base ?? null, options);
+  return withModels(requests, { hub, reporter, signal }, async (model, base?: Model) => {
+    if (model === undefined) throw new Error("the model was not found");
+    return describeModel(await model.open(), (await base?.open()) ?? null, options);
   });
 }
 

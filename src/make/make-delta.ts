@@ -1,76 +1,187 @@
-/**
- * Making a delta on one screen: resolve (and download), open, prepare, execute, prove, commit.
- * In: typed options. Out: a folder of delta weights, whole, or an error and nothing.
- */
-
-import { resourceUsage } from "node:process";
-import { writeTarget } from "../apply/write-target.js";
-import { bytesFetchedOf } from "../formats/open.js";
+/** Making a delta, step by step: resolve, open, check, plan, execute, prove, write, publish. */
+import type { LayerChange } from "../base-check/documents.js";
+import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { throwIfAborted } from "../interrupt.js";
-import { countActions } from "../merge/merge-plan.js";
-import { resolvePair, withCheckpoints } from "../merge/preparation.js";
-import type { DeltaPlanDocument, MakeSummary, Restoration } from "./documents.js";
-import { deltaPlanDocument } from "./plan-document.js";
-import { type MakeDeltaOptions, type PreparedDelta, prepareDelta } from "./prepare-delta.js";
-import { judgeRestoration, restorationError } from "./restoration.js";
+import { compileKernel } from "../kernel/select.js";
+import type { Asset } from "../llama/assets.js";
+import { readModelConfig } from "../llama/model-config.js";
+import { isRotaryBuffer } from "../llama/tensor-names.js";
+import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
+import type { Match } from "../merge/match.js";
+import { sideOf } from "../merge/match-checkpoints.js";
+import { layOut, type MergePlan, notAdded } from "../merge/merge-plan.js";
+import { planFiles } from "../merge/plan-files.js";
+import { sampleModels } from "../merge/sample.js";
+import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
+import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
+import { silentReporter } from "../progress.js";
+import { MODEL_CARD } from "../target/model-card.js";
+import { writeChecksums } from "../target/records.js";
+import { checkRoom, roomFor } from "../target/room.js";
+import { CHECKSUMS } from "../target/sha256sums.js";
+import { checkTarget } from "../target/target.js";
+import { withStaging } from "../target/with-staging.js";
+import { defaultThreads } from "../workers/default-threads.js";
+import { deltaCard } from "./delta-card.js";
+import type { DeltaPlanDocument, MakeSummary } from "./documents.js";
+import { matchTuned, optionsToApply, type TunedRules } from "./match-tuned.js";
+import type { MakeDeltaOptions } from "./options.js";
+import { describeRestoration, judgeRestoration, restorationError } from "./restoration.js";
+import { tuningDoubt } from "./tuning-check.js";
 
-export type { MakeDeltaOptions } from "./prepare-delta.js";
+export type { MakeDeltaOptions } from "./options.js";
+
+const DEFAULT_RULES: TunedRules = { targetOnly: "keep", baseOnly: "error" };
 
 /** Makes tuned - base in a new folder. Rejects with an `ApplyDeltaError`; then there is no delta. */
 export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
   const start = performance.now();
-  return withPrepared(options, async (prepared) => {
-    const { plan, kernel, threads } = prepared;
-    let restores: Restoration = judgeRestoration([], plan.parameterCount);
-    const { keptShards, warnings } = await writeTarget(prepared, {
-      ...options,
-      judge: (losses) => {
-        restores = judgeRestoration(losses, plan.parameterCount);
-        const error = options.exact === true ? restorationError(restores) : null;
-        if (error !== null) throw error;
-        return [prepared.card(restores)];
-      },
+  const { checksums = false, exact = false, signal } = options;
+  return withPlan(options, async (made, log) => {
+    const { target, plan, base, tuned, applyWith } = made;
+    let restores = judgeRestoration([], plan.parameterCount);
+    const keptShards = await withStaging(stagedTarget(made), options, log, async (staging) => {
+      const losses = await writeShards(made, staging, log, signal);
+      restores = judgeRestoration(losses, plan.parameterCount);
+      const error = exact ? restorationError(restores) : null;
+      if (error !== null) throw error;
+      const proof = describeRestoration(restores);
+      const text = deltaCard({
+        delta: target,
+        base,
+        tuned,
+        proof,
+        applyWith,
+        fastChatDiffers: fastChatDiffers(plan),
+      });
+      const files = [{ fileName: MODEL_CARD, text }, ...made.files];
+      staging.writeAssets(files);
+      const written = [...plan.shards, ...files].map(({ fileName }) => fileName);
+      if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
     });
     return {
-      delta: prepared.target,
-      tensors: countActions(plan),
-      shards: plan.shards.map(({ fileName, byteLength }) => ({ file: fileName, bytes: byteLength })),
-      keptShards,
-      change: prepared.change,
+      delta: target,
+      ...summarizeOutput(made, keptShards, start),
+      change: made.change,
       restores,
-      applyWith: prepared.applyWith,
-      bytesRead: plan.bytesToRead,
-      bytesStreamed: bytesFetchedOf(Object.values(prepared.sources)),
-      bytesWritten: plan.bytesToWrite,
-      seconds: (performance.now() - start) / 1000,
-      peakMemoryBytes: resourceUsage().maxRSS * 1024,
-      kernel: kernel.name,
-      threads,
-      warnings: [...prepared.warnings, ...warnings],
+      applyWith,
+      warnings: log.warnings,
     };
   });
 }
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
-  return withPrepared(options, async (prepared) => deltaPlanDocument(prepared));
+  return withPlan(options, async (made, { warnings }) => {
+    const { target, plan, change, applyWith, freeBytes } = made;
+    const files = made.files.map(({ fileName }) => fileName);
+    const records = [MODEL_CARD, ...(options.checksums === true ? [CHECKSUMS] : [])];
+    return {
+      delta: target,
+      dryRun: true,
+      ...describeLayout(made, [...files, ...records], freeBytes),
+      notSubtracted: notAdded(plan),
+      change,
+      applyWith,
+      warnings,
+    };
+  });
 }
 
-async function withPrepared<T>(
+/** Finds the models and a place for the delta, opens, checks and plans, runs `body`, closes whatever happens. */
+async function withPlan<T>(
   options: MakeDeltaOptions,
-  body: (prepared: PreparedDelta) => Promise<T>,
+  body: (made: PlannedDelta, log: WarningLog) => Promise<T>,
 ): Promise<T> {
-  const [base, tuned] = await resolvePair(
-    [
-      { role: "base", reference: options.base, revision: options.baseRevision },
-      { role: "tuned model", reference: options.tuned, revision: options.tunedRevision },
-    ],
-    options.delta,
-    options,
-  );
-  return withCheckpoints([base, tuned], options.signal, async (openBase, openTuned) => {
-    const prepared = await prepareDelta(openBase, openTuned, options, { base, tuned });
-    throwIfAborted(options.signal);
-    return body(prepared);
+  const { overwrite = false, hub, reporter = silentReporter, signal } = options;
+  const requests = [
+    readRequest({ role: "base", reference: options.base, revision: options.baseRevision }),
+    readRequest({ role: "tuned model", reference: options.tuned, revision: options.tunedRevision }),
+  ] as const;
+  const target = checkTarget(options.delta, { overwrite, sources: localPathsOf(requests) });
+  return withModels(requests, { hub, reporter, signal, target }, async (base, tuned) => {
+    const log = createWarningLog(reporter);
+    const made = await planTarget(await base.open(), await tuned.open(), target, options, log);
+    throwIfAborted(signal);
+    return body(made, log);
   });
+}
+
+/** Everything that is known before the first byte is written. */
+interface PlannedDelta extends WeightsOutput {
+  readonly base: OpenModel;
+  readonly tuned: OpenModel;
+  /** The files beside the weights, but for the model card, which says what came of it. */
+  readonly files: readonly Asset[];
+  /** How much the tuning changed, in a sample; null where nothing could be compared. */
+  readonly change: LayerChange["overall"] | null;
+  /** Options that applying needs for every tensor to come back. */
+  readonly applyWith: readonly string[];
+  readonly freeBytes: number;
+}
+
+/** Whatever can be found wrong without writing is found wrong here. */
+async function planTarget(
+  base: OpenModel,
+  tuned: OpenModel,
+  target: string,
+  options: MakeDeltaOptions,
+  log: WarningLog,
+): Promise<PlannedDelta> {
+  for (const text of [...base.notes, ...tuned.notes]) log.note(text);
+  const { format, maxShardBytes, signal, threads = defaultThreads([base, tuned]) } = options;
+  const rules = { ...DEFAULT_RULES, ...options.rules };
+  const match = matchTuned(
+    sideOf(base, readModelConfig(base.folder)),
+    sideOf(tuned, readModelConfig(tuned.folder)),
+    rules,
+  );
+  const applyWith = optionsToApply(match);
+  describeMatch(match, applyWith, log);
+  const kernel = await compileKernel(options.kernel ?? "auto");
+  const sample = { of: "change", base: base.tensors, other: tuned.tensors } as const;
+  const change = await sampleModels(sample, [base, tuned], { kernel, reporter: log, signal });
+  const doubt = tuningDoubt(change);
+  if (doubt !== null) log.warn(doubt);
+  const plan = layOut(match, { format, maxShardBytes });
+  const files = planFiles(plan, tuned, base, { chatTemplate: null, source: "tuned model" }, log);
+  return {
+    target,
+    plan,
+    base,
+    tuned,
+    sources: { base, "tuned model": tuned },
+    files,
+    change: change?.overall ?? null,
+    applyWith,
+    kernel,
+    threads,
+    freeBytes: checkRoom(target, roomFor(target, plan, files.length)),
+  };
+}
+
+/** Says which options the delta needs, and which values won't come back as they were. */
+function describeMatch({ tensors, dropped }: Match, applyWith: readonly string[], log: WarningLog): void {
+  for (const option of applyWith) {
+    const names = [...tensors, ...dropped].filter((tensor) => tensor.applyWith === option);
+    const which = names.length === 1 ? names[0]?.name : `${names.length} tensors`;
+    log.note(`${which}: only on one side. Applying this delta takes ${option}.`);
+  }
+  if (tensors.some(({ delta, name }) => delta?.dtype === "F64" && !isRotaryBuffer(name)))
+    log.note("the tuned model's float64 is rounded to float32, and so is what comes back.");
+}
+
+/** FastChat loads both models as float16 and goes through the base's names (fastchat/model/apply_delta.py). */
+function fastChatDiffers({ tensors }: MergePlan): string[] {
+  const sentences: string[] = [];
+  if (tensors.some(({ name, dtype }) => dtype !== "F16" && !isRotaryBuffer(name))) {
+    sentences.push("FastChat rounds everything to float16.");
+  }
+  if (tensors.some(({ action }) => action === "grown")) {
+    sentences.push("It takes a version up to 0.1.10 for the rows of added tokens.");
+  }
+  if (tensors.some(({ action }) => action === "copied")) {
+    sentences.push("FastChat leaves out the tensors that only the tuned model has.");
+  }
+  return sentences;
 }

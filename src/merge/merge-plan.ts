@@ -54,20 +54,30 @@ export interface MergePlan {
   readonly bytesToWrite: number;
 }
 
+/** transformers 4's default. */
+const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+
 export interface LayoutOptions {
-  /** `auto`: each tensor as in the delta. */
-  readonly dtype: "auto" | SumDType;
-  readonly format: TargetFormat;
-  readonly maxShardBytes: number;
-  /** 1 for the whole delta. */
-  readonly scale: number;
+  /** `auto` (default): each tensor as in the delta. */
+  readonly dtype?: "auto" | SumDType | undefined;
+  /** Default `safetensors`. */
+  readonly format?: TargetFormat | undefined;
+  /** Default 5 GB, as transformers 4. */
+  readonly maxShardBytes?: number | undefined;
+  /** Default 1: the whole delta. */
+  readonly scale?: number | undefined;
 }
 
 /** Lays the target out. Pure: no file is touched. */
 export function layOut(match: Match, options: LayoutOptions): MergePlan {
-  const tensors = match.tensors.map((tensor) => withDTypes(tensor, options.dtype));
-  const { format } = options;
-  const groups = fillShards(tensors, options.maxShardBytes);
+  const {
+    dtype = "auto",
+    format = "safetensors",
+    maxShardBytes = DEFAULT_MAX_SHARD_BYTES,
+    scale = 1,
+  } = options;
+  const tensors = match.tensors.map((tensor) => withDTypes(tensor, dtype));
+  const groups = fillShards(tensors, maxShardBytes);
   const shards = groups.map((group, i) =>
     plannedShard(format, shardFileName(format, i + 1, groups.length), group),
   );
@@ -79,7 +89,7 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
     operation: match.operation,
     tensors,
     dropped: match.dropped,
-    scale: options.scale,
+    scale,
     format,
     shards,
     index: shards.length === 1 ? null : encodeShardIndex(shardOf, dataBytes),

@@ -2,8 +2,10 @@
  * In: tensors, of which a part is to be read and judged. Out: the judgement.
  * Guards: the main thread reads weights only where they are on this machine; it is the one that fetches the others.
  */
+import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
+import type { Reporter } from "../progress.js";
 import { bytesOf, elementCount, type ReadableFile, type TensorView } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOf } from "../workers/reads.js";
@@ -37,6 +39,30 @@ export async function takeSample<S extends Sample>(
   const options = { threads: 1, signal, reads, onTick: () => onTick?.(bytesTotal) };
   const [result] = await runWorkers({ module: JOB_MODULE, job }, options);
   return result as SampleResults[S["of"]];
+}
+
+export interface SampleModelsOptions extends Omit<SampleOptions, "onTick"> {
+  readonly reporter?: Reporter | undefined;
+}
+
+/** Samples the models; where they are read from the Hub, that is slow enough to be shown. */
+export async function sampleModels<S extends Sample>(
+  sample: S,
+  models: readonly Checkpoint[],
+  { kernel, reporter, signal }: SampleModelsOptions,
+): Promise<SampleResults[S["of"]]> {
+  const before = bytesFetchedOf(models);
+  let isShown = false;
+  const onTick = (bytesTotal: number) => {
+    isShown = true;
+    const bytesDone = Math.min(bytesTotal, bytesFetchedOf(models) - before);
+    reporter?.progress({ activity: "sampling", bytesDone, bytesTotal, current: "samples" });
+  };
+  try {
+    return await takeSample(sample, { kernel, signal, onTick });
+  } finally {
+    if (isShown) reporter?.progressDone();
+  }
 }
 
 /**

@@ -1,17 +1,5 @@
-/**
- * In: the target path the user gave, and everything that is read. Out: the real path to write to.
- * Guards: nothing that exists is written over unasked; base and delta can never be the target.
- */
-import {
-  accessSync,
-  constants,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statfsSync,
-  statSync,
-} from "node:fs";
+/** Where a target may be: nothing that exists is written over unasked, and no model that is read is ever the target. */
+import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { onSource } from "../files/local-file.js";
@@ -20,7 +8,7 @@ import { onTarget } from "../files/write-errors.js";
 export interface TargetOptions {
   /** Whether a folder that exists and isn't empty may be replaced. */
   readonly overwrite: boolean;
-  /** Every path that is read: the model folders or files as given, and each weights file. */
+  /** The models that are read, as far as they are on this machine. */
   readonly sources: readonly string[];
 }
 
@@ -35,24 +23,10 @@ export function stagingPathOf(target: string): string {
   return `${target}.incomplete`;
 }
 
-/** Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`. Nothing is created. */
+/** The real path of the target. Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`. Creates nothing. */
 export function checkTarget(target: string, options: TargetOptions): string {
   const real = realPathOf(resolve(target));
-  for (const source of options.sources) {
-    const realSource = onSource(source, () => realpathSync(source));
-    const staging = stagingPathOf(real);
-    if (isInside(real, realSource) || isInside(realSource, real) || isInside(realSource, staging)) {
-      throw new ApplyDeltaError(
-        "target-overlaps-source",
-        "The folder to make overlaps a model that is read.",
-        {
-          file: real,
-          got: `${target} and ${realSource}`,
-          hint: "Choose a folder that is neither inside nor around a model that is read.",
-        },
-      );
-    }
-  }
+  assertApart(real, options.sources, target);
   const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
   if (stat === undefined) return real;
   if (!stat.isDirectory()) {
@@ -66,6 +40,21 @@ export function checkTarget(target: string, options: TargetOptions): string {
   if (!options.overwrite && names.length > 0 && !names.includes(JOURNAL)) throw targetExists(real);
   assertReplaceable(real);
   return real;
+}
+
+/** Throws `target-overlaps-source` where a source is at, in or around the target. `given`: the target as the user has it. */
+export function assertApart(target: string, sources: readonly string[], given = target): void {
+  for (const source of sources) {
+    const real = onSource(source, () => realpathSync(source));
+    const isApart =
+      !isInside(target, real) && !isInside(real, target) && !isInside(real, stagingPathOf(target));
+    if (isApart) continue;
+    throw new ApplyDeltaError("target-overlaps-source", "The folder to make overlaps a model that is read.", {
+      file: target,
+      got: `${given} and ${real}`,
+      hint: "Choose a folder that is neither inside nor around a model that is read.",
+    });
+  }
 }
 
 /** The folder that is made takes the place of the one that is there, by a rename. */
@@ -113,69 +102,6 @@ export function targetExists(target: string): ApplyDeltaError {
   });
 }
 
-/** What a target needs of its file system. */
-export interface Room {
-  readonly bytes: number;
-  readonly files: number;
-  readonly largestFileBytes: number;
-}
-
-/** FAT: `f_type` of statfs(2), and its 32 bits for a file's length. */
-const FAT_TYPE = 0x4d44;
-const FAT_LARGEST_FILE_BYTES = 2 ** 32 - 1;
-
-/**
- * Throws `no-space` where the target's file system has less room than is needed, `target-unwritable` where it can't be
- * written at all. Returns the free bytes.
- */
-export function checkRoom(target: string, needed: Room): number {
-  const parent = nearestExisting(dirname(target));
-  onTarget(parent, () => accessSync(parent, constants.W_OK));
-  const { files, ffree, type } = onTarget(parent, () => statfsSync(parent));
-  const { freeBytes } = freeSpaceAt(parent);
-  if (freeBytes < needed.bytes) {
-    throw new ApplyDeltaError("no-space", "The disk hasn't room for what is to be made.", {
-      file: parent,
-      expected: `${needed.bytes} bytes free`,
-      got: `${freeBytes} bytes free`,
-      hint: `Free ${needed.bytes - freeBytes} bytes, or choose a folder on another disk.`,
-    });
-  }
-  // File systems that make files as they need them say 0 of 0.
-  if (files > 0 && ffree < needed.files) {
-    throw new ApplyDeltaError("no-space", "The disk can't hold more files.", {
-      file: parent,
-      expected: `${needed.files} more files`,
-      got: `${ffree} (see \`df -i\`)`,
-      hint: "Remove some files there, or choose a folder on another disk.",
-    });
-  }
-  if (type === FAT_TYPE && needed.largestFileBytes > FAT_LARGEST_FILE_BYTES) {
-    throw new ApplyDeltaError("target-unwritable", "The file system (FAT) can't hold files of this size.", {
-      file: parent,
-      expected: `shards of at most ${FAT_LARGEST_FILE_BYTES} bytes`,
-      got: `${needed.largestFileBytes} bytes`,
-      hint: "Use --max-shard-size 4GB, or choose a folder on another disk.",
-    });
-  }
-  return freeBytes;
-}
-
-export interface FreeSpace {
-  /** The part of the path that exists. */
-  readonly folder: string;
-  readonly freeBytes: number;
-  /** The same for all folders of one file system. */
-  readonly device: number;
-}
-
-/** The room there is where `path` is or would be made. */
-export function freeSpaceAt(path: string): FreeSpace {
-  const folder = nearestExisting(path);
-  const { bavail, bsize } = onTarget(folder, () => statfsSync(folder));
-  return { folder, freeBytes: bavail * bsize, device: onTarget(folder, () => statSync(folder).dev) };
-}
-
 /** Follows links as far as the path exists; the rest is taken as it stands. */
 function realPathOf(path: string): string {
   const existing = nearestExisting(path);
@@ -185,7 +111,8 @@ function realPathOf(path: string): string {
   );
 }
 
-function nearestExisting(path: string): string {
+/** The part of the path that exists. */
+export function nearestExisting(path: string): string {
   try {
     uninterrupted(() => realpathSync(path));
     return path;

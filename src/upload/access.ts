@@ -10,6 +10,7 @@ import { completeHubSettings, type HubOptions, type HubSettings } from "../hub/h
 import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
 import { createRetrier, describeWait, withRetries } from "../hub/retry.js";
 import { readToken } from "../hub/token.js";
+import { Interruption } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { describeUploadError, tokensPage } from "./explain-error.js";
 import { type Account, createHubWriter, type HubWriter } from "./writer.js";
@@ -73,7 +74,12 @@ export async function withUploadAccess<T>(
     }
     return await body({ repository, endpoint, listing, writer, relist });
   } catch (error) {
-    if (signal?.aborted === true) throw interrupted();
+    if (signal?.aborted === true) {
+      throw new Interruption(
+        "nothing was committed to the repository",
+        "Run the same command again: files that arrived whole aren't sent again.",
+      );
+    }
     throw describeUploadError(error, { repository, endpoint });
   } finally {
     stop.abort();
@@ -157,10 +163,4 @@ function noneWhereMissing(error: unknown): null {
   const isMissing = error instanceof HubAnswer && error.status === 404;
   if (isMissing || (error instanceof HubAnswer && error.errorCode === "RepoNotFound")) return null;
   throw error;
-}
-
-function interrupted(): ApplyDeltaError {
-  return new ApplyDeltaError("interrupted", "Interrupted; nothing was committed to the repository.", {
-    hint: "Run the same command again: files that arrived whole aren't sent again.",
-  });
 }

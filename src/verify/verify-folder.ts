@@ -11,12 +11,14 @@ import type { CompiledKernel } from "../kernel/select.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { type Reporter, silentReporter } from "../progress.js";
 import { type Provenance, readProvenance } from "../target/provenance.js";
+import { targetAltered } from "../target/records.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord } from "./check-files.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
 import type { Check, CheckName } from "./documents.js";
 import { describeError, failed, skipped } from "./outcome.js";
+import { describeFailures, verificationOf } from "./verification.js";
 
 export interface VerifyFolderOptions {
   /** What base and delta give; null where they weren't given. */
@@ -79,6 +81,13 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
     target?.close();
     reporter.progressDone();
   }
+}
+
+/** Throws `target-altered` where a check fails; the errors of `verifyFolder`. */
+export async function assertVerified(folder: string, options: VerifyFolderOptions): Promise<void> {
+  const { checks, notes } = await verifyFolder(folder, options);
+  const verification = verificationOf(folder, checks, notes);
+  if (verification.verdict === "failed") throw targetAltered(describeFailures(verification));
 }
 
 /** The record that `verify` takes its rules from; null where there is none that can be trusted. */

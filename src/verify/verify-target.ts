@@ -1,24 +1,23 @@
 /**
- * Verifying on one screen: open, read the record, plan the sum again, check.
- * In: typed options. Out: a document that says of each check how it ended. Nothing is written.
- * A target that is wrong is a result; only sources that can't be read or don't fit are errors.
+ * Verifying, step by step: resolve, open, read the record, plan the sum again, check. A target that is wrong is a
+ * result; only sources that can't be read or don't fit are errors.
  */
 
 import { statSync } from "node:fs";
 import { ApplyDeltaError } from "../errors.js";
-import { type Checkpoint, openCheckpoint } from "../formats/open.js";
+import type { Checkpoint } from "../formats/open.js";
 import type { HubOptions } from "../hub/hub-settings.js";
-import { type ModelRequest, resolveModels } from "../hub/resolve.js";
-import { describeInterruption, pauseFor } from "../interrupt.js";
+import { type Model, readRequest, withModels } from "../hub/models.js";
+import { describeInterruption } from "../interrupt.js";
 import { compileKernel, type KernelChoice } from "../kernel/select.js";
 import { readModelConfig } from "../llama/model-config.js";
 import type { MatchRules } from "../merge/match.js";
 import { DEFAULT_RULES, matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
-import { DEFAULT_MAX_SHARD_BYTES, defaultThreads } from "../merge/preparation.js";
 import type { Reporter } from "../progress.js";
 import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
 import type { SumDType } from "../tensor.js";
+import { defaultThreads } from "../workers/default-threads.js";
 import type { Verification } from "./documents.js";
 import { verificationOf } from "./verification.js";
 import { trustedProvenance, verifyFolder } from "./verify-folder.js";
@@ -64,24 +63,45 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
 }
 
 async function verify(options: VerifyOptions): Promise<Verification> {
-  const { folder, sourcePaths } = await resolveAll(options);
-  if (!statSync(folder).isDirectory()) {
-    throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
-      file: folder,
-      hint: "Give the folder it lies in.",
-    });
+  const { hub, reporter, signal, sources: given } = options;
+  const requests = [readRequest({ role: "model", reference: options.target })];
+  if (given !== undefined) {
+    requests.push(readRequest({ role: "base", reference: given.base }));
+    requests.push(readRequest({ role: "delta", reference: given.delta }));
   }
-  return withSources(sourcePaths, options.signal, async (sources) => {
+  return withModels(requests, { hub, reporter, signal }, async (target, ...sides) => {
+    const folder = localFolder(target);
+    const sources = await openSources(sides);
     const provenance = trustedProvenance(folder);
     const notes = sources === null ? [] : await compareSources(sources, provenance);
     const found = await verifyFolder(folder, {
       plan: sources === null ? null : planSum(sources, provenance, options),
       kernel: await compileKernel(options.kernel ?? "auto"),
-      threads: options.threads ?? defaultThreads([]),
-      reporter: options.reporter,
-      signal: options.signal,
+      threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
+      reporter,
+      signal,
     });
     return verificationOf(options.target, found.checks, [...found.notes, ...notes]);
+  });
+}
+
+/** Errors: `bad-usage` where it is a file, or its weights stay on the Hub: each byte is read from a disk. */
+function localFolder({ path, reference, isStreamed }: Model): string {
+  if (isStreamed) {
+    throw new ApplyDeltaError(
+      "bad-usage",
+      "Verifying reads the target from this machine, not from the Hub.",
+      {
+        file: reference,
+        got: "hub.stream, which leaves its weights on the Hub",
+        hint: "Leave hub.stream out, or download the target first.",
+      },
+    );
+  }
+  if (statSync(path).isDirectory()) return path;
+  throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
+    file: path,
+    hint: "Give the folder it lies in.",
   });
 }
 
@@ -90,44 +110,9 @@ interface Sources {
   readonly delta: Checkpoint;
 }
 
-interface SourcePaths {
-  readonly base: string;
-  readonly delta: string;
-}
-
-/** Everything that is read, on this machine. */
-async function resolveAll({ target, sources, ...options }: VerifyOptions): Promise<{
-  folder: string;
-  sourcePaths: SourcePaths | null;
-}> {
-  const requests: ModelRequest[] = [{ role: "model", reference: target }];
-  if (sources !== undefined) {
-    requests.push({ role: "base", reference: sources.base }, { role: "delta", reference: sources.delta });
-  }
-  const [model, base, delta] = await resolveModels(requests, options);
-  if (model === undefined) throw new Error("the model was not resolved");
-  const hasSources = base !== undefined && delta !== undefined;
-  return { folder: model.path, sourcePaths: hasSources ? { base: base.path, delta: delta.path } : null };
-}
-
-/** Opens both sides where they are given, runs `body`, closes them whatever happens. */
-async function withSources<T>(
-  paths: SourcePaths | null,
-  signal: AbortSignal | undefined,
-  body: (sources: Sources | null) => Promise<T>,
-): Promise<T> {
-  if (paths === null) return body(null);
-  const base = await openCheckpoint(paths.base, pauseFor(signal));
-  try {
-    const delta = await openCheckpoint(paths.delta, pauseFor(signal));
-    try {
-      return await body({ base, delta });
-    } finally {
-      delta.close();
-    }
-  } finally {
-    base.close();
-  }
+async function openSources([base, delta]: readonly Model[]): Promise<Sources | null> {
+  if (base === undefined || delta === undefined) return null;
+  return { base: await base.open(), delta: await delta.open() };
 }
 
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
@@ -139,7 +124,6 @@ function planSum({ base, delta }: Sources, record: Provenance | null, options: V
     scale: options.scale ?? record?.scale ?? 1,
     // The format whose layout no tensor's name can fail.
     format: "bin",
-    maxShardBytes: DEFAULT_MAX_SHARD_BYTES,
   });
 }
 

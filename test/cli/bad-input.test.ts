@@ -96,14 +96,14 @@ const SOURCES: Case[] = [
     exit: 3,
     code: "source-not-found",
     make: ({ root }) => ({ base: join(root, "lama-7b") }),
-    says: ["The base", "lama-7b", "typo"],
+    says: ["the base", "lama-7b", "typo"],
   },
   {
     name: "a delta that isn't there",
     exit: 3,
     code: "source-not-found",
     make: ({ root }) => ({ delta: join(root, "delta.bin") }),
-    says: ["The delta", "delta.bin"],
+    says: ["the delta", "delta.bin"],
   },
   {
     name: "a Hub name, offline",

@@ -204,7 +204,7 @@ for (const [what, more, note] of [
   [
     "--restart",
     ["--max-shard-size", "538MB", "--restart"],
-    /^starting over: .* 1 shard, but that was asked for\.$/m,
+    /^starting over: .* 1 shard, but you asked to start over\.$/m,
   ],
 ] as const) {
   test(`an interrupted run is not gone on with: ${what}`, async (context) => {

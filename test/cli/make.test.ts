@@ -84,7 +84,7 @@ describe("make, then apply", { concurrency: 3 }, () => {
     const result = await make("--exact");
     assert.match(
       result.stderr,
-      /^score\.weight: only on one side\. Who applies the delta must add --delta-only keep\.$/m,
+      /^score\.weight: only on one side\. Applying this delta takes --delta-only keep\.$/m,
     );
     assert.deepEqual(made(result).applyWith, ["--delta-only keep"]);
     assert.match(
@@ -173,7 +173,7 @@ describe("odd pairs and wrong usage", { concurrency: 3 }, () => {
     assert.equal(absent.code, 3);
     writeFileSync(join(cwd, "b"), "");
     const tuned = await run("--base", "b", "--target", "t", "--delta", "d");
-    assert.match(tuned.stderr, /^error: The tuned model doesn't exist/);
+    assert.match(tuned.stderr, /^error: No such file or folder for the tuned model/);
   });
 
   test("neither model is ever written over", async (context) => {

@@ -70,7 +70,7 @@ async function published({ open, target }: Place, context: TestContext, more: Pa
   const restore = failing(context, "rmSync", (path) => path.startsWith(target));
   const warning = staging.commit();
   restore();
-  assert.match(warning ?? "", /^the target is made, but not what comes after: .*EIO.*tidy up\.$/);
+  assert.match(warning ?? "", /^the target is whole, but tidying up failed: .*EIO.*tidy up\.$/);
 }
 
 test("what fails once the target is there is a warning, and the next run of the same merge tidies up", async (context) => {

@@ -5,7 +5,8 @@ import fs, { mkdirSync, readdirSync, realpathSync, statfsSync, symlinkSync, writ
 import { syncBuiltinESMExports } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { mock, type TestContext, test } from "node:test";
-import { checkRoom, checkTarget, type Room, stagingPathOf } from "../../src/target/target.js";
+import { checkRoom, type Room } from "../../src/target/room.js";
+import { checkTarget, stagingPathOf } from "../../src/target/target.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 

@@ -4,7 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readRequest, resolveModels } from "../../src/hub/resolve.js";
+import { readRequest, withModels } from "../../src/hub/models.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
@@ -17,8 +17,8 @@ test("folders, files and links to them are taken as they are given", async (cont
   symlinkSync(join(root, "folder"), join(root, "link"));
   for (const name of ["folder", "file.bin", "link"]) {
     const reference = join(root, name);
-    const [model] = await resolveModels([{ role: "base", reference }]);
-    assert.deepEqual(model, { path: reference, reference, hub: null, weights: null });
+    const { open: _, ...model } = await withModels([read(reference)], {}, async (found) => found);
+    assert.deepEqual(model, { path: reference, reference, hub: null, isStreamed: false });
   }
 });
 
@@ -58,8 +58,7 @@ for (const reference of [...NEITHER, "a/..", "a/b--c", "-a/b", "a b/c", `a/${"x"
   test(`${JSON.stringify(reference)} is neither`, async () => {
     await refusal(() => read(reference), "source-not-found", {
       file: reference,
-      message:
-        /^The base .* neither a folder nor a file of that name, and it is no name on the Hub either\.$/,
+      message: /^No such file or folder for the base: /,
       expected: /owner\/name/,
     });
   });

@@ -1,0 +1,123 @@
+/** Whether base and delta belong together, tensor by tensor, and which release the delta is. */
+import { basename, resolve } from "node:path";
+import { configHints } from "../base-check/config-hints.js";
+import type { BaseCheck } from "../base-check/documents.js";
+import { baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
+import { ApplyDeltaError } from "../errors.js";
+import type { Checkpoint } from "../formats/open.js";
+import type { CompiledKernel } from "../kernel/select.js";
+import type { RecognizedRelease } from "../llama/documents.js";
+import { readModelConfig } from "../llama/model-config.js";
+import type { PromptStyle } from "../llama/prompt-templates.js";
+import { describeRelease, mergedReleaseHint, recognizeRelease } from "../llama/recognize.js";
+import { embeddingOf } from "../llama/tensor-names.js";
+import { verifyDelta } from "../llama/verify-delta.js";
+import type { Match, MatchRules } from "../merge/match.js";
+import { matchCheckpoints } from "../merge/match-checkpoints.js";
+import { sampleModels } from "../merge/sample.js";
+import type { WarningLog } from "../merge/warning-log.js";
+import { isLocalFile, type LocalFile } from "../tensor.js";
+import { sha256Files } from "../workers/sha256.js";
+import type { ApplyDeltaOptions } from "./options.js";
+
+export interface CheckedSides {
+  /** What becomes of every tensor. */
+  readonly match: Match;
+  /** Null where the check was skipped. */
+  readonly baseCheck: BaseCheck | null;
+  /** Null where the delta isn't one of the known releases. */
+  readonly release: RecognizedRelease | null;
+}
+
+/** Errors: those of `matchCheckpoints`; `swapped`, `not-a-delta`, `wrong-base` unless forced; `delta-altered`. */
+export async function checkSides(
+  base: Checkpoint,
+  delta: Checkpoint,
+  rules: MatchRules,
+  kernel: CompiledKernel,
+  options: ApplyDeltaOptions,
+  log: WarningLog,
+): Promise<CheckedSides> {
+  const { skipBaseCheck = false, force = false, signal } = options;
+  const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
+  const release = await recognize(delta, configs.delta, options, log);
+  const hints = configHints(configs.base, configs.delta);
+  const sample = { of: "base check", base: base.tensors, other: delta.tensors } as const;
+  const baseCheck = skipBaseCheck
+    ? null
+    : judgeBase(await sampleModels(sample, [base, delta], { kernel, reporter: log, signal }));
+  const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
+  // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
+  if (refusal?.code === "swapped") throw refusal;
+  const match = matchCheckpoints(base, delta, configs, rules);
+  if (refusal !== null) throw refusal;
+  if (release.recognized !== null) log.note(`${describeRelease(release.recognized)}.`);
+  if (baseCheck !== null) (baseCheck.isWarning ? log.warn : log.detail)(describeBaseCheck(baseCheck));
+  for (const hint of hints)
+    (baseCheck?.verdict === "exact" ? log.detail : log.warn)(`${hint} (config.json).`);
+  return { match, baseCheck, release: release.recognized };
+}
+
+function describeBaseCheck(baseCheck: BaseCheck): string {
+  const advice = baseAdvice(baseCheck);
+  return advice === null ? `${baseCheck.sentence}.` : `${baseCheck.sentence}. ${advice}`;
+}
+
+interface Recognized {
+  readonly recognized: RecognizedRelease | null;
+  /** What the name says where the delta turns out to be none. */
+  readonly hints: readonly string[];
+}
+
+/** Which release the delta is; with `verifyDelta`, proven by checksum. Errors: `delta-altered`. */
+async function recognize(
+  delta: Checkpoint,
+  config: ReturnType<typeof readModelConfig>,
+  options: ApplyDeltaOptions,
+  log: WarningLog,
+): Promise<Recognized> {
+  const recognition = recognizeRelease({
+    reference: options.delta,
+    folder: resolve(delta.folder),
+    config,
+    embedShape: embeddingOf(delta.tensors)?.shape ?? null,
+    shards: delta.files.map(({ path, byteLength }) => ({ file: basename(path), byteLength })),
+    isDelta: true,
+  });
+  recognition.doubts.forEach(log.warn);
+  const hint = mergedReleaseHint(recognition);
+  let { recognized } = recognition;
+  if (options.verifyDelta === true) {
+    const digests = await sha256Files(localFilesOf(delta), { signal: options.signal });
+    const verification = verifyDelta(digests, recognized);
+    (verification.isWarning ? log.warn : log.note)(`${verification.sentence}.`);
+    recognized = verification.recognized ?? recognized;
+  }
+  return { recognized, hints: hint === null ? [] : [hint] };
+}
+
+/** Errors: `bad-usage` where some are on the Hub: a digest needs all of a file, in its order, before the merge. */
+function localFilesOf({ files }: Checkpoint): LocalFile[] {
+  const local = files.filter(isLocalFile);
+  if (local.length === files.length) return local;
+  throw new ApplyDeltaError(
+    "bad-usage",
+    "--verify-delta needs the delta's files, and --stream leaves them on the Hub.",
+    {
+      hint: "Leave one of the two out. Without --stream the delta is downloaded, and its SHA-256 is checked then.",
+    },
+  );
+}
+
+/** Errors: `bad-usage` where `auto` can't be told. */
+export function chatTemplateStyle(
+  asked: "auto" | PromptStyle | null,
+  recognized: RecognizedRelease | null,
+): PromptStyle | null {
+  if (asked !== "auto") return asked;
+  if (recognized !== null && recognized.sureness !== "possible") return recognized.release.prompt;
+  throw new ApplyDeltaError("bad-usage", "Which prompt template the model needs can't be told.", {
+    expected: "a delta whose release is known by its name or its checksums",
+    hint: "Name it: --chat-template v1.1, or --chat-template v0 for the deltas with 32001 rows.",
+  });
+}

@@ -1,0 +1,47 @@
+/** What apply and make both report of their folder. */
+import { resourceUsage } from "node:process";
+import { bytesFetchedOf } from "../formats/open.js";
+import type { LayoutDocument, OutputSummary } from "./documents.js";
+import { countActions } from "./merge-plan.js";
+import type { WeightsOutput } from "./write-shards.js";
+
+/** What the plan says of tensors, files and sizes. `fileNames`: those of all files beside the weights. */
+export function describeLayout(
+  { plan }: WeightsOutput,
+  fileNames: readonly string[],
+  freeBytes: number,
+): LayoutDocument {
+  return {
+    tensors: countActions(plan),
+    shards: plan.shards.map(({ fileName, byteLength, placed }) => ({
+      file: fileName,
+      bytes: byteLength,
+      tensors: placed.length,
+    })),
+    files: fileNames,
+    parameters: plan.parameterCount,
+    bytesToRead: plan.bytesToRead,
+    bytesToWrite: plan.bytesToWrite,
+    freeBytes,
+  };
+}
+
+/** The figures of a folder that was made. `start`: when the call began, by `performance.now()`. */
+export function summarizeOutput(
+  { plan, sources, kernel, threads }: WeightsOutput,
+  keptShards: readonly string[],
+  start: number,
+): Omit<OutputSummary, "warnings"> {
+  return {
+    tensors: countActions(plan),
+    shards: plan.shards.map(({ fileName, byteLength }) => ({ file: fileName, bytes: byteLength })),
+    keptShards,
+    bytesRead: plan.bytesToRead,
+    bytesStreamed: bytesFetchedOf(Object.values(sources)),
+    bytesWritten: plan.bytesToWrite,
+    seconds: (performance.now() - start) / 1000,
+    peakMemoryBytes: resourceUsage().maxRSS * 1024,
+    kernel: kernel.name,
+    threads,
+  };
+}

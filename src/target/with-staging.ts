@@ -1,0 +1,111 @@
+/** A target made whole or not at all: the frame around the work of every command that makes a folder. */
+import { dirname } from "node:path";
+import { ApplyDeltaError, type ErrorCode, EXIT, errnoOf, isApplyDeltaError } from "../errors.js";
+import { quietly } from "../files/write-errors.js";
+import { throwIfAborted } from "../interrupt.js";
+import type { Reporter } from "../progress.js";
+import { plural } from "../units.js";
+import type { Fingerprint } from "./journal.js";
+import { freeSpaceAt } from "./room.js";
+import { openStaging, type Staging, stagedBytes } from "./staging.js";
+
+/** What is made where. */
+export interface StagedTarget {
+  /** Its real path. */
+  readonly target: string;
+  /** What it is made of: shards of an interrupted run are kept for the same only. */
+  readonly fingerprint: Fingerprint;
+  readonly shards: readonly { readonly fileName: string }[];
+  readonly bytesToWrite: number;
+}
+
+export interface WriteOptions {
+  /** Throw away what an interrupted run of the same merge has finished. */
+  readonly restart?: boolean | undefined;
+  /** Wait until everything is on the disk; default true. Without it no interrupted run can be gone on with. */
+  readonly sync?: boolean | undefined;
+  /** Replace a target that isn't empty. */
+  readonly overwrite?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Errors after which even finished shards are of no use: damaged, of other sources, or of a delta that is refused. */
+const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered", "not-restorable"];
+
+/**
+ * Opens a folder beside the target, runs `work` in it, and publishes it as the target. Gives the shards that an
+ * interrupted run had finished. Rejects with an `ApplyDeltaError`; then there is no target, and finished shards wait
+ * for the next run. What fails once the target is there is a warning.
+ */
+export async function withStaging(
+  made: StagedTarget,
+  options: WriteOptions,
+  reporter: Reporter,
+  work: (staging: Staging) => Promise<void>,
+): Promise<string[]> {
+  const { target, fingerprint, shards } = made;
+  const { restart = false, sync = true, overwrite = false, signal } = options;
+  const staging = openStaging(target, { fingerprint, restart, isDurable: sync, overwrite });
+  try {
+    describeLeftover(staging, shards.length, reporter);
+    await work(staging);
+    throwIfAborted(signal);
+    const warning = staging.commit();
+    if (warning !== null) reporter.warn(warning);
+    return shards.map(({ fileName }) => fileName).filter((name) => staging.kept.has(name));
+  } catch (error) {
+    if (WORTHLESS.some((code) => isApplyDeltaError(error, code))) {
+      staging.discard();
+      throw error;
+    }
+    const keptShards = staging.suspend();
+    throw resumable(withRoom(asTargetError(error, staging.folder), made), keptShards, shards.length);
+  } finally {
+    reporter.progressDone();
+  }
+}
+
+function describeLeftover({ kept, discarded, changed }: Staging, shards: number, reporter: Reporter): void {
+  if (kept.size > 0)
+    reporter.note(`going on from an interrupted run: ${kept.size} of ${plural(shards, "shard")} kept.`);
+  if (discarded === 0) return;
+  const why = changed.length > 0 ? `these changed since: ${changed.join(", ")}` : "you asked to start over";
+  reporter.note(`starting over: an interrupted run had finished ${plural(discarded, "shard")}, but ${why}.`);
+}
+
+/** The same error; where it is about reading what was just written, an error of the target and not of a source. */
+function asTargetError(error: unknown, folder: string): unknown {
+  if (!isApplyDeltaError(error) || error.exitCode !== EXIT.source) return error;
+  const file = error.details.file ?? "";
+  if (file !== folder && dirname(file) !== folder) return error;
+  return new ApplyDeltaError("target-unwritable", "What was written can't be read back.", {
+    ...error.details,
+    got: error.message,
+    hint: "The disk reports an error: check it, or choose a folder on another disk.",
+  });
+}
+
+/** The same error; where the disk ran full, with what is still needed and what there is. */
+function withRoom(error: unknown, { target, bytesToWrite }: StagedTarget): unknown {
+  if (!isApplyDeltaError(error, "no-space")) return error;
+  const room: { expected?: string; got?: string } = {};
+  quietly(() => {
+    // Where all shards are there, the small files beside them aren't counted.
+    room.expected = `${Math.max(0, bytesToWrite - stagedBytes(target))} bytes free, and a little more`;
+    // What is left of a quota, the system doesn't say.
+    if (errnoOf(error.details.cause) !== "EDQUOT")
+      room.got = `${freeSpaceAt(dirname(target)).freeBytes} bytes free`;
+  });
+  return new ApplyDeltaError(error.code, error.message, { ...room, ...error.details });
+}
+
+/** The same error, with what there is to go on from. */
+function resumable(error: unknown, keptShards: number, shards: number): unknown {
+  if (!isApplyDeltaError(error) || keptShards === 0) return error;
+  const how = `it goes on from here, with ${keptShards} of ${plural(shards, "shard")} done.`;
+  const hint =
+    error.code === "interrupted"
+      ? `Run the same command again: ${how}`
+      : `${error.details.hint ?? ""} Then run the same command again: ${how}`.trim();
+  return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
+}
