@@ -1,23 +1,19 @@
 /**
- * In: the folders of two models. Out: how config and tokenizer differ, file by file and key by key.
- * Guards: a difference is one unless it is known not to change what the model does; then it is a note.
+ * How config and tokenizer of two models differ, file by file and key by key. A difference that is known not to change
+ * what the model does is only a note.
  */
-
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
-import { ApplyDeltaError } from "../errors.js";
-import { JsonDraft, type JsonFile } from "../files/json-draft.js";
+import { JsonDraft } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
+import { ASSET_NAMES, TOKENIZER_MODEL, VOCABULARY_FILES } from "../llama/file-names.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../llama/sentencepiece.js";
 import type { FileComparison, FileKey } from "./documents.js";
-import { isNestedDeeper, type JsonDifference, jsonDifferences } from "./json-differences.js";
+import { type JsonDifference, jsonDifferences } from "./json-differences.js";
 
 /** Two vocabularies may differ in every token. */
 export const MAX_KEYS = 1_000;
-
-/** A tokenizer.json has some ten levels; stops a file of a million `[` that would fill the stack. */
-const MAX_NESTING = 64;
 
 /** Longer values are cut to this around the first character that differs: a chat template is a page. */
 const MAX_VALUE = 80;
@@ -25,7 +21,7 @@ const MAX_VALUE = 80;
 /** What is shown of what comes before it. */
 const VALUE_LEAD = 20;
 
-/** Where a file came from and which program wrote it: nothing that a loader acts on. */
+/** Keys of configs that say where the file came from and which program wrote it: loaders don't act on them. */
 const PROVENANCE = new Set([
   "_name_or_path",
   "name_or_path",
@@ -36,37 +32,19 @@ const PROVENANCE = new Set([
   "special_tokens_map_file",
 ]);
 
-const NO_KEYS: ReadonlySet<string> = new Set();
-
-/** The JSON files, with the keys that are only notes. */
-const JSON_FILES: Readonly<Record<string, ReadonlySet<string>>> = {
-  "config.json": PROVENANCE,
-  "generation_config.json": PROVENANCE,
-  "tokenizer_config.json": PROVENANCE,
-  "special_tokens_map.json": NO_KEYS,
-  "added_tokens.json": NO_KEYS,
-  "tokenizer.json": NO_KEYS,
-};
-
-const MODEL = "tokenizer.model";
-const TEMPLATE = "chat_template.jinja";
-
-const FILES = [...Object.keys(JSON_FILES), MODEL, TEMPLATE];
-
-/** Two forms of one vocabulary: where both sides have the one, the other may be missing. */
-const VOCABULARIES = [MODEL, "tokenizer.json"];
-
 /** Files that neither side has are left out. Errors: `bad-json`, `tokenizer-malformed`, those of reading. */
 export function compareFiles(folderA: string, folderB: string): FileComparison[] {
-  const sides = (file: string) => ({ a: join(folderA, file), b: join(folderB, file) });
-  const present = FILES.map((file) => {
-    const { a, b } = sides(file);
-    return { file, inA: existsSync(a), inB: existsSync(b) };
+  const present = ASSET_NAMES.map((file) => {
+    const paths = { a: join(folderA, file), b: join(folderB, file) };
+    return { file, paths, inA: existsSync(paths.a), inB: existsSync(paths.b) };
   }).filter(({ inA, inB }) => inA || inB);
-  const sharesVocabulary = present.some(({ file, inA, inB }) => VOCABULARIES.includes(file) && inA && inB);
-  return present.map(({ file, inA, inB }) => {
-    if (inA && inB) return compareFile(file, sides(file));
-    const isDifferent = !(sharesVocabulary && VOCABULARIES.includes(file));
+  // Two forms of one vocabulary: if both sides have the one, the other may be missing.
+  const sharesVocabulary = present.some(
+    ({ file, inA, inB }) => VOCABULARY_FILES.includes(file) && inA && inB,
+  );
+  return present.map(({ file, paths, inA, inB }) => {
+    if (inA && inB) return compareFile(file, paths);
+    const isDifferent = !(sharesVocabulary && VOCABULARY_FILES.includes(file));
     return { file, isDifferent, onlyIn: inA ? "a" : "b", differences: 0, notes: 0, keys: [] };
   });
 }
@@ -89,32 +67,22 @@ function compareFile(file: string, paths: Sides): FileComparison {
 }
 
 function differencesOf(file: string, paths: Sides): Iterable<FileKey> {
-  const noteKeys = JSON_FILES[file];
-  if (noteKeys !== undefined) return jsonKeys(paths, noteKeys);
-  return file === MODEL ? modelKeys(paths) : textKeys(paths);
+  if (file === TOKENIZER_MODEL) return modelKeys(paths);
+  return file.endsWith(".json") ? jsonKeys(file, paths) : textKeys(paths);
 }
 
-function* jsonKeys(paths: Sides, noteKeys: ReadonlySet<string>): Generator<FileKey> {
+function* jsonKeys(file: string, paths: Sides): Generator<FileKey> {
   const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
   if (a.text === b.text) return;
-  for (const { key, ...difference } of jsonDifferences(parse(a), parse(b))) {
-    const isNote = (key !== null && noteKeys.has(key)) || isDefault(difference);
-    yield { ...difference, isNote };
+  const isConfig = file.endsWith("config.json");
+  const values = [a, b].map((side) => new JsonDraft(side, z.unknown()).value);
+  for (const { key, ...difference } of jsonDifferences(values[0], values[1])) {
+    const isProvenance = isConfig && key !== null && PROVENANCE.has(key);
+    yield { ...difference, isNote: isProvenance || isDefault(difference) };
   }
 }
 
-function parse(file: JsonFile): unknown {
-  const { value } = new JsonDraft(file, z.unknown());
-  if (!isNestedDeeper(value, MAX_NESTING)) return value;
-  const name = basename(file.path);
-  throw new ApplyDeltaError("bad-json", `${name} is nested deeper than any ${name} is.`, {
-    file: file.path,
-    expected: `at most ${MAX_NESTING} levels`,
-    hint: `Download ${name} again from where the model came from.`,
-  });
-}
-
-/** Loaders take a key that is null and one that isn't there alike. */
+/** Loaders treat a key that is null like a missing one. */
 function isDefault({ a, b }: Omit<JsonDifference, "key">): boolean {
   return (a === null && b === "null") || (a === "null" && b === null);
 }
@@ -136,7 +104,7 @@ function* modelKeys(paths: Sides): Generator<FileKey> {
   for (const role of SPECIAL_ROLES)
     yield* differ(`${role} id`, String(a.special[role]?.id ?? null), String(b.special[role]?.id ?? null));
   for (const spec of ["normalizer", "denormalizer"] as const) yield* differ(spec, hex(a[spec]), hex(b[spec]));
-  // What is left is how the trainer was called, and its own tests.
+  // Only the trainer's options and its self-tests can differ now.
   const left = { a: `${bytes.a.length} bytes`, b: `${bytes.b.length} bytes` };
   if (isEqual) yield { at: "settings of its training", ...left, isNote: true };
 }

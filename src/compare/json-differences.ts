@@ -1,7 +1,4 @@
-/**
- * In: two JSON values. Out: every place where they differ, in order. Numbers are compared as values: `1.0` is `1`. The
- * order of keys doesn't count. Pure.
- */
+/** Where two JSON values differ. Numbers are compared as values: `1.0` is `1`. The order of keys doesn't count. */
 
 export interface JsonDifference {
   /** `rope_scaling.factor`, `merges[17]`, `vocab["a.b"]`; empty for the whole. */
@@ -13,7 +10,7 @@ export interface JsonDifference {
   readonly b: string | null;
 }
 
-/** Yields as it goes: two vocabularies may differ in every token. The caller has bounded the nesting (`isNestedDeeper`). */
+/** Yields as it goes: two vocabularies may differ in every token. The caller bounds the nesting. */
 export function* jsonDifferences(
   a: unknown,
   b: unknown,
@@ -32,12 +29,6 @@ export function* jsonDifferences(
   }
 }
 
-/** Whether lists and objects are nested deeper than `levels`; looks no deeper. */
-export function isNestedDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isNestedDeeper(inner, levels - 1));
-}
-
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -52,7 +43,7 @@ function step(at: string, name: string): string {
   return at === "" ? name : `${at}.${name}`;
 }
 
-/** `undefined` is no JSON value: it stands for what isn't there. */
+/** `undefined` stands for a missing place. */
 function textOf(value: unknown): string | null {
   return value === undefined ? null : JSON.stringify(value);
 }
