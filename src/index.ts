@@ -233,6 +233,6 @@ export async function checkUpload(options: UploadOptions): Promise<void> {
 
 /** The releases of Vicuna, newest version first: which are deltas, for which base, and what works with them. */
 export async function listReleases(): Promise<WeightsDocument> {
-  const { weightsDocument } = await loadModule(() => import("./llama/release-list.js"));
+  const { weightsDocument } = await loadModule(() => import("./llama/releases.js"));
   return weightsDocument();
 }

@@ -1,10 +1,8 @@
 /**
- * In: what is known of a model without reading its weights. Out: which release of Vicuna it is, by which clue, and
- * how sure that is.
- * Guards: no clue says more than it can. A name is likely right and no proof. A size or a shape is shared by many
- * models (Llama 2 7B's shards have the very sizes of Vicuna 7B v1.1's delta), so it is a possibility, and only for
- * what was given as a delta. A name that the tensors contradict names nothing. Certain is only a checksum
- * (verify-delta.ts).
+ * Recognizes a release of Vicuna without reading its weights. A name is likely right, but proves nothing, and one that
+ * the tensors contradict is ignored. Many models share sizes and shapes (Llama 2 7B's shards have the very sizes of
+ * Vicuna 7B v1.1's delta), so those make a release possible, and only for what was given as a delta. Only a checksum
+ * makes it certain (verify-delta.ts).
  */
 import type { Clue, ModelConfig, Recognition, RecognizedRelease, Release } from "./documents.js";
 import { DIMENSIONS, nameOf, RELEASES, titleOf } from "./releases.js";
@@ -12,10 +10,10 @@ import { DIMENSIONS, nameOf, RELEASES, titleOf } from "./releases.js";
 export interface ReleaseClues {
   /** As the user gave it: a path, or `owner/name` on the Hub. */
   readonly reference: string;
-  /** The local folder, where that is known and another. */
+  /** The local folder, if it is known and differs. */
   readonly folder?: string;
   readonly config: ModelConfig | null;
-  /** Shape of `model.embed_tokens.weight`; null where there is none. */
+  /** Shape of `model.embed_tokens.weight`; null if there is none. */
   readonly embedShape: readonly number[] | null;
   /** The weights files, by their names. */
   readonly shards: readonly { readonly file: string; readonly byteLength: number }[];
@@ -23,7 +21,7 @@ export interface ReleaseClues {
   readonly isDelta: boolean;
 }
 
-/** Recognises a release by the strongest clue there is. Pure. */
+/** By the strongest clue there is. */
 export function recognizeRelease(clues: ReleaseClues, releases = RELEASES): Recognition {
   const named = byName(clues, releases);
   if (named !== null) {
@@ -44,23 +42,23 @@ export function recognizeRelease(clues: ReleaseClues, releases = RELEASES): Reco
  */
 export function describeRelease({ release, clue, sureness }: RecognizedRelease): string {
   const what = `${titleOf(release)} (${release.kind})`;
+  const isGuess = sureness === "possible";
+  const line = isGuess ? `possibly ${what}: ${CLUES[clue]}` : `${what}, ${CLUES[clue]}`;
   const works = compatibilityOf(release);
-  const line = sureness === "possible" ? `possibly ${what}: ${CLUES[clue]}` : `${what}, ${CLUES[clue]}`;
-  return works === null
-    ? line
-    : `${line}; ${sureness === "possible" ? "it" : ""} ${works}`.replace("  ", " ");
+  if (works === null) return line;
+  return `${line}; ${isGuess ? "it " : ""}${works}`;
 }
 
 const CLUES: Record<Clue, string> = {
   checksum: "by its checksums",
   repository: "by its repository",
   folder: "by the folder's name",
-  config: "its config.json says it was made from or with that",
-  "shard-sizes": "its files have the same sizes, as those of other models may",
-  shape: "its embedding has the same shape, as those of other models may",
+  config: "its config.json names it",
+  "shard-sizes": "its files have the same sizes, but other models share them",
+  shape: "its embedding has the same shape, but other models share it",
 };
 
-/** `works with fschat >= 0.2.1 and transformers >= 4.28.0`; null where no version is known. */
+/** `works with fschat >= 0.2.1 and transformers >= 4.28.0`; null if none is known. */
 export function compatibilityOf({ fastchat, transformers }: Release): string | null {
   const ranges = [
     ...(fastchat === null ? [] : [`fschat ${spaced(fastchat)}`]),
@@ -69,10 +67,7 @@ export function compatibilityOf({ fastchat, transformers }: Release): string | n
   return ranges.length === 0 ? null : `works with ${ranges.join(" and ")}`;
 }
 
-/**
- * What to add to the error for a delta that is a whole model, where its name says which: `vicuna-7b-v1.5 is a
- * merged model.` Null where the name doesn't say.
- */
+/** A hint for a delta that is a whole model: `vicuna-7b-v1.5 is a merged model.` Null if its name doesn't say so. */
 export function mergedReleaseHint({ recognized }: Recognition): string | null {
   if (recognized === null || recognized.sureness === "possible") return null;
   return recognized.release.kind === "merged" ? `${nameOf(recognized.release)} is a merged model.` : null;
@@ -113,19 +108,19 @@ function nameIn(reference: string): { owner: string | null; name: string } {
   return { owner: null, name: name.replace(/^lmsys_/, "") };
 }
 
-/** The whole name: `vicuna-7b-v1.5` is in the names of a hundred other models. */
+/** The whole name: a hundred other models have `vicuna-7b-v1.5` in theirs. */
 function sameName(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 
-/** Where a name and the tensors disagree, the name is wrong, or shards of two models are mixed. */
+/** If a name and the tensors disagree, the name is wrong, or shards of two models are mixed. */
 function contradictions(release: Release, { config, embedShape }: ReleaseClues): string[] {
   const doubts: string[] = [];
   const { hiddenSize, layers } = DIMENSIONS[release.size];
   const named = `it is named ${nameOf(release)}, but`;
   const [rows, width] = [embedShape?.[0] ?? config?.vocabSize, embedShape?.[1] ?? config?.hiddenSize];
   if (rows != null && rows !== release.embedRows) {
-    const other = release.embedRows === rows - 1 ? ", as that of Vicuna v0" : "";
+    const other = release.embedRows === rows - 1 ? ", as in Vicuna v0" : "";
     doubts.push(`${named} its embedding has ${count(rows)} rows${other}, not ${count(release.embedRows)}`);
   }
   if (width != null && width !== hiddenSize) {
@@ -140,8 +135,8 @@ function contradictions(release: Release, { config, embedShape }: ReleaseClues):
 }
 
 /**
- * `_name_or_path` is where the model was loaded from, so one that was tuned on from a release names it, too. In a
- * delta it names the tuned model, not the delta.
+ * `_name_or_path` says where the model was loaded from, so a model tuned from a release names it, too. In a delta it
+ * names the tuned model.
  */
 function byConfig(clues: ReleaseClues, releases: readonly Release[]): RecognizedRelease | null {
   if (clues.config?.nameOrPath == null) return null;
@@ -174,7 +169,7 @@ function byShape({ embedShape, config, isDelta }: ReleaseClues, releases: readon
   return onlyDelta(isDelta, releases.filter(same), "shape");
 }
 
-/** The one delta among the candidates, if there is one and it was given as a delta. */
+/** The delta among the candidates, if there is just one and the model was given as a delta. */
 function onlyDelta(isDelta: boolean, candidates: readonly Release[], clue: Clue): RecognizedRelease | null {
   const [release, ...others] = candidates.filter(({ kind }) => kind === "delta");
   if (!isDelta || release === undefined || others.length > 0) return null;

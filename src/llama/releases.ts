@@ -1,7 +1,5 @@
 /**
- * The releases of Vicuna, as plain data: what was published, for which base, and what it works with.
- *
- * Guards: nothing here is guessed. What no source says is null. The sources:
+ * The releases of Vicuna. Nothing here is guessed: what no source says is null. The sources:
  * - repositories, bases, dates and FastChat versions: the table in FastChat's docs/vicuna_weights_version.md. A date
  *   is the version's; weights could follow it (of v0, 13B on 2023-04-03 and 7B on 2023-04-06: FastChat commits
  *   1edb5c08 and e2de15f2; v1.1 came as deltas, and merged later).
@@ -13,7 +11,7 @@
  * - rows: v0's tokenizer has `[PAD]` besides LLaMA's 32000 pieces; later ones don't.
  * - sizes and sha256 of shards: the Git LFS pointers of the repositories. Where one is null, no source was at hand.
  */
-import type { ModelSize, Release } from "./documents.js";
+import type { ModelSize, PublishedShard, Release, WeightsDocument } from "./documents.js";
 
 /** What is the same for every release of a version. */
 type VersionFacts = Pick<
@@ -23,6 +21,26 @@ type VersionFacts = Pick<
 
 /** Rows of LLaMA's own embedding: the pieces of its tokenizer. */
 export const LLAMA_ROWS = 32_000;
+
+const V1_1: VersionFacts = {
+  family: "LLaMA 1",
+  date: "2023-04-12",
+  fastchat: ">=0.2.1",
+  transformers: ">=4.28.0",
+  contextTokens: 2048,
+  prompt: "v1.1",
+  embedRows: LLAMA_ROWS,
+};
+
+const V1_5: VersionFacts = {
+  family: "Llama 2",
+  date: "2023-08-01",
+  fastchat: ">=0.2.21",
+  transformers: ">=4.31.0",
+  contextTokens: 4096,
+  prompt: "v1.1",
+  embedRows: LLAMA_ROWS,
+};
 
 const VERSIONS: Record<Release["version"], VersionFacts> = {
   v0: {
@@ -34,42 +52,10 @@ const VERSIONS: Record<Release["version"], VersionFacts> = {
     prompt: "v0",
     embedRows: LLAMA_ROWS + 1,
   },
-  "v1.1": {
-    family: "LLaMA 1",
-    date: "2023-04-12",
-    fastchat: ">=0.2.1",
-    transformers: ">=4.28.0",
-    contextTokens: 2048,
-    prompt: "v1.1",
-    embedRows: LLAMA_ROWS,
-  },
-  "v1.3": {
-    family: "LLaMA 1",
-    date: "2023-06-22",
-    fastchat: ">=0.2.1",
-    transformers: ">=4.28.0",
-    contextTokens: 2048,
-    prompt: "v1.1",
-    embedRows: LLAMA_ROWS,
-  },
-  "v1.5": {
-    family: "Llama 2",
-    date: "2023-08-01",
-    fastchat: ">=0.2.21",
-    transformers: ">=4.31.0",
-    contextTokens: 4096,
-    prompt: "v1.1",
-    embedRows: LLAMA_ROWS,
-  },
-  "v1.5-16k": {
-    family: "Llama 2",
-    date: "2023-08-01",
-    fastchat: ">=0.2.21",
-    transformers: ">=4.31.0",
-    contextTokens: 16_384,
-    prompt: "v1.1",
-    embedRows: LLAMA_ROWS,
-  },
+  "v1.1": V1_1,
+  "v1.3": { ...V1_1, date: "2023-06-22" },
+  "v1.5": V1_5,
+  "v1.5-16k": { ...V1_5, contextTokens: 16_384 },
 };
 
 /** Newest version first, as FastChat's table has them. */
@@ -120,39 +106,46 @@ export function nameOf({ repository }: Release): string {
   return repository.slice(repository.indexOf("/") + 1);
 }
 
-function merged(version: Exclude<Release["version"], "v0">, size: ModelSize): Release {
-  const { family, ...facts } = VERSIONS[version];
-  return {
-    version,
-    size,
-    kind: "merged",
-    repository: `lmsys/vicuna-${size.toLowerCase()}-${version}`,
-    base: `${family} ${size}`,
-    ...facts,
-    shards: null,
-    whatToDo: "Use it as it is: it needs no base.",
-  };
+/** The releases with their titles. */
+export function weightsDocument(releases = RELEASES): WeightsDocument {
+  return { releases: releases.map((release) => ({ title: titleOf(release), ...release })) };
+}
+
+function merged(version: Release["version"], size: ModelSize): Release {
+  return release(version, size, null);
 }
 
 function delta(
-  version: "v0" | "v1.1",
-  size: "7B" | "13B",
+  version: Release["version"],
+  size: ModelSize,
   shards: readonly (readonly [byteLength: number | null, sha256: string | null])[],
 ): Release {
+  const digits = (value: number) => String(value).padStart(5, "0");
+  const files = shards.map(([byteLength, sha256], i) => ({
+    file: `pytorch_model-${digits(i + 1)}-of-${digits(shards.length)}.bin`,
+    byteLength,
+    sha256,
+  }));
+  return release(version, size, files);
+}
+
+/** The checksums of merged models aren't known here. */
+function release(
+  version: Release["version"],
+  size: ModelSize,
+  shards: readonly PublishedShard[] | null,
+): Release {
   const { family, ...facts } = VERSIONS[version];
-  const count = String(shards.length).padStart(5, "0");
+  const base = `${family} ${size}`;
+  const isDelta = shards !== null;
   return {
     version,
     size,
-    kind: "delta",
-    repository: `lmsys/vicuna-${size.toLowerCase()}-delta-${version}`,
-    base: `${family} ${size}`,
+    kind: isDelta ? "delta" : "merged",
+    repository: `lmsys/vicuna-${size.toLowerCase()}-${isDelta ? "delta-" : ""}${version}`,
+    base,
     ...facts,
-    shards: shards.map(([byteLength, sha256], i) => ({
-      file: `pytorch_model-${String(i + 1).padStart(5, "0")}-of-${count}.bin`,
-      byteLength,
-      sha256,
-    })),
-    whatToDo: `Apply it to ${family} ${size}.`,
+    shards,
+    whatToDo: isDelta ? `Apply it to ${base}.` : "Use it as it is: it needs no base.",
   };
 }

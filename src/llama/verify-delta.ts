@@ -1,7 +1,4 @@
-/**
- * In: the SHA-256 of a delta's files. Out: whether they are the published ones.
- * Guards: `matches` is said only of files whose published checksum is known; one file that differs is an error.
- */
+/** Whether a delta's files are the published ones, by their SHA-256. A single file that differs is an error. */
 import { basename } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import type { PublishedShard, RecognizedRelease, Release } from "./documents.js";
@@ -17,13 +14,13 @@ export interface FileDigest {
 export type ShardStatus =
   /** Its checksum is the published one. */
   | "matches"
-  /** Its size is the published one; its checksum isn't known here. */
+  /** Its size is the published one; its checksum is unknown. */
   | "same-size"
-  /** Neither is known here. */
+  /** Both are unknown. */
   | "unknown";
 
 export interface DeltaVerification {
-  /** `matches`: every shard; `partly`: every shard whose checksum is known; `unknown`: nothing could be compared. */
+  /** `matches`: every shard; `partly`: every shard with a known checksum; `unknown`: none could be compared. */
   readonly verdict: "matches" | "partly" | "unknown";
   /** The release the checksums prove, or null. */
   readonly recognized: RecognizedRelease | null;
@@ -45,19 +42,18 @@ export function verifyDelta(
 ): DeltaVerification {
   const proven = provenReleases(digests, releases);
   if (proven.length > 1) throw mixed(digests, proven);
-  // What only looks alike (sizes, shapes) is no ground to call a file altered.
+  // Equal sizes or shapes are not enough to call a file altered.
   const release = proven[0] ?? (recognized?.sureness === "possible" ? null : recognized?.release) ?? null;
   const shards = release?.shards ?? null;
   if (release === null || shards === null) {
-    const which = release === null ? "this delta is none of the known releases" : titleOf(release);
-    return unknown(digests, `${which}${release === null ? "" : " has no published checksums here"}`);
+    return unknown(
+      digests,
+      release === null ? "it is not a known release" : `the checksums of ${titleOf(release)} are unknown`,
+    );
   }
   const isRenamed = proven.length === 0 && !digests.some(({ path }) => named(shards, path));
   if (isRenamed) {
-    return unknown(
-      digests,
-      `the files aren't those published as ${titleOf(release)} (another format or sharding)`,
-    );
+    return unknown(digests, `its files are not those of ${titleOf(release)} (another format or sharding)`);
   }
   const files = digests.map((digest) => {
     const shard = shards.find(({ sha256 }) => sha256 === digest.sha256) ?? named(shards, digest.path) ?? null;
@@ -87,11 +83,11 @@ function compare(
   shards: readonly PublishedShard[],
 ): ShardStatus {
   const altered = (expected: string, got: string) =>
-    new ApplyDeltaError("delta-altered", `The delta is not ${titleOf(release)} as it was published.`, {
+    new ApplyDeltaError("delta-altered", `The delta differs from the published ${titleOf(release)}.`, {
       file: digest.path,
       expected,
       got,
-      hint: `Download the file again from ${release.repository}, or leave --verify-delta out if the change is meant.`,
+      hint: `Download the file again from ${release.repository}, or omit --verify-delta if the change is intended.`,
     });
   if (shard === null) throw altered(shards.map(({ file }) => file).join(", "), basename(digest.path));
   if (shard.byteLength !== null && shard.byteLength !== digest.byteLength) {
@@ -116,8 +112,8 @@ function summarize(
   const isWhole = matching === files.length && matching === published.length;
   const absent = Math.max(0, published.length - files.length);
   const gaps = [
-    ...fileNames("same-size").map((file) => `of ${file} only the size is known, which matches`),
-    ...fileNames("unknown").map((file) => `nothing is known of ${file}`),
+    ...fileNames("same-size").map((file) => `${file} has the published size, but its checksum is unknown`),
+    ...fileNames("unknown").map((file) => `size and checksum of ${file} are unknown`),
     ...(absent === 0 ? [] : [`${absent} of the published files ${absent === 1 ? "was" : "were"} not given`]),
   ];
   return {
@@ -125,8 +121,8 @@ function summarize(
     recognized: isProven ? { release, clue: "checksum", sureness: "certain" } : null,
     files,
     sentence: isWhole
-      ? `the delta is ${titleOf(release)} as it was published: the checksums of all ${matching} files match`
-      : `${matching} of ${published.length} files have the checksums of ${titleOf(release)} as it was published; ${gaps.join("; ")}`,
+      ? `the delta is the published ${titleOf(release)}: the checksums of all ${matching} files match`
+      : `${matching} of ${published.length} files have the checksums of the published ${titleOf(release)}; ${gaps.join("; ")}`,
     isWarning: matching === 0,
   };
 }
@@ -146,10 +142,10 @@ function mixed(digests: readonly FileDigest[], proven: readonly Release[]): Appl
     const release = proven.find(({ shards }) => shards?.some((shard) => shard.sha256 === sha256));
     return `${basename(path)} of ${release === undefined ? "neither" : titleOf(release)}`;
   });
-  return new ApplyDeltaError("delta-altered", "The delta's files are of two releases.", {
+  return new ApplyDeltaError("delta-altered", "The delta mixes the files of two releases.", {
     file: digests[0]?.path ?? "",
     expected: "the files of one release",
     got: origin.join(", "),
-    hint: "Download the files of one release into a folder of their own.",
+    hint: "Download the files of one release into an empty folder.",
   });
 }

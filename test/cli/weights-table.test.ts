@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatWeightsTable } from "../../src/cli/weights-text.js";
-import { weightsDocument } from "../../src/llama/release-list.js";
-import { RELEASES } from "../../src/llama/releases.js";
+import { RELEASES, weightsDocument } from "../../src/llama/releases.js";
 
 /** Columns of a terminal that is not narrow. */
 const WIDTH = 100;

@@ -87,7 +87,7 @@ test("a name that the tensors contradict names nothing, and the doubt is told", 
   );
   assert.equal(recognized, null);
   assert.deepEqual(doubts, [
-    "it is named vicuna-7b-delta-v1.1, but its embedding has 32,001 rows, as that of Vicuna v0, not 32,000",
+    "it is named vicuna-7b-delta-v1.1, but its embedding has 32,001 rows, as in Vicuna v0, not 32,000",
   ]);
   const wide = recognizeRelease(clues({ reference, embedShape: [32_000, 5120] }));
   assert.deepEqual(wide.doubts, [
@@ -178,7 +178,7 @@ test("the summary's line says how sure it is", () => {
   );
   assert.equal(
     line({ embedShape: [32_001, 4096], isDelta: true }),
-    "possibly Vicuna 7B v0 (delta): its embedding has the same shape, as those of other models may; it works with fschat <= 0.1.10",
+    "possibly Vicuna 7B v0 (delta): its embedding has the same shape, but other models share it; it works with fschat <= 0.1.10",
   );
 });
 

@@ -42,7 +42,7 @@ test("the published files are recognised by nothing but their checksums, and cer
   assert.deepEqual(result.recognized, { release: WHOLE, clue: "checksum", sureness: "certain" });
   assert.equal(
     result.sentence,
-    "the delta is Vicuna 7B v1.1 as it was published: the checksums of all 2 files match",
+    "the delta is the published Vicuna 7B v1.1: the checksums of all 2 files match",
   );
   assert.equal(result.isWarning, false);
 });
@@ -65,7 +65,7 @@ test("where a checksum isn't known, the match is partial and says what is missin
   );
   assert.equal(
     result.sentence,
-    "1 of 2 files have the checksums of Vicuna 7B v0 as it was published; of b.bin only the size is known, which matches",
+    "1 of 2 files have the checksums of the published Vicuna 7B v0; b.bin has the published size, but its checksum is unknown",
   );
   assert.equal(result.isWarning, false);
 });
@@ -110,14 +110,14 @@ test("files of two releases in one folder", async () => {
 });
 
 const UNKNOWN: [title: string, by: RecognizedRelease | null, names: string[], sentence: RegExp][] = [
-  ["no release at all", null, ["a.bin"], /none of the known releases$/],
-  ["one that only looks alike", recognized(WHOLE, "possible"), ["a.bin"], /none of the known releases$/],
+  ["no release at all", null, ["a.bin"], /it is not a known release$/],
+  ["one that only looks alike", recognized(WHOLE, "possible"), ["a.bin"], /it is not a known release$/],
   ["one in another format", recognized(WHOLE), ["model.safetensors"], /another format or sharding/],
   [
     "one without published checksums",
     recognized({ ...WHOLE, shards: null }),
     ["a.bin"],
-    /Vicuna 7B v1\.1 has no published checksums here$/,
+    /the checksums of Vicuna 7B v1\.1 are unknown$/,
   ],
 ];
 
