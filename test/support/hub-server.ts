@@ -13,6 +13,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { promisify } from "node:util";
 import { answerUpload, newUploads, type Uploads } from "./hub-upload-routes.js";
 import { answerXet, XET_ACCEPT, xetAddress } from "./hub-xet.js";
 
@@ -78,6 +79,8 @@ export interface HubServer {
   commitOf(repository: string): string;
   /** Requests for the bytes of weights. */
   contentRequests(): RecordedRequest[];
+  /** Connections that nobody has closed yet. */
+  openConnections(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -121,6 +124,10 @@ export async function startHub(
     repositories,
     uploads: newUploads(),
     commitOf: (name) => commitOf(repositories[name]),
+    async openConnections() {
+      const counts = [hub, content].map((each) => promisify(each.getConnections.bind(each))());
+      return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+    },
     contentRequests: () => server.requests.filter(({ at }) => at === "content"),
     async close() {
       for (const each of [hub, content]) each.closeAllConnections();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.js";
 import type { MergeSummary } from "../../src/apply/documents.js";
-import type { TransferSettings } from "../../src/hub/hub-settings.js";
+import type { HubOptions, TransferSettings } from "../../src/hub/hub-settings.js";
 import { filesIn, QUICK } from "./hub-run.js";
 import { type HubServer, type RecordedRequest, type RepositorySample, startHub } from "./hub-server.js";
 import {
@@ -24,6 +24,8 @@ export interface StreamRun {
   readonly root: string;
   readonly hub: HubServer;
   readonly cacheFolder: string;
+  /** How the Hub is reached, with weights left there. */
+  readonly hubOptions: HubOptions;
   /** The same models as folders. */
   readonly local: { readonly base: string; readonly delta: string };
   /** Bytes of a model's weights files. */
@@ -70,10 +72,12 @@ export async function streamFolders(
   };
   const hub = await startHub(repositories, context);
   const cacheFolder = join(root, "hub");
+  const hubOptions = { endpoint: hub.url, cacheFolder, tokenFile: null, stream: true, transfer: QUICK };
   return {
     root,
     hub,
     cacheFolder,
+    hubOptions,
     local,
     weightBytes: (name) =>
       Object.entries(hub.repositories[name]?.files ?? {}).reduce(
@@ -86,13 +90,7 @@ export async function streamFolders(
         delta: DELTA,
         target: join(root, target),
         skipBaseCheck: true,
-        hub: {
-          endpoint: hub.url,
-          cacheFolder,
-          tokenFile: null,
-          stream: true,
-          transfer: { ...QUICK, ...transfer },
-        },
+        hub: { ...hubOptions, transfer: { ...QUICK, ...transfer } },
         ...options,
       }),
     sentBytes: () => hub.contentRequests().reduce((sum, { sentBytes }) => sum + sentBytes, 0),
