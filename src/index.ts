@@ -1,24 +1,24 @@
 /**
- * The library: what a program, or the command line, may use. In: typed options. Out: promises of plain data.
- * Guards: importing it loads next to nothing, and each call what it needs. No call changes the process: nothing is
- * printed, no signal is listened for, no variable of the environment is read or set, and when a promise settles every
- * file, thread, timer and connection of its call is closed.
+ * The library: what a program, or the command line, may use. Importing it loads next to nothing, and each call what it
+ * needs. No call changes the process: nothing is printed, no signal is listened for, no variable of the environment is
+ * read or set, and when a promise settles every file, thread, timer and connection of its call is closed.
  */
-import type { ApplyDeltaOptions as ApplyOptions } from "./apply/apply-delta.js";
+
 import type { MergePlanDocument, MergeSummary } from "./apply/documents.js";
-import type { CompareOptions as ModelsOptions } from "./compare/compare-models.js";
+import type { ApplyDeltaOptions as ApplyOptions } from "./apply/options.js";
 import type { Comparison } from "./compare/documents.js";
+import type { CompareOptions as ModelsOptions } from "./compare/options.js";
 import type { InspectDocument } from "./inspect/documents.js";
-import type { InspectOptions as ModelOptions } from "./inspect/inspect-model.js";
+import type { InspectOptions as ModelOptions } from "./inspect/options.js";
 import type { WeightsDocument } from "./llama/documents.js";
 import { loadModule } from "./load-module.js";
 import type { DeltaPlanDocument, MakeSummary } from "./make/documents.js";
-import type { MakeDeltaOptions as MakeOptions } from "./make/make-delta.js";
-import type { Callable } from "./run-program.js";
+import type { MakeDeltaOptions as MakeOptions } from "./make/options.js";
+import { type Callable, runProgram } from "./run-program.js";
 import type { UploadSummary } from "./upload/documents.js";
-import type { UploadOptions as RepositoryOptions } from "./upload/upload-model.js";
+import type { UploadOptions as RepositoryOptions } from "./upload/options.js";
 import type { Verification } from "./verify/documents.js";
-import type { VerifyOptions as TargetOptions } from "./verify/verify-target.js";
+import type { VerifyOptions as TargetOptions } from "./verify/options.js";
 
 export type { ApplyDocument, MergePlanDocument, MergeSummary } from "./apply/documents.js";
 export type {
@@ -74,7 +74,7 @@ export type {
 } from "./llama/documents.js";
 export type { PromptStyle } from "./llama/prompt-templates.js";
 export type { DeltaPlanDocument, MakeDocument, MakeSummary, Restoration } from "./make/documents.js";
-export type { TunedRules } from "./make/match-tuned.js";
+export type { TunedRules } from "./make/options.js";
 export type {
   Action,
   ActionCounts,
@@ -84,9 +84,9 @@ export type {
   PlannedShardDocument,
   ShardSummary,
 } from "./merge/documents.js";
-export type { MatchRules } from "./merge/match.js";
+export type { MatchRules } from "./merge/options.js";
+export type { CallOptions } from "./options.js";
 export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./progress.js";
-export type { CallOptions } from "./run-program.js";
 export type { LostElements } from "./target/journal.js";
 export type { DType, SumDType } from "./tensor.js";
 export type { UploadSummary } from "./upload/documents.js";
@@ -111,10 +111,6 @@ export interface UploadModelOptions extends UploadOptions {
   readonly folder: string;
 }
 
-/** Loaded with the first call. */
-const loadRunner = () =>
-  loadModule(async () => ({ ...(await import("./run-program.js")), ...(await import("./option-rules.js")) }));
-
 /**
  * Merges a base and a delta into a new folder: target = base + delta, bit for bit as PyTorch adds. The folder appears
  * whole or not at all; after an error there is none, and shards that are finished wait in `<target>.incomplete` for
@@ -123,9 +119,8 @@ const loadRunner = () =>
  * Rejects with an `ApplyDeltaError`: any code but `not-restorable`.
  */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
-  const { runProgram, APPLY_RULES } = await loadRunner();
   const program = await loadModule(() => import("./apply/apply-delta.js"));
-  return runProgram<ApplyOptions, MergeSummary>(options, APPLY_RULES, program.applyDelta);
+  return runProgram(options, program.applyOptions, program.applyDelta);
 }
 
 /**
@@ -135,9 +130,8 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
  * Rejects with what `applyDelta` would reject with before it writes.
  */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
-  const { runProgram, APPLY_RULES } = await loadRunner();
   const program = await loadModule(() => import("./apply/apply-delta.js"));
-  return runProgram<ApplyOptions, MergePlanDocument>(options, APPLY_RULES, program.planMerge);
+  return runProgram(options, program.applyOptions, program.planMerge);
 }
 
 /**
@@ -147,9 +141,8 @@ export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDo
  * Rejects with an `ApplyDeltaError`; with `exact`, also with the code `not-restorable`.
  */
 export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
-  const { runProgram, MAKE_RULES } = await loadRunner();
   const program = await loadModule(() => import("./make/make-delta.js"));
-  return runProgram<MakeOptions, MakeSummary>(options, MAKE_RULES, program.makeDelta);
+  return runProgram(options, program.makeOptions, program.makeDelta);
 }
 
 /**
@@ -159,9 +152,8 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
  * Rejects with what `makeDelta` would reject with before it writes.
  */
 export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
-  const { runProgram, MAKE_RULES } = await loadRunner();
   const program = await loadModule(() => import("./make/make-delta.js"));
-  return runProgram<MakeOptions, DeltaPlanDocument>(options, MAKE_RULES, program.planDelta);
+  return runProgram(options, program.makeOptions, program.planDelta);
 }
 
 /**
@@ -172,9 +164,8 @@ export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDoc
  * with `interrupted`.
  */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
-  const { runProgram, COMPARE_RULES } = await loadRunner();
   const program = await loadModule(() => import("./compare/compare-models.js"));
-  return runProgram<ModelsOptions, Comparison>(options, COMPARE_RULES, program.compareModels);
+  return runProgram(options, program.compareOptions, program.compareModels);
 }
 
 /**
@@ -185,9 +176,8 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
  * (`names-differ`), or with `interrupted`.
  */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
-  const { runProgram, INSPECT_RULES } = await loadRunner();
   const program = await loadModule(() => import("./inspect/inspect-model.js"));
-  return runProgram<ModelOptions, InspectDocument>(options, INSPECT_RULES, program.inspectModel);
+  return runProgram(options, program.inspectOptions, program.inspectModel);
 }
 
 /**
@@ -198,9 +188,8 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
  * each other, or with `interrupted`.
  */
 export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
-  const { runProgram, VERIFY_RULES } = await loadRunner();
   const program = await loadModule(() => import("./verify/verify-target.js"));
-  return runProgram<TargetOptions, Verification>(options, VERIFY_RULES, program.verifyTarget);
+  return runProgram(options, program.verifyOptions, program.verifyTarget);
 }
 
 /**
@@ -210,12 +199,9 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
  * Rejects with an `ApplyDeltaError`; then the repository holds what it held.
  */
 export async function uploadModel(options: UploadModelOptions): Promise<UploadSummary> {
-  const { runProgram, UPLOAD_RULES } = await loadRunner();
   const program = await loadModule(() => import("./upload/upload-model.js"));
-  return runProgram<RepositoryOptions & { readonly folder: string }, UploadSummary>(
-    options,
-    UPLOAD_RULES,
-    ({ folder, ...repository }) => program.uploadModel(folder, repository),
+  return runProgram(options, program.uploadOptions, ({ folder, ...repository }) =>
+    program.uploadModel(folder, repository),
   );
 }
 
@@ -226,9 +212,8 @@ export async function uploadModel(options: UploadModelOptions): Promise<UploadSu
  * Rejects with what `uploadModel` would reject with before it looks at the folder.
  */
 export async function checkUpload(options: UploadOptions): Promise<void> {
-  const { runProgram, CHECK_UPLOAD_RULES } = await loadRunner();
   const program = await loadModule(() => import("./upload/upload-model.js"));
-  return runProgram<RepositoryOptions, void>(options, CHECK_UPLOAD_RULES, program.checkUpload);
+  return runProgram(options, program.checkUploadOptions, program.checkUpload);
 }
 
 /** The releases of Vicuna, newest version first: which are deltas, for which base, and what works with them. */

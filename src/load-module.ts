@@ -9,12 +9,12 @@ export async function loadModule<T>(load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (error) {
-    throw withoutMeans(error);
+    throw explainSystemError(error);
   }
 }
 
 /** The same error; a typed one where the system lacks what the program itself needs. */
-export function withoutMeans(error: unknown): unknown {
+export function explainSystemError(error: unknown): unknown {
   if (!(error instanceof Error) || isApplyDeltaError(error)) return error;
   // Where no more files may be opened, its modules can't be loaded either.
   if (errnoOf(error) === "EMFILE") {

@@ -7,10 +7,10 @@ import { projectPath } from "./support/fixture-path.js";
 
 /** A file imports from its own room and from rooms to its right, never to its left. */
 const ROOMS = [
-  ...["cli", "index", "option-rules", "run-program", "check-options", "load-module"],
+  ...["cli", "index", "run-program", "load-module"],
   ...["apply", "make", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
-  ...["progress", "units", "interrupt", "limit"],
+  ...["options", "progress", "units", "interrupt", "limit"],
   ...["error-document", "errors", "documents", "tensor", "printable", "version"],
 ];
 

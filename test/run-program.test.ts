@@ -2,13 +2,10 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import type { OptionRules } from "../src/check-options.js";
-import { optional } from "../src/check-options.js";
+import { z } from "zod";
+import type { CallOptions } from "../src/options.js";
 import type { Activity, ProgressUpdate, Reporter } from "../src/progress.js";
-import { type Callable, type CallOptions, runProgram } from "../src/run-program.js";
-
-const anything = optional(() => {});
-const RULES: OptionRules<Callable<object>> = { signal: anything, onProgress: anything, reporter: anything };
+import { runProgram } from "../src/run-program.js";
 
 interface Given {
   readonly signal: AbortSignal;
@@ -16,7 +13,7 @@ interface Given {
 }
 
 const run = <T>(options: CallOptions, program: (given: Given) => Promise<T>) =>
-  runProgram<object, T>(options, RULES, program);
+  runProgram(options, z.strictObject({ name: z.string().optional() }), program);
 
 const update = (bytesDone: number, activity: Activity = "downloading"): ProgressUpdate => {
   return { activity, bytesDone, bytesTotal: 10, current: "a" };

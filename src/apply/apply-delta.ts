@@ -7,8 +7,8 @@ import type { Asset } from "../llama/assets.js";
 import type { RecognizedRelease } from "../llama/documents.js";
 import { describeRelease } from "../llama/recognize.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
-import { DEFAULT_RULES } from "../merge/match-checkpoints.js";
 import { layOut, notAdded } from "../merge/merge-plan.js";
+import { matchRules } from "../merge/options.js";
 import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
 import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
@@ -27,7 +27,7 @@ import type { MergePlanDocument, MergeSummary } from "./documents.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
 
-export type { ApplyDeltaOptions } from "./options.js";
+export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
 /** Merges base and delta into a new folder. Rejects with an `ApplyDeltaError`; then there is no target. */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
@@ -119,7 +119,7 @@ async function planTarget(
 ): Promise<PlannedMerge> {
   for (const text of [...base.notes, ...delta.notes]) log.note(text);
   const { dtype = "auto", chatTemplate = null, threads = defaultThreads([base, delta]) } = options;
-  const rules = { ...DEFAULT_RULES, ...options.rules };
+  const rules = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto");
   const { match, baseCheck, release } = await checkSides(base, delta, rules, kernel, options, log);
   const plan = layOut(match, options);

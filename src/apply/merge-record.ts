@@ -2,8 +2,8 @@
 
 import type { BaseCheck } from "../base-check/documents.js";
 import type { Checkpoint } from "../formats/open.js";
-import type { MatchRules } from "../merge/match.js";
 import { type MergePlan, notAdded } from "../merge/merge-plan.js";
+import type { MatchRules } from "../merge/options.js";
 import { type ModelOrigin, modelName } from "../target/model-card.js";
 import { type MergeRecord, recordWeights, type SourceRecord } from "../target/provenance.js";
 

@@ -1,36 +1,52 @@
-import type { PromptStyle } from "../llama/prompt-templates.js";
-import type { MatchRules } from "../merge/match.js";
-import type { OutputOptions } from "../merge/output-options.js";
-import type { SumDType } from "../tensor.js";
+import { z } from "zod";
+import { PROMPT_STYLES } from "../llama/prompt-templates.js";
+import { baseOptions, outputOptions, sumOptions } from "../merge/options.js";
+import { flag, oneOf, text, type WorkOptions, yesOrNo } from "../options.js";
 
-export interface ApplyDeltaOptions extends OutputOptions {
-  /** The original model: a local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
-  readonly base: string;
+export const applyOptions = z.strictObject({
+  base: baseOptions.base,
   /** The delta: likewise. */
-  readonly delta: string;
-  /** Branch, tag or commit of a base on the Hub; default `main`. */
-  readonly baseRevision?: string | undefined;
-  /** The same for a delta on the Hub. */
-  readonly deltaRevision?: string | undefined;
+  delta: flag(
+    "--delta-path, --delta <model>",
+    "add this delta: a folder, a weights file, or owner/name",
+    text(),
+  ),
   /** The folder to make. */
-  readonly target: string;
-  /** The dtype to write; `auto` (default): each tensor as in the delta. */
-  readonly dtype?: "auto" | SumDType;
-  /** Go on where the base check says that the base is another model, or the delta none; default false. */
-  readonly force?: boolean;
-  /** Don't check whether the base is the delta's; default false. */
-  readonly skipBaseCheck?: boolean;
-  /** Compare the delta's files with the published SHA-256 first; default false. */
-  readonly verifyDelta?: boolean;
-  /** Read the target back from the disk and compare it, before it appears; default false. */
-  readonly verify?: boolean;
-  /** What becomes of tensors and rows that only one side has. */
-  readonly rules?: Partial<MatchRules>;
-  /** target = base + scale * delta; any number but 0, default 1. */
-  readonly scale?: number;
+  target: flag("--target-model-path, --target <folder>", "write the sum to this folder", text()),
+  ...sumOptions,
   /**
    * Write a prompt template into the tokenizer's config; `auto`: that of the recognised release. Default null:
    * none.
    */
-  readonly chatTemplate?: "auto" | PromptStyle | null;
-}
+  chatTemplate: flag(
+    "--chat-template [style]",
+    "write the release's prompt template for the tokenizer",
+    oneOf(["auto", ...PROMPT_STYLES]),
+  )
+    .nullable()
+    .default(null),
+  ...outputOptions,
+  /** Go on where the base check says that the base is another model, or the delta none; default false. */
+  force: flag("--force", "merge even if the base check finds a wrong base", yesOrNo()).default(false),
+  /** Don't check whether the base is the delta's; default false. */
+  skipBaseCheck: flag("--skip-base-check", "don't check whether the base is the delta's", yesOrNo()).default(
+    false,
+  ),
+  /** Compare the delta's files with the published SHA-256 first; default false. */
+  verifyDelta: flag(
+    "--verify-delta",
+    "compare the delta's files with the published SHA-256",
+    yesOrNo(),
+  ).default(false),
+  /** Read the target back from the disk and compare it, before it appears; default false. */
+  verify: flag("--verify", "read the target back and compare it before it appears", yesOrNo()).default(false),
+  baseRevision: baseOptions.baseRevision,
+  /** The same for a delta on the Hub. */
+  deltaRevision: flag(
+    "--delta-revision <revision>",
+    "read this branch, tag or commit of the delta on the Hub",
+    text(),
+  ).optional(),
+});
+
+export type ApplyDeltaOptions = z.input<typeof applyOptions> & WorkOptions;

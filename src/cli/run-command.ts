@@ -4,7 +4,7 @@
 
 import type { ErrorDocument } from "../error-document.js";
 import { type ErrorDetails, EXIT, isApplyDeltaError } from "../errors.js";
-import { withoutMeans } from "../load-module.js";
+import { explainSystemError } from "../load-module.js";
 import { escapeControls } from "../printable.js";
 import type { Reporter } from "../progress.js";
 import { environment } from "./environment.js";
@@ -58,7 +58,7 @@ export async function runCommand(
     await body({ signal: controller.signal, reporter, endWith });
     process.exitCode = exitCode;
   } catch (caught) {
-    const error = withoutMeans(caught);
+    const error = explainSystemError(caught);
     reportError(error, options);
     process.exitCode = exitCodeOf(error, stopSignal);
   } finally {

@@ -4,41 +4,21 @@ import { realpathSync } from "node:fs";
 import { deltaOf } from "../base-check/judge-base.js";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
-import type { HubOptions } from "../hub/hub-settings.js";
 import { readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import { type SampleModelsOptions, sampleModels } from "../merge/sample.js";
-import { type Reporter, silentReporter } from "../progress.js";
+import { silentReporter } from "../progress.js";
 import { isLocalFile } from "../tensor.js";
 import { plural } from "../units.js";
 import { defaultThreads } from "../workers/default-threads.js";
 import { compareFiles } from "./compare-files.js";
 import { compareTensors } from "./compare-tensors.js";
 import type { Comparison, TensorComparison } from "./documents.js";
+import type { CompareOptions } from "./options.js";
 import { type Pairing, pairTensors } from "./pair-tensors.js";
 
-export interface CompareOptions {
-  /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
-  readonly a: string;
-  /** The model to compare it with, likewise. */
-  readonly b: string;
-  /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
-  readonly tolerance?: number;
-  /** … or where |a - b| / max(|a|, |b|) is at most this. */
-  readonly relativeTolerance?: number;
-  /** Leaves config and tokenizer out; default false. */
-  readonly weightsOnly?: boolean;
-  /**
-   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
-   * read.
-   */
-  readonly hub?: HubOptions;
-  /** Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed. */
-  readonly threads?: number;
-  readonly reporter?: Reporter;
-  readonly signal?: AbortSignal;
-}
+export { type CompareOptions, compareOptions } from "./options.js";
 
 /** Errors: those of finding and opening a checkpoint, and of its files; `bad-usage` where both are one model; `interrupted`. */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {

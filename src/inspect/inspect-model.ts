@@ -5,7 +5,6 @@ import type { LayerChange } from "../base-check/documents.js";
 import { ApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
 import { FORMATS } from "../formats/table.js";
-import type { HubOptions } from "../hub/hub-settings.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -14,29 +13,11 @@ import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { sampleModels } from "../merge/sample.js";
-import type { Reporter } from "../progress.js";
 import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
 import type { InspectDocument, InspectedTensor } from "./documents.js";
+import type { InspectOptions } from "./options.js";
 
-export interface InspectOptions {
-  /** A local folder or weights file, or `owner/name` on the Hub. */
-  readonly model: string;
-  /** What the model is a delta to, or was tuned from: measures the change. */
-  readonly base?: string;
-  /** Names of tensors to list, with `*` and `?`: `*.q_proj.*`. Default: all. */
-  readonly filter?: string;
-  /** Branch, tag or commit of a model on the Hub; default `main`. */
-  readonly revision?: string | undefined;
-  /** The same for the base. */
-  readonly baseRevision?: string | undefined;
-  /**
-   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
-   * read.
-   */
-  readonly hub?: HubOptions;
-  readonly reporter?: Reporter;
-  readonly signal?: AbortSignal;
-}
+export { type InspectOptions, inspectOptions } from "./options.js";
 
 /** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common; `interrupted`. */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {

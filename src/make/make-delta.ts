@@ -24,14 +24,12 @@ import { withStaging } from "../target/with-staging.js";
 import { defaultThreads } from "../workers/default-threads.js";
 import { deltaCard } from "./delta-card.js";
 import type { DeltaPlanDocument, MakeSummary } from "./documents.js";
-import { matchTuned, optionsToApply, type TunedRules } from "./match-tuned.js";
-import type { MakeDeltaOptions } from "./options.js";
+import { matchTuned, optionsToApply } from "./match-tuned.js";
+import { type MakeDeltaOptions, tunedRules } from "./options.js";
 import { describeRestoration, judgeRestoration, restorationError } from "./restoration.js";
 import { tuningDoubt } from "./tuning-check.js";
 
-export type { MakeDeltaOptions } from "./options.js";
-
-const DEFAULT_RULES: TunedRules = { targetOnly: "keep", baseOnly: "error" };
+export { type MakeDeltaOptions, makeOptions } from "./options.js";
 
 /** Makes tuned - base in a new folder. Rejects with an `ApplyDeltaError`; then there is no delta. */
 export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
@@ -130,7 +128,7 @@ async function planTarget(
 ): Promise<PlannedDelta> {
   for (const text of [...base.notes, ...tuned.notes]) log.note(text);
   const { format, maxShardBytes, signal, threads = defaultThreads([base, tuned]) } = options;
-  const rules = { ...DEFAULT_RULES, ...options.rules };
+  const rules = tunedRules.parse({ ...options.rules });
   const match = matchTuned(
     sideOf(base, readModelConfig(base.folder)),
     sideOf(tuned, readModelConfig(tuned.folder)),

@@ -15,14 +15,7 @@ import {
   sameShape,
 } from "../merge/match.js";
 import type { TensorView } from "../tensor.js";
-
-/** What becomes of tensors that only one side has. */
-export interface TunedRules {
-  /** What becomes of tensors that only the tuned model has and no rule knows; default `keep`: they are copied. */
-  readonly targetOnly: "keep" | "drop" | "error";
-  /** What becomes of tensors that only the base has and no rule knows; default `error`. */
-  readonly baseOnly: "drop" | "error";
-}
+import type { TunedRules } from "./options.js";
 
 /** Errors: `names-differ`, `shapes-differ`, `unsupported-dtype`. */
 export function matchTuned(base: MatchSide, tuned: MatchSide, rules: TunedRules): Match {

@@ -4,15 +4,8 @@
  */
 import type { Checkpoint } from "../formats/open.js";
 import type { ModelConfig } from "../llama/documents.js";
-import { type Match, type MatchRules, type MatchSide, matchTensors } from "./match.js";
-
-/** What holds where the user says nothing. */
-export const DEFAULT_RULES: MatchRules = {
-  newRows: "zero",
-  trimRows: false,
-  deltaOnly: "error",
-  baseOnly: "error",
-};
+import { type Match, type MatchSide, matchTensors } from "./match.js";
+import type { MatchRules } from "./options.js";
 
 /** Matches the tensors of two open checkpoints by the rules. Errors: those of `matchTensors`. */
 export function matchCheckpoints(

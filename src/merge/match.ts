@@ -11,23 +11,7 @@ import { EMBEDDING, isLlavaProjector, isRotaryBuffer, LM_HEAD } from "../llama/t
 import { isFloatDType, type TensorView } from "../tensor.js";
 import type { Action } from "./documents.js";
 import { explainNames, explainShapes, isQuantized, type OtherSide, quantizationOf } from "./explain.js";
-
-/** What becomes of tensors and rows that only one side has. */
-export interface MatchRules {
-  /**
-   * What the base counts as in rows that only the delta's embeddings have: zeros (default), the mean of its rows,
-   * or an error.
-   */
-  readonly newRows: "zero" | "mean" | "error";
-  /**
-   * Whether rows that only the delta's embeddings have are left out instead (`[PAD]` of Vicuna v0); default false.
-   */
-  readonly trimRows: boolean;
-  /** What becomes of tensors that only the delta has and no rule knows; default `error`. */
-  readonly deltaOnly: "keep" | "drop" | "error";
-  /** What becomes of tensors that only the base has and no rule knows; default `error`. */
-  readonly baseOnly: "keep" | "drop" | "error";
-}
+import type { MatchRules } from "./options.js";
 
 export interface MatchedTensor {
   readonly name: string;

@@ -12,6 +12,7 @@ import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { byteLengthOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
 import type { Action, ActionCounts, NotAdded } from "./documents.js";
 import type { DroppedTensor, Match, MatchedTensor } from "./match.js";
+import { DEFAULT_MAX_SHARD_BYTES } from "./options.js";
 
 export interface PlannedTensor extends MatchedTensor {
   /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
@@ -53,9 +54,6 @@ export interface MergePlan {
   readonly bytesToRead: number;
   readonly bytesToWrite: number;
 }
-
-/** transformers 4's default. */
-const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 export interface LayoutOptions {
   /** `auto` (default): each tensor as in the delta. */

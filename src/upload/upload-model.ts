@@ -10,8 +10,7 @@ import { findWeights } from "../formats/find-weights.js";
 import { openCheckpoint } from "../formats/open.js";
 import { digestOf } from "../hub/entry-digest.js";
 import type { HubListing } from "../hub/hub.js";
-import type { HubOptions } from "../hub/hub-settings.js";
-import { type Reporter, silentReporter } from "../progress.js";
+import { silentReporter } from "../progress.js";
 import { MODEL_CARD } from "../target/model-card.js";
 import { JOURNAL } from "../target/target.js";
 import { formatBytes, plural } from "../units.js";
@@ -20,22 +19,10 @@ import { type UploadAccess, withUploadAccess } from "./access.js";
 import type { UploadSummary } from "./documents.js";
 import { FileBlob } from "./file-blob.js";
 import { filesToSend, isModelPart, meetFiles, type RepositoryFiles } from "./model-files.js";
+import type { UploadOptions } from "./options.js";
 import { trackUpload } from "./progress.js";
 
-export interface UploadOptions {
-  /** `owner/name` on the Hub; made where it isn't there. */
-  readonly repository: string;
-  /** Make the repository private, and refuse one that is public; default: a new one is as its owner's settings say. */
-  readonly private?: boolean;
-  /** The commit's message; default `Upload`, the folder's name and this program's. */
-  readonly message?: string | undefined;
-  /** Replace the model files that the repository holds; its history keeps them. Default false. */
-  readonly overwrite?: boolean;
-  /** How the Hub is reached, and the token. */
-  readonly hub?: HubOptions | undefined;
-  readonly reporter?: Reporter | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
+export { checkUploadOptions, type UploadOptions, uploadOptions } from "./options.js";
 
 /**
  * Finds out whether a model that is still to be made may be sent: the name, the token, its rights, what the repository

@@ -6,53 +6,21 @@
 import { statSync } from "node:fs";
 import { ApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
-import type { HubOptions } from "../hub/hub-settings.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
-import { compileKernel, type KernelChoice } from "../kernel/select.js";
+import { compileKernel } from "../kernel/select.js";
 import { readModelConfig } from "../llama/model-config.js";
-import type { MatchRules } from "../merge/match.js";
-import { DEFAULT_RULES, matchCheckpoints } from "../merge/match-checkpoints.js";
+import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
-import type { Reporter } from "../progress.js";
+import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
-import type { SumDType } from "../tensor.js";
 import { defaultThreads } from "../workers/default-threads.js";
 import type { Verification } from "./documents.js";
+import type { VerifyOptions } from "./options.js";
 import { verificationOf } from "./verification.js";
 import { trustedProvenance, verifyFolder } from "./verify-folder.js";
 
-export interface VerifyOptions {
-  /** A model's folder, or `owner/name` on the Hub. */
-  readonly target: string;
-  /** What it was made from, both or neither: every number is then computed again and compared. */
-  readonly sources?: {
-    /** The original model, as for `applyDelta`. */
-    readonly base: string;
-    /** The delta, likewise. */
-    readonly delta: string;
-  };
-  /**
-   * The dtype it was written in. What is left out of this and the next two is taken from the target's record, and
-   * without one it is apply's default.
-   */
-  readonly dtype?: "auto" | SumDType;
-  /** What the delta was multiplied by. */
-  readonly scale?: number;
-  /** What became of tensors and rows that only one side has. */
-  readonly rules?: Partial<MatchRules>;
-  /**
-   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
-   * read.
-   */
-  readonly hub?: HubOptions;
-  /** Worker threads, 1 to 256; default one for each core, 4 at most. */
-  readonly threads?: number;
-  /** How to do the arithmetic; default `auto`. */
-  readonly kernel?: KernelChoice;
-  readonly reporter?: Reporter;
-  readonly signal?: AbortSignal;
-}
+export { type VerifyOptions, verifyOptions } from "./options.js";
 
 /**
  * Errors: `source-not-found`, `source-unreadable`, `bad-usage`, `interrupted`; with sources, those of opening and
@@ -118,7 +86,7 @@ async function openSources([base, delta]: readonly Model[]): Promise<Sources | n
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
 function planSum({ base, delta }: Sources, record: Provenance | null, options: VerifyOptions): MergePlan {
   const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
-  const rules = { ...DEFAULT_RULES, ...record?.rules, ...options.rules };
+  const rules = matchRules.parse({ ...record?.rules, ...options.rules });
   return layOut(matchCheckpoints(base, delta, configs, rules), {
     dtype: options.dtype ?? record?.dtype ?? "auto",
     scale: options.scale ?? record?.scale ?? 1,

@@ -1,8 +1,10 @@
 /** What a delta is made of: every rule, and that applying the delta by its own rules gives every tensor back. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { matchTuned, optionsToApply, type TunedRules } from "../../src/make/match-tuned.js";
-import { type MatchRules, matchTensors } from "../../src/merge/match.js";
+import { matchTuned, optionsToApply } from "../../src/make/match-tuned.js";
+import type { TunedRules } from "../../src/make/options.js";
+import { matchTensors } from "../../src/merge/match.js";
+import type { MatchRules } from "../../src/merge/options.js";
 import type { TensorView } from "../../src/tensor.js";
 import { refusal } from "../support/refusal.js";
 import { view } from "../support/views.js";

@@ -1,7 +1,8 @@
 /** Matching: each rule, what no rule explains, and what the user is told then. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type MatchRules, matchTensors } from "../../src/merge/match.js";
+import { matchTensors } from "../../src/merge/match.js";
+import type { MatchRules } from "../../src/merge/options.js";
 import type { DType, TensorView } from "../../src/tensor.js";
 import { tinyShapes } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openCheckpoint } from "../../src/formats/open.js";
 import { readSafetensors } from "../../src/formats/safetensors/reader.js";
-import { type MatchRules, matchTensors } from "../../src/merge/match.js";
+import { matchTensors } from "../../src/merge/match.js";
 import {
   countActions,
   fixedBytes,
@@ -13,6 +13,7 @@ import {
   layOut,
   mainDType,
 } from "../../src/merge/merge-plan.js";
+import type { MatchRules } from "../../src/merge/options.js";
 import { type DType, elementCount, type SumDType, type TensorView } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";

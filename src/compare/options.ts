@@ -1,0 +1,24 @@
+import { z } from "zod";
+import { hubOption, threadsOption } from "../merge/options.js";
+import { flag, text, tolerance, type WorkOptions, yesOrNo } from "../options.js";
+
+export const compareOptions = z.strictObject({
+  /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
+  a: text(),
+  /** The model to compare it with, likewise. */
+  b: text(),
+  /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
+  tolerance: flag("--tolerance <x>", "take |a - b| <= x for equal", tolerance()).optional(),
+  /** … or where |a - b| / max(|a|, |b|) is at most this. */
+  relativeTolerance: flag(
+    "--relative-tolerance <x>",
+    "take |a - b| <= x * max(|a|, |b|) for equal",
+    tolerance(),
+  ).optional(),
+  /** Leaves config and tokenizer out; default false. */
+  weightsOnly: flag("--weights-only", "leave config and tokenizer out", yesOrNo()).default(false),
+  ...threadsOption,
+  ...hubOption,
+});
+
+export type CompareOptions = z.input<typeof compareOptions> & WorkOptions;

@@ -1,0 +1,22 @@
+import { z } from "zod";
+import { hubOption } from "../merge/options.js";
+import { flag, text, type WorkOptions, yesOrNo } from "../options.js";
+
+export const checkUploadOptions = z.strictObject({
+  /** `owner/name` on the Hub; made where it isn't there. */
+  repository: text(),
+  /** Make the repository private, and refuse one that is public; default: a new one is as its owner's settings say. */
+  private: flag("--private", "make the repository private", yesOrNo()).default(false),
+  /** The commit's message; default `Upload`, the folder's name and this program's. */
+  message: flag("--message <text>", "commit with this message", text()).optional(),
+  /** Replace the model files that the repository holds; its history keeps them. Default false. */
+  overwrite: flag("--overwrite", "replace the model in the repository", yesOrNo()).default(false),
+  ...hubOption,
+});
+
+export const uploadOptions = checkUploadOptions.extend({
+  /** The model's folder. */
+  folder: text(),
+});
+
+export type UploadOptions = z.input<typeof checkUploadOptions> & WorkOptions;
