@@ -48,7 +48,6 @@ export {
   EXIT_OF,
   isApplyDeltaError,
 } from "./errors.js";
-export type { TargetFormat } from "./formats/table.js";
 export type { HubOptions, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
 export type {
   InspectDocument,
@@ -91,6 +90,9 @@ export type { LostElements } from "./target/journal.js";
 export type { DType, SumDType } from "./tensor.js";
 export type { UploadSummary } from "./upload/documents.js";
 export type { Check, CheckName, Verification } from "./verify/documents.js";
+
+/** How weights are stored. */
+export type TargetFormat = NonNullable<ApplyOptions["format"]>;
 
 /** What is merged, where to, and how. */
 export type ApplyDeltaOptions = Callable<ApplyOptions>;
