@@ -1,8 +1,9 @@
 /**
- * In: JSON text from a checkpoint. Out: its value, with objects that have no prototype.
- * Guards what `JSON.parse` lets through: a key that stands twice, an integer that a double can't hold,
- * `1.0` where an integer is meant (it stays a `JsonDecimal`), nesting without end, `__proto__` as a name.
+ * Reads JSON of a checkpoint, and refuses what `JSON.parse` lets through: a key that stands twice, an integer that a
+ * double can't hold, half of a surrogate pair. `1.0`, where an integer is meant, stays a `JsonDecimal`. Objects have no
+ * prototype, so that `__proto__` is a key like any other.
  */
+import { type JSONVisitor, printParseErrorCode, visit } from "jsonc-parser";
 import { ApplyDeltaError, type ErrorCode } from "../errors.js";
 
 /** Nesting deeper than any real header or index; stops a file of a million `[`. */
@@ -48,162 +49,102 @@ export interface StrictJsonContext {
   hint: string;
 }
 
-/** Parses UTF-8 JSON. Throws `context.malformed` or `context.duplicate` with the byte offset. */
+/** Parses UTF-8 JSON in one pass. Throws `context.malformed` or `context.duplicate` with the byte offset. */
 export function parseStrictJson(bytes: Uint8Array, context: StrictJsonContext): JsonValue {
+  const { file, offsetBytes, hint } = context;
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new ApplyDeltaError(context.malformed, "The JSON text is not valid UTF-8.", {
-      file: context.file,
-      offsetBytes: context.offsetBytes,
-      hint: context.hint,
+      file,
+      offsetBytes,
+      hint,
       cause,
     });
   }
-  const parser = new Parser(text, context);
-  const value = parser.value(0);
-  parser.end();
-  return value;
+  const builder = new ValueBuilder(text, (at, message, code = context.malformed) => {
+    const offset = offsetBytes + Buffer.byteLength(text.slice(0, at));
+    throw new ApplyDeltaError(code, message, { file, offsetBytes: offset, hint });
+  });
+  // The visitor stops at the first error, and before a depth at which its recursion could matter.
+  visit(text, builder.visitor(context.duplicate), { disallowComments: true });
+  return builder.value as JsonValue;
 }
 
-const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
-const WHITESPACE = /[ \t\n\r]*/y;
-class Parser {
-  #at = 0;
+type Fail = (at: number, message: string, code?: ErrorCode) => never;
+
+/** Makes the value of what jsonc-parser finds in a text. */
+class ValueBuilder {
+  value: JsonValue | undefined;
+  /** The lists and objects that aren't ended yet, each with the key its next value gets. */
+  readonly #open: { readonly into: JsonValue[] | JsonObject; key: string }[] = [];
   #values = 0;
 
   constructor(
-    readonly text: string,
-    readonly context: StrictJsonContext,
+    private readonly text: string,
+    private readonly fail: Fail,
   ) {}
 
-  value(depth: number): JsonValue {
-    if (depth > MAX_DEPTH) this.fail(`nesting deeper than ${MAX_DEPTH}`);
-    if (++this.#values > MAX_VALUES) this.fail(`more than ${MAX_VALUES} values`);
-    this.#skip();
-    const char = this.text[this.#at];
-    if (char === "{") return this.#object(depth);
-    if (char === "[") return this.#array(depth);
-    if (char === '"') return this.#string();
-    for (const [word, value] of [
-      ["true", true],
-      ["false", false],
-      ["null", null],
-    ] as const) {
-      if (this.text.startsWith(word, this.#at)) {
-        this.#at += word.length;
-        return value;
-      }
-    }
-    return this.#number();
+  visitor(duplicate: ErrorCode): JSONVisitor {
+    const end = () => void this.#open.pop();
+    return {
+      onObjectBegin: (at) => this.#begin(Object.create(null) as JsonObject, at),
+      onArrayBegin: (at) => this.#begin([], at),
+      onObjectEnd: end,
+      onArrayEnd: end,
+      onObjectProperty: (key, at) => this.#key(key, at, duplicate),
+      onLiteralValue: (value, at, length) => this.#literal(value, at, length),
+      onError: (code, at) => this.#malformed(at, inWords(printParseErrorCode(code))),
+    };
   }
 
-  end(): void {
-    this.#skip();
-    if (this.#at < this.text.length) this.fail("text after the end of the JSON value");
+  #malformed(at: number, what: string): never {
+    return this.fail(at, `The JSON text is malformed: ${what}.`);
   }
 
-  fail(what: string): never {
-    throw new ApplyDeltaError(this.context.malformed, `The JSON text is malformed: ${what}.`, {
-      file: this.context.file,
-      offsetBytes: this.#byteOffset(),
-      hint: this.context.hint,
-    });
+  #begin(into: JsonValue[] | JsonObject, at: number): void {
+    if (this.#open.length === MAX_DEPTH) this.#malformed(at, `nesting deeper than ${MAX_DEPTH}`);
+    this.#add(into, at);
+    this.#open.push({ into, key: "" });
   }
 
-  #byteOffset(): number {
-    return this.context.offsetBytes + Buffer.byteLength(this.text.slice(0, this.#at));
+  #key(key: string, at: number, duplicate: ErrorCode): void {
+    const object = this.#open.at(-1) as { into: JsonObject; key: string };
+    this.#checkText(key, at);
+    if (key in object.into)
+      this.fail(at, `${JSON.stringify(excerpt(key))} stands twice in one object.`, duplicate);
+    object.key = key;
   }
 
-  #object(depth: number): JsonObject {
-    const object: JsonObject = Object.create(null);
-    this.#at++;
-    if (this.#take("}")) return object;
-    do {
-      this.#skip();
-      if (this.text[this.#at] !== '"') this.fail("a key in double quotes is missing");
-      const keyAt = this.#at;
-      const key = this.#string();
-      if (key in object) {
-        this.#at = keyAt;
-        throw new ApplyDeltaError(
-          this.context.duplicate,
-          `${JSON.stringify(excerpt(key))} stands twice in one object.`,
-          {
-            file: this.context.file,
-            offsetBytes: this.#byteOffset(),
-            hint: this.context.hint,
-          },
-        );
-      }
-      if (!this.#take(":")) this.fail("a colon is missing after a key");
-      object[key] = this.value(depth + 1);
-    } while (this.#take(","));
-    if (!this.#take("}")) this.fail("a comma or a closing brace is missing");
-    return object;
+  #literal(value: string | number | boolean | null, at: number, length: number): void {
+    if (typeof value === "string") this.#checkText(value, at);
+    this.#add(typeof value === "number" ? this.#number(value, at, length) : value, at);
   }
 
-  #array(depth: number): JsonValue[] {
-    const array: JsonValue[] = [];
-    this.#at++;
-    if (this.#take("]")) return array;
-    do array.push(this.value(depth + 1));
-    while (this.#take(","));
-    if (!this.#take("]")) this.fail("a comma or a closing bracket is missing");
-    return array;
-  }
-
-  #string(): string {
-    const end = this.#stringEnd();
-    const raw = this.text.slice(this.#at, end);
-    let value: string;
-    try {
-      value = JSON.parse(raw) as string;
-    } catch {
-      this.fail("an unknown escape in a string");
-    }
-    if (!value.isWellFormed()) this.fail("half of a surrogate pair in a string");
-    this.#at = end;
+  #number(value: number, at: number, length: number): number | JsonDecimal {
+    const written = this.text.slice(at, at + length);
+    if (/[.eE]/.test(written) || written === "-0") return new JsonDecimal(written);
+    if (!Number.isSafeInteger(value)) this.#malformed(at, `the integer ${excerpt(written)} is too large`);
     return value;
   }
 
-  /** Index after the closing quote. A loop, not a regular expression: a string may be as long as the header. */
-  #stringEnd(): number {
-    let at = this.#at + 1;
-    for (;;) {
-      const char = this.text.charCodeAt(at);
-      if (char === 0x22 /* " */) return at + 1;
-      if (Number.isNaN(char)) this.fail("a string does not end");
-      if (char < 0x20) this.fail("a bare control character in a string");
-      at += char === 0x5c /* \\ */ ? 2 : 1;
-    }
+  #checkText(text: string, at: number): void {
+    if (!text.isWellFormed()) this.#malformed(at, "half of a surrogate pair in a string");
   }
 
-  #number(): number | JsonDecimal {
-    NUMBER.lastIndex = this.#at;
-    const match = NUMBER.exec(this.text);
-    if (match === null)
-      this.fail(this.#at < this.text.length ? "an unexpected character" : "it ends too early");
-    const isInteger = match[1] === undefined && match[2] === undefined && match[0] !== "-0";
-    const value = Number(match[0]);
-    if (isInteger && !Number.isSafeInteger(value)) this.fail(`the integer ${excerpt(match[0])} is too large`);
-    this.#at += match[0].length;
-    return isInteger ? value : new JsonDecimal(match[0]);
+  #add(value: JsonValue, at: number): void {
+    if (++this.#values > MAX_VALUES) this.#malformed(at, `more than ${MAX_VALUES} values`);
+    const parent = this.#open.at(-1);
+    if (parent === undefined) this.value = value;
+    else if (Array.isArray(parent.into)) parent.into.push(value);
+    else parent.into[parent.key] = value;
   }
+}
 
-  #take(char: string): boolean {
-    this.#skip();
-    if (this.text[this.#at] !== char) return false;
-    this.#at++;
-    return true;
-  }
-
-  #skip(): void {
-    WHITESPACE.lastIndex = this.#at;
-    WHITESPACE.exec(this.text);
-    this.#at = WHITESPACE.lastIndex;
-  }
+/** `CloseBraceExpected` as "close brace expected". */
+function inWords(name: string): string {
+  return name.replace(/\B[A-Z]/g, (letter) => ` ${letter}`).toLowerCase();
 }
 
 function excerpt(text: string): string {

@@ -157,9 +157,9 @@ const REJECTIONS: Record<string, Rejection> = {
     code: "header-malformed",
     details: { offsetBytes: 8, message: /UTF-8/ },
   },
-  "a header that ends early": malformed('{"t":', { offsetBytes: 13, message: /ends too early/ }),
-  "text behind the header": malformed("{}  {}", { offsetBytes: 12, message: /after the end/ }),
-  "padding with zeros": malformed("{}\u0000", { offsetBytes: 10, message: /after the end/ }),
+  "a header that ends early": malformed('{"t":', { offsetBytes: 13, message: /value expected/ }),
+  "text behind the header": malformed("{}  {}", { offsetBytes: 12, message: /end of file expected/ }),
+  "padding with zeros": malformed("{}\u0000", { offsetBytes: 10, message: /invalid symbol/ }),
   "a tensor twice": rejectedHeader(`{"t":${entry()},"t":${entry()}}`, "duplicate-tensor", {
     offsetBytes: 8 + 6 + entry().length,
     message: /"t" stands twice/,
@@ -225,7 +225,7 @@ const REJECTIONS: Record<string, Rejection> = {
   "metadata that is null": malformed('{"__metadata__":null}', { message: /__metadata__/ }),
   "metadata that is a list": malformed('{"__metadata__":["a"]}', { message: /__metadata__/ }),
   "metadata that looks like a tensor": malformed(`{"__metadata__":${entry()}}`, { message: /__metadata__/ }),
-  "deep nesting": malformed(`{"t":${"[".repeat(100_000)}`, { offsetBytes: 8 + 5 + 16, message: /nesting/ }),
+  "deep nesting": malformed(`{"t":${"[".repeat(100_000)}`, { offsetBytes: 8 + 5 + 15, message: /nesting/ }),
   "half a surrogate pair in a name": malformed(`{"\\ud83d":${entry()}}`, {
     offsetBytes: 9,
     message: /surrogate/,

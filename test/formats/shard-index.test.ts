@@ -107,7 +107,7 @@ const REFUSED: [text: string, code: ErrorCode, details: ExpectedDetails][] = [
   [indexOf('{"a":null}'), "index-malformed", { message: /a/ }],
   [indexOf('{"a":["s.bin"]}'), "index-malformed", { message: /a/ }],
   [indexOf('{"__proto__":{"a":"s.bin"}}'), "index-malformed", { message: /shard's name is not a string/ }],
-  [`${indexOf('{"a":"s.bin"}')}{}`, "index-malformed", { message: /after the end/ }],
+  [`${indexOf('{"a":"s.bin"}')}{}`, "index-malformed", { message: /end of file expected/ }],
   [indexOf('{"a":"s.bin","a":"s.bin"}'), "duplicate-tensor", { message: /"a" stands twice/ }],
   [indexOf('{"a":"s.bin","\\u0061":"t.bin"}'), "duplicate-tensor", { message: /"a" stands twice/ }],
   ['{"weight_map":{"a":"s.bin"},"weight_map":{}}', "duplicate-tensor", { offsetBytes: 28 }],
