@@ -1,14 +1,9 @@
-/**
- * In: a path. Out: an open local file that is read at offsets. And the reading of any open file, in any thread.
- * Guards: every read returns all the bytes that were asked for, or an error that names file and offset; a call that a
- * signal cut short is made again.
- */
-
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError, uninterrupted } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
 import { readThroughExchange } from "./exchange.js";
+import { typedSystemError } from "./system-errors.js";
 
 /**
  * Opens a regular file for reading, with a pause before each read. Links are followed: a snapshot in the Hub's cache is
@@ -124,26 +119,5 @@ export function sourceExists(path: string): boolean {
 
 /** Turns a system error met while reading a source into a typed one. Typed errors pass through. */
 export function sourceError(error: unknown, path: string, offsetBytes?: number): unknown {
-  const errno = errnoOf(error);
-  if (errno === undefined || error instanceof ApplyDeltaError) return error;
-  const where = offsetBytes === undefined ? { file: path } : { file: path, offsetBytes };
-  if (errno === "ENOENT" || errno === "ENOTDIR") {
-    return new ApplyDeltaError("source-not-found", "There is no such file.", {
-      ...where,
-      hint: "Check the path for a typo.",
-      cause: error,
-    });
-  }
-  const hints: Record<string, string> = {
-    EACCES: "You lack permission to read it: check with `ls -l`.",
-    EPERM: "You lack permission to read it: check with `ls -l`.",
-    EMFILE: "Too many files are open: raise the limit with `ulimit -n 4096`.",
-    ELOOP: "The symbolic link points at itself.",
-    EIO: "The disk reports a read error: copy the file elsewhere or download it again.",
-  };
-  return new ApplyDeltaError("source-unreadable", `The file can't be read (${errno}).`, {
-    ...where,
-    hint: hints[errno] ?? "Check that the file can be read, for example with `sha256sum`.",
-    cause: error,
-  });
+  return typedSystemError(error, "source", path, offsetBytes);
 }

@@ -1,18 +1,13 @@
 /**
- * In: a path in the staging folder, or bytes in a worker's memory. Out: a shard's file, and the bytes in it.
- *
- * Where the system can (Linux, most disks), whole pages are written past the page cache (O_DIRECT): they are not
- * copied, the cache keeps what the user needs, and their data is on the disk when the call returns. What shares a page
- * with a neighbour, and all of it elsewhere, goes through the cache.
- * Guards: both ways write the same bytes; a system that refuses the one gets the other.
+ * A shard's file. Where the system can (Linux, most disks), whole pages are written past the page cache (O_DIRECT):
+ * they are not copied, the cache keeps what the user needs, and their data is on the disk when the call returns. What
+ * shares a page with a neighbour, and all of it elsewhere, goes through the cache.
  */
 import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
-import { errnoOf, uninterrupted } from "../errors.js";
+import { errnoOf } from "../errors.js";
+import { DirectTransfers, openDirect, PAGE_BYTES } from "./direct.js";
 import { closeFile, onTarget, quietly, targetError, writeFully } from "./write-errors.js";
-
-/** What O_DIRECT wants memory, offset and length to be multiples of; a disk's own block is no larger. */
-const PAGE_BYTES = 4096;
 
 /** Bytes of a file that are known before its data is. */
 export interface FixedPiece {
@@ -48,7 +43,7 @@ export function createShardFile(
     quietly(() => closeSync(fd));
     throw error;
   }
-  return { path, fd, directFd: isDirect ? openDirect(path) : null };
+  return { path, fd, directFd: isDirect ? openDirect(path, constants.O_WRONLY) : null };
 }
 
 /** Resolves when all that was written is on the disk, and the system knows where. Other threads go on meanwhile. */
@@ -70,18 +65,7 @@ export function closeShardFile({ path, fd, directFd }: ShardFile): void {
   }
 }
 
-/** Null where system or file system don't know O_DIRECT, or too many files are open for a second descriptor. */
-function openDirect(path: string): number | null {
-  if (constants.O_DIRECT === undefined) return null;
-  try {
-    return uninterrupted(() => openSync(path, constants.O_WRONLY | constants.O_DIRECT));
-  } catch {
-    return null;
-  }
-}
-
-/** Set where a write was refused: this thread's memory isn't aligned, or the file system wants more than a page. */
-let isRefused = false;
+const directWrites = new DirectTransfers();
 
 /**
  * Writes `byteLength` bytes of memory from `at` on to `offsetBytes` of the file. `at` is a multiple of a page, and
@@ -97,7 +81,7 @@ export function writeSegment(
   const inPage = offsetBytes % PAGE_BYTES;
   const headLength = inPage === 0 ? 0 : Math.min(byteLength, PAGE_BYTES - inPage);
   const wholeLength = byteLength - headLength - ((byteLength - headLength) % PAGE_BYTES);
-  if (file.directFd === null || isRefused || wholeLength === 0) {
+  if (file.directFd === null || directWrites.isRefused || wholeLength === 0) {
     writeFully(file.fd, memory.subarray(at, at + byteLength), offsetBytes, file.path);
     return;
   }
@@ -106,21 +90,16 @@ export function writeSegment(
     memory.subarray(at + inPage + from, at + inPage + from + length);
   const tailStart = headLength + wholeLength;
   writeFully(file.fd, part(0, headLength), offsetBytes, file.path);
-  const done = writePages(file.directFd, part(headLength, wholeLength), offsetBytes + headLength, file.path);
+  const pages = part(headLength, wholeLength);
+  const pagesAt = offsetBytes + headLength;
+  const done = onTarget(
+    file.path,
+    () => directWrites.attempt(file.directFd, (fd) => writeSync(fd, pages, 0, pages.length, pagesAt)),
+    pagesAt,
+  );
   const rest = part(headLength + done, tailStart - headLength - done);
   writeFully(file.fd, rest, offsetBytes + headLength + done, file.path);
   writeFully(file.fd, part(tailStart, byteLength - tailStart), offsetBytes + tailStart, file.path);
-}
-
-/** Writes past the cache; gives how many bytes that took, 0 where it is refused. */
-function writePages(directFd: number, bytes: Uint8Array, offsetBytes: number, path: string): number {
-  try {
-    return uninterrupted(() => writeSync(directFd, bytes, 0, bytes.length, offsetBytes));
-  } catch (error) {
-    if (errnoOf(error) !== "EINVAL") throw targetError(error, path, offsetBytes);
-    isRefused = true;
-    return 0;
-  }
 }
 
 /** Writes a CRC-32 to a place left for it. Errors: `no-space`, `target-unwritable`. */

@@ -1,41 +1,10 @@
-/**
- * In: a system error met while writing. Out: a typed error that says what the disk or the system refused.
- */
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
-
-const HINTS: Record<string, string> = {
-  EACCES: "You lack permission to write there: choose another folder or change the folder's rights.",
-  EPERM: "The system forbids writing there: choose another folder.",
-  EROFS: "The file system is mounted read-only: choose another folder.",
-  EFBIG:
-    "Files of this size aren't allowed there (`ulimit -f`, or the file system): use a smaller --max-shard-size.",
-  EIO: "The disk reports an error: check it, or choose a folder on another disk.",
-  ENODEV: "The disk is gone: connect it again, or choose a folder on another disk.",
-  ESTALE: "The network file system lost the folder: mount it again, or choose another folder.",
-  EMFILE: "Too many files are open: raise the limit with `ulimit -n 4096`.",
-  ENAMETOOLONG: "The name is too long for the file system: choose a shorter one.",
-  ENOTDIR: "A part of the path is a file: choose another folder.",
-};
+import { typedSystemError } from "./system-errors.js";
 
 /** Turns a system error into `no-space` or `target-unwritable`. Anything else passes through. */
 export function targetError(error: unknown, path: string, offsetBytes?: number): unknown {
-  const errno = errnoOf(error);
-  if (errno === undefined || error instanceof ApplyDeltaError) return error;
-  const where = offsetBytes === undefined ? { file: path } : { file: path, offsetBytes };
-  if (errno === "ENOSPC" || errno === "EDQUOT") {
-    const what = errno === "EDQUOT" ? "The disk quota is used up." : "The disk is full.";
-    return new ApplyDeltaError("no-space", what, {
-      ...where,
-      hint: "Free some space or choose a folder on another disk; --dry-run says how much is needed.",
-      cause: error,
-    });
-  }
-  return new ApplyDeltaError("target-unwritable", `The folder to make can't be written (${errno}).`, {
-    ...where,
-    hint: HINTS[errno] ?? "Choose another folder.",
-    cause: error,
-  });
+  return typedSystemError(error, "target", path, offsetBytes);
 }
 
 /**

@@ -4,7 +4,7 @@
  * Each byte of the target is read once, from the disk.
  */
 import { closeSync } from "node:fs";
-import { openDirect } from "../files/disk-read.js";
+import { openDirect } from "../files/direct.js";
 import { gather, openView } from "../files/gather.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";

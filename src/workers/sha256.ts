@@ -5,7 +5,7 @@
  */
 import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { openDirect } from "../files/disk-read.js";
+import { openDirect } from "../files/direct.js";
 import { throwIfAborted } from "../interrupt.js";
 import type { LocalFile } from "../tensor.js";
 import { BYTES_DONE, CHUNK_BYTES, type HashedFile, type HashJob, hashFile } from "./hash-files.js";

@@ -1,0 +1,66 @@
+import { basename } from "node:path";
+import { ApplyDeltaError, type ErrorCode, errnoOf } from "../errors.js";
+
+/** Whether a file is read or written. */
+type Side = "source" | "target";
+
+const NO_PERMISSION = "You lack permission to read it: check with `ls -l`.";
+const TOO_MANY_FILES = "Too many files are open: raise the limit with `ulimit -n 4096`.";
+const FREE_SPACE = "Free some space or choose a folder on another disk; --dry-run says how much is needed.";
+
+/** What to do about an errno. */
+const HINTS: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
+  source: {
+    ENOENT: "Check the path for a typo.",
+    ENOTDIR: "Check the path for a typo.",
+    EACCES: NO_PERMISSION,
+    EPERM: NO_PERMISSION,
+    EMFILE: TOO_MANY_FILES,
+    ELOOP: "The symbolic link points at itself.",
+    EIO: "The disk reports a read error: copy the file elsewhere or download it again.",
+  },
+  target: {
+    ENOSPC: FREE_SPACE,
+    EDQUOT: FREE_SPACE,
+    EACCES: "You lack permission to write there: choose another folder or change the folder's rights.",
+    EPERM: "The system forbids writing there: choose another folder.",
+    EROFS: "The file system is mounted read-only: choose another folder.",
+    EFBIG:
+      "Files of this size aren't allowed there (`ulimit -f`, or the file system): use a smaller --max-shard-size.",
+    EIO: "The disk reports an error: check it, or choose a folder on another disk.",
+    ENODEV: "The disk is gone: connect it again, or choose a folder on another disk.",
+    ESTALE: "The network file system lost the folder: mount it again, or choose another folder.",
+    EMFILE: TOO_MANY_FILES,
+    ENAMETOOLONG: "The name is too long for the file system: choose a shorter one.",
+    ENOTDIR: "A part of the path is a file: choose another folder.",
+  },
+};
+
+const USUAL_HINTS: Readonly<Record<Side, string>> = {
+  source: "Check that the file can be read, for example with `sha256sum`.",
+  target: "Choose another folder.",
+};
+
+/** Turns a system error into a typed one. Typed errors and anything else pass through. */
+export function typedSystemError(error: unknown, side: Side, path: string, offsetBytes?: number): unknown {
+  const errno = errnoOf(error);
+  if (errno === undefined || error instanceof ApplyDeltaError) return error;
+  const [code, message] = (side === "source" ? readError : writeError)(errno, basename(path));
+  return new ApplyDeltaError(code, message, {
+    file: path,
+    ...(offsetBytes === undefined ? {} : { offsetBytes }),
+    hint: HINTS[side][errno] ?? USUAL_HINTS[side],
+    cause: error,
+  });
+}
+
+function readError(errno: string, name: string): [ErrorCode, string] {
+  if (errno === "ENOENT" || errno === "ENOTDIR") return ["source-not-found", `There is no file ${name}.`];
+  return ["source-unreadable", `Can't read ${name} (${errno}).`];
+}
+
+function writeError(errno: string, name: string): [ErrorCode, string] {
+  if (errno === "ENOSPC") return ["no-space", "The disk is full."];
+  if (errno === "EDQUOT") return ["no-space", "The disk quota is used up."];
+  return ["target-unwritable", `Can't write ${name} (${errno}).`];
+}
