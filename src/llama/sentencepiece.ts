@@ -1,6 +1,5 @@
 /**
- * In: the bytes of a `tokenizer.model`, SentencePiece's protobuf. Out: its pieces and its special ones.
- * Guards: every length lies inside its message; a file cut anywhere is an error, not a smaller vocabulary.
+ * Reads a `tokenizer.model`, SentencePiece's protobuf. A file cut anywhere is an error, not a smaller vocabulary.
  * Format: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto and
  * https://protobuf.dev/programming-guides/encoding/
  */
@@ -26,14 +25,14 @@ export type SpecialRole = (typeof SPECIAL_ROLES)[number];
 export interface SentencePieceModel {
   /** By id. */
   readonly pieces: readonly string[];
-  /** By id: what decides which pieces a text is cut into. */
+  /** By id. They decide which pieces a text is cut into. */
   readonly scores: readonly number[];
   /** By id: `SentencePiece.Type`. */
   readonly types: readonly number[];
-  /** How a text is changed before it is cut and after it is put together again: messages as they stand. */
+  /** How a text is changed before it is cut into pieces and after it is joined: the raw messages. */
   readonly normalizer: Uint8Array;
   readonly denormalizer: Uint8Array;
-  /** Null where the model has none: LLaMA's has no pad. */
+  /** Null if the model has none: LLaMA's has no pad. */
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
 }
 
@@ -101,7 +100,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
     found.add(field.number);
     if (field.number >= FIRST_EXTENSION) continue;
     if (field.number > LAST_MODEL_FIELD) fail(`field ${field.number} is unknown`, field.at);
-    if (field.wireType !== BYTES) fail(`field ${field.number} is no message`, field.at);
+    if (field.wireType !== BYTES) fail(`field ${field.number} is not a message`, field.at);
     if (field.number === PIECES) {
       if (ids.size === MAX_PIECES) fail(`it has more than ${MAX_PIECES} pieces`, field.at);
       const { piece, score, type } = readPiece(bytes, field, fail);
@@ -117,7 +116,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
       for (const _ of fieldsOf(bytes, field.start, field.end, fail));
     }
   }
-  // The trainer writes both behind the pieces: a file that was cut between two pieces has neither.
+  // The trainer writes the specs behind the pieces: a file cut between two pieces has neither.
   for (const [number, name] of [
     [PIECES, "pieces"],
     [TRAINER_SPEC, "trainer_spec"],
@@ -165,7 +164,7 @@ function readPiece(bytes: Uint8Array, message: Field, fail: Fail): Piece {
         fail("a piece is not UTF-8", start, { cause });
       }
     } else if (number === TYPE && wireType === VARINT) {
-      if (value < 1n || value > LAST_TYPE) fail(`${value} is no type of piece`, at);
+      if (value < 1n || value > LAST_TYPE) fail(`${value} is not a type of piece`, at);
       type = Number(value);
     } else if (number === SCORE && wireType === FIXED32) {
       score = data.getFloat32(start, true);
@@ -182,7 +181,7 @@ function readSpecialIds(bytes: Uint8Array, message: Field, into: Map<number, num
   // Other fields describe the training; new ones come with new versions.
   for (const { number, wireType, at, value } of fieldsOf(bytes, message.start, message.end, fail)) {
     if (!wanted.has(number)) continue;
-    if (wireType !== VARINT) fail(`field ${number} of trainer_spec is no integer`, at);
+    if (wireType !== VARINT) fail(`field ${number} of trainer_spec is not an integer`, at);
     // int32: -1, for "none", is written with ten bytes.
     into.set(number, Number(BigInt.asIntN(32, value)));
   }

@@ -1,12 +1,9 @@
-/**
- * In: how a delta was made. Out: the text of its model card (README.md): what it is, and how to apply it.
- * Guards: no path of the user's machine gets into it, only the models' own names.
- */
+/** A delta's model card: what it is, and how to apply it. It never names a path of the user's machine. */
 import { basename } from "node:path";
 import { cardHead, type ModelOrigin, modelName } from "../target/model-card.js";
 
 export interface DeltaCardFacts {
-  /** The folder that is made. */
+  /** The folder to make. */
   readonly delta: string;
   readonly base: ModelOrigin;
   readonly tuned: ModelOrigin;
@@ -14,7 +11,7 @@ export interface DeltaCardFacts {
   readonly proof: string;
   /** Options that applying needs. */
   readonly applyWith: readonly string[];
-  /** What FastChat's apply_delta does otherwise with this delta, as sentences. */
+  /** How FastChat's apply_delta treats this delta differently, as sentences. */
   readonly fastChatDiffers: readonly string[];
 }
 
@@ -25,7 +22,7 @@ export function deltaCard({ delta, base, tuned, proof, applyWith, fastChatDiffer
     "",
     `# ${names.delta}`,
     "",
-    `Delta weights: what was added to ${names.base} to make ${names.tuned}. They are differences, no model: used as they are they speak gibberish, and no weights of the base are in them. To get the model, apply them to the base, which you need yourself:`,
+    `Delta weights: what was added to ${names.base} to make ${names.tuned}. They are differences, not a model: on their own they produce gibberish, and they hold no weights of the base. To get the model, apply them to your own copy of the base:`,
     "",
     "```",
     [

@@ -1,7 +1,4 @@
-/**
- * In: how the target was made. Out: the text of its model card (README.md), a few lines.
- * Guards: no path of the user's machine gets into it, only the models' own names.
- */
+/** A target's model card. It names models, and never a path of the user's machine. */
 import { basename, dirname, extname, resolve } from "node:path";
 
 export const MODEL_CARD = "README.md";
@@ -18,9 +15,9 @@ export interface ModelCardFacts {
   readonly base: ModelOrigin;
   readonly delta: ModelOrigin;
   readonly scale: number;
-  /** The base check's sentence, or null where it was skipped. */
+  /** The base check's sentence; null if it was skipped. */
   readonly baseCheck: string | null;
-  /** The release's name and compatibility, or null where it isn't recognised. */
+  /** The release's name and compatibility; null if it isn't recognized. */
   readonly release: string | null;
 }
 
@@ -43,18 +40,17 @@ export function modelCard({ target, base, delta, scale, baseCheck, release }: Mo
   return `${lines.join("\n")}\n`;
 }
 
-/** What the Hub reads of a card; a base that is only on this machine has no name there. */
+/** What the Hub reads of a card. A local base has no name there. */
 export function cardHead({ hub }: ModelOrigin): string[] {
   const baseModel = hub === null ? [] : [`base_model: ${hub.repository}`];
   return ["---", "library_name: transformers", ...baseModel, "---"];
 }
 
-/** A repository and its commit; else the name of the model's folder, whether the path is that or a file in it. */
-function describeOrigin({ path, hub }: ModelOrigin): string {
-  return hub === null ? folderName(path) : `${hub.repository}, commit ${hub.commit}`;
+function describeOrigin(origin: ModelOrigin): string {
+  return modelName(origin) + (origin.hub === null ? "" : `, commit ${origin.hub.commit}`);
 }
 
-/** The model's own name, without what names this machine. */
+/** The repository; for a local model the name of its folder, and of the file if the path is one. */
 export function modelName({ path, hub }: ModelOrigin): string {
   return hub?.repository ?? folderName(path);
 }

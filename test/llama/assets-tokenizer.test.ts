@@ -1,10 +1,8 @@
 /** The tokenizer of a target: from which folder, and that all its files are there. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type AssetFacts, type AssetOptions, planAssets } from "../../src/llama/assets.js";
-import { temporaryFolder } from "../support/model-folder.js";
+import { writeFolders } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-samples.js";
 
@@ -32,15 +30,7 @@ function plan(
   facts: Partial<AssetFacts> = {},
   options: AssetOptions = { chatTemplate: null },
 ) {
-  const root = temporaryFolder(context);
-  const [delta, base] = [join(root, "delta"), join(root, "base")] as const;
-  for (const [folder, files] of [
-    [delta, deltaFiles],
-    [base, baseFiles],
-  ] as const) {
-    mkdirSync(folder);
-    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
-  }
+  const { delta, base } = writeFolders(context, { delta: deltaFiles, base: baseFiles });
   const assets = planAssets(delta, base, { ...FACTS, ...facts }, options);
   const files: Record<string, string> = {};
   for (const asset of assets.files) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type AssetFacts, type AssetOptions, type Assets, planAssets } from "../../src/llama/assets.js";
 import { fixturePath } from "../support/fixture-path.js";
-import { temporaryFolder } from "../support/model-folder.js";
+import { temporaryFolder, writeFolders } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
 const FACTS: AssetFacts = { rows: 3, trimmedRows: 0, torchDType: "float16" };
@@ -34,15 +34,7 @@ function plan(
   facts: Partial<AssetFacts> = {},
   options: AssetOptions = { chatTemplate: null },
 ): Planned {
-  const root = temporaryFolder(context);
-  const [delta, base] = [join(root, "delta"), join(root, "base")] as const;
-  for (const [folder, files] of [
-    [delta, deltaFiles],
-    [base, baseFiles],
-  ] as const) {
-    mkdirSync(folder);
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  }
+  const { delta, base } = writeFolders(context, { delta: deltaFiles, base: baseFiles });
   const assets = planAssets(delta, base, { ...FACTS, ...facts }, options);
   const origins = assets.files.map((asset) => {
     if ("text" in asset) return [asset.fileName, "text"];

@@ -21,7 +21,7 @@ library_name: transformers
 
 # my-vicuna-delta
 
-Delta weights: what was added to llama-7b to make my-vicuna. They are differences, no model: used as they are they speak gibberish, and no weights of the base are in them. To get the model, apply them to the base, which you need yourself:
+Delta weights: what was added to llama-7b to make my-vicuna. They are differences, not a model: on their own they produce gibberish, and they hold no weights of the base. To get the model, apply them to your own copy of the base:
 
 \`\`\`
 vicuna-apply-delta --base path/to/llama-7b --delta path/to/my-vicuna-delta --target my-vicuna

@@ -25,6 +25,21 @@ export function temporaryFolder(context: TestContext): string {
   return folder;
 }
 
+/** Folders of these names with these files, beside each other. Returns their paths. */
+export function writeFolders<Name extends string>(
+  context: TestContext,
+  folders: Readonly<Record<Name, Readonly<Record<string, string | Uint8Array>>>>,
+): Record<Name, string> {
+  const root = temporaryFolder(context);
+  const paths = {} as Record<Name, string>;
+  for (const [name, files] of Object.entries(folders) as [Name, Record<string, string | Uint8Array>][]) {
+    paths[name] = join(root, name);
+    mkdirSync(paths[name]);
+    for (const [file, content] of Object.entries(files)) writeFileSync(join(paths[name], file), content);
+  }
+  return paths;
+}
+
 export function floats(
   name: string,
   dtype: FloatDType,
