@@ -36,13 +36,17 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /** Runs work that makes no folder; an interruption of it says `outcome`: "the target was not verified to the end". */
-export async function describeInterruption<T>(outcome: string, body: () => Promise<T>): Promise<T> {
+export async function describeInterruption<T>(
+  outcome: string,
+  body: () => Promise<T>,
+  hint?: string,
+): Promise<T> {
   try {
     return await body();
   } catch (error) {
     // One that comes from a thread has lost its class.
     const isDescribed = error instanceof Interruption && error.outcome !== null;
     if (!isApplyDeltaError(error, "interrupted") || isDescribed) throw error;
-    throw new Interruption(outcome);
+    throw new Interruption(outcome, hint);
   }
 }

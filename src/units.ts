@@ -32,3 +32,8 @@ export function formatCount(count: number): string {
 export function plural(count: number, noun: string): string {
   return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 }
+
+/** The first names of a list, and a mark where there are more: `a, b, …`. */
+export function firstFew(names: readonly string[], most = 5): string {
+  return names.slice(0, most).join(", ") + (names.length > most ? ", …" : "");
+}

@@ -33,7 +33,7 @@ const COMMAND_LINE_IMPORTS = [
 /** The rooms or files that alone may import a package. */
 const ONLY_IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   commander: ["cli"],
-  "@huggingface/hub": ["hub/hub.ts", "upload/writer.ts"],
+  "@huggingface/hub": ["hub/listing.ts", "hub/hub-file.ts", "upload/writer.ts"],
   undici: ["hub/connection.ts"],
 };
 

@@ -1,18 +1,16 @@
 /**
- * In: the path of a blob's lock. Out: the lock, once no other run of this tool holds it.
- * Guards: two runs never write to one partial blob. Python has locks of its own and files of its own
- * (partial-blob.ts), so there is nothing to share with it.
+ * Keeps two runs from writing to one partial blob. Python has other locks and other files (partial-blob.ts).
  *
- * Caches are shared by machines and by containers, each with a name of its own, where the process of a lock can't be
- * seen. So whoever holds one touches it now and then, and one that nobody touches is nobody's.
+ * Machines and containers that share a cache can't see each other's processes. So a run touches the lock it holds now
+ * and then, and a lock that nobody touches is free.
  */
 import { statSync, utimesSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isApplyDeltaError } from "../errors.js";
 import { type Lock, takeLock } from "../files/lock.js";
+import { throwIfAborted } from "../interrupt.js";
 import { makeFolder, onCache } from "./cache.js";
-import { throwIfStopped } from "./retry.js";
 
 export interface BlobLock {
   release(): void;
@@ -22,7 +20,7 @@ export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called once if another run holds it. */
   readonly onWait?: () => void;
-  /** After so long without a touch a lock of another machine is nobody's. */
+  /** After so long without a touch a lock of another machine is free. */
   readonly silentMs?: number;
 }
 
@@ -39,7 +37,7 @@ export async function lockBlob(
   makeFolder(dirname(path));
   const isUntouched = watchTouches(path, silentMs);
   for (let isFirst = true; ; isFirst = false) {
-    throwIfStopped(signal);
+    throwIfAborted(signal);
     const lock = tryLock(path, isUntouched);
     if (lock !== null) return keepTouched(path, lock);
     if (isFirst) onWait?.();
@@ -47,7 +45,7 @@ export async function lockBlob(
   }
 }
 
-/** Whether a file's time has stood still for so long, by the clock of who asks: the machines' may differ. */
+/** Whether a file's time has stood still for so long, by this machine's clock: others may differ. */
 function watchTouches(path: string, silentMs: number): () => boolean {
   let seen = { mtimeMs: Number.NaN, at: 0 };
   return () => {
@@ -63,7 +61,7 @@ function keepTouched(path: string, lock: Lock): BlobLock {
       const now = new Date();
       utimesSync(path, now, now);
     } catch {
-      // Someone removed it by hand: who waits may go on, and nothing here depends on it.
+      // Someone removed it by hand, so that another run may go on; nothing here depends on it.
     }
   }, TOUCH_MS).unref();
   return {

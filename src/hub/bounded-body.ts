@@ -3,7 +3,7 @@
  * Guards: an answer ends. A server that sends a byte now and then would otherwise keep a request alive for ever, and
  * one that never stops would fill the memory.
  */
-import { OddAnswer } from "./answers.js";
+import { ProtocolError } from "./answers.js";
 
 export interface BodyBounds {
   /** In each such time so many bytes arrive at least, or the answer counts as fallen silent. */
@@ -16,7 +16,7 @@ export interface BodyBounds {
 /** In each `stallMs`: a hundredth of what a modem of the nineties gave each of eight connections. */
 const LEAST_BYTES = 1024;
 
-/** Errors: an `OddAnswer` that is too long; an error of the network where it is too slow. */
+/** Errors: an `ProtocolError` that is too long; an error of the network where it is too slow. */
 export async function* boundedBody(
   body: AsyncIterable<Uint8Array> | null,
   { stallMs, mostBytes = Number.POSITIVE_INFINITY, mostMs = Number.POSITIVE_INFINITY }: BodyBounds,
@@ -29,7 +29,7 @@ export async function* boundedBody(
     const now = performance.now();
     byteLength += bytes.length;
     window.byteLength += bytes.length;
-    if (byteLength > mostBytes) throw new OddAnswer(`an answer of more than ${mostBytes} bytes`);
+    if (byteLength > mostBytes) throw new ProtocolError(`an answer of more than ${mostBytes} bytes`);
     if (now - start > mostMs) throw tooSlow();
     if (now - window.start > stallMs) {
       if (window.byteLength < LEAST_BYTES) throw tooSlow();

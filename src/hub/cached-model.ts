@@ -1,21 +1,13 @@
-/**
- * In: a repository's cache and a revision. Out: its snapshot, whole, without a word to the network.
- * Guards: a snapshot that lacks a file of its weights isn't taken for a model.
- */
-import { readdirSync } from "node:fs";
+/** Models as the cache has them, without asking the network. A snapshot that lacks a shard is no model. */
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { openLocalFile } from "../files/local-file.js";
 import { chooseWeights } from "../formats/find-weights.js";
 import { readShardIndex } from "../formats/shard-index.js";
+import { firstFew } from "../units.js";
 import { onCache, type RepositoryCache } from "./cache.js";
-import type { HubReference } from "./reference.js";
-
-/** A model on the Hub that is asked for. */
-export interface WantedModel extends HubReference {
-  /** As the user gave it. */
-  readonly reference: string;
-}
+import type { WantedModel } from "./reference.js";
 
 export interface CachedModel {
   readonly path: string;
@@ -23,35 +15,35 @@ export interface CachedModel {
 }
 
 /** Errors: `not-in-cache`, and those of a shard index. */
-export async function cachedModel(cache: RepositoryCache, wanted: WantedModel): Promise<CachedModel> {
-  const { repository, revision } = wanted;
+export async function findCachedModel(cache: RepositoryCache, wanted: WantedModel): Promise<CachedModel> {
+  const { repository, revision, reference } = wanted;
   const commit = cache.readRef(revision);
   const missing = commit === null ? null : await missingFiles(cache, commit);
   if (commit !== null && missing?.length === 0) return { path: cache.snapshotFolder(commit), commit };
   const others = commitsOf(cache).filter((other) => other !== commit);
-  const has =
-    missing === null || missing === undefined
-      ? others.length === 0
-        ? "nothing of it"
-        : `other commits of it: ${others.slice(0, 5).join(", ")}`
-      : `commit ${commit} without ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ", …" : ""}`;
-  const what = `${JSON.stringify(wanted.reference)} isn't a local path, and not in the Hub's cache as a whole.`;
-  throw new ApplyDeltaError("not-in-cache", what, {
+  const isPartial = missing !== null && missing.length > 0;
+  const got = isPartial
+    ? `commit ${commit} without ${firstFew(missing)}`
+    : others.length > 0
+      ? `other commits: ${firstFew(others)}`
+      : "nothing of it";
+  const state = isPartial ? "only been downloaded in part" : "not been downloaded";
+  throw new ApplyDeltaError("not-in-cache", `${reference} is not a local path and has ${state}.`, {
     file: `${repository}@${revision}`,
     expected: `its files in ${cache.folder}`,
-    got: has,
+    got,
     hint: "Run once without --offline and HF_HUB_OFFLINE, or give a local folder.",
   });
 }
 
-/** What the cache has of a model, as the end of a sentence. */
+/** What the cache has of a model, as a sentence. */
 export async function describeCached(cache: RepositoryCache, wanted: WantedModel): Promise<string> {
   try {
-    const { commit } = await cachedModel(cache, wanted);
-    return `the cache has it as a whole, as of commit ${commit.slice(0, 12)}: add --offline to use that`;
+    const { commit } = await findCachedModel(cache, wanted);
+    return `The cache holds commit ${commit.slice(0, 12)} of it: add --offline to use that.`;
   } catch (error) {
     if (!(error instanceof ApplyDeltaError)) throw error;
-    return `the cache has ${error.details.got ?? "nothing that can be used"}`;
+    return `The cache holds ${error.details.got ?? "nothing usable"}.`;
   }
 }
 
@@ -90,12 +82,5 @@ function commitsOf(cache: RepositoryCache): string[] {
 }
 
 function namesIn(folder: string): string[] {
-  return onCache(folder, () => {
-    try {
-      return readdirSync(folder).sort();
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
-      throw error;
-    }
-  });
+  return onCache(folder, () => (existsSync(folder) ? readdirSync(folder).sort() : []));
 }

@@ -1,147 +1,117 @@
-/**
- * In: files on the Hub. Out: their blobs in the cache, each of the right size and digest.
- * Several files at once, several ranges of each; what arrived is kept whatever happens.
- * Guards: no blob appears that wasn't checked; a wrong one is fetched once more and then an error.
- */
+/** Files on their way into the cache. No blob appears that wasn't checked: a wrong one is fetched once more. */
 import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
-import type { Reporter } from "../progress.js";
 import { lockBlob } from "./blob-lock.js";
 import { type RepositoryCache, sizeOfFile } from "./cache.js";
 import { digestOf } from "./entry-digest.js";
-import type { HubEntry, RemoteFile } from "./hub.js";
-import type { TransferSettings } from "./hub-settings.js";
+import type { HubFile } from "./hub-file.js";
+import type { HubEntry } from "./listing.js";
 import { openPartialBlob, type PartialBlob } from "./partial-blob.js";
 import type { Range } from "./ranges.js";
-import type { Retrier } from "./retry.js";
+import { explainReadError } from "./read-errors.js";
+import { readRange } from "./read-range.js";
+import type { WantedModel } from "./reference.js";
+import type { HubSession } from "./session.js";
+import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.js";
 
 export interface Download {
-  readonly repository: string;
+  readonly wanted: WantedModel;
   readonly entry: HubEntry;
-  readonly remote: RemoteFile;
+  readonly remote: HubFile;
   readonly cache: RepositoryCache;
   /** The snapshot that shows the blob once it is there. */
   readonly commit: string;
 }
 
-export interface DownloadOptions {
-  readonly transfer: TransferSettings;
-  readonly retrier: Retrier;
-  readonly reporter: Reporter;
-  /** Ends everything that `retrier` and the remotes do, too. */
-  readonly stop: AbortController;
-  /** Turns what a request ended in into a typed error. */
-  readonly describe: (error: unknown, download: Download) => unknown;
-}
-
 /** More files at once only wait for connections. */
 const FILES_AT_ONCE = 4;
 
-/**
- * A connection that brings less before it breaks has failed, so that one that gives a byte each time is given up as
- * one that gives none.
- */
-const MEANINGFUL_BYTES = 16 * 1024;
-
-/** Bars needn't move faster. */
-const PROGRESS_INTERVAL_MS = 100;
-
-/**
- * Streams the bytes from `start` to before `end`, going on where a connection broke. Every reader of the Hub's files
- * goes through here. Errors: what the last attempt ended in; `interrupted`.
- */
-export async function* readRange(
-  remote: RemoteFile,
-  start: number,
-  end: number,
-  retrier: Retrier,
-): AsyncGenerator<Uint8Array> {
-  let at = start;
-  for (let failures = 0; at < end; ) {
-    await retrier.ready();
-    const from = at;
-    try {
-      for await (const bytes of remote.read(at, end)) {
-        at += bytes.length;
-        if (at - from >= MEANINGFUL_BYTES) failures = 0;
-        retrier.succeeded();
-        yield bytes;
-      }
-    } catch (error) {
-      await retrier.afterFailure(error, ++failures);
-    }
-  }
-}
-
-/** Downloads all of them. The first failure stops the others; what arrived stays for the next run. */
-export async function downloadFiles(downloads: readonly Download[], options: DownloadOptions): Promise<void> {
+/** Downloads all of them. The first failure stops the others; the next run resumes with the bytes that arrived. */
+export async function downloadFiles(downloads: readonly Download[], session: HubSession): Promise<void> {
   const files = createLimit(FILES_AT_ONCE);
-  const requests = createLimit(options.transfer.connections);
-  const progress = trackProgress(downloads, options.reporter);
+  const requests = createLimit(session.settings.transfer.connections);
+  const bytesTotal = downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
+  const { reporter } = session;
+  const meter = startMeter({
+    activity: "downloading",
+    bytesTotal: () => bytesTotal,
+    idle: "checking sha256",
+    reporter,
+  });
   let failure: { readonly error: unknown } | undefined;
   const downloadNext = async (download: Download) => {
     if (failure !== undefined) return;
     try {
-      await downloadFile(download, options, requests, progress.of(download));
+      await downloadFile(download, session, requests, meter);
     } catch (error) {
       // Later failures come of stopping the others.
       failure ??= { error };
-      options.stop.abort();
+      session.stop.abort();
     }
   };
   await Promise.all(downloads.map((download) => files.run(() => downloadNext(download))));
-  progress.end(failure === undefined);
+  meter.end(failure === undefined);
   if (failure !== undefined) throw failure.error;
 }
 
 async function downloadFile(
   download: Download,
-  options: DownloadOptions,
+  session: HubSession,
   requests: Limit,
-  onBytes: OnBytes,
+  meter: TransferMeter,
 ): Promise<void> {
-  const { entry, cache, commit, repository } = download;
-  const { stop, reporter, transfer } = options;
+  const { entry, cache, commit, wanted } = download;
   const blobPath = cache.blobPath(entry.etag);
   const lockPath = cache.lockPath(entry.etag);
   const onWait = () =>
-    reporter.note(
-      `waiting for another run that downloads ${repository}/${entry.path}; if there is none, remove ${lockPath}.`,
+    session.reporter.note(
+      `waiting for another run that downloads ${wanted.repository}/${entry.path}; if there is none, remove ${lockPath}.`,
     );
-  const lock = await lockBlob(lockPath, { signal: stop.signal, onWait });
+  const lock = await lockBlob(lockPath, { signal: session.stop.signal, onWait });
   try {
+    const onBytes = meter.begin(entry.path, entry.byteLength);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) {
-      const partial = openPartialBlob(blobPath, entry.byteLength, transfer.noteBytes);
-      try {
-        onBytes(partial.bytesDone());
-        for (let isAgain = false; ; isAgain = true) {
-          await fetchMissing(download, partial, options, requests, onBytes);
-          const got = await digestOf(partial.path, entry, { signal: stop.signal });
-          if (got === entry.etag) break;
-          partial.startOver();
-          onBytes(-entry.byteLength);
-          if (isAgain) throw damaged(download, got);
-          reporter.warn(`${repository}/${entry.path} arrived damaged; it is fetched once more.`);
-        }
-        partial.publish(blobPath);
-      } finally {
-        partial.close();
-      }
-    } else {
-      onBytes(entry.byteLength);
-    }
+    if (isNew) await makeBlob(download, session, requests, onBytes);
+    else onBytes(entry.byteLength);
     cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
   } finally {
     lock.release();
   }
 }
 
+/** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
+async function makeBlob(
+  download: Download,
+  session: HubSession,
+  requests: Limit,
+  onBytes: OnBytes,
+): Promise<void> {
+  const { entry, cache, wanted } = download;
+  const { settings, reporter, stop } = session;
+  const blobPath = cache.blobPath(entry.etag);
+  const partial = openPartialBlob(blobPath, entry.byteLength, settings.transfer.noteBytes);
+  try {
+    onBytes(partial.bytesDone());
+    for (let isAgain = false; ; isAgain = true) {
+      await fetchMissing(download, partial, session, requests, onBytes);
+      const got = await digestOf(partial.path, entry, { signal: stop.signal });
+      if (got === entry.etag) break;
+      partial.startOver();
+      onBytes(-entry.byteLength);
+      if (isAgain) throw damaged(download, got);
+      reporter.warn(`${wanted.repository}/${entry.path} arrived damaged; downloading it once more.`);
+    }
+    partial.publish(blobPath);
+  } finally {
+    partial.close();
+  }
+}
+
 /** Fetches what a partial blob lacks. Ends when no request of it is under way any more, whatever happened. */
 async function fetchMissing(
-  download: Download,
+  { wanted, remote, entry }: Download,
   partial: PartialBlob,
-  { transfer, retrier, describe }: DownloadOptions,
+  session: HubSession,
   requests: Limit,
   onBytes: OnBytes,
 ): Promise<void> {
@@ -150,7 +120,7 @@ async function fetchMissing(
     if (failure !== undefined) return;
     try {
       let at = start;
-      for await (const bytes of readRange(download.remote, start, end, retrier)) {
+      for await (const bytes of readRange(remote, start, end, session.retrier)) {
         partial.write(at, bytes);
         at += bytes.length;
         onBytes(bytes.length);
@@ -160,55 +130,17 @@ async function fetchMissing(
       failure ??= { error };
     }
   };
-  const ranges = partial.missing(transfer.rangeBytes);
+  const ranges = partial.missing(session.settings.transfer.rangeBytes);
   await Promise.all(ranges.map((range) => requests.run(() => fetchRange(range))));
-  if (failure !== undefined) throw describe(failure.error, download);
+  if (failure !== undefined) throw explainReadError(failure.error, wanted, session, entry.path);
 }
 
-function damaged({ repository, entry }: Download, got: string): ApplyDeltaError {
+function damaged({ wanted, entry }: Download, got: string): ApplyDeltaError {
   const kind = entry.etag.length === 64 ? "sha256" : "git's sha1";
-  return new ApplyDeltaError("download-damaged", "A file arrived damaged twice.", {
-    file: `${repository}/${entry.path}`,
+  return new ApplyDeltaError("download-damaged", "The file arrived damaged twice.", {
+    file: `${wanted.repository}/${entry.path}`,
     expected: `${kind} ${entry.etag}`,
     got,
-    hint: "A proxy or the network changes what it carries: try another network, or tell the repository's owner.",
+    hint: "A proxy or the network may alter data: try another network, or tell the repository's owner.",
   });
-}
-
-/** More bytes have arrived; a negative number takes some back. */
-type OnBytes = (byteLength: number) => void;
-
-function trackProgress(downloads: readonly Download[], reporter: Reporter) {
-  const bytesTotal = downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
-  const done = new Map<Download, number>();
-  const report = () => {
-    const underWay = [...done].filter(([{ entry }, bytes]) => bytes < entry.byteLength);
-    reporter.progress({
-      activity: "downloading",
-      bytesDone: [...done.values()].reduce((sum, bytes) => sum + bytes, 0),
-      bytesTotal,
-      current: underWay.at(0)?.[0].entry.path ?? "checking sha256",
-      files: underWay.map(([{ entry }, bytesDone]) => ({
-        name: entry.path,
-        bytesDone,
-        bytesTotal: entry.byteLength,
-      })),
-    });
-  };
-  let isShown = false;
-  const timer = setInterval(() => {
-    isShown = true;
-    report();
-  }, PROGRESS_INTERVAL_MS);
-  return {
-    of(download: Download): OnBytes {
-      return (byteLength) => void done.set(download, (done.get(download) ?? 0) + byteLength);
-    },
-    /** `isWhole`: everything is there. */
-    end(isWhole: boolean) {
-      clearInterval(timer);
-      if (isWhole) report();
-      if (isShown || isWhole) reporter.progressDone();
-    },
-  };
 }

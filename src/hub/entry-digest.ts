@@ -1,13 +1,13 @@
-/**
- * In: a local file, and what a repository lists of one. Out: the digest the file would have there.
- */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { openLocalFile } from "../files/local-file.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
-import type { HubEntry } from "./hub.js";
+import type { HubEntry } from "./listing.js";
 
-/** SHA-256 for LFS files, in a thread; for others git's name of a blob: SHA-1 of a head and the content. */
+/**
+ * The digest that a local file has on the Hub: SHA-256 for LFS files, in a thread; for others git's name of a blob, a
+ * SHA-1 of a head and the content.
+ */
 export async function digestOf(
   path: string,
   { etag, byteLength }: HubEntry,

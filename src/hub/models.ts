@@ -15,9 +15,8 @@ import { type Reporter, silentReporter } from "../progress.js";
 import { assertApart } from "../target/target.js";
 import { isLocalFile } from "../tensor.js";
 import { plural } from "../units.js";
-import type { WantedModel } from "./cached-model.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
-import { hasHubScheme, parseHubReference } from "./reference.js";
+import { hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
 import type { StreamedWeights } from "./stream-weights.js";
 
 export type ModelRole = "base" | "delta" | "tuned model" | "model";

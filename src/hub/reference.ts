@@ -1,7 +1,3 @@
-/**
- * In: a model reference, as words. Out: the repository on the Hub it names, if it has that form.
- * Guards: what passes can be put into a URL and into a path of the cache as it stands.
- */
 import { ApplyDeltaError } from "../errors.js";
 
 export interface HubReference {
@@ -11,29 +7,35 @@ export interface HubReference {
   readonly revision: string;
 }
 
-/** What the Hub calls the newest commit. */
+/** A model on the Hub, as the user asked for it. */
+export interface WantedModel extends HubReference {
+  /** As the user gave it. */
+  readonly reference: string;
+}
+
+/** The Hub's name for the newest commit. */
 export const DEFAULT_REVISION = "main";
 
 const SCHEME = "hf://";
 
 /**
- * Letters, digits, `-`, `_` and `.`, none of the last two marks at an end; no `--` and no `..`, which the cache's
- * folder names couldn't hold (huggingface_hub `validate_repo_id`).
+ * Letters, digits, `-`, `_` and `.`, without `-` or `.` at an end; no `--` and no `..`, which the cache's folder names
+ * can't hold (huggingface_hub `validate_repo_id`). So it goes into a URL and into a path as it is.
  */
 const PART = /^(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[\w.-]*\w)?$/;
 const MOST_NAME_LENGTH = 96;
 
-/** What git allows in a reference's name, less what a URL or a path would take for something else. */
+/** As git allows in the name of a ref, without what has a meaning in a URL or a path. */
 const REVISION = /^(?!.*(?:\.\.|\/\/|@\{))[A-Za-z0-9_][\w.+=/-]*$/;
 
-/** Whether it can only be meant as a name on the Hub. */
+/** Whether it can only mean a name on the Hub. */
 export function hasHubScheme(reference: string): boolean {
   return reference.startsWith(SCHEME);
 }
 
 /**
- * Reads `owner/name`, `owner/name@revision` and `hf://owner/name`; null where it is none of these. `revision` is what
- * an option says. Errors: `bad-usage` where the two name different revisions, or a revision can't be one.
+ * Reads `owner/name`, `owner/name@revision` and `hf://owner/name`; null for anything else. `revision` comes from an
+ * option. Errors: `bad-usage` for two different revisions, or one that is malformed.
  */
 export function parseHubReference(reference: string, revision?: string): HubReference | null {
   const text = hasHubScheme(reference) ? reference.slice(SCHEME.length) : reference;
@@ -44,14 +46,14 @@ export function parseHubReference(reference: string, revision?: string): HubRefe
   if (parts.length !== 2 || repository.length > MOST_NAME_LENGTH) return null;
   if (!parts.every((part) => PART.test(part))) return null;
   if (inReference !== undefined && revision !== undefined && inReference !== revision) {
-    throw new ApplyDeltaError("bad-usage", "Two revisions are given for one model.", {
+    throw new ApplyDeltaError("bad-usage", "The model has two revisions.", {
       got: `${reference} and ${revision}`,
-      hint: "Name the revision once: behind the @ or with the option.",
+      hint: "Name the revision once: after the @ or with the option.",
     });
   }
   const wanted = inReference ?? revision ?? DEFAULT_REVISION;
   if (!REVISION.test(wanted) || wanted.endsWith("/") || wanted.endsWith(".lock")) {
-    throw new ApplyDeltaError("bad-usage", "This can't be a revision.", {
+    throw new ApplyDeltaError("bad-usage", "The revision is malformed.", {
       got: wanted,
       hint: "Give a branch, a tag or a commit, for example main.",
     });

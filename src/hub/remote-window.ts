@@ -25,10 +25,10 @@ import {
 } from "../files/exchange.js";
 import { Interruption } from "../interrupt.js";
 import type { RemoteDescriptor } from "../tensor.js";
-import { readRange } from "./download.js";
-import type { RemoteFile } from "./hub.js";
+import type { HubFile } from "./hub-file.js";
 import type { TransferSettings } from "./hub-settings.js";
 import { type JoinedRequest, joinRanges } from "./join-ranges.js";
+import { readRange } from "./read-range.js";
 import type { Retrier } from "./retry.js";
 import { type RemotePiece, SLOT_BYTES, SLOTS, WindowPieces } from "./window-pieces.js";
 
@@ -43,12 +43,12 @@ const REQUESTS_IN_VIEW = 64;
 
 /** A file that the window fetches from. */
 export interface FetchedFile {
-  readonly remote: RemoteFile;
+  readonly remote: HubFile;
   readonly byteLength: number;
   /** Told of bytes that arrived. */
   onBytes(byteLength: number): void;
-  /** Turns what a request ended in into a typed error. */
-  describe(error: unknown): unknown;
+  /** Turns a failed request's error into a typed one. */
+  explain(error: unknown): unknown;
 }
 
 interface Waiting {
@@ -211,7 +211,7 @@ export class RemoteWindow implements RemoteFeed {
   }
 
   async #bring({ file, start, end }: JoinedRequest, pieces: readonly RemotePiece[]): Promise<void> {
-    const { remote, describe, onBytes } = this.#files[file] as FetchedFile;
+    const { remote, explain, onBytes } = this.#files[file] as FetchedFile;
     let at = start;
     try {
       for await (const bytes of readRange(remote, start, end, this.#retrier)) {
@@ -221,7 +221,7 @@ export class RemoteWindow implements RemoteFeed {
         onBytes(bytes.length);
       }
     } catch (error) {
-      if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(describe(error));
+      if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(explain(error));
     }
     this.#requestsUnderWay--;
     this.#fetchAhead();

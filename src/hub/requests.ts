@@ -5,7 +5,7 @@
  * bound.
  */
 
-import { HubAnswer, OddAnswer } from "./answers.js";
+import { HubAnswer, ProtocolError } from "./answers.js";
 import { type BodyBounds, boundedBody } from "./bounded-body.js";
 
 export type Send = (url: URL, init: RequestInit) => Promise<Response>;
@@ -48,13 +48,15 @@ export function createFetch(send: Send, { endpoint, token, signal }: RequestPoli
       await answer.body?.cancel();
       const next = addressOf(location, url);
       if (url.protocol === "https:" && next.protocol === "http:") {
-        throw new OddAnswer(`a redirect from ${url.protocol}//${url.host} to ${next.protocol}//${next.host}`);
+        throw new ProtocolError(
+          `a redirect from ${url.protocol}//${url.host} to ${next.protocol}//${next.host}`,
+        );
       }
       // Whoever's credentials they are, they were meant for the origin that was asked.
       if (next.origin !== url.origin) headers.delete("authorization");
       url = next;
     }
-    throw new OddAnswer(`more than ${MOST_REDIRECTS} redirects`);
+    throw new ProtocolError(`more than ${MOST_REDIRECTS} redirects`);
   };
 }
 
@@ -62,10 +64,10 @@ export function createFetch(send: Send, { endpoint, token, signal }: RequestPoli
 function addressOf(text: string, from?: URL): URL {
   const base = from?.href;
   const where = from === undefined ? "a request" : `a redirect from ${from.protocol}//${from.host}`;
-  if (!URL.canParse(text, base)) throw new OddAnswer(`${where} to something that is no address`);
+  if (!URL.canParse(text, base)) throw new ProtocolError(`${where} to something that is no address`);
   const url = new URL(text, base);
   if (/^https?:$/.test(url.protocol)) return url;
-  throw new OddAnswer(`${where} to ${url.protocol}//${url.host}`);
+  throw new ProtocolError(`${where} to ${url.protocol}//${url.host}`);
 }
 
 /** An answer of the API takes a second; so many times the patience with silence is plenty for a slow line. */

@@ -1,24 +1,19 @@
-/**
- * In: where something is to be sent, and the settings. Out: a connection that may, or the error that says why not.
- * Guards: whatever can be found out without sending is found out here, before hours of work; nothing is changed.
- */
+/** Finds out before hours of work whether an upload may succeed. Changes nothing on the Hub. */
 import { ApplyDeltaError } from "../errors.js";
 import { HubAnswer } from "../hub/answers.js";
-import { connectToHub } from "../hub/connection.js";
-import { createHub, type HubListing } from "../hub/hub.js";
 import { completeHubSettings, type HubOptions, type HubSettings } from "../hub/hub-settings.js";
+import { type HubListing, listRepository } from "../hub/listing.js";
 import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
-import { createRetrier, describeWait, withRetries } from "../hub/retry.js";
-import { readToken } from "../hub/token.js";
+import { withRetries } from "../hub/retry.js";
+import { openSession, type SessionOptions } from "../hub/session.js";
 import { Interruption } from "../interrupt.js";
-import type { Reporter } from "../progress.js";
-import { describeUploadError, tokensPage } from "./explain-error.js";
+import { explainUploadError, tokensPage } from "./explain-error.js";
 import { type Account, createHubWriter, type HubWriter } from "./writer.js";
 
 export interface UploadDestination {
   /** `owner/name` on the Hub. */
   readonly repository: string;
-  /** Whether the repository must be private; it is made so where it isn't there. */
+  /** Whether the repository must be private; a new one is made so. */
   readonly isPrivate: boolean;
   readonly hub?: HubOptions | undefined;
 }
@@ -26,14 +21,14 @@ export interface UploadDestination {
 export interface UploadAccess {
   readonly repository: string;
   readonly endpoint: string;
-  /** What the repository holds; null where it isn't there yet. */
+  /** What the repository holds; null where it doesn't exist yet. */
   readonly listing: HubListing | null;
   readonly writer: HubWriter;
   /** Asks again. */
   relist(this: void): Promise<HubListing | null>;
 }
 
-/** The Hub may take its time to put a large file together, or a commit. */
+/** Putting a large file or a commit together takes the Hub a while. */
 const ANSWER_PATIENCE = 12;
 
 /**
@@ -43,30 +38,21 @@ const ANSWER_PATIENCE = 12;
  */
 export async function withUploadAccess<T>(
   destination: UploadDestination,
-  { reporter, signal }: { readonly reporter: Reporter; readonly signal?: AbortSignal | undefined },
+  options: SessionOptions,
   body: (access: UploadAccess) => Promise<T>,
 ): Promise<T> {
   const settings = completeHubSettings(destination.hub);
   const { endpoint, transfer } = settings;
   const repository = readDestination(destination, settings);
-  const token = readToken(settings) ?? throwNoToken(settings);
-  // What one failure leaves under way ends with the connections.
-  const stop = new AbortController();
-  const anyStop = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
-  const connection = connectToHub(settings, token, {
-    signal: anyStop,
-    answerMs: ANSWER_PATIENCE * transfer.stallMs,
-  });
-  const retrier = createRetrier(transfer, {
-    signal: anyStop,
-    onWait: (error, delayMs) => reporter.detail(describeWait(error, delayMs)),
-  });
-  const writer = createHubWriter(connection, { endpoint, retrier, signal: anyStop });
+  const session = openSession(settings, { ...options, answerMs: ANSWER_PATIENCE * transfer.stallMs });
+  const writer = createHubWriter(session);
+  const relist = () =>
+    withRetries(session.retrier, () =>
+      listRepository(session, { repository, revision: DEFAULT_REVISION }),
+    ).catch(noneWhereMissing);
   try {
+    if (!session.hasToken) throw noToken(settings);
     judgeAccount(await writer.account(), repository, endpoint);
-    const hub = createHub(settings, connection);
-    const list = () => hub.list({ repository, revision: DEFAULT_REVISION });
-    const relist = () => withRetries(retrier, list).catch(noneWhereMissing);
     const listing = await relist();
     if (listing !== null) {
       judgeRepository(listing, repository, destination);
@@ -74,30 +60,29 @@ export async function withUploadAccess<T>(
     }
     return await body({ repository, endpoint, listing, writer, relist });
   } catch (error) {
-    if (signal?.aborted === true) {
+    if (options.signal?.aborted === true) {
       throw new Interruption(
         "nothing was committed to the repository",
         "Run the same command again: files that arrived whole aren't sent again.",
       );
     }
-    throw describeUploadError(error, { repository, endpoint });
+    throw explainUploadError(error, { repository, endpoint });
   } finally {
-    stop.abort();
-    await connection.close();
+    await session.close();
   }
 }
 
 function readDestination({ repository }: UploadDestination, { offline }: HubSettings): string {
   const read = repository.includes("@") ? null : parseHubReference(repository);
   if (read === null) {
-    throw new ApplyDeltaError("bad-usage", "This can't be a repository on the Hub to send to.", {
+    throw new ApplyDeltaError("bad-usage", "The name of the repository is malformed.", {
       got: repository,
       expected: "owner/name: letters, digits, -, _ and ., 96 characters at most",
-      hint: "The owner is your account on the Hub, or an organisation you are in.",
+      hint: "The owner is your account on the Hub, or one of your organisations.",
     });
   }
   if (offline) {
-    throw new ApplyDeltaError("bad-usage", "Nothing can be sent to the Hub offline.", {
+    throw new ApplyDeltaError("bad-usage", "An upload is impossible offline.", {
       got: `an upload to ${read.repository}, and --offline or HF_HUB_OFFLINE`,
       hint: "Leave one of them out.",
     });
@@ -105,15 +90,15 @@ function readDestination({ repository }: UploadDestination, { offline }: HubSett
   return read.repository;
 }
 
-function throwNoToken({ endpoint, tokenFile }: HubSettings): never {
-  throw new ApplyDeltaError("no-upload-token", "Sending to the Hub takes a token, and there is none.", {
+function noToken({ endpoint, tokenFile }: HubSettings): ApplyDeltaError {
+  return new ApplyDeltaError("no-upload-token", "No token for the upload.", {
     ...(tokenFile === null ? {} : { file: tokenFile }),
-    expected: "a token with the right to write",
-    hint: `Make one at ${tokensPage(endpoint)} and set HF_TOKEN, or log in with \`hf auth login\`.`,
+    expected: "a token with write access",
+    hint: `Create one at ${tokensPage(endpoint)} and set HF_TOKEN, or log in with \`hf auth login\`.`,
   });
 }
 
-/** What the Hub tells of a token rules some repositories out. What it doesn't tell is no ground to refuse. */
+/** Refuses where the Hub says that the token can't write there; silence is no reason to refuse. */
 function judgeAccount(
   { name, organizations, mayWrite }: Account,
   repository: string,
@@ -121,20 +106,20 @@ function judgeAccount(
 ): void {
   const owner = repository.slice(0, repository.indexOf("/"));
   if (!mayWrite) {
-    throw new ApplyDeltaError("upload-denied", "The token may only read.", {
+    throw new ApplyDeltaError("upload-denied", "The token has no write access.", {
       file: repository,
-      expected: "a token with the right to write",
-      got: `a token of ${name} without it`,
-      hint: `Make one at ${tokensPage(endpoint)} and set HF_TOKEN.`,
+      expected: "a token with write access",
+      got: `a read-only token of ${name}`,
+      hint: `Create one at ${tokensPage(endpoint)} and set HF_TOKEN.`,
     });
   }
   const isTheirs = (known: string) => known.toLowerCase() === owner.toLowerCase();
   if (organizations === null || [name, ...organizations].some(isTheirs)) return;
-  throw new ApplyDeltaError("upload-denied", "The repository would belong to somebody else.", {
+  throw new ApplyDeltaError("upload-denied", "The token can't write to this owner's repositories.", {
     file: repository,
-    expected: `an owner the token stands for: ${[name, ...organizations].join(", ")}`,
+    expected: `one of ${[name, ...organizations].join(", ")}`,
     got: owner,
-    hint: "Check the name for a typo, or use a token of an account that is in the organisation.",
+    hint: "Check the owner for a typo, or use a token of an account in that organisation.",
   });
 }
 
@@ -144,21 +129,25 @@ function judgeRepository(
   destination: UploadDestination,
 ): void {
   if (name !== null && name !== repository) {
-    throw new ApplyDeltaError("bad-usage", "The repository is called otherwise now.", {
+    throw new ApplyDeltaError("bad-usage", "The repository has been renamed.", {
       got: repository,
       expected: name,
-      hint: "Give that name, if it is the one you mean.",
+      hint: "If you mean that one, give its new name.",
     });
   }
   if (destination.isPrivate && isPrivate === false) {
-    throw new ApplyDeltaError("repository-public", "The repository is public, and --private was asked for.", {
-      file: repository,
-      hint: "Make it private in its settings on the Hub, or leave --private out.",
-    });
+    throw new ApplyDeltaError(
+      "repository-public",
+      "The repository is public, but you asked for a private one.",
+      {
+        file: repository,
+        hint: "Make it private in its settings on the Hub, or leave out --private.",
+      },
+    );
   }
 }
 
-/** A repository that isn't there will be made; one without a commit is empty. */
+/** A missing repository will be made; one without a commit is empty. */
 function noneWhereMissing(error: unknown): null {
   const isMissing = error instanceof HubAnswer && error.status === 404;
   if (isMissing || (error instanceof HubAnswer && error.errorCode === "RepoNotFound")) return null;

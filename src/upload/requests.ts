@@ -1,20 +1,14 @@
-/**
- * In: what the Hub's library asks for while it uploads. Out: answers.
- * Guards: the token goes to the Hub alone, and never by way of the library; a request that fails for a while is made
- * again, a bounded number of times; large files are sent a few at a time, in order, so that what an interrupted upload
- * has sent is whole files.
- */
 import { z } from "zod";
-import { HubAnswer, OddAnswer } from "../hub/answers.js";
-import type { HubConnection } from "../hub/connection.js";
+import { HubAnswer, ProtocolError } from "../hub/answers.js";
 import type { Fetch } from "../hub/requests.js";
-import { type Retrier, withRetries } from "../hub/retry.js";
+import { withRetries } from "../hub/retry.js";
+import type { HubSession } from "../hub/session.js";
 import { createLimit } from "../limit.js";
 import { FileBlob } from "./file-blob.js";
 
 /**
- * What the library gets for a token: some of its functions insist on one, of this form. It stands for no account, and
- * is taken out of every request before the real one is put in.
+ * The library's token: some of its functions insist on one, of this form. It is taken out of every request before the
+ * real one is put in.
  */
 export const PLACEHOLDER_TOKEN = "hf_placeholder";
 
@@ -24,16 +18,15 @@ const FILES_AT_ONCE = 2;
 /** An answer of the storage the Hub sends files to, not of the Hub. */
 export class StorageAnswer extends HubAnswer {}
 
-/** What a request failed with, also where the library loses it on its way up. */
 export interface UploadRequests {
   readonly fetch: Fetch;
-  /** Rejects with the first failure. */
+  /** Rejects with the first failure of a request, also where the library loses it. */
   readonly failed: Promise<never>;
 }
 
 export interface UploadWatcher {
-  /** The Hub has looked which large files it lacks: bytes it wants, bytes it has. */
-  onWanted(bytesWanted: number, bytesThere: number): void;
+  /** The Hub lacks large files of so many bytes. */
+  onWanted(byteLength: number): void;
   /** More bytes of a file are on their way; a negative number takes some back. */
   onBytes(fileName: string, byteLength: number): void;
 }
@@ -47,20 +40,22 @@ const batchSchema = z.object({
   ),
 });
 
-export function createUploadRequests(
-  { fetchAny, fetchApi }: HubConnection,
-  endpoint: string,
-  retrier: Retrier,
-  watcher: UploadWatcher,
-): UploadRequests {
+/**
+ * Makes the requests of the Hub's library while it uploads, again where they fail for a while. The token goes to the
+ * Hub alone, and not by way of the library. Large files are sent a few at a time, in order, so that an interrupted
+ * upload has sent whole files.
+ */
+export function createUploadRequests(session: HubSession, watcher: UploadWatcher): UploadRequests {
+  const { retrier } = session;
+  const { fetchAny, fetchApi } = session.connection;
   const files = createLimit(FILES_AT_ONCE);
   const sending = new Map<string, SendingFile>();
-  const needsHttps = new URL(endpoint).protocol === "https:";
+  const needsHttps = new URL(session.settings.endpoint).protocol === "https:";
 
   async function put(url: URL, init: RequestInit, blob: FileBlob): Promise<Response> {
     // As for redirects: an answer leads to the web only, and not from HTTPS to HTTP.
     if (!/^https?:$/.test(url.protocol) || (needsHttps && url.protocol === "http:")) {
-      throw new OddAnswer(`storage at ${url.protocol}//${url.host}`);
+      throw new ProtocolError(`storage at ${url.protocol}//${url.host}`);
     }
     const { fileName } = blob;
     const file = sending.get(fileName) ?? { turn: files.enter(), bytesLeft: blob.file.byteLength };
@@ -92,12 +87,9 @@ export function createUploadRequests(
     const answer = await withRetries(retrier, () => fetchApi(url, init));
     if (!url.pathname.endsWith("/info/lfs/objects/batch")) return answer;
     const batch = batchSchema.safeParse(await answer.clone().json());
-    if (!batch.success) throw new OddAnswer("unexpected JSON about the files that are wanted");
-    const total = (isWanted: boolean) =>
-      batch.data.objects
-        .filter(({ actions }) => (actions?.upload !== undefined) === isWanted)
-        .reduce((sum, { size }) => sum + size, 0);
-    watcher.onWanted(total(true), total(false));
+    if (!batch.success) throw new ProtocolError("unexpected JSON about the files that are wanted");
+    const wanted = batch.data.objects.filter(({ actions }) => actions?.upload !== undefined);
+    watcher.onWanted(wanted.reduce((sum, { size }) => sum + size, 0));
     return answer;
   }
 
@@ -105,7 +97,7 @@ export function createUploadRequests(
   const failed = new Promise<never>((_, reject) => {
     fail = reject;
   });
-  // Whoever waits for it hears of it; nobody may.
+  // Perhaps nobody waits for it.
   failed.catch(() => {});
   const answer: Fetch = async (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : input);

@@ -1,7 +1,4 @@
-/**
- * Sending a folder on one screen: ask, look at the folder, compare, make the repository, send, commit.
- * In: typed options. Out: one commit with the whole model, or an error and a repository that is as it was.
- */
+/** Sends a folder: ask, look at the folder, compare, make the repository, send, commit. */
 import { readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
@@ -9,7 +6,7 @@ import { onSource, openLocalFile } from "../files/local-file.js";
 import { findWeights } from "../formats/find-weights.js";
 import { openCheckpoint } from "../formats/open.js";
 import { digestOf } from "../hub/entry-digest.js";
-import type { HubListing } from "../hub/hub.js";
+import type { HubListing } from "../hub/listing.js";
 import { silentReporter } from "../progress.js";
 import { MODEL_CARD } from "../target/model-card.js";
 import { JOURNAL } from "../target/target.js";
@@ -142,10 +139,12 @@ async function send(
   }
   reporter.note(`sending ${formatBytes(bytesOf(all))} in ${plural(all.length, "file")} to ${repository}.`);
   const progress = trackUpload(sizes, reporter);
+  let isWhole = false;
   try {
     const title = options.message ?? `Upload ${basename(resolve(folder))} with ${PROGRAM_NAME}`;
     const { oid, url } = await writer.commit(repository, { title, files: blobs, remove: stale }, progress);
-    const skipped = progress.there;
+    isWhole = true;
+    const skipped = progress.skipped();
     const sent = all.filter((name) => !skipped.includes(name));
     return {
       private: listing?.isPrivate ?? (await relist())?.isPrivate ?? null,
@@ -154,7 +153,7 @@ async function send(
       ...{ sent, skipped, removed: stale, bytesSent: bytesOf(sent), bytesSkipped: bytesOf(skipped) },
     };
   } finally {
-    progress.end();
+    progress.end(isWhole);
   }
 }
 

@@ -1,22 +1,17 @@
-/**
- * In: a connection. Out: the Hub as it is written to: whose token this is, a repository made, a commit.
- * Guards: a commit holds all files or isn't there; the library never sees the token (requests.ts); files are
- * sent by Git LFS, not by Xet: docs/architecture.md says why.
- */
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
 import { z } from "zod";
-import { HubAnswer, OddAnswer } from "../hub/answers.js";
-import type { HubConnection } from "../hub/connection.js";
-import { type Retrier, withRetries } from "../hub/retry.js";
+import { HubAnswer, ProtocolError } from "../hub/answers.js";
+import { withRetries } from "../hub/retry.js";
+import type { HubSession } from "../hub/session.js";
 import type { FileBlob } from "./file-blob.js";
 import { createUploadRequests, PLACEHOLDER_TOKEN, type UploadWatcher } from "./requests.js";
 
-/** Who a token stands for, and what it may do, as far as the Hub tells. */
+/** Whose token it is and what it may do, as far as the Hub tells. */
 export interface Account {
   readonly name: string;
   /** The names of the organisations the account is in; null where the Hub doesn't say. */
   readonly organizations: readonly string[] | null;
-  /** False where the token surely can't write. */
+  /** False where the Hub says that the token can't write. */
   readonly mayWrite: boolean;
 }
 
@@ -28,7 +23,7 @@ export interface Commit {
 export interface CommitContents {
   readonly title: string;
   readonly files: readonly FileBlob[];
-  /** Names of files that go. */
+  /** Names of files to delete. */
   readonly remove: readonly string[];
 }
 
@@ -39,17 +34,12 @@ export interface CommitWatcher extends UploadWatcher {
 
 export interface HubWriter {
   account(): Promise<Account>;
-  /** Asks for what every commit asks first, which takes the right to write. */
+  /** Asks the first question of every commit, which takes write access. */
   probe(repository: string): Promise<void>;
-  /** Makes a repository; one that is there already is as good. */
+  /** Makes a repository, unless it exists. */
   create(repository: string, isPrivate: boolean): Promise<void>;
+  /** A commit holds all files, or doesn't happen. */
   commit(repository: string, contents: CommitContents, watcher: CommitWatcher): Promise<Commit>;
-}
-
-export interface WriterOptions {
-  readonly endpoint: string;
-  readonly retrier: Retrier;
-  readonly signal: AbortSignal;
 }
 
 const named = z.object({ name: z.string() });
@@ -66,17 +56,22 @@ const accountSchema = named.extend({
 });
 const commitSchema = z.object({ oid: z.string().regex(/^[0-9a-f]{40}$/), url: z.string() });
 
-/** What lets a token of the fine-grained kind write to repositories. */
+/** Lets a fine-grained token write to repositories. */
 const WRITE_PERMISSION = "repo.write";
 
-export function createHubWriter(connection: HubConnection, options: WriterOptions): HubWriter {
-  const { endpoint, retrier, signal } = options;
+/**
+ * The Hub as it is written to. The library never sees the token (requests.ts), and sends files by Git LFS, not by Xet:
+ * docs/architecture.md says why.
+ */
+export function createHubWriter(session: HubSession): HubWriter {
+  const { connection, retrier, stop } = session;
+  const { endpoint } = session.settings;
   const ask = (path: string, init?: RequestInit) =>
     withRetries(retrier, () => connection.fetchApi(`${endpoint}${path}`, init));
   return {
     async account() {
       const account = accountSchema.safeParse(await (await ask("/api/whoami-v2")).json());
-      if (!account.success) throw new OddAnswer("unexpected JSON about the account");
+      if (!account.success) throw new ProtocolError("unexpected JSON about the account");
       const { name, orgs, auth } = account.data;
       const { role, fineGrained } = auth?.accessToken ?? {};
       const permissions = fineGrained?.scoped.flatMap((scope) => scope.permissions);
@@ -95,9 +90,9 @@ export function createHubWriter(connection: HubConnection, options: WriterOption
     },
     async create(repository, isPrivate) {
       const silent = { onWanted: () => {}, onBytes: () => {} };
-      const { fetch } = createUploadRequests(connection, endpoint, retrier, silent);
+      const { fetch } = createUploadRequests(session, silent);
       const repo = { type: "model", name: repository } as const;
-      // Where nothing is said, the owner's own default holds.
+      // Without it the owner's own default holds.
       const visibility = isPrivate ? { visibility: "private" as const } : {};
       try {
         await createRepo({ repo, ...visibility, accessToken: PLACEHOLDER_TOKEN, hubUrl: endpoint, fetch });
@@ -106,7 +101,7 @@ export function createHubWriter(connection: HubConnection, options: WriterOption
       }
     },
     async commit(repository, { title, files, remove }, watcher) {
-      const requests = createUploadRequests(connection, endpoint, retrier, watcher);
+      const requests = createUploadRequests(session, watcher);
       const operations: CommitOperation[] = [
         ...files.map((content) => ({ operation: "addOrUpdate" as const, path: content.fileName, content })),
         ...remove.map((path) => ({ operation: "delete" as const, path })),
@@ -117,7 +112,7 @@ export function createHubWriter(connection: HubConnection, options: WriterOption
         operations,
         hubUrl: endpoint,
         fetch: requests.fetch,
-        abortSignal: signal,
+        abortSignal: stop.signal,
         useXet: false,
       });
       const output = await lastOf(steps, requests.failed, (event) => {
@@ -125,7 +120,7 @@ export function createHubWriter(connection: HubConnection, options: WriterOption
           watcher.onHashed(event.path, event.progress);
       });
       const commit = commitSchema.safeParse(output?.commit);
-      if (!commit.success) throw new OddAnswer("unexpected JSON about the commit");
+      if (!commit.success) throw new ProtocolError("unexpected JSON about the commit");
       return commit.data;
     },
   };

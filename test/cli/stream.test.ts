@@ -39,7 +39,7 @@ describe("--stream", { concurrency: 2 }, () => {
     assert.equal(code, 0, stderr);
     assert.match(
       stderr,
-      /^reading lmsys\/vicuna-7b-delta-v1\.1@main \(commit \w{12}\) where it is: [\d.]+ kB in 2 files, nothing of it is stored\.$/m,
+      /^streaming lmsys\/vicuna-7b-delta-v1\.1@main \(commit \w{12}\): [\d.]+ kB in 2 files, not stored on this disk\.$/m,
     );
     assert.match(stdout, /^ {2}streamed {2}[\d.]+ kB from the Hub$/m);
     assert.deepEqual(weightsOf(join(root, "out")), weightsOf(join(root, "local")));

@@ -84,8 +84,8 @@ describe("sending what was made", { concurrency: 2 }, () => {
     const { root, hub, run } = await place(context, { HF_TOKEN: undefined });
     for (const [more, code, says] of [
       [["--upload", "owner/tuned"], 6, /^error: Sending to the Hub takes a token/],
-      [["--upload", "owner/tuned", "--token", "hf_mistyped"], 6, /^error: The Hub doesn't accept the token/],
-      [["--upload", "other/tuned", "--token", TOKEN], 6, /belong to somebody else/],
+      [["--upload", "owner/tuned", "--token", "hf_mistyped"], 6, /^error: The Hub rejects the token/],
+      [["--upload", "other/tuned", "--token", TOKEN], 6, /can't write to this owner's repositories/],
       [["--upload", "tuned", "--token", TOKEN], 2, /This can't be a repository/],
       [["--upload", "owner/tuned", "--token", TOKEN, "--offline"], 2, /sent to the Hub offline/],
       [["--private"], 2, /--private without --upload/],

@@ -79,7 +79,7 @@ describe("a download", { concurrency: 2 }, () => {
       // On a busy machine the last bytes may arrive before the stop is seen.
       isWhole = !(outcome instanceof Error);
       if (isWhole) break;
-      await refusal(() => Promise.reject(outcome), "interrupted", { hint: /goes on where it stopped/ });
+      await refusal(() => Promise.reject(outcome), "interrupted", { hint: /resumes where it stopped/ });
       stops += 1;
     }
     assert.ok(stops >= 3, `${stops} stops`);
@@ -120,8 +120,8 @@ describe("a download", { concurrency: 2 }, () => {
   });
 
   for (const [name, fault, code, detail] of [
-    ["a connection that always breaks", { kind: "drop", afterBytes: 0 }, "no-network", /breaks off/],
-    ["a server that always fails", { kind: "status", status: 500 }, "hub-failure", /doesn't give/],
+    ["a connection that always breaks", { kind: "drop", afterBytes: 0 }, "no-network", /keeps breaking/],
+    ["a server that always fails", { kind: "status", status: 500 }, "hub-failure", /can't send/],
     ["a rate limit that stays", { kind: "status", status: 429 }, "rate-limited", /too many requests/],
     [
       "a rate limit of an hour",
@@ -153,7 +153,7 @@ describe("a download", { concurrency: 2 }, () => {
     const said: string[] = [];
     const model = await run.fetch({ said });
     assert.deepEqual(readFileSync(run.weightsPath(model)), run.weights);
-    assert.ok(said.some((line) => /arrived damaged; it is fetched once more/.test(line)));
+    assert.ok(said.some((line) => /arrived damaged; downloading it once more/.test(line)));
 
     const again = await start(context, 100_000);
     again.hub.fault = firstOf(99, () => ({ kind: "corrupt" }));

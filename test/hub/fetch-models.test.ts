@@ -120,7 +120,7 @@ describe("a model on the Hub", { concurrency: 2 }, () => {
     const run = await hubRun(context, { files: EVERYTHING, branches: ["v1"] });
     const first = await run.fetch({ reference: `${REPOSITORY}@v1` });
     assert.deepEqual(await run.fetch({ offline: true, reference: `${REPOSITORY}@v1` }), first);
-    await refusal(() => run.fetch({ offline: true }), "not-in-cache", { got: /^other commits of it: / });
+    await refusal(() => run.fetch({ offline: true }), "not-in-cache", { got: /^other commits: / });
   });
 
   test("replaces a cached file of the wrong size", async (context) => {
@@ -180,12 +180,12 @@ test("no network: what the cache has is said, and how to use it", async (context
   const run = await hubRun(context, { files: EVERYTHING });
   const endpoint = await deadAddress(context);
   await refusal(() => run.fetch({ endpoint }), "no-network", {
-    message: /"owner\/model" isn't a local path, and the Hub can't be reached/,
-    hint: /the cache has nothing of it/,
+    message: /^owner\/model is not a local path, and the Hub can't be reached\.$/,
+    hint: /The cache holds nothing of it\./,
   });
   const { path, commit } = await run.fetch();
   await refusal(() => run.fetch({ endpoint }), "no-network", {
-    hint: new RegExp(`as a whole, as of commit ${commit.slice(0, 12)}: add --offline`),
+    hint: new RegExp(`The cache holds commit ${commit.slice(0, 12)} of it: add --offline`),
   });
   rmSync(join(path, SAFE));
   await refusal(() => run.fetch({ endpoint }), "no-network", { hint: new RegExp(`without ${SAFE}`) });
@@ -206,7 +206,7 @@ test("a token has access, goes to the Hub alone, and may stand in a file", async
   }
   writeFileSync(tokenFile, "hf_old");
   await refusal(() => run.fetch({ tokenFile }), "bad-token", {
-    hint: new RegExp(`^It is the one stored in ${tokenFile}\\. Make a new token`),
+    hint: new RegExp(`^The token comes from ${tokenFile}\\. Create a token`),
   });
   for (const { at, url, authorization } of run.hub.requests) {
     if (authorization === "Bearer hf_old") continue;
@@ -249,7 +249,7 @@ test("a whole model in a cache that can't be written is used", async (context) =
   writeFileSync(refs, "");
   const said: string[] = [];
   assert.deepEqual(await run.fetch({ said }), first);
-  assert.ok(said.some((line) => line.includes("isn't noted")));
+  assert.ok(said.some((line) => line.includes("--offline won't find owner/model@main")));
 });
 
 test("links of the cache that lead nowhere are made anew", async (context) => {

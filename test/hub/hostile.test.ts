@@ -235,7 +235,7 @@ const HOSTILE: readonly Hostile[] = [
     when: isContent,
     answer: (response) => void response.writeHead(200).end(WEIGHTS),
     code: "hub-failure",
-    details: { got: /ranges/ },
+    details: { got: /instead of a range/ },
   },
   {
     name: "content that comes byte by byte",

@@ -30,7 +30,7 @@ const REFUSED: readonly Refused[] = [
     run: { reference: "owner/no-such" },
     code: "repository-not-found",
     details: {
-      message: /"owner\/no-such" is neither a local path nor a model on the Hub/,
+      message: /^owner\/no-such is neither a local path nor a model on the Hub\.$/,
       hint: /typo.*HF_TOKEN/,
     },
   },
@@ -38,7 +38,7 @@ const REFUSED: readonly Refused[] = [
     name: "no such repository, with a token",
     run: { reference: "owner/no-such", token: TOKEN },
     code: "repository-not-found",
-    details: { hint: /typo.*account of your token/ },
+    details: { hint: /typo.*token of an account with access/ },
   },
   {
     name: "a private one without a token",
@@ -50,13 +50,13 @@ const REFUSED: readonly Refused[] = [
     name: "a gated one",
     repository: { gated: true },
     code: "gated-repository",
-    details: { hint: /^Ask for access at http:\/\/.*\/owner\/model, then set HF_TOKEN\.$/ },
+    details: { hint: /^Request access at http:\/\/.*\/owner\/model, then set HF_TOKEN\.$/ },
   },
   {
     name: "a token that isn't valid",
     run: { token: SECRET },
     code: "bad-token",
-    details: { message: /doesn't accept the token/, hint: /settings\/tokens/ },
+    details: { message: /rejects the token/, hint: /settings\/tokens/ },
   },
   {
     name: "a token that is none",

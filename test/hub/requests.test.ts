@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
-import { describeHubError } from "../../src/hub/answers.js";
+import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { proxyFor } from "../../src/hub/proxy.js";
+import { explainReadError } from "../../src/hub/read-errors.js";
 import { createApiFetch, createFetch } from "../../src/hub/requests.js";
 import { hubRun, randomRepository } from "../support/hub-run.js";
 import { refusal } from "../support/refusal.js";
@@ -84,17 +85,18 @@ for (const [name, location, says] of [
 }
 
 test("what isn't the network's fault isn't called so, and a certificate is named", async () => {
-  const context = { repository: "a/b", revision: "main", endpoint: HUB, reference: "a/b" };
+  const wanted = { repository: "a/b", revision: "main", reference: "a/b" };
+  const context = { settings: completeHubSettings({ endpoint: HUB }), hasToken: false };
   const described = (code: string) => {
     const error = Object.assign(new TypeError("fetch failed"), {
       cause: Object.assign(new Error(), { code }),
     });
-    return () => Promise.reject(describeHubError(error, { ...context, hasToken: false, tokenFile: null }));
+    return () => Promise.reject(explainReadError(error, wanted, context));
   };
   await refusal(described("ERR_TLS_CERT_ALTNAME_INVALID"), "no-network", { hint: /NODE_EXTRA_CA_CERTS/ });
   await refusal(described("DEPTH_ZERO_SELF_SIGNED_CERT"), "no-network", { message: /certificate/ });
   await refusal(described("ENOTFOUND"), "no-network", { message: /can't be reached/ });
-  await refusal(described("ECONNRESET"), "no-network", { message: /breaks off/ });
+  await refusal(described("ECONNRESET"), "no-network", { message: /keeps breaking/ });
   await refusal(described("ERR_SSL_WRONG_VERSION_NUMBER"), "hub-failure", { hint: /a Hugging Face Hub/ });
 });
 

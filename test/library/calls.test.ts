@@ -190,7 +190,7 @@ describe("progress", { concurrency: 2 }, () => {
         }),
       ),
     );
-    assert.match(warnings.join(), /arrived damaged; it is fetched once more/);
+    assert.match(warnings.join(), /arrived damaged; downloading it once more/);
     assert.deepEqual([...activities.keys()], ["downloading", "merging"]);
     assertRises(activities);
   });

@@ -36,7 +36,7 @@ const EARLY: readonly Refused[] = [
     name: "a token that isn't valid",
     options: { hub: { token: SECRET } },
     code: "upload-token-refused",
-    details: { got: "status 401: Invalid credentials in Authorization header", hint: /right to write/ },
+    details: { got: "status 401: Invalid credentials in Authorization header", hint: /write access/ },
   },
   {
     name: "a token that is none",
@@ -50,7 +50,7 @@ const EARLY: readonly Refused[] = [
       uploads.account.role = "read";
     },
     code: "upload-denied",
-    details: { message: /may only read/, got: "a token of owner without it" },
+    details: { message: /no write access/, got: "a read-only token of owner" },
   },
   {
     name: "a fine-grained token that may only read",
@@ -58,7 +58,7 @@ const EARLY: readonly Refused[] = [
       uploads.account = { name: "owner", role: "fineGrained", permissions: ["repo.content.read"] };
     },
     code: "upload-denied",
-    details: { message: /may only read/ },
+    details: { message: /no write access/ },
   },
   {
     name: "somebody else's name",
@@ -149,7 +149,7 @@ describe("refused while it is sent", { concurrency: 3 }, () => {
   test("an address of the storage that has run out", async (context) => {
     const { hub, upload, there } = await uploadRun(context);
     hub.fault = ({ method }) => (method === "PUT" ? { kind: "status", status: 403 } : undefined);
-    const error = await refusal(() => upload(), "upload-failed", { got: "status 403", hint: /run out/ });
+    const error = await refusal(() => upload(), "upload-failed", { got: "status 403", hint: /expired/ });
     assert.doesNotMatch(error.format(), /signature/);
     assert.deepEqual(there(), {});
   });

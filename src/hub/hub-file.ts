@@ -1,0 +1,168 @@
+import { downloadFile, fileDownloadInfo, HubApiError } from "@huggingface/hub";
+import { ApplyDeltaError } from "../errors.js";
+import { HubAnswer, isTransient, ProtocolError } from "./answers.js";
+import { boundedBody } from "./bounded-body.js";
+import type { HubEntry } from "./listing.js";
+import type { HubSession } from "./session.js";
+
+/** What the server of a file's bytes called their state when it first gave some. */
+interface ServedState {
+  readonly origin: string;
+  readonly etag: string;
+}
+
+/** A file of one commit, read at offsets: a read gives the bytes of exactly the range it asks for, or fails. */
+export class HubFile {
+  readonly #session: HubSession;
+  readonly #entry: HubEntry;
+  readonly #repository: string;
+  readonly #library: ReturnType<typeof libraryOptions>;
+  readonly #resolveUrl: string;
+  /** Where the last redirect led: an address that is signed for a while. */
+  #location: string | null = null;
+  #state: ServedState | null = null;
+  #isXet: boolean;
+  #xetInfo: ReturnType<typeof fileDownloadInfo> | undefined;
+
+  constructor(session: HubSession, repository: string, commit: string, entry: HubEntry) {
+    const { endpoint, useXet } = session.settings;
+    const path = entry.path.split("/").map(encodeURIComponent).join("/");
+    this.#session = session;
+    this.#entry = entry;
+    this.#repository = repository;
+    this.#library = libraryOptions(repository, path, commit, endpoint);
+    this.#resolveUrl = `${endpoint}/${repository}/resolve/${commit}/${path}`;
+    this.#isXet = useXet && entry.isXet;
+  }
+
+  /** Asks for one byte, to learn whether there is access. */
+  async probe(): Promise<void> {
+    const answer = await this.#request("bytes=0-0");
+    await answer.body?.cancel();
+  }
+
+  /** The bytes from `start` to before `end`, as they come in. One attempt; an end before `end` is an error. */
+  async *read(start: number, end: number): AsyncGenerator<Uint8Array> {
+    let at = start;
+    if (this.#isXet) {
+      try {
+        for await (const bytes of this.#readXet(start, end)) {
+          at += bytes.length;
+          yield bytes;
+        }
+        return;
+      } catch (caught) {
+        const error =
+          caught instanceof HubApiError ? new HubAnswer(caught.statusCode, null, null, null) : caught;
+        if (isTransient(error)) throw error;
+        // The Hub serves every such file over plain HTTP as well.
+        this.#isXet = false;
+      }
+    }
+    yield* this.#readPlain(at, end);
+  }
+
+  async *#readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const answer = await this.#request(`bytes=${start}-${end - 1}`);
+    checkRange(answer, start, end, this.#entry);
+    this.#checkState(answer);
+    const early = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
+    const { stallMs } = this.#session.settings.transfer;
+    yield* exactly(boundedBody(answer.body, { stallMs }), end - start, early);
+  }
+
+  async *#readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const downloadInfo = await this.#locateXet();
+    // Serial: a range of ours is a request's worth, and several are under way already.
+    const options = { ...this.#library, fetch: this.#session.connection.fetchBounded };
+    const blob =
+      downloadInfo?.xet === undefined
+        ? null
+        : await downloadFile({ ...options, downloadInfo, parallelDownloads: false });
+    if (blob === null) throw new ProtocolError("no Xet address for a file in Xet storage");
+    // The library passes on broken connections, so an early end is a wrong length in the storage.
+    const early = new ProtocolError("less than was asked for");
+    yield* exactly(blob.slice(start, end).stream(), end - start, early);
+  }
+
+  async #locateXet() {
+    this.#xetInfo ??= fileDownloadInfo({ ...this.#library, fetch: this.#session.connection.fetchApi });
+    try {
+      return await this.#xetInfo;
+    } catch (error) {
+      this.#xetInfo = undefined;
+      throw error;
+    }
+  }
+
+  async #request(range: string): Promise<Response> {
+    const { fetchAny, answerOf } = this.#session.connection;
+    const known = this.#location;
+    const answer = await fetchAny(known ?? this.#resolveUrl, { headers: { range } });
+    if (answer.ok) {
+      this.#location = answer.url;
+      return answer;
+    }
+    await answer.body?.cancel();
+    // Another request may have found out in the meantime, and have a new address already.
+    if (this.#location === known) this.#location = null;
+    const hasExpired = known !== null && answer.status < 500 && answer.status !== 429;
+    if (hasExpired) return this.#request(range);
+    throw answerOf(answer);
+  }
+
+  /** A commit never changes; a server that gives one file now and another then is at fault. */
+  #checkState({ url, headers }: Response): void {
+    const { origin } = new URL(url);
+    const etag = headers.get("etag");
+    // Weak ones stand for a meaning, not for bytes.
+    if (etag === null || etag.startsWith("W/")) return;
+    if (this.#state?.origin !== origin) this.#state = { origin, etag };
+    if (this.#state.etag === etag) return;
+    throw new ApplyDeltaError("source-changed", "The file changed on the Hub while it was read.", {
+      file: `${this.#repository}/${this.#entry.path}`,
+      expected: `ETag ${this.#state.etag}`,
+      got: `ETag ${etag}`,
+      hint: "Run the same command again. If the error stays, tell the repository's owner.",
+    });
+  }
+}
+
+function libraryOptions(repository: string, path: string, revision: string, hubUrl: string) {
+  return { repo: { type: "model", name: repository } as const, path, revision, hubUrl };
+}
+
+/** 206 with the very range, or 200 where the range begins at the file's first byte. */
+function checkRange({ status, headers }: Response, start: number, end: number, entry: HubEntry): void {
+  if (status === 200 && start === 0) return;
+  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "");
+  if (status === 200) throw new ProtocolError("the whole file instead of a range");
+  if (status !== 206 || range === null) throw new ProtocolError(`status ${status} for a range`);
+  const [first, last, total] = range.slice(1).map(Number);
+  if (total !== entry.byteLength) {
+    throw new ApplyDeltaError("download-damaged", "The Hub sends a file of another size than it lists.", {
+      file: entry.path,
+      expected: `${entry.byteLength} bytes`,
+      got: `${total} bytes`,
+      hint: "Try again later. If the error stays, tell the repository's owner.",
+    });
+  }
+  if (first !== start || last !== end - 1) throw new ProtocolError("another range than was asked for");
+}
+
+/** `byteLength` bytes and no more; `early` is thrown where the stream ends before. */
+async function* exactly(
+  stream: AsyncIterable<Uint8Array>,
+  byteLength: number,
+  early: Error,
+): AsyncGenerator<Uint8Array> {
+  let left = byteLength;
+  for await (const bytes of stream) {
+    const part = bytes.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) yield part;
+    // Only a server without ranges sends more. An answer that was read to its end leaves a connection to use again.
+    if (part.length < bytes.length) return;
+  }
+  if (left > 0) throw early;
+}

@@ -1,0 +1,74 @@
+import { listFiles, modelInfo } from "@huggingface/hub";
+import { z } from "zod";
+import { ProtocolError } from "./answers.js";
+import type { HubReference } from "./reference.js";
+import type { Fetch } from "./requests.js";
+import type { HubSession } from "./session.js";
+
+/** A file of a repository, as its tree lists it. */
+export interface HubEntry {
+  /** Its path in the repository. Not to be trusted as a path here. */
+  readonly path: string;
+  readonly byteLength: number;
+  /** The name of its blob in the cache: the SHA-256 of an LFS file, git's SHA-1 of any other. */
+  readonly etag: string;
+  /** Whether it lies in Xet storage. */
+  readonly isXet: boolean;
+}
+
+export interface HubListing {
+  readonly commit: string;
+  readonly entries: readonly HubEntry[];
+  /** The repository's present name, which differs once it was renamed; null where the Hub doesn't say. */
+  readonly name: string | null;
+  readonly isPrivate: boolean | null;
+}
+
+const digest = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
+const kindSchema = z.object({ type: z.string() });
+const entrySchema = z.object({
+  type: z.string(),
+  path: z.string(),
+  size: z.number().int().nonnegative(),
+  oid: digest,
+  lfs: z.object({ oid: digest, size: z.number().int().nonnegative() }).optional(),
+  xetHash: z.string().optional(),
+});
+const infoSchema = z.object({
+  sha: z.string().regex(/^[0-9a-f]{40}$/),
+  name: z.string().optional(),
+  private: z.boolean().optional(),
+});
+
+/** A page lists up to 1000 files; stops a list that leads from page to page for ever. */
+const MOST_PAGES = 100;
+
+/** Asks for the commit of a revision and the files in its top folder. One attempt. */
+export async function listRepository(
+  { settings: { endpoint }, connection: { fetchApi } }: HubSession,
+  { repository, revision }: HubReference,
+): Promise<HubListing> {
+  const asked = { name: repository, revision, additionalFields: ["sha" as const] };
+  const info = await modelInfo({ ...asked, hubUrl: endpoint, fetch: fetchApi });
+  const { sha: commit, name = null, private: isPrivate = null } = parsed(infoSchema, info);
+  const entries: HubEntry[] = [];
+  let pages = 0;
+  const fetchPage: Fetch = (input, init) => {
+    if (++pages > MOST_PAGES) throw new ProtocolError(`more than ${MOST_PAGES} pages of files`);
+    return fetchApi(input, init);
+  };
+  const repo = { type: "model", name: repository } as const;
+  for await (const item of listFiles({ hubUrl: endpoint, fetch: fetchPage, repo, revision: commit })) {
+    if (parsed(kindSchema, item).type !== "file") continue;
+    const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item);
+    const [byteLength, etag] = [lfs?.size ?? size, lfs?.oid ?? oid];
+    entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
+  }
+  return { commit, entries, name, isPrivate };
+}
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new ProtocolError(`unexpected JSON at ${result.error.issues[0]?.path.join(".") ?? "its top"}`);
+}

@@ -1,0 +1,137 @@
+import { join } from "node:path";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { MAX_INDEX_BYTES } from "../formats/shard-index.js";
+import { silentReporter } from "../progress.js";
+import { checkFileName, type RepositoryCache, sizeOfFile } from "./cache.js";
+import { describeCached, shardsOf } from "./cached-model.js";
+import { chooseFiles } from "./choose-files.js";
+import { type Download, downloadFiles } from "./download.js";
+import { HubFile } from "./hub-file.js";
+import { type HubEntry, type HubListing, listRepository } from "./listing.js";
+import { explainReadError } from "./read-errors.js";
+import type { WantedModel } from "./reference.js";
+import { withRetries } from "./retry.js";
+import type { HubSession } from "./session.js";
+
+/** What a repository holds of a model, and what the cache lacks of it. */
+export interface LocatedModel {
+  readonly wanted: WantedModel;
+  readonly cache: RepositoryCache;
+  readonly commit: string;
+  /** The snapshot's folder. */
+  readonly path: string;
+  /** In the snapshot, where it is already; null where the weights have no index. */
+  readonly indexPath: string | null;
+  /** The weights files, in order. */
+  readonly weights: readonly HubEntry[];
+  /** What the cache lacks of them. */
+  readonly absentWeights: readonly Download[];
+  /** What the cache lacks of config and tokenizer. */
+  readonly absentAssets: readonly Download[];
+}
+
+/** `owner/name@main (commit 0123456789ab)`. */
+export function describeLocated({ wanted, commit }: LocatedModel): string {
+  return `${wanted.repository}@${wanted.revision} (commit ${commit.slice(0, 12)})`;
+}
+
+export function downloadBytes(downloads: readonly Download[]): number {
+  return downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
+}
+
+const OWNER_CAN_HELP = "Choose another revision, or tell the repository's owner.";
+
+/**
+ * Asks the repository what it holds, downloads the shard index, which says what else is needed, and makes sure that the
+ * rest may be downloaded. Files that the cache has for another commit are shown in the snapshot.
+ */
+export async function locateModel(
+  wanted: WantedModel,
+  cache: RepositoryCache,
+  session: HubSession,
+): Promise<LocatedModel> {
+  const { commit, entries } = await listFor(wanted, cache, session);
+  const byName = new Map(entries.map((entry) => [entry.path, entry]));
+  const isCached = (name: string) => cache.sizeOf(commit, name) === byName.get(name)?.byteLength;
+  const entryOf = (name: string): HubEntry => {
+    const entry = byName.get(name);
+    if (entry !== undefined) return entry;
+    throw new ApplyDeltaError("shard-missing", "The repository lacks a file that its index names.", {
+      file: `${wanted.repository}/${name}`,
+      hint: OWNER_CAN_HELP,
+    });
+  };
+  const absentOf = (some: readonly HubEntry[]): Download[] => {
+    const absent = some.filter((entry) => {
+      if (isCached(entry.path)) return false;
+      if (sizeOfFile(cache.blobPath(entry.etag)) !== entry.byteLength) return true;
+      cache.addToSnapshot(commit, entry.path, entry.etag, false);
+      return false;
+    });
+    return absent.map((entry) => {
+      return { wanted, entry, cache, commit, remote: new HubFile(session, wanted.repository, commit, entry) };
+    });
+  };
+  const names = [...byName.keys()].filter((name) => !name.includes("/")).sort();
+  const chosen = chooseFiles(names, isCached, wanted.repository);
+  const path = cache.snapshotFolder(commit);
+  const indexPath = chosen.index === null ? null : join(path, chosen.index);
+  if (chosen.index !== null) {
+    const index = entryOf(chosen.index);
+    checkIndexSize(wanted, index);
+    await downloadQuietly(absentOf([index]), session);
+  }
+  const weights = (indexPath === null ? chosen.weights : await shardsOf(indexPath)).map(entryOf);
+  const absentAssets = absentOf(chosen.assets.map(entryOf));
+  const absentWeights = absentOf(weights);
+  await checkAccess([...absentAssets, ...absentWeights], session);
+  return { wanted, cache, commit, path, indexPath, weights, absentWeights, absentAssets };
+}
+
+async function listFor(
+  wanted: WantedModel,
+  cache: RepositoryCache,
+  session: HubSession,
+): Promise<HubListing> {
+  try {
+    const listing = await withRetries(session.retrier, () => listRepository(session, wanted));
+    for (const { path } of listing.entries) checkFileName(wanted.repository, path);
+    return listing;
+  } catch (error) {
+    throw await withCacheHint(explainReadError(error, wanted, session), cache, wanted);
+  }
+}
+
+/** Without a network the cache may do. */
+async function withCacheHint(error: unknown, cache: RepositoryCache, wanted: WantedModel): Promise<unknown> {
+  if (!isApplyDeltaError(error, "no-network")) return error;
+  const hint = `${error.details.hint ?? ""} ${await describeCached(cache, wanted)}`.trim();
+  return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
+}
+
+/** The index comes before the amount is known and the disk is checked, so it must be small. */
+function checkIndexSize({ repository }: WantedModel, { path, byteLength }: HubEntry): void {
+  if (byteLength <= MAX_INDEX_BYTES) return;
+  throw new ApplyDeltaError("index-malformed", "The shard index is too large.", {
+    file: `${repository}/${path}`,
+    expected: `at most ${MAX_INDEX_BYTES} bytes`,
+    got: `${byteLength} bytes`,
+    hint: OWNER_CAN_HELP,
+  });
+}
+
+/** A small file needs no progress bar. */
+function downloadQuietly(downloads: readonly Download[], session: HubSession): Promise<void> {
+  const { progress, progressDone } = silentReporter;
+  return downloadFiles(downloads, { ...session, reporter: { ...session.reporter, progress, progressDone } });
+}
+
+/** Asks for the largest file, which is weights: config files are in the open even where a repository is gated. */
+async function checkAccess(downloads: readonly Download[], session: HubSession): Promise<void> {
+  const [largest] = [...downloads].sort((a, b) => b.entry.byteLength - a.entry.byteLength);
+  if (largest === undefined || largest.entry.byteLength === 0) return;
+  const { remote, wanted, entry } = largest;
+  await withRetries(session.retrier, () => remote.probe()).catch((error: unknown) => {
+    throw explainReadError(error, wanted, session, entry.path);
+  });
+}
