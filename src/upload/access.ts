@@ -91,7 +91,7 @@ function readDestination({ repository }: UploadDestination, { offline }: HubSett
 }
 
 function noToken({ endpoint, tokenFile }: HubSettings): ApplyDeltaError {
-  return new ApplyDeltaError("no-upload-token", "No token for the upload.", {
+  return new ApplyDeltaError("no-upload-token", "The upload needs a token, and none is set.", {
     ...(tokenFile === null ? {} : { file: tokenFile }),
     expected: "a token with write access",
     hint: `Create one at ${tokensPage(endpoint)} and set HF_TOKEN, or log in with \`hf auth login\`.`,

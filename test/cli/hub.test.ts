@@ -104,7 +104,7 @@ describe("owner/name", { concurrency: 2 }, () => {
     const { apply, hub, env, root } = await place(context, true);
     const refused = await apply("out");
     assert.equal(refused.code, 3);
-    assert.match(refused.stderr, /Ask for access at http:\/\/\S+\/huggyllama\/llama-7b, then set HF_TOKEN\./);
+    assert.match(refused.stderr, /Request access at http:\/\/\S+\/huggyllama\/llama-7b, then set HF_TOKEN\./);
     assert.ok(hub.contentRequests().every(({ range }) => range?.[1] === 1));
     const options = ["--base", BASE, "--delta", DELTA, "--target", "out", "--verbose"];
     const had = await runCli(options, { cwd: root, env: { ...env, HF_TOKEN: TOKEN } });
@@ -129,9 +129,9 @@ describe("owner/name", { concurrency: 2 }, () => {
     const args = (base: string) => ["--base", base, "--delta", "local-delta", "--target", "out"];
     const hubLike = await runCli(args("models/lama-7b"), { cwd: root, env });
     assert.equal(hubLike.code, 3);
-    assert.match(hubLike.stderr, /"models\/lama-7b" is neither a local path nor a model on the Hub/);
+    assert.match(hubLike.stderr, /models\/lama-7b is neither a local path nor a model on the Hub/);
     const offline = await runCli([...args("models/lama-7b"), "--offline"], { cwd: root, env });
-    assert.match(offline.stderr, /isn't a local path, and/);
+    assert.match(offline.stderr, /is not a local path and has not been downloaded/);
   });
 });
 

@@ -83,7 +83,7 @@ describe("sending what was made", { concurrency: 2 }, () => {
   test("what is wrong with the upload is said before anything is made", async (context) => {
     const { root, hub, run } = await place(context, { HF_TOKEN: undefined });
     for (const [more, code, says] of [
-      [["--upload", "owner/tuned"], 6, /^error: Sending to the Hub takes a token/],
+      [["--upload", "owner/tuned"], 6, /^error: The upload needs a token/],
       [["--upload", "owner/tuned", "--token", "hf_mistyped"], 6, /^error: The Hub rejects the token/],
       [["--upload", "other/tuned", "--token", TOKEN], 6, /can't write to this owner's repositories/],
       [["--upload", "tuned", "--token", TOKEN], 2, /This can't be a repository/],
