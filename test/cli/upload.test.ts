@@ -86,8 +86,8 @@ describe("sending what was made", { concurrency: 2 }, () => {
       [["--upload", "owner/tuned"], 6, /^error: The upload needs a token/],
       [["--upload", "owner/tuned", "--token", "hf_mistyped"], 6, /^error: The Hub rejects the token/],
       [["--upload", "other/tuned", "--token", TOKEN], 6, /can't write to this owner's repositories/],
-      [["--upload", "tuned", "--token", TOKEN], 2, /This can't be a repository/],
-      [["--upload", "owner/tuned", "--token", TOKEN, "--offline"], 2, /sent to the Hub offline/],
+      [["--upload", "tuned", "--token", TOKEN], 2, /name of the repository is malformed/],
+      [["--upload", "owner/tuned", "--token", TOKEN, "--offline"], 2, /An upload is impossible offline/],
       [["--private"], 2, /--private without --upload/],
       [["--message", "hello"], 2, /--message without --upload/],
     ] as const) {
