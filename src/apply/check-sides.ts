@@ -1,8 +1,11 @@
 /** Whether base and delta belong together, tensor by tensor, and which release the delta is. */
+
 import { basename, resolve } from "node:path";
 import { configHints } from "../base-check/config-hints.js";
 import type { BaseCheck } from "../base-check/documents.js";
 import { baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
+import { baseSample } from "../base-check/sample-base.js";
+import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { CompiledKernel } from "../kernel/select.js";
@@ -15,7 +18,6 @@ import { verifyDelta } from "../llama/verify-delta.js";
 import type { Match } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import type { MatchRules } from "../merge/options.js";
-import { sampleModels } from "../merge/sample.js";
 import type { WarningLog } from "../merge/warning-log.js";
 import { isLocalFile, type LocalFile } from "../tensor.js";
 import { sha256Files } from "../workers/sha256.js";
@@ -43,10 +45,9 @@ export async function checkSides(
   const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
   const release = await recognize(delta, configs.delta, options, log);
   const hints = configHints(configs.base, configs.delta);
-  const sample = { of: "base check", base: base.tensors, other: delta.tensors } as const;
   const baseCheck = skipBaseCheck
     ? null
-    : judgeBase(await sampleModels(sample, [base, delta], { kernel, reporter: log, signal }));
+    : judgeBase(await sampleModels(baseSample, base, delta, { kernel, reporter: log, signal }));
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;

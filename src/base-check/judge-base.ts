@@ -17,7 +17,7 @@ const OTHER_SHARE = 0.18;
 const WIDER_SHARE = 0.6;
 
 /** A whole model's rms is near the base's, a delta's a tenth of it or less; tuned or not, no delta comes to half. */
-const MODEL_RATIO = 0.5;
+export const MODEL_RATIO = 0.5;
 
 /** Base and delta swapped: the "delta" is this many times the "base". */
 const SWAPPED_RATIO = 2;

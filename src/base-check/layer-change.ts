@@ -1,21 +1,29 @@
 /**
- * In: the tensors of a base and of a delta (or of a tuned model). Out: how large the change is, layer by layer and
- * kind by kind: rms of the change over rms of the base.
- * Sampled: a whole read of 7B is 27 GB, this reads 65 MB of it (measured with 1.5e9 parameters: 0.4 s instead of 33,
- * and no layer's or kind's ratio off by more than 0.14% of itself). The runs are spread evenly over every tensor,
- * small tensors are read whole, and a tensor counts by its own size, not by its sample's.
+ * How large a change is, layer by layer and kind by kind: rms of the change over rms of the base. A whole read of 7B is
+ * 27 GB, this samples 65 MB of it (measured with 1.5e9 parameters: 0.4 s instead of 33, and no layer's or kind's ratio
+ * off by more than 0.14% of itself). The runs are spread evenly over every tensor, small tensors are read whole, and a
+ * tensor counts by its own size, not by its sample's.
  * Layers and the whole are measured over the matrices: the values of a norm's vector are some fifty times a matrix's
  * and hardly change, so that they would hide what the layer did. Vectors are measured by kind.
- * Guards: what can't be compared is named, not left out.
  */
 
 import { gather, openView } from "../files/gather.js";
-import type { Pause } from "../interrupt.js";
+import { noPause, type Pause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
+import { instantiateKernel } from "../kernel/select.js";
 import { EMBEDDING, isRotaryBuffer, LM_HEAD, layerOf } from "../llama/tensor-names.js";
-import { elementCount, isFloatDType, type ReadableFile, type TensorView } from "../tensor.js";
+import type { Sample } from "../workers/sample.js";
 import type { ChangeSize, LayerChange } from "./documents.js";
-import type { SampledRun } from "./sampled-run.js";
+import { MODEL_RATIO } from "./judge-base.js";
+import {
+  type ElementRun,
+  type PairJob,
+  pairViews,
+  rangesOfRuns,
+  sharedCount,
+  type View,
+  type ViewPair,
+} from "./sampled-pairs.js";
 
 /** Elements sampled in all, shared out evenly over the tensors; 32 MB of each side in float16. */
 const SAMPLE_ELEMENTS = 16 * 1024 * 1024;
@@ -33,9 +41,6 @@ const [BASE_AT, OTHER_AT, BASE_F32_AT, OTHER_F32_AT] = [0, 8, 16, 20].map(
 
 /** What a kernel for `measureChange` needs. */
 export const CHANGE_MEMORY_BYTES = OTHER_F32_AT + 4 * MAX_RUN_ELEMENTS;
-
-/** A delta's rms is a tenth of the base's or less; where it comes to half, it is a model of its own (judge-base.ts). */
-export const MODEL_RATIO = 0.5;
 
 /** Sums over elements; `weight` elements stand for the sample. */
 interface Squares {
@@ -59,7 +64,20 @@ interface MeasuredTensor extends Place {
   readonly squares: Squares;
 }
 
-type View = TensorView<ReadableFile>;
+export const changeSample: Sample<PairJob, LayerChange | null> = {
+  module: import.meta.url,
+  runJob,
+  *rangesOf({ base, other }) {
+    const pairs = weightPairs(base, other);
+    const perTensor = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length));
+    for (const pair of pairs)
+      yield* rangesOfRuns(runsOf(sharedCount(pair), perTensor).map((run) => ({ pair, ...run })));
+  },
+};
+
+export function runJob({ base, other, kernel }: PairJob, pause = noPause): Promise<LayerChange | null> {
+  return measureChange(base, other, instantiateKernel(kernel, CHANGE_MEMORY_BYTES), pause);
+}
 
 /**
  * Null where the two have no tensor in common that could be compared. Pauses before each tensor. `sampleElements`: to
@@ -77,79 +95,61 @@ export async function measureChange(
   const sampler = new Sampler(kernel);
   const perTensor = Math.ceil(sampleElements / pairs.length);
   const measured: MeasuredTensor[] = [];
-  for (const [fromBase, tensor] of pairs) {
+  for (const pair of pairs) {
     await pause();
-    const squares = sampler.sample(fromBase, tensor, perTensor);
-    measured.push({ ...placeOf(tensor.name), isMatrix: tensor.shape.length > 1, squares });
+    const { name, shape } = pair[1];
+    measured.push({ ...placeOf(name), isMatrix: shape.length > 1, squares: sampler.sample(pair, perTensor) });
   }
-  const matrices = measured.some(({ isMatrix }) => isMatrix)
-    ? measured.filter(({ isMatrix }) => isMatrix)
-    : measured;
-  const overall = sum(matrices.map(({ squares }) => squares));
-  const isDelta = overall.own <= MODEL_RATIO ** 2 * overall.base;
-  const comparedAs = isDelta ? "delta" : "difference";
-  const size = (squares: readonly Squares[]) => sizeOf(sum(squares), comparedAs);
   const compared = new Set(pairs.map(([, { name }]) => name));
   const names = new Set([...other, ...base].filter(isWeight).map(({ name }) => name));
+  return {
+    ...sizesOf(measured),
+    tensorsCompared: pairs.length,
+    tensorsNotCompared: [...names].filter((name) => !compared.has(name)),
+    elementsCompared: sum(measured).weight,
+    elementsSampled: sampler.elementsSampled,
+    notFinite: sampler.notFinite,
+  };
+}
+
+function sizesOf(
+  measured: readonly MeasuredTensor[],
+): Pick<LayerChange, "comparedAs" | "overall" | "parts" | "kinds"> {
+  const onlyMatrices = measured.filter(({ isMatrix }) => isMatrix);
+  const matrices = onlyMatrices.length > 0 ? onlyMatrices : measured;
+  const overall = sum(matrices);
+  const comparedAs = overall.own <= MODEL_RATIO ** 2 * overall.base ? "delta" : "difference";
   return {
     comparedAs,
     overall: sizeOf(overall, comparedAs),
     parts: groups(matrices, ({ part, layer }) => `${part} ${layer}`).map((group) => ({
       part: group[0].part,
       layer: group[0].layer,
-      ...size(group.map(({ squares }) => squares)),
+      ...sizeOf(sum(group), comparedAs),
     })),
     kinds: groups(measured, ({ kind }) => kind).map((group) => ({
       kind: group[0].kind,
-      ...size(group.map(({ squares }) => squares)),
+      ...sizeOf(sum(group), comparedAs),
     })),
-    tensorsCompared: pairs.length,
-    tensorsNotCompared: [...names].filter((name) => !compared.has(name)),
-    elementsCompared: sum(measured.map(({ squares }) => squares)).weight,
-    elementsSampled: sampler.elementsSampled,
-    notFinite: sampler.notFinite,
   };
 }
 
-/** What `measureChange` reads, in its order. */
-export function* changeRuns(base: readonly View[], other: readonly View[]): Generator<SampledRun> {
-  const pairs = weightPairs(base, other);
-  const perTensor = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length));
-  for (const [fromBase, fromOther] of pairs) {
-    for (const run of runsOf(countOf(fromBase, fromOther), perTensor))
-      yield { base: fromBase, other: fromOther, ...run };
-  }
-}
-
-function weightPairs(base: readonly View[], other: readonly View[]) {
-  const byName = new Map(base.filter(isWeight).map((tensor) => [tensor.name, tensor]));
-  return other.filter(isWeight).flatMap((tensor) => {
-    const partner = byName.get(tensor.name);
-    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
-  });
-}
-
-/** Elements of the rows that both have. */
-function countOf(base: View, other: View): number {
-  return Math.min(elementCount(base.shape), elementCount(other.shape));
+function weightPairs(base: readonly View[], other: readonly View[]): ViewPair[] {
+  return pairViews(base.filter(isWeight), other.filter(isWeight), isComparable);
 }
 
 function isWeight({ name }: View): boolean {
   return !isRotaryBuffer(name);
 }
 
-/** Floats of the same shape, but for rows that one side has more of: those of added tokens. */
+/** Of the same shape, but for rows that one side has more of: those of added tokens. */
 function isComparable(base: View, other: View): boolean {
   const rest = (shape: readonly number[]) => shape.slice(1).join();
   const rowsMayDiffer = base.shape.length === 2;
   return (
     base.shape.length === other.shape.length &&
     rest(base.shape) === rest(other.shape) &&
-    (rowsMayDiffer || base.shape[0] === other.shape[0]) &&
-    elementCount(base.shape) > 0 &&
-    elementCount(other.shape) > 0 &&
-    isFloatDType(base.dtype) &&
-    isFloatDType(other.dtype)
+    (rowsMayDiffer || base.shape[0] === other.shape[0])
   );
 }
 
@@ -169,10 +169,10 @@ class Sampler {
 
   constructor(readonly kernel: Kernel) {}
 
-  sample(base: View, other: View, budget: number): Squares {
-    const count = countOf(base, other);
+  sample(pair: ViewPair, budget: number): Squares {
+    const count = sharedCount(pair);
     const squares: Squares = { base: 0, own: 0, difference: 0, weight: 0 };
-    for (const { first, length } of runsOf(count, budget)) this.#add(base, other, first, length, squares);
+    for (const run of runsOf(count, budget)) this.#add(pair, run, squares);
     const { weight } = squares;
     const scale = weight === 0 ? 0 : count / weight;
     return {
@@ -183,7 +183,7 @@ class Sampler {
     };
   }
 
-  #add(base: View, other: View, first: number, count: number, squares: Squares): void {
+  #add([base, other]: ViewPair, { first, count }: ElementRun, squares: Squares): void {
     const fromBase = this.#read(base, first, count, BASE_AT, BASE_F32_AT);
     const values = this.#read(other, first, count, OTHER_AT, OTHER_F32_AT);
     this.elementsSampled += count;
@@ -211,25 +211,26 @@ class Sampler {
 }
 
 /** The whole tensor where the budget allows, else runs from its first element to its last, evenly apart. */
-function runsOf(count: number, budget: number): { first: number; length: number }[] {
-  if (count <= budget) {
-    const runs = Math.ceil(count / MAX_RUN_ELEMENTS);
+function runsOf(total: number, budget: number): ElementRun[] {
+  if (total <= budget) {
+    const runs = Math.ceil(total / MAX_RUN_ELEMENTS);
     return Array.from({ length: runs }, (_, run) => ({
       first: run * MAX_RUN_ELEMENTS,
-      length: Math.min(MAX_RUN_ELEMENTS, count - run * MAX_RUN_ELEMENTS),
+      count: Math.min(MAX_RUN_ELEMENTS, total - run * MAX_RUN_ELEMENTS),
     }));
   }
-  const length = Math.min(MAX_RUN_ELEMENTS, Math.ceil(budget / FEWEST_RUNS));
-  const runs = Math.ceil(budget / length);
+  const count = Math.min(MAX_RUN_ELEMENTS, Math.ceil(budget / FEWEST_RUNS));
+  const runs = Math.ceil(budget / count);
   return Array.from({ length: runs }, (_, run) => ({
-    first: Math.floor(((count - length) * run) / Math.max(1, runs - 1)),
-    length,
+    first: Math.floor(((total - count) * run) / Math.max(1, runs - 1)),
+    count,
   }));
 }
 
-function sum(all: readonly Squares[]): Squares {
+function sum(all: readonly MeasuredTensor[]): Squares {
   const total: Squares = { base: 0, own: 0, difference: 0, weight: 0 };
-  for (const { base, own, difference, weight } of all) {
+  for (const { squares } of all) {
+    const { base, own, difference, weight } = squares;
     total.base += base;
     total.own += own;
     total.difference += difference;

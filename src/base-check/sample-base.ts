@@ -1,24 +1,25 @@
 /**
- * In: the tensors of base and delta. Out: whether the base is the one the delta was made from, with the counts
- * that say so.
- * The argument is in docs/base-check.md: where |d| <= |b|/2, the subtraction that made d was exact (Sterbenz), so
- * b + d is a value of the format, or b is not the base.
+ * Samples base and delta: is the base the one the delta was made from? The argument is in docs/base-check.md: where
+ * |d| <= |b|/2, the subtraction that made d was exact (Sterbenz), so b + d is a value of the format, or b is not the
+ * base.
  */
 
 import { gather, type OpenView, openView } from "../files/gather.js";
-import type { Pause } from "../interrupt.js";
+import { noPause, type Pause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
-import {
-  bytesOf,
-  elementCount,
-  type FloatDType,
-  isFloatDType,
-  type ReadableFile,
-  type SumDType,
-  type TensorView,
-} from "../tensor.js";
+import { instantiateKernel } from "../kernel/select.js";
+import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import type { Sample } from "../workers/sample.js";
 import type { BaseStatistics } from "./documents.js";
-import type { SampledRun } from "./sampled-run.js";
+import {
+  type PairJob,
+  pairViews,
+  rangesOfRuns,
+  type SampledRun,
+  sharedCount,
+  type View,
+  type ViewPair,
+} from "./sampled-pairs.js";
 
 /** Elements sampled in all, shared out evenly over the matrices: 16 MB of each side in float16. */
 const SAMPLE_ELEMENTS = 4 * 1024 * 1024;
@@ -55,57 +56,49 @@ const LAST_BITS = 0xf;
 /** If fewer sums than this share have one, they were not float32's own, and that they are exact there proves nothing. */
 const FINE_SHARE = 0.5;
 
-type Views = readonly TensorView<ReadableFile>[];
+export const baseSample: Sample<PairJob, BaseStatistics> = {
+  module: import.meta.url,
+  runJob,
+  rangesOf: ({ base, other }) => rangesOfRuns(baseRuns(matrixPairs(base, other))),
+};
+
+export function runJob({ base, other, kernel }: PairJob, pause = noPause): Promise<BaseStatistics> {
+  return sampleBase(base, other, instantiateKernel(kernel, BASE_SAMPLE_MEMORY_BYTES), pause);
+}
 
 /** Samples every matrix that both sides have, with a pause before each run. Reads some tens of MB at most. */
 export async function sampleBase(
-  base: Views,
-  delta: Views,
+  base: readonly View[],
+  delta: readonly View[],
   kernel: Kernel,
   pause: Pause,
 ): Promise<BaseStatistics> {
   const tally = new Tally(kernel);
-  for (const run of baseRuns(base, delta)) {
+  const pairs = matrixPairs(base, delta);
+  for (const { pair, first, count } of baseRuns(pairs)) {
     await pause();
-    tally.add(openView(run.base), openView(run.other), run.first, run.length);
+    tally.add(openView(pair[0]), openView(pair[1]), first, count);
   }
-  return tally.statistics(matrixPairs(base, delta).length);
+  return tally.statistics(pairs.length);
 }
 
-/** What `sampleBase` reads, in its order. */
-export function* baseRuns(base: Views, delta: Views): Generator<SampledRun> {
-  const pairs = matrixPairs(base, delta);
+function* baseRuns(pairs: readonly ViewPair[]): Generator<SampledRun> {
   const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length) / RUNS_PER_TENSOR);
   const runLength = Math.min(MAX_RUN_ELEMENTS, perRun);
-  for (const [fromBase, fromDelta] of pairs) {
-    const count = Math.min(elementCount(fromBase.shape), elementCount(fromDelta.shape));
-    const length = Math.min(runLength, Math.ceil(count / RUNS_PER_TENSOR));
+  for (const pair of pairs) {
+    const total = sharedCount(pair);
+    const count = Math.min(runLength, Math.ceil(total / RUNS_PER_TENSOR));
     for (let run = 0; run < RUNS_PER_TENSOR; run++) {
-      const first = Math.floor(((count - length) * run) / (RUNS_PER_TENSOR - 1));
-      yield { base: fromBase, other: fromDelta, first, length };
+      const first = Math.floor(((total - count) * run) / (RUNS_PER_TENSOR - 1));
+      yield { pair, first, count };
     }
   }
 }
 
-function matrixPairs(base: Views, delta: Views) {
-  const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
-  return delta.flatMap((tensor) => {
-    const partner = baseByName.get(tensor.name);
-    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
-  });
-}
-
-/** Two float matrices of the same width. */
-function isComparable(base: Views[number], delta: Views[number]): boolean {
-  return (
-    base.shape.length === 2 &&
-    delta.shape.length === 2 &&
-    base.shape[1] === delta.shape[1] &&
-    elementCount(base.shape) > 0 &&
-    elementCount(delta.shape) > 0 &&
-    isFloatDType(base.dtype) &&
-    isFloatDType(delta.dtype)
-  );
+/** Matrices of the same width. */
+function matrixPairs(base: readonly View[], delta: readonly View[]): ViewPair[] {
+  const isMatrix = ({ shape }: View) => shape.length === 2;
+  return pairViews(base, delta, (a, b) => isMatrix(a) && isMatrix(b) && a.shape[1] === b.shape[1]);
 }
 
 const scratch = new Float32Array(1);

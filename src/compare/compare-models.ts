@@ -2,12 +2,13 @@
 
 import { realpathSync } from "node:fs";
 import { deltaOf } from "../base-check/judge-base.js";
+import { baseSample } from "../base-check/sample-base.js";
+import { type SampleModelsOptions, sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import { readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
-import { type SampleModelsOptions, sampleModels } from "../merge/sample.js";
 import { silentReporter } from "../progress.js";
 import { isLocalFile } from "../tensor.js";
 import { plural } from "../units.js";
@@ -159,12 +160,11 @@ function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
 async function hintsOf(
   { pairs }: Pairing,
   different: number,
-  models: readonly Checkpoint[],
+  [a, b]: readonly [Checkpoint, Checkpoint],
   options: SampleModelsOptions,
 ): Promise<string[]> {
   if (different * 2 < pairs.length || different === 0) return [];
-  const sides = { base: pairs.map(({ a }) => a), other: pairs.map(({ b }) => b) };
-  const statistics = await sampleModels({ of: "base check", ...sides }, models, options);
+  const statistics = await sampleModels(baseSample, a, b, options);
   const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
   if (delta === null) return [];
   const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];

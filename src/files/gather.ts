@@ -26,6 +26,14 @@ export function openView<D extends DType = FloatDType>(tensor: TensorView<Readab
   return { fd: file.fd, path: file.path, dtype: dtype as D, offsetBytes, shape, strides };
 }
 
+/** The tensor as plain data, which can be given to another thread: without its file's functions. */
+export function plainView({
+  file: { path, fd },
+  ...view
+}: TensorView<ReadableFile>): TensorView<ReadableFile> {
+  return { ...view, file: { path, fd } };
+}
+
 /** Bytes of a strided view that are read at a time; a run of elements lies closer than that or is read singly. */
 const SCRATCH_BYTES = 64 * 1024;
 

@@ -2,6 +2,8 @@
 
 import { basename, resolve } from "node:path";
 import type { LayerChange } from "../base-check/documents.js";
+import { changeSample } from "../base-check/layer-change.js";
+import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
 import { FORMATS } from "../formats/table.js";
@@ -12,7 +14,6 @@ import { contextTokensOf, readModelConfig } from "../llama/model-config.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
-import { sampleModels } from "../merge/sample.js";
 import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
 import type { InspectDocument, InspectedTensor } from "./documents.js";
 import type { InspectOptions } from "./options.js";
@@ -78,9 +79,8 @@ async function describeModel(
 }
 
 async function changeOf(base: Checkpoint, model: Checkpoint, options: InspectOptions): Promise<LayerChange> {
-  const sample = { of: "change", base: base.tensors, other: model.tensors } as const;
   const kernel = await compileKernel("auto");
-  const change = await sampleModels(sample, [base, model], { ...options, kernel });
+  const change = await sampleModels(changeSample, base, model, { ...options, kernel });
   if (change !== null) return change;
   throw new ApplyDeltaError("names-differ", "Base and model have no tensor in common.", {
     file: base.path,

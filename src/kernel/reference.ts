@@ -111,7 +111,7 @@ export class ReferenceKernel implements Kernel {
     const input = this.#elements(from, source, count);
     const output = this.#elements(to, destination, count);
     for (let start = 0; start < count; start += BLOCK) {
-      this.#widenBlock(from, input.subarray(start, start + BLOCK));
+      widenBlock(from, input.subarray(start, start + BLOCK), this.#f16Bits);
       narrowBlock(to, output.subarray(start, start + BLOCK));
     }
     this.#flush(output, destination);
@@ -158,21 +158,20 @@ export class ReferenceKernel implements Kernel {
     if (destination.buffer !== this.memory.buffer)
       this.memory.set(new Uint8Array(destination.buffer), offset);
   }
+}
 
-  /** Widens the source to `bits`, F64 rounded. */
-  #widenBlock(from: FloatDType, source: Elements): void {
-    const f16Bits = this.#f16Bits;
-    const { length } = source;
-    if (from === "F16") {
-      for (let i = 0; i < length; i++) bits[i] = f16Bits[source[i] as number] as number;
-    } else if (from === "BF16") {
-      for (let i = 0; i < length; i++) bits[i] = (source[i] as number) << 16;
-    } else if (from === "F32") {
-      bits.set(source);
-    } else {
-      values.set(source);
-      for (let i = 0; i < length; i++) if (Number.isNaN(values[i])) bits[i] = CANONICAL_NAN.F32;
-    }
+/** Widens the source to `bits`, F64 rounded. */
+function widenBlock(from: FloatDType, source: Elements, f16Bits: Uint32Array): void {
+  const { length } = source;
+  if (from === "F16") {
+    for (let i = 0; i < length; i++) bits[i] = f16Bits[source[i] as number] as number;
+  } else if (from === "BF16") {
+    for (let i = 0; i < length; i++) bits[i] = (source[i] as number) << 16;
+  } else if (from === "F32") {
+    bits.set(source);
+  } else {
+    values.set(source);
+    for (let i = 0; i < length; i++) if (Number.isNaN(values[i])) bits[i] = CANONICAL_NAN.F32;
   }
 }
 

@@ -1,5 +1,8 @@
 /** Making a delta, step by step: resolve, open, check, plan, execute, prove, write, publish. */
+
 import type { LayerChange } from "../base-check/documents.js";
+import { changeSample } from "../base-check/layer-change.js";
+import { sampleModels } from "../base-check/sample-models.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -11,7 +14,6 @@ import type { Match } from "../merge/match.js";
 import { sideOf } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan, notAdded } from "../merge/merge-plan.js";
 import { planFiles } from "../merge/plan-files.js";
-import { sampleModels } from "../merge/sample.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
 import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
 import { silentReporter } from "../progress.js";
@@ -137,8 +139,7 @@ async function planTarget(
   const applyWith = optionsToApply(match);
   describeMatch(match, applyWith, log);
   const kernel = await compileKernel(options.kernel ?? "auto");
-  const sample = { of: "change", base: base.tensors, other: tuned.tensors } as const;
-  const change = await sampleModels(sample, [base, tuned], { kernel, reporter: log, signal });
+  const change = await sampleModels(changeSample, base, tuned, { kernel, reporter: log, signal });
   const doubt = tuningDoubt(change);
   if (doubt !== null) log.warn(doubt);
   const plan = layOut(match, { format, maxShardBytes });

@@ -4,7 +4,7 @@
  */
 
 import type { LayerChange } from "../base-check/documents.js";
-import { MODEL_RATIO } from "../base-check/layer-change.js";
+import { MODEL_RATIO } from "../base-check/judge-base.js";
 
 /** One sentence, or null. `change` is null where no tensor could be compared. */
 export function tuningDoubt(change: LayerChange | null): string | null {

@@ -11,8 +11,8 @@ import { segmentedJob } from "../workers/segments.js";
 import { fixedBytes, type MergePlan, type PlannedShard } from "./merge-plan.js";
 import type { MergeJob } from "./merge-segments.js";
 import { inputsOf, mergeTasks } from "./merge-tasks.js";
+import { newRows } from "./new-rows.js";
 import { LOSS_COUNTS, readLosses } from "./rounding-losses.js";
-import { newRows } from "./sample.js";
 import { checksumsFor, writeChecksums } from "./tensor-crc32s.js";
 
 const JOB_MODULE = new URL("./merge-segments.js", import.meta.url).href;

@@ -1,22 +1,55 @@
 /**
- * In: a matrix of the base. Out: the mean of its rows, as one row in the sum's dtype.
- * The rule is Stanford Alpaca's (train.py, `smart_tokenizer_and_embedding_resize`), which makes new embedding rows
- * the mean of the old ones. Accumulated in float64, so the order of the rows does not matter.
+ * The mean of a matrix's rows, as one row in the sum's dtype. The rule is Stanford Alpaca's (train.py,
+ * `smart_tokenizer_and_embedding_resize`), which makes new embedding rows the mean of the old ones. Accumulated in
+ * float64, so the order of the rows does not matter.
  */
 import { gather, openView } from "../files/gather.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { bytesOf, type FloatDType, type ReadableFile, type SumDType, type TensorView } from "../tensor.js";
+import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
+import {
+  bytesOf,
+  elementCount,
+  type FloatDType,
+  type ReadableFile,
+  type SumDType,
+  type TensorView,
+} from "../tensor.js";
+import type { Sample } from "../workers/sample.js";
 
 /** Elements read at a time; one row is longer only in a model nobody has. */
 const BLOCK_ELEMENTS = 64 * 1024;
 
-/** What a kernel for `meanRow` needs: a block as read, and the same as float32. */
-export const MEAN_ROW_MEMORY_BYTES = BLOCK_ELEMENTS * (8 + 4);
+/** Elements announced at a time, for whoever fetches them. */
+const ANNOUNCED_ELEMENTS = 512 * 1024;
+
+/** A block as read, and the same as float32. */
+const MEMORY_BYTES = BLOCK_ELEMENTS * (8 + 4);
 
 const FLOATS_AT = BLOCK_ELEMENTS * 8;
 
+export interface MeanRowJob {
+  readonly matrix: TensorView<ReadableFile>;
+  readonly dtype: SumDType;
+  readonly kernel: CompiledKernel;
+}
+
+export const meanRowSample: Sample<MeanRowJob, Uint8Array> = {
+  module: import.meta.url,
+  runJob,
+  *rangesOf({ matrix }) {
+    const view = openView(matrix);
+    const total = elementCount(view.shape);
+    for (let first = 0; first < total; first += ANNOUNCED_ELEMENTS)
+      yield { view, first, count: Math.min(ANNOUNCED_ELEMENTS, total - first) };
+  },
+};
+
+export function runJob({ matrix, dtype, kernel }: MeanRowJob): Uint8Array {
+  return meanRow(matrix, dtype, instantiateKernel(kernel, MEMORY_BYTES));
+}
+
 /** The mean over the first dimension of a matrix, after its elements are rounded to `dtype`. */
-export function meanRow(matrix: TensorView<ReadableFile>, dtype: SumDType, kernel: Kernel): Uint8Array {
+function meanRow(matrix: TensorView<ReadableFile>, dtype: SumDType, kernel: Kernel): Uint8Array {
   const [rows = 0, width = 0] = matrix.shape;
   const total = rows * width;
   const view = openView(matrix);

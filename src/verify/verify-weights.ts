@@ -9,7 +9,7 @@ import { gather, openView } from "../files/gather.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
 import { inputsOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
-import { newRows, type SampleOptions, takeSample } from "../merge/sample.js";
+import { type NewRowsOptions, newRows } from "../merge/new-rows.js";
 import { SUM_MEMORY_BYTES } from "../merge/sum-segment.js";
 import {
   byteLengthOf,
@@ -23,7 +23,9 @@ import {
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
+import { takeSample } from "../workers/sample.js";
 import { SEGMENT_BYTES, segmentedJob } from "../workers/segments.js";
+import { expectedElement } from "./expected-element.js";
 import {
   BYTES_DONE,
   countersFor,
@@ -154,11 +156,11 @@ async function describeDifference(
   view: TensorView,
   tasks: readonly MergeTask[],
   element: number | null,
-  options: SampleOptions,
+  { kernel: compiled, signal }: NewRowsOptions,
 ): Promise<Difference | null> {
   const task = tasks.findLast(({ firstElement }) => firstElement <= (element ?? -1));
   if (element === null || task === undefined) return null;
-  const kernel = instantiateKernel(options.kernel, SUM_MEMORY_BYTES);
+  const kernel = instantiateKernel(compiled, SUM_MEMORY_BYTES);
   const text = (at: number) => {
     const size = bytesOf(task.dtype);
     const bits = Buffer.from(kernel.memory.slice(at, at + size))
@@ -170,7 +172,7 @@ async function describeDifference(
     const number = new DataView(kernel.memory.buffer, kernel.memory.byteOffset + floatAt).getFloat32(0, true);
     return `${number} (0x${bits})`;
   };
-  kernel.memory.set(await takeSample({ of: "element", task, element }, options));
+  kernel.memory.set(await takeSample(expectedElement, { task, element, kernel: compiled }, { signal }));
   const expected = text(0);
   gather(openView(view), element, 1, kernel.memory, 0);
   return { element, index: indexOf(element, view.shape), expected, got: text(0) };

@@ -1,0 +1,32 @@
+import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
+import type { CompiledKernel } from "../kernel/select.js";
+import type { Reporter } from "../progress.js";
+import { type Sample, takeSample } from "../workers/sample.js";
+import { type PairJob, pairJob } from "./sampled-pairs.js";
+
+export interface SampleModelsOptions {
+  readonly kernel: CompiledKernel;
+  readonly reporter?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Samples two models; where they are read from the Hub, that is slow enough to be shown. */
+export async function sampleModels<Result>(
+  sample: Sample<PairJob, Result>,
+  base: Checkpoint,
+  other: Checkpoint,
+  { kernel, reporter, signal }: SampleModelsOptions,
+): Promise<Result> {
+  const before = bytesFetchedOf([base, other]);
+  let isShown = false;
+  const onTick = (bytesTotal: number) => {
+    isShown = true;
+    const bytesDone = Math.min(bytesTotal, bytesFetchedOf([base, other]) - before);
+    reporter?.progress({ activity: "sampling", bytesDone, bytesTotal, current: "samples" });
+  };
+  try {
+    return await takeSample(sample, pairJob(base.tensors, other.tensors, kernel), { signal, onTick });
+  } finally {
+    if (isShown) reporter?.progressDone();
+  }
+}
