@@ -1,9 +1,6 @@
 /**
  * How fast the kernels are: elements a second on one core, with operands that stay in cache.
- *
- * In: nothing. Out: a row for each operation, printed as a table when run directly:
- *
- *     npm run build && node dist/bench/kernels.js
+ * `npm run build && node dist/bench/kernels.js` prints a table.
  *
  * Each operation runs often enough first for V8 to optimize it; then the best of many rounds counts, the two kernels
  * taking turns, so that other work on the machine disturbs the ratio as little as it can.

@@ -1,7 +1,4 @@
-/**
- * In: the configurations of base and delta. Out: what in them says, in plain words, that they don't belong together.
- * Hints only: the base check proves, these explain.
- */
+/** What the configs of base and delta say against each other. Only hints: the base check proves, these explain. */
 import type { ModelConfig } from "../llama/documents.js";
 
 /** LLaMA's sizes by the width of the hidden state, as their users call them. */

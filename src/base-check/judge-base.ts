@@ -1,6 +1,6 @@
 /**
- * In: what sampling found. Out: the verdict on the base, in words, and the error where it doesn't check.
- * The thresholds come from the tables in docs/base-check.md, which `npm run base-check-table` reproduces.
+ * The verdict on what was sampled. The thresholds come from the tables in docs/base-check.md, which
+ * `npm run base-check-table` reproduces.
  */
 
 import { ApplyDeltaError } from "../errors.js";

@@ -1,6 +1,5 @@
 /**
- * In: a job. Out: its segments, compared, until none is left or the stop flag is set.
- * Runs in every worker at once. Both ranges are read into the kernel's memory and compared there as bytes, at the
+ * A worker's share of a comparison. Both ranges are read into the kernel's memory and compared there as bytes, at the
  * speed of memcmp; only a segment that differs is looked at element by element. Each worker counts into rows of its
  * own, which are added up when all have ended.
  */

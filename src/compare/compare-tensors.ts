@@ -1,7 +1,3 @@
-/**
- * In: pairs of tensors of equal shape, a number of threads. Out: for each pair, whether and how the two differ.
- */
-
 import { basename } from "node:path";
 import { openView } from "../files/gather.js";
 import type { CompiledKernel } from "../kernel/select.js";

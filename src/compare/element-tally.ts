@@ -1,8 +1,8 @@
 import type { Tolerance } from "./documents.js";
 
 /**
- * In: runs of elements of two tensors, in memory. Out: a row of numbers that says how they differ.
- * Rows of several threads add up to one. What counts as a difference is defined here and in docs/architecture.md:
+ * How runs of elements differ, counted in a row of numbers; rows of several threads add up to one. What counts as a
+ * difference is defined here and in docs/architecture.md:
  * - NaN equals NaN, and -0 equals +0, as values; their bits may differ.
  * - The absolute difference is |a - b|, made in float64.
  * - The relative difference is |a - b| / max(|a|, |b|): 0 to 2, the same from both sides.

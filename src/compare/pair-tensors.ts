@@ -1,7 +1,4 @@
-/**
- * In: the tensors of two models. Out: which are to be compared with which, and which can't be.
- * Guards: every tensor of either side is in exactly one list.
- */
+/** Which tensors of two models to compare with which: each tensor of either side is in exactly one list. */
 
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { isFloatDType, type TensorView } from "../tensor.js";

@@ -1,7 +1,4 @@
-/**
- * In: a view and a range of its elements in row-major order. Out: those elements, dense, in memory.
- * Guards: any strides give the elements PyTorch would give; a dense view costs one read.
- */
+/** Reads elements of a view, dense, into memory: any strides give what PyTorch would give; a dense view costs one read. */
 import {
   bitsOf,
   type DType,

@@ -1,10 +1,8 @@
 /**
- * What a kernel is: the arithmetic of the project over one linear memory.
- *
- * In: byte offsets, of any alignment, and counts of elements. Out: bytes at the destination; nothing else in memory
- * changes. Every kernel gives the same bytes on every machine. They are the bits of PyTorch on the CPU, save for NaN,
- * where machines differ among themselves: a NaN that a sum, a difference or a narrowing gives is always the canonical one
- * (`CANONICAL_NAN`), and widening F16 or BF16 to F32 keeps sign and payload.
+ * The arithmetic of the project over one linear memory, by byte offsets of any alignment and counts of elements; only
+ * the destination changes. Every kernel gives the same bytes on every machine. They are the bits of PyTorch on the CPU,
+ * save for NaN, where machines differ among themselves: a NaN that a sum, a difference or a narrowing gives is always
+ * `CANONICAL_NAN`, and widening F16 or BF16 to F32 keeps sign and payload.
  */
 
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
@@ -35,7 +33,7 @@ export interface Kernel {
 
   /**
    * Converts `count` elements, rounding to nearest even; F64 goes by way of F32, as in PyTorch, and F16 to BF16 and
-   * back likewise (there the way is exact). Equal dtypes are copied bit for bit.
+   * back, too (there the way is exact). Equal dtypes are copied bit for bit.
    *
    * `source` and `destination` are byte offsets; a range that leaves memory is a RangeError. The ranges may be apart in
    * any order, or start at the same offset if the destination's elements are not wider than the source's; no other

@@ -1,7 +1,3 @@
-/**
- * In: a plan, the shard files, a number of threads. Out: the shards, filled.
- */
-
 import type { ShardFile } from "../files/output-file.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { LostElements } from "../target/journal.js";

@@ -1,6 +1,4 @@
-/**
- * In: what didn't match. Out: the error that lists it and says which mistake usually gives it.
- */
+/** The error for tensors that don't match: it lists them and says which mistake usually gives it. */
 
 import { sizeOfWidth } from "../base-check/config-hints.js";
 import { ApplyDeltaError } from "../errors.js";

@@ -1,6 +1,6 @@
 /**
- * In: the files a merge reads, and its plan. Out: a digest of each thing the target's bytes depend on.
- * Guards: shards of an interrupted run are kept only where all of these are what they were.
+ * Digests of all that the target's bytes depend on. Shards of an interrupted run are kept only where these are what
+ * they were.
  */
 import { createHash } from "node:crypto";
 import { basename } from "node:path";

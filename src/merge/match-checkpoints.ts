@@ -1,7 +1,4 @@
-/**
- * In: two open checkpoints, what their configs say, the rules. Out: what becomes of every tensor.
- * A merge and the verification of its target match in this one way.
- */
+/** A merge and the verification of its target match two checkpoints in this one way. */
 import type { Checkpoint } from "../formats/open.js";
 import type { ModelConfig } from "../llama/documents.js";
 import { type Match, type MatchSide, matchTensors } from "./match.js";

@@ -1,8 +1,8 @@
 /**
- * In: the tensors of a base and of what stands beside it. Out: for every tensor that is to be made, of what and why.
- * The way is the same for both operations; the rules of adding a delta are here, those of making one in match-tuned.ts.
- * Guards: no tensor vanishes or is invented silently. Whatever no rule explains is an error that lists it.
- * The rules and where they come from: docs/architecture.md, "Rules of matching".
+ * Matches the tensors of a base and of what stands beside it: what is made, of what, and why. Both operations go the
+ * same way; the rules of adding a delta are here, those of making one in match-tuned.ts. No tensor vanishes or is
+ * invented silently: whatever no rule explains is an error that lists it. Where the rules come from:
+ * docs/architecture.md, "Rules of matching".
  */
 
 import { ApplyDeltaError } from "../errors.js";

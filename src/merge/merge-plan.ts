@@ -1,7 +1,6 @@
 /**
- * In: matched tensors and the layout asked for. Out: the plan, plain data: what goes where, byte by byte,
- * known before the first byte of weights is read.
- * Guards: shards are filled as `save_pretrained` fills them; offsets and sizes are final.
+ * The plan: what goes where, byte by byte, known from headers alone and final before the first byte of weights is read.
+ * Shards are filled as `save_pretrained` fills them.
  */
 
 import type { FixedPiece } from "../files/output-file.js";

@@ -1,7 +1,4 @@
-/**
- * In: a plan whose inputs are open. Out: the tasks of a merge: runs of elements of one target tensor that are all made
- * the same way, as plain data that any thread can work on.
- */
+/** A plan cut into tasks: runs of elements of one target tensor that are all made the same way, as plain data. */
 import { type OpenView, openView } from "../files/gather.js";
 import type { Operation } from "../kernel/kernel.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";

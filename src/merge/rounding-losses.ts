@@ -1,8 +1,6 @@
 /**
- * What a delta loses of its model. In: elements of the tuned model, and what base + delta makes of them. Out: how many
- * differ, counted for each tensor over all threads.
- * Guards: every bit counts but those of NaN, of which all are one. That adding a delta doesn't always give back what it
- * was made of is rounding's doing: docs/architecture.md, "Making a delta".
+ * What a delta loses of its model: rounding keeps base + delta from always giving the tuned model back
+ * (docs/architecture.md, "Making a delta"). Every bit counts but those of NaN, of which all are one.
  */
 import type { LostElements } from "../target/journal.js";
 import type { SumDType } from "../tensor.js";

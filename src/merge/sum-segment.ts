@@ -1,7 +1,6 @@
 /**
- * In: a task and a range of its elements. Out: what the target has there, in the kernel's memory; of a difference also
- * what adding it to the base again would lose.
- * No element is allocated: inputs are read straight into the memory's regions.
+ * The arithmetic of a segment: what the target has there, in the kernel's memory. No element is allocated: inputs are
+ * read straight into the memory's regions.
  */
 import { gather, type OpenView } from "../files/gather.js";
 import type { Kernel } from "../kernel/kernel.js";

@@ -1,7 +1,6 @@
 /**
- * In: a range of floats in memory. Out: how many are NaN and how many infinite, told by the bits of their exponents.
- * Nearly always none is: so whole words are looked at first, four bytes at a time, and only a block that holds one is
- * counted.
+ * Counts NaN and infinities by the bits of their exponents. Nearly always there are none, so whole words are looked at
+ * first, four bytes at a time, and only a block that holds one is counted.
  */
 import type { FloatDType } from "../tensor.js";
 

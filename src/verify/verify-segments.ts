@@ -1,7 +1,5 @@
 /**
- * In: a job. Out: in its counters, what was found in each tensor of the target: NaN and infinite elements, and those
- * that aren't what base and delta give.
- * Runs in every worker at once. The target's bytes come from the disk, the sum is made again in the kernel's memory.
+ * A worker's share of verifying: the target's bytes come from the disk, the sum is made again in the kernel's memory.
  */
 import { DISK_READ_MARGIN_BYTES, readFromDisk } from "../files/disk-read.js";
 import { gather, type OpenView } from "../files/gather.js";

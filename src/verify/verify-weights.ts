@@ -1,7 +1,6 @@
 /**
- * In: the tensors of a target and, where it is known, the plan it was made by. Out: for each tensor, what was found:
- * NaN and infinite elements; elements that aren't what base and delta give.
- * Each byte of the target is read once, from the disk.
+ * Verifies every element of a target: is it finite, and, where the plan is known, is it what base and delta give? Each
+ * byte of the target is read once, from the disk.
  */
 import { closeSync } from "node:fs";
 import { openDirect } from "../files/direct.js";

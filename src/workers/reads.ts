@@ -1,7 +1,4 @@
-/**
- * In: work cut into segments, and what each run reads. Out: the ranges of files that it will read, in its order, for
- * whoever fetches them ahead. Nothing where all files are on this machine.
- */
+/** The ranges of files that a job will read, in its order, for whoever fetches them ahead; null where all are local. */
 import type { FileRange, ReadAhead } from "../files/exchange.js";
 import type { OpenView } from "../files/gather.js";
 import { bitsOf, type DType, isDense, type ReadableFile } from "../tensor.js";

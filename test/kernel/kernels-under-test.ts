@@ -1,8 +1,6 @@
 /**
- * The kernels that every test runs over, and the ways to run them on arrays of bits.
- *
- * In: bits of numbers as typed arrays (Uint16Array for F16 and BF16, Uint32Array for F32, BigUint64Array for F64).
- * Out: bits of the results, compared exactly.
+ * The kernels that every test runs over, and ways to run them on arrays of bits: Uint16Array for F16 and BF16,
+ * Uint32Array for F32, BigUint64Array for F64.
  */
 
 import assert from "node:assert/strict";

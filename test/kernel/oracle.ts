@@ -1,7 +1,6 @@
 /**
  * What the kernels must give, worked out slowly: integers of any size for the exact value, one rounding.
- *
- * In: bits of numbers. Out: bits of the sum or the conversion. Written from IEEE 754's definition of rounding (the
+ * Written from IEEE 754's definition of rounding (the
  * exact result, to the nearest representable number, ties to the even one), not from the kernels' algorithms.
  */
 

@@ -1,8 +1,4 @@
-/**
- * Numbers to try the kernels on, the same in every run.
- *
- * In: a dtype, a seed. Out: bits of numbers: anything, the edges of the format, or what models hold.
- */
+/** Numbers to try the kernels on, the same in every run: any bits, the edges of the format, or what models hold. */
 
 import type { FloatDType } from "../../src/tensor.js";
 import { type Bits, bitsFrom, emptyBits } from "./kernels-under-test.js";

@@ -1,7 +1,7 @@
 /**
  * Lanes: how eight 16-bit numbers become two vectors of four 32-bit numbers and back.
  *
- * In: vectors. Out: vectors. Nothing here rounds or knows a float format. Static methods, since a decorator
+ * Nothing here rounds or knows a float format. Static methods, since a decorator
  * (`@inline`) may stand on a method but not on a function.
  */
 

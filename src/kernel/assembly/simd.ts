@@ -1,9 +1,7 @@
 /**
- * The SIMD kernel: one exported function for each operation of `Kernel`, compiled by AssemblyScript.
- *
- * In: byte offsets into the imported memory, of any alignment, and a count of elements. Out: the destination's
- * bytes, the same as the reference kernel's; nothing else in memory is written. No runtime, no data segments, no
- * state: the memory belongs to the caller.
+ * The SIMD kernel: one exported function for each operation of `Kernel`, compiled by AssemblyScript. Parameters are
+ * byte offsets into the imported memory, of any alignment, and a count of elements. No runtime and no data segments:
+ * the memory belongs to the caller.
  *
  * All loops have one shape. The inner one takes blocks of eight elements the fast way until one holds a value that
  * the fast way can't do (infinity, NaN, near overflow) or the blocks end; the last block is then done again the

@@ -1,9 +1,6 @@
 /**
- * Sums and differences: the loops of simd.ts's `add...` and `subtract...`.
- *
- * In: byte offsets of two operands and of the destination, a count of elements. Out: the destination's bytes, and of a
- * sum what `Kernel.add` counts. The shape of the loops is described in simd.ts. What a block counted is taken back
- * where the block is done again the exact way.
+ * The loops of simd.ts's `add...` and `subtract...`; their shape is described there. What a block counted is taken
+ * back where the block is done again the exact way.
  */
 
 // biome-ignore-all lint/complexity/noStaticOnlyClass: a decorator may stand on a method but not on a function
