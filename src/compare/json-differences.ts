@@ -5,7 +5,7 @@ export interface JsonDifference {
   readonly at: string;
   /** The last key on the way; null for an item of a list, and for the whole. */
   readonly key: string | null;
-  /** JSON text; null where there is no such place on that side. */
+  /** JSON text; null if that side has no such place. */
   readonly a: string | null;
   readonly b: string | null;
 }

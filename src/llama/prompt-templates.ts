@@ -1,10 +1,10 @@
 /**
- * How Vicuna was spoken to in training, as Jinja chat templates that transformers, vLLM and llama.cpp read from
+ * The prompts Vicuna was trained with, as Jinja chat templates. transformers, vLLM and llama.cpp read them from
  * `chat_template` in tokenizer_config.json.
  * Source: FastChat `conversation.py` (`vicuna_v1.1`; `zero_shot` for v0) and `docs/vicuna_weights_version.md`.
  *
- * Both begin with the bos token, since apply_chat_template and vLLM add none to what a template gives, and
- * Vicuna was trained with it. A first `system` message replaces the default one. Users and assistants take
+ * Both begin with the bos token, since Vicuna was trained with it, and
+ * apply_chat_template and vLLM add none to a template's text. A first `system` message replaces the default one. Users and assistants take
  * turns; anything else is refused. The generation prompt follows a user's message and ends without a space, as
  * in FastChat: the model's first token brings its own.
  */

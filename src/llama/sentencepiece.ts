@@ -125,20 +125,28 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
     if (!found.has(number)) fail(`it has no ${name}, as if it had been cut`, bytes.length);
   }
   const pieces = [...ids.keys()];
-  const specialOf = (role: SpecialRole): SpecialPiece | null => {
-    const { field, byDefault } = SPECIAL_ID_FIELDS[role];
-    const id = specialIds.get(field) ?? byDefault;
-    const name = pieces[id];
-    return name === undefined ? null : { id, name };
-  };
   return {
     pieces,
     scores,
     types,
     normalizer: specs.get(NORMALIZER_SPEC) ?? new Uint8Array(),
     denormalizer: specs.get(DENORMALIZER_SPEC) ?? new Uint8Array(),
-    special: { unk: specialOf("unk"), bos: specialOf("bos"), eos: specialOf("eos"), pad: specialOf("pad") },
+    special: specialPieces(pieces, specialIds),
   };
+}
+
+/** `ids` by the number of their field. */
+function specialPieces(
+  pieces: readonly string[],
+  ids: ReadonlyMap<number, number>,
+): SentencePieceModel["special"] {
+  const pieceOf = (role: SpecialRole): SpecialPiece | null => {
+    const { field, byDefault } = SPECIAL_ID_FIELDS[role];
+    const id = ids.get(field) ?? byDefault;
+    const name = pieces[id];
+    return name === undefined ? null : { id, name };
+  };
+  return { unk: pieceOf("unk"), bos: pieceOf("bos"), eos: pieceOf("eos"), pad: pieceOf("pad") };
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -85,7 +85,7 @@ function compareRanks(a: readonly number[], b: readonly number[]): number {
 const MAX_LAYERS = 10_000;
 
 /**
- * The shapes of a LlamaForCausalLM's tensors by name, or null where the config doesn't say enough. `lm_head.weight` is
+ * The shapes of a LlamaForCausalLM's tensors by name, or null if the config doesn't say enough. `lm_head.weight` is
  * left out where it is tied to the embedding, and so are the rotary buffers.
  */
 export function expectedTensors(config: ModelConfig): ReadonlyMap<string, readonly number[]> | null {
