@@ -1,7 +1,4 @@
-/**
- * In: the path of a lock file. Out: the lock, held until it is released.
- * Guards: one run at a time works in a folder. A lock whose run was killed is recognised and taken over.
- */
+/** One run at a time works in a folder. A lock whose run was killed is recognised and taken over. */
 import { readFileSync, renameSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { z } from "zod";

@@ -1,9 +1,7 @@
 /**
- * In: the tensors of a base and of the model tuned from it. Out: of what each tensor of their delta is made.
- * Guards: what applying the delta by its own rules (match.ts) makes of every tensor is the tuned model's; where it
- * needs an option for that, the option is named. No tensor of the base gets into the delta whole.
+ * What each tensor of a delta is made of. Applying the delta by its own rules (match.ts) gives the tuned model's tensor;
+ * where that takes an option, the option is named. No tensor of the base gets into the delta whole.
  */
-
 import { isLlavaProjector, isRotaryBuffer } from "../llama/tensor-names.js";
 import {
   describeRows,

@@ -1,8 +1,4 @@
-/**
- * In: the losses of each tensor of a delta. Out: whether applying the delta gives its model back, as a document, in
- * words, and as the error where it must.
- */
-
+/** Whether applying a delta gives its model back. */
 import { ApplyDeltaError } from "../errors.js";
 import type { LostElements } from "../target/journal.js";
 import type { Restoration } from "./documents.js";

@@ -1,8 +1,4 @@
-/**
- * In: how much a tuned model differs from its base. Out: what is odd about it, in words; nothing where all is well.
- * Warnings only: unlike a delta (base-check.md), a pair of models proves nothing.
- */
-
+/** What is odd about a tuned model. Only warnings: unlike a delta (base-check.md), a pair of models proves nothing. */
 import type { LayerChange } from "../base-check/documents.js";
 import { MODEL_RATIO } from "../base-check/judge-base.js";
 

@@ -1,7 +1,6 @@
 /**
- * In: what a merge is made of, and each shard that is whole. Out: a record beside the shards that a later run reads.
- * Guards: a shard counts as finished only if it was on the disk before its line was, and is as it was then.
- * The record is one JSON document a line; a line that was cut off is as good as not there, and spoils no other.
+ * The record, beside the shards, of what an unfinished run has done. A shard counts as finished if it was on the disk
+ * before its line was, and is as it was then. One JSON document a line: a line that was cut off spoils no other.
  */
 import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

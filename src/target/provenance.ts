@@ -1,9 +1,7 @@
 /**
- * `vicuna-apply-delta.json`: what a target was made from and how, beside its weights.
- * In: what the merge knows. Out: the file's text; and back: a record that is as it was written.
- * Guards: one merge gives one text, on any machine and in any folder: no date, no path, no name of a user. The record
- * ends with its own digest and has one spelling only, so one changed bit is seen in it without any other file.
- * Loaders look for names of their own and leave this one alone.
+ * `vicuna-apply-delta.json`: what a target was made from and how. One merge gives one text on any machine: no date, no
+ * path, no user's name. It ends with its own digest and has one spelling, so one changed bit shows without any other
+ * file. Loaders look for names of their own and leave this one alone.
  */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";

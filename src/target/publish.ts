@@ -1,7 +1,7 @@
 /**
- * In: a whole folder, and the path it is for. Out: the folder in that place, by renames.
- * Guards: at every moment the old target or the new one is there, whole: in its place, or beside it for the time between
- * two renames. The journal says so before it happens, and with it the next run makes good what a killed one left.
+ * Puts a whole folder in its place by renames. At every moment the old target or the new one is there, whole: in its
+ * place, or beside it between two renames. The journal says so beforehand, so that the next run can mend what a killed
+ * one left.
  */
 import { lstatSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";

@@ -1,7 +1,6 @@
 /**
- * `SHA256SUMS`: the SHA-256 of every other file of a target, as `sha256sum -c` reads it.
- * In: a folder and names. Out: the file's text; and back: its text to names and digests.
- * Guards: no name leads out of the folder; a line that is anything else is an error, not a file less to check.
+ * `SHA256SUMS`: the SHA-256 of every other file of a target, as `sha256sum -c` reads it. No name leads out of the
+ * folder; a line that is anything else is an error, not a file less to check.
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

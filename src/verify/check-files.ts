@@ -1,7 +1,4 @@
-/**
- * In: a target's folder. Out: whether its files are the ones that its own records, `vicuna-apply-delta.json` and
- * `SHA256SUMS`, name.
- */
+/** Whether the files of a target are those that its own records name. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { onSource, sourceExists } from "../files/local-file.js";

@@ -1,7 +1,4 @@
-/**
- * In: the tensors of a target and, with base and delta, the plan of their sum. Out: whether every number is finite,
- * and whether each is what base and delta give.
- */
+/** Whether every number is finite and, where base and delta are known, what they give. */
 import type { Checkpoint } from "../formats/open.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { elementCount } from "../tensor.js";

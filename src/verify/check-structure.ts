@@ -1,8 +1,4 @@
-/**
- * In: a target that could be opened. Out: whether index, config and tokenizer say what its tensors are.
- * Reads small files only.
- */
-
+/** Whether index, config and tokenizer fit the tensors. Reads small files only. */
 import { readdirSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { onSource, openLocalFile } from "../files/local-file.js";

@@ -1,7 +1,6 @@
-/** How a check ends, as a line of the verification. */
 import { basename } from "node:path";
 import type { ApplyDeltaError } from "../errors.js";
-import type { Check, CheckName } from "./documents.js";
+import type { Check, CheckName, Verification } from "./documents.js";
 
 /** Faults a line lists; the rest is counted. */
 const MOST_LISTED = 3;
@@ -34,4 +33,18 @@ export function describeError({ message, details }: ApplyDeltaError): string {
   ];
   const where = [...(file === undefined ? [] : [basename(file)]), ...(tensor === undefined ? [] : [tensor])];
   return [...where, message.replace(/\.$/, ""), ...(facts.length === 0 ? [] : [facts.join(", ")])].join(": ");
+}
+
+export function hasFailed({ status }: Check): boolean {
+  return status === "failed";
+}
+
+export function verificationOf(
+  target: string,
+  checks: readonly Check[],
+  notes: readonly string[],
+): Verification {
+  const proves = ({ name, status }: Check) => status === "ok" && (name === "checksums" || name === "sum");
+  const verdict = checks.some(hasFailed) ? "failed" : "ok";
+  return { target, verdict, checks, weightsProven: checks.some(proves), notes };
 }

@@ -1,9 +1,8 @@
 /**
- * In: a folder that should hold a whole model, and what is known of how it was made. Out: every check and how it ended.
- * The same checks serve `verify` and a merge's own `--verify`, so that the one never passes what the other refuses.
- * Guards: what is wrong with the target is a failed check; only a system that can't read is an error.
+ * Every check of a folder that should hold a whole model. `verify` and a merge's own `--verify` make the same ones, so
+ * that one never passes what the other refuses. What is wrong with the target is a failed check; only a system that
+ * can't read is an error.
  */
-
 import { EXIT, isApplyDeltaError } from "../errors.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { pauseFor } from "../interrupt.js";
@@ -16,9 +15,8 @@ import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord } from "./check-files.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
-import type { Check, CheckName } from "./documents.js";
-import { describeError, failed, skipped } from "./outcome.js";
-import { describeFailures, verificationOf } from "./verification.js";
+import type { Check, CheckName, Verification } from "./documents.js";
+import { describeError, failed, hasFailed, skipped, verificationOf } from "./outcome.js";
 
 export interface VerifyFolderOptions {
   /** What base and delta give; null where they weren't given. */
@@ -29,65 +27,52 @@ export interface VerifyFolderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface FolderFindings {
-  readonly checks: readonly Check[];
-  readonly notes: readonly string[];
-}
-
 /** Errors: `source-not-found`, `source-unreadable`, `interrupted`. */
-export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<FolderFindings> {
-  const { plan, kernel, threads, signal } = options;
-  const reporter = options.reporter ?? silentReporter;
-  const opened = await openTarget(folder, signal);
-  const target = "checkpoint" in opened ? opened.checkpoint : null;
+export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<Verification> {
+  const { plan, kernel, threads, reporter = silentReporter, signal } = options;
+  const target = await openTarget(folder, signal);
+  const checkpoint = "tensors" in target ? target : null;
   try {
-    const checks: Check[] = [];
-    if ("check" in opened) {
-      checks.push(opened.check);
-      for (const name of ["index", "config", "tokenizer"] as const) checks.push(unreadable(name));
-    } else {
-      const { checkpoint } = opened;
-      checks.push(checkWeights(checkpoint));
-      checks.push(await attempt("index", () => checkIndex(checkpoint)));
-      checks.push(await attempt("config", () => checkConfig(checkpoint)));
-      checks.push(await attempt("tokenizer", () => checkTokenizer(checkpoint)));
-    }
-    checks.push(await attempt("record", () => checkRecord(folder, readProvenance(folder), target)));
-    checks.push(
-      await attempt("checksums", () =>
-        checkChecksums(folder, {
-          threads,
-          signal,
-          fromDisk: true,
-          onProgress: (progress) =>
-            reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
-        }),
-      ),
-    );
-    if (target === null) checks.push(unreadable("numbers"), unreadable("sum"));
-    else
-      checks.push(
-        ...(await checkNumbers(target, {
-          plan,
-          kernel,
-          threads,
-          signal,
-          onProgress: (bytesDone, bytesTotal) =>
-            reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" }),
-        })),
-      );
-    return { checks, notes: target?.notes ?? [] };
+    const checks =
+      "tensors" in target
+        ? await checkStructure(target)
+        : [target, unreadable("index"), unreadable("config"), unreadable("tokenizer")];
+    checks.push(await attempt("record", () => checkRecord(folder, readProvenance(folder), checkpoint)));
+    const checksums = {
+      threads,
+      signal,
+      fromDisk: true,
+      onProgress: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) =>
+        reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
+    };
+    checks.push(await attempt("checksums", () => checkChecksums(folder, checksums)));
+    const onProgress = (bytesDone: number, bytesTotal: number) =>
+      reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" });
+    const numbers =
+      checkpoint === null
+        ? [unreadable("numbers"), unreadable("sum")]
+        : await checkNumbers(checkpoint, { plan, kernel, threads, signal, onProgress });
+    return verificationOf(folder, [...checks, ...numbers], checkpoint?.notes ?? []);
   } finally {
-    target?.close();
+    checkpoint?.close();
     reporter.progressDone();
   }
 }
 
+async function checkStructure(checkpoint: Checkpoint): Promise<Check[]> {
+  return [
+    checkWeights(checkpoint),
+    await attempt("index", () => checkIndex(checkpoint)),
+    await attempt("config", () => checkConfig(checkpoint)),
+    await attempt("tokenizer", () => checkTokenizer(checkpoint)),
+  ];
+}
+
 /** Throws `target-altered` where a check fails; the errors of `verifyFolder`. */
 export async function assertVerified(folder: string, options: VerifyFolderOptions): Promise<void> {
-  const { checks, notes } = await verifyFolder(folder, options);
-  const verification = verificationOf(folder, checks, notes);
-  if (verification.verdict === "failed") throw targetAltered(describeFailures(verification));
+  const failures = (await verifyFolder(folder, options)).checks.filter(hasFailed);
+  if (failures.length === 0) return;
+  throw targetAltered(failures.map(({ name, detail }) => `${name}: ${detail}`).join("; "));
 }
 
 /** The record that `verify` takes its rules from; null where there is none that can be trusted. */
@@ -100,14 +85,12 @@ export function trustedProvenance(folder: string): Provenance | null {
   }
 }
 
-async function openTarget(
-  folder: string,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly checkpoint: Checkpoint } | { readonly check: Check }> {
+/** The open target, or the check that it failed. */
+async function openTarget(folder: string, signal: AbortSignal | undefined): Promise<Checkpoint | Check> {
   try {
-    return { checkpoint: await openCheckpoint(folder, pauseFor(signal)) };
+    return await openCheckpoint(folder, pauseFor(signal));
   } catch (error) {
-    return { check: failure("weights", error) };
+    return failure("weights", error);
   }
 }
 

@@ -17,7 +17,6 @@ import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance
 import { defaultThreads } from "../workers/default-threads.js";
 import type { Verification } from "./documents.js";
 import type { VerifyOptions } from "./options.js";
-import { verificationOf } from "./verification.js";
 import { trustedProvenance, verifyFolder } from "./verify-folder.js";
 
 export { type VerifyOptions, verifyOptions } from "./options.js";
@@ -49,7 +48,7 @@ async function verify(options: VerifyOptions): Promise<Verification> {
       reporter,
       signal,
     });
-    return verificationOf(options.target, found.checks, [...found.notes, ...notes]);
+    return { ...found, target: options.target, notes: [...found.notes, ...notes] };
   });
 }
 

@@ -11,7 +11,7 @@ import {
 } from "../../src/cli/terminal.js";
 import { formatVerification } from "../../src/cli/verify-text.js";
 import type { Comparison } from "../../src/compare/documents.js";
-import { verificationOf } from "../../src/verify/verification.js";
+import { verificationOf } from "../../src/verify/outcome.js";
 
 const TERMINAL = { isTTY: true };
 const PIPE = { isTTY: false };
