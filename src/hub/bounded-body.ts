@@ -1,22 +1,21 @@
-/**
- * In: the body of an answer. Out: the same bytes.
- * Guards: an answer ends. A server that sends a byte now and then would otherwise keep a request alive for ever, and
- * one that never stops would fill the memory.
- */
 import { ProtocolError } from "./answers.js";
 
 export interface BodyBounds {
-  /** In each such time so many bytes arrive at least, or the answer counts as fallen silent. */
+  /** An answer with less than 1 KiB in this time has fallen silent. */
   readonly stallMs: number;
   readonly mostBytes?: number;
-  /** Longer than this no answer takes. */
+  /** The longest time for the whole answer. */
   readonly mostMs?: number;
 }
 
 /** In each `stallMs`: a hundredth of what a modem of the nineties gave each of eight connections. */
 const LEAST_BYTES = 1024;
 
-/** Errors: an `ProtocolError` that is too long; an error of the network where it is too slow. */
+/**
+ * The bytes of an answer that must end: a server that sends a byte now and then would keep a request alive for ever,
+ * and one that never stops would fill the memory. Errors: a `ProtocolError` for one that is too long, an error of the
+ * network for one that is too slow.
+ */
 export async function* boundedBody(
   body: AsyncIterable<Uint8Array> | null,
   { stallMs, mostBytes = Number.POSITIVE_INFINITY, mostMs = Number.POSITIVE_INFINITY }: BodyBounds,
@@ -24,7 +23,7 @@ export async function* boundedBody(
   const start = performance.now();
   let window = { start, byteLength: 0 };
   let byteLength = 0;
-  // That something arrives at all within `stallMs` is the connection's to watch: time is looked at when bytes come.
+  // The connection watches that something arrives at all within `stallMs`.
   for await (const bytes of body ?? []) {
     const now = performance.now();
     byteLength += bytes.length;

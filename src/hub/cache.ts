@@ -1,7 +1,6 @@
 /**
  * The cache that is shared with Python: `models--owner--name/{blobs,refs,snapshots}`, as huggingface_hub lays it out
- * (docs "Understand caching"; `file_download.py`). In: names and hashes. Out: paths, and files put into place.
- * Guards: no name from the Hub leads out of the cache; a snapshot's file is whole, or isn't there.
+ * (docs "Understand caching"; `file_download.py`). A snapshot's file is whole, or isn't there.
  */
 import {
   copyFileSync,
@@ -22,7 +21,7 @@ export interface RepositoryCache {
   readonly folder: string;
   /** Where the blob of an etag lies once it is whole. */
   blobPath(etag: string): string;
-  /** Where the lock of a blob of ours lies. */
+  /** Where our lock of a blob lies. */
   lockPath(etag: string): string;
   snapshotFolder(commit: string): string;
   /** Size of a snapshot's file, or null where it isn't there or its link leads nowhere. */
@@ -119,32 +118,27 @@ export function checkFileName(repository: string, name: string): void {
   const parts = name.split("/");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one of these is refused.
   if (!/[\\:\u0000-\u001f]/.test(name) && parts.every((part) => !["", ".", ".."].includes(part))) return;
-  throw new ApplyDeltaError(
-    "unsafe-file-name",
-    "The repository has a file whose name leads out of its folder.",
-    {
-      file: repository,
-      got: JSON.stringify(name),
-      hint: "Don't use this model; a real repository never has such a name.",
-    },
-  );
+  throw new ApplyDeltaError("unsafe-file-name", "A file's name in the repository leads out of its folder.", {
+    file: repository,
+    got: JSON.stringify(name),
+    hint: "Don't use this model: no honest repository has such a name.",
+  });
 }
 
 const OTHER_CACHE = "choose another cache with --cache-dir or HF_HOME";
-const WAY_OUT = `Check the folder's rights, or ${OTHER_CACHE}.`;
+const WAY_OUT = `Check the folder's permissions, or ${OTHER_CACHE}.`;
 const MAKE_ROOM = "Free some space, or choose a cache on another disk with --cache-dir or HF_HOME.";
-const NO_FOLDER = `Something that is no folder is in the way: move it, or ${OTHER_CACHE}.`;
+const NO_FOLDER = `A file is where a folder belongs: move it, or ${OTHER_CACHE}.`;
 
-/** What to do about an errno of the cache's. */
 const WAYS_OUT: Readonly<Record<string, string>> = {
   ENOSPC: MAKE_ROOM,
   EDQUOT: MAKE_ROOM,
-  ENOENT: `A part of its path can't be made, or is a link that leads nowhere: mend it, or ${OTHER_CACHE}.`,
+  ENOENT: `A part of its path is missing or a broken link: repair it, or ${OTHER_CACHE}.`,
   ENOTDIR: NO_FOLDER,
   EEXIST: NO_FOLDER,
   EISDIR: `A folder is where a file belongs: remove it, or ${OTHER_CACHE}.`,
-  EROFS: `The disk can only be read: ${OTHER_CACHE}.`,
-  ELOOP: `A link leads to itself: remove it, or ${OTHER_CACHE}.`,
+  EROFS: `The disk is read-only: ${OTHER_CACHE}.`,
+  ELOOP: `A link points to itself: remove it, or ${OTHER_CACHE}.`,
   ENAMETOOLONG:
     "A file's name is too long for the disk: choose a cache with a shorter path, or another model.",
 };

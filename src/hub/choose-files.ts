@@ -1,8 +1,3 @@
-/**
- * In: the names of a repository's files. Out: those that a merge needs: weights in one format, their index, config
- * and tokenizer. Pure.
- * Guards: never both formats, never another framework's files: the rule is the one a local folder is read by.
- */
 import { chooseWeights, noWeights } from "../formats/find-weights.js";
 import { ASSET_NAMES } from "../llama/file-names.js";
 
@@ -16,7 +11,8 @@ export interface ChosenFiles {
 }
 
 /**
- * `isCached` says what is in the cache already: a format that is there as a whole isn't fetched in the other one.
+ * The files of a repository that a merge needs: weights in one format by the rule for local folders, their index, config
+ * and tokenizer. `isCached` says what is in the cache: a format that is there as a whole isn't fetched in the other one.
  * `where` names the repository in an error. Errors: `no-weights`, `shard-missing`.
  */
 export function chooseFiles(
@@ -35,7 +31,7 @@ export function chooseFiles(
 
 const HUB_WORDS = {
   what: "repository",
-  hint: "Check the name and the revision: its page on the Hub shows what it holds.",
+  hint: "Check the name and the revision on the repository's page.",
 };
 
 /** The names without the safetensors, where all PyTorch files are cached and no safetensors is. */

@@ -1,8 +1,4 @@
-/**
- * In: settings and a token. Out: fetches that go through the proxies of the environment and give up on silence. The one
- * place that opens connections.
- * Guards: what requests.ts guards.
- */
+/** The one place that opens connections. They go through the proxies of the environment, and give up on silence. */
 import { Readable } from "node:stream";
 import { Agent, type Dispatcher, ProxyAgent, request, fetch as undiciFetch } from "undici";
 import { HubAnswer } from "./answers.js";
@@ -17,7 +13,7 @@ export interface HubConnection {
   readonly fetchApi: Fetch;
   /** For a library that reads the answers itself. */
   readonly fetchBounded: Fetch;
-  /** What was answered instead, without the token. */
+  /** The error for an answer that isn't a success, without the token. */
   answerOf(answer: Response): HubAnswer;
   /** Ends all connections. */
   close(): Promise<void>;
@@ -29,7 +25,7 @@ export interface ConnectionOptions {
   readonly answerMs?: number;
 }
 
-/** `token` is the one in use, from wherever the settings say. Errors: `bad-usage` where the endpoint can be none. */
+/** `token` is the one in use, from wherever the settings say. Errors: `bad-usage` for a malformed endpoint. */
 export function connectToHub(
   { endpoint, transfer, proxy }: HubSettings,
   token: string | null,

@@ -1,10 +1,7 @@
-/**
- * In: what a run will write where. Out: nothing, or the error that a disk hasn't room for it.
- * Guards: cache and target on one disk need the room of both.
- */
 import { resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { freeSpaceAt } from "../target/room.js";
+import { formatBytes } from "../units.js";
 
 export interface SpaceNeed {
   /** A file or a folder to be made. */
@@ -14,7 +11,7 @@ export interface SpaceNeed {
   readonly what: string;
 }
 
-/** Errors: `no-space`. */
+/** Adds up what a run will write on each disk: cache and target may share one. Errors: `no-space`. */
 export function checkSpace(needs: readonly SpaceNeed[]): void {
   const disks = new Map<number, { folder: string; freeBytes: number; needs: SpaceNeed[] }>();
   for (const need of needs) {
@@ -27,7 +24,8 @@ export function checkSpace(needs: readonly SpaceNeed[]): void {
     const neededBytes = needs.reduce((sum, { bytes }) => sum + bytes, 0);
     if (neededBytes <= freeBytes) continue;
     const each = needs.map(({ bytes, what }) => `${bytes} for ${what}`).join(", ");
-    throw new ApplyDeltaError("no-space", "The disk hasn't room for what would be downloaded and made.", {
+    const sizes = `${formatBytes(neededBytes)} needed, ${formatBytes(freeBytes)} free`;
+    throw new ApplyDeltaError("no-space", `Not enough disk space in ${folder}: ${sizes}.`, {
       file: folder,
       expected: `${neededBytes} bytes free (${each})`,
       got: `${freeBytes} bytes free`,

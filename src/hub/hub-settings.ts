@@ -12,7 +12,8 @@ const inCache = (name: string) => join(homedir(), ".cache", "huggingface", name)
 
 export const hubSettings = z.strictObject({
   /** Where the Hub is, without a slash at the end; default `https://huggingface.co`. */
-  endpoint: text().default("https://huggingface.co"),
+  // checkEndpoint says what is wrong with it.
+  endpoint: z.string().default("https://huggingface.co"),
   /** The folder with `models--owner--name`, shared with Python; default `~/.cache/huggingface/hub`. */
   cacheFolder: flag("--cache-dir <folder>", "use this Hub cache (default: as HF_HOME says)", text()).default(
     () => inCache("hub"),
@@ -93,9 +94,9 @@ export function checkEndpoint(endpoint: string): void {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
   if (url !== null && /^https?:$/.test(url.protocol) && `${url.username}${url.password}` === "") return;
   const hasPassword = url !== null && `${url.username}${url.password}` !== "";
-  throw new ApplyDeltaError("bad-usage", "The Hub's address can't be used.", {
+  throw new ApplyDeltaError("bad-usage", "The Hub's address is malformed.", {
     got: hasPassword ? `${url.protocol}//…@${url.host}` : endpoint,
     expected: "an address like https://huggingface.co, without a password in it",
-    hint: "Set HF_ENDPOINT to the address of a Hub, or unset it; access is HF_TOKEN's.",
+    hint: "Set HF_ENDPOINT to the address of a Hub, or unset it. Put credentials in HF_TOKEN.",
   });
 }

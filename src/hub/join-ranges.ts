@@ -1,9 +1,3 @@
-/**
- * In: ranges of files in the order in which they will be read. Out: requests: neighbours of one file joined, in about
- * that order. Pure and lazy: no more is looked at than is asked for, so a model's plan needn't be held twice.
- * Guards: every range is in a request, whole; a request is worth its round trip where what follows it in the file is
- * read soon.
- */
 import type { FileRange } from "../files/exchange.js";
 import type { Range } from "./ranges.js";
 
@@ -32,7 +26,10 @@ interface OpenRequest {
   isClosed: boolean;
 }
 
-/** Ranges of local files are left out. */
+/**
+ * Joins ranges that are neighbours in a file into requests worth a round trip, in about the order in which they will be
+ * read. Leaves out ranges of local files. Lazy, so that a model's plan needn't be held twice.
+ */
 export function* joinRanges(
   ranges: Iterable<FileRange>,
   { mostBytes, gapBytes }: JoinOptions,

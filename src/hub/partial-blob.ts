@@ -5,7 +5,7 @@
  * Python would take for data. So the bytes go to `<etag>.ranges.incomplete` and the list of what is there to
  * `<etag>.ranges.json`; Python looks at neither. Python's own beginning is taken over when nobody writes to it.
  *
- * Guards: the note never says more than the file holds, so that a killed run loses bytes and never keeps wrong ones.
+ * The note never says more than the file holds, so that a killed run loses bytes and never keeps wrong ones.
  */
 import {
   closeSync,
@@ -128,7 +128,7 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // A note that can't be read notes nothing.
+    return null; // As good as no note.
   }
 }
 

@@ -1,27 +1,26 @@
-/**
- * In: a URL and the proxies of the environment. Out: the proxy to go through, or null.
- * The rules of NO_PROXY are curl's and Python's: a list of hosts, each with its subdomains, with or without a port, and
- * of IPv4 networks (`10.0.0.0/8`); `*` is every host.
- */
 import { ApplyDeltaError } from "../errors.js";
 import type { ProxySettings } from "./hub-settings.js";
 
-/** Errors: `bad-usage` where the proxy is of a kind that isn't spoken. */
+/**
+ * The proxy to go through, or null. The rules of NO_PROXY are curl's and Python's: a list of hosts, each with its
+ * subdomains, with or without a port, and of IPv4 networks (`10.0.0.0/8`); `*` is every host.
+ * Errors: `bad-usage` for a kind of proxy that isn't supported.
+ */
 export function proxyFor(url: URL, { http, https, except }: ProxySettings): string | null {
   const proxy = url.protocol === "https:" ? https : http;
   if (proxy === null || proxy === "" || isExcepted(url, except)) return null;
   // `localhost:3128` would be read as a URL of the scheme `localhost`.
   const full = /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
   if (/^https?:\/\//i.test(full) && URL.canParse(full)) return full;
-  throw new ApplyDeltaError("bad-usage", "The proxy of the environment can't be used.", {
+  throw new ApplyDeltaError("bad-usage", "This kind of proxy isn't supported.", {
     // The rest may hold a password.
     got: `${full.slice(0, full.indexOf(":"))}://…`,
     expected: "http://host:port or https://host:port",
-    hint: "Set HTTPS_PROXY to an HTTP proxy, or take the host out of it with NO_PROXY.",
+    hint: "Set HTTPS_PROXY to an HTTP proxy, or exclude the host with NO_PROXY.",
   });
 }
 
-/** Two colons: what is behind the last one is no port. */
+/** Two colons: the last one starts no port. */
 const IPV6 = /^[\da-f:.]*:[\da-f.]*:[\da-f:.]*$/;
 const NAME_AND_PORT = /^(.*?)(?::(\d+))?$/;
 
@@ -34,7 +33,7 @@ function isInSubnet(host: string, entry: string): boolean {
   return Math.floor(address / size) === Math.floor(first / size);
 }
 
-/** `1.2.3.4` as a number, or null where it is none. */
+/** `1.2.3.4` as a number, or null for anything else. */
 function addressOf(text: string): number | null {
   const parts = /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) ? text.split(".").map(Number) : [256];
   return parts.every((part) => part < 256) ? parts.reduce((sum, part) => sum * 256 + part, 0) : null;

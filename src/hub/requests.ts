@@ -1,8 +1,6 @@
 /**
- * In: requests of the Hub's library and of ours. Out: answers, after redirects.
- * Guards: the token goes to the endpoint's origin and nowhere else, whatever asked for it and wherever a redirect
- * leads; nothing but HTTP is spoken, and no redirect goes from HTTPS to it; an answer that is held in memory has a
- * bound.
+ * Where requests may go, of the Hub's library and our own: the token goes to the endpoint's origin and nowhere else,
+ * wherever a redirect leads; nothing but HTTP is spoken, and no redirect goes from HTTPS to it.
  */
 
 import { HubAnswer, ProtocolError } from "./answers.js";
@@ -60,11 +58,11 @@ export function createFetch(send: Send, { endpoint, token, signal }: RequestPoli
   };
 }
 
-/** What isn't HTTP would be read from this machine, or from nowhere. */
+/** Any other scheme would read from this machine, or from nowhere. */
 function addressOf(text: string, from?: URL): URL {
   const base = from?.href;
   const where = from === undefined ? "a request" : `a redirect from ${from.protocol}//${from.host}`;
-  if (!URL.canParse(text, base)) throw new ProtocolError(`${where} to something that is no address`);
+  if (!URL.canParse(text, base)) throw new ProtocolError(`${where} to a malformed address`);
   const url = new URL(text, base);
   if (/^https?:$/.test(url.protocol)) return url;
   throw new ProtocolError(`${where} to ${url.protocol}//${url.host}`);
@@ -87,7 +85,7 @@ export function createApiFetch(fetchAny: Fetch, stallMs: number, token: string |
   };
 }
 
-/** For answers that a library reads: the same bounds where it would hold them in memory, a floor under the speed else. */
+/** For answers that a library reads: bounded where it would hold them in memory, else with a least speed. */
 export function createBoundedFetch(fetchAny: Fetch, stallMs: number): Fetch {
   return async (input, init) => {
     const answer = await fetchAny(input, init);

@@ -1,8 +1,6 @@
 /**
- * The room of a window: slots of shared memory, and which part of which file is in them. No network here.
- * In: parts of files that are to come, reads that are done. Out: pieces, each in a slot of its own.
- * Guards: a slot is given to one piece at a time and never taken while somebody reads it; what is fetched ahead and what
- * is kept have a bound, each and in all; a piece that was fetched ahead goes when it was read.
+ * The room of a window: slots of shared memory, and which part of which file is in them. A slot holds one piece at a
+ * time and is never taken while somebody reads it. A piece that was fetched ahead goes when it was read.
  */
 import type { JoinedRequest } from "./join-ranges.js";
 

@@ -1,9 +1,3 @@
-/**
- * In: an open file. Out: a Blob of it, or of a part of it, that is read as it is sent.
- * Guards: memory is a chunk, whatever the file's length; exactly the bytes that were announced are given, or an error.
- * The library's own FileBlob reads ahead without a bound on Node 20 (`Readable.toWeb` counts chunks where it means
- * bytes): 1 GB of memory for a file of 1 GB.
- */
 import { read } from "node:fs";
 import { promisify } from "node:util";
 import { readFully, sourceError } from "../files/local-file.js";
@@ -15,6 +9,11 @@ const readAsync = promisify(read);
 
 export type OnBytes = (byteLength: number) => void;
 
+/**
+ * A file, or a part of it, that is read chunk by chunk as it is sent: the announced bytes, or an error. The library's
+ * own FileBlob reads ahead without a bound on Node 20 (`Readable.toWeb` counts chunks where it means bytes): 1 GB of
+ * memory for a file of 1 GB.
+ */
 export class FileBlob extends Blob {
   override readonly size: number;
 
@@ -72,7 +71,7 @@ export class FileBlob extends Blob {
   }
 }
 
-/** Without holding the thread up: other parts are sent meanwhile. What a read leaves is read the ordinary way. */
+/** Asynchronous, as other parts are sent meanwhile; a short read is completed the ordinary way. */
 async function fill(chunk: Uint8Array, { fd, path }: LocalFile, offset: number): Promise<void> {
   let done = 0;
   try {

@@ -1,7 +1,6 @@
 /**
- * In: the names in a folder or in a repository. Out: which of them are a model's, and so are sent or replaced. Pure.
- * Guards: a loader that finds a stale file beside a new model would take it for a part of it; what isn't a model's is
- * neither sent nor touched.
+ * Which names in a folder or a repository belong to a model. A loader would take a stale file beside a new model for a
+ * part of it. Other files are neither sent nor touched.
  */
 import { ASSET_NAMES } from "../llama/file-names.js";
 import { MODEL_CARD } from "../target/model-card.js";

@@ -10,7 +10,7 @@ import type { HubListing } from "../hub/listing.js";
 import { silentReporter } from "../progress.js";
 import { MODEL_CARD } from "../target/model-card.js";
 import { JOURNAL } from "../target/target.js";
-import { formatBytes, plural } from "../units.js";
+import { firstFew, formatBytes, plural } from "../units.js";
 import { PROGRAM_NAME } from "../version.js";
 import { type UploadAccess, withUploadAccess } from "./access.js";
 import type { UploadSummary } from "./documents.js";
@@ -81,9 +81,9 @@ function withAccess<T>(options: UploadOptions, body: (access: UploadAccess) => P
 /** Headers, index and sizes are looked at: half a model isn't sent. */
 async function namesToSend(folder: string): Promise<string[]> {
   if (!onSource(folder, () => statSync(folder)).isDirectory()) {
-    throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is sent whole.", {
+    throw new ApplyDeltaError("bad-usage", "The upload needs a folder, but this is a file.", {
       file: folder,
-      hint: "Give the folder it lies in.",
+      hint: "Give the folder that contains it.",
     });
   }
   const names = onSource(folder, () => readdirSync(folder));
@@ -158,11 +158,10 @@ async function send(
 }
 
 function occupied(repository: string, names: readonly string[]): ApplyDeltaError {
-  const shown = names.slice(0, 5).join(", ");
   return new ApplyDeltaError("repository-occupied", "The repository holds another model.", {
     file: repository,
-    expected: "a repository that is new or holds nothing of a model",
-    got: names.length > 5 ? `${shown}, …` : shown,
+    expected: "a repository that is new or holds no model",
+    got: firstFew(names),
     hint: `Choose another repository, or replace what it holds with \`${PROGRAM_NAME} upload <folder> ${repository} --overwrite\`; its history keeps the old files.`,
   });
 }

@@ -224,9 +224,9 @@ test("disk space: said before the first byte of weights", async (context) => {
 
 describe("a cache that is something else is no bug of ours:", () => {
   for (const [name, make, hint] of [
-    ["a file", (path: string) => writeFileSync(path, ""), /no folder is in the way.*--cache-dir/],
-    ["a link to nowhere", (path: string) => symlinkSync("nowhere", path), /a link that leads nowhere/],
-    ["a link to itself", (path: string) => symlinkSync(path, path), /A link leads to itself/],
+    ["a file", (path: string) => writeFileSync(path, ""), /A file is where a folder belongs.*--cache-dir/],
+    ["a link to nowhere", (path: string) => symlinkSync("nowhere", path), /a broken link/],
+    ["a link to itself", (path: string) => symlinkSync(path, path), /A link points to itself/],
   ] as const) {
     for (const where of ["", "models--owner--model", "models--owner--model/blobs", ".locks"]) {
       test(`${name} for ${where === "" ? "the whole" : where}`, async (context) => {

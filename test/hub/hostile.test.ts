@@ -9,12 +9,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { ErrorCode } from "../../src/errors.js";
+import { FILES, json, WEIGHTS } from "../support/hostile-answers.js";
 import { hubRun, type RunOptions } from "../support/hub-run.js";
 import type { Fault, RecordedRequest } from "../support/hub-server.js";
 import { type ExpectedDetails, refusal } from "../support/refusal.js";
-
-const WEIGHTS = Buffer.alloc(700_000, "weights ");
-const FILES = { "config.json": Buffer.from("{}"), "model.safetensors": WEIGHTS };
 
 interface Hostile {
   readonly name: string;
@@ -30,13 +28,6 @@ interface Hostile {
 const isTree = ({ url }: RecordedRequest) => url.includes("/tree/");
 const isInfo = ({ url }: RecordedRequest) => url.includes("/revision/");
 const isContent = ({ at, range }: RecordedRequest) => at === "content" && range !== null && range[1] > 1;
-
-const json =
-  (value: unknown, headers: Record<string, string> = {}) =>
-  (response: ServerResponse) =>
-    void response
-      .writeHead(200, { "content-type": "application/json", ...headers })
-      .end(typeof value === "string" ? value : JSON.stringify(value));
 
 /** A byte now and then, for as long as anybody listens. */
 function trickle(response: ServerResponse, byte = " "): void {
@@ -277,44 +268,6 @@ const HOSTILE: readonly Hostile[] = [
     code: null,
   },
 ];
-
-describe("a hostile Xet storage gives", { concurrency: 4 }, () => {
-  const range = { start: 0, end: 1 };
-  const terms = (url: string, more = {}) => ({
-    offset_into_first_range: 0,
-    terms: [{ hash: "a", unpacked_length: WEIGHTS.length, range }],
-    xorbs: { a: [{ url, ranges: [{ chunks: range, bytes: { start: 0, end: 9 } }] }] },
-    ...more,
-  });
-  for (const [name, answer] of [
-    ["HTML", json("<html>")],
-    ["null", json(null)],
-    ["nothing", json({ offset_into_first_range: 0, terms: [], xorbs: {} })],
-    ["a file of this machine", json(terms("file:///etc/passwd"))],
-    ["no address", json(terms("http://["))],
-    ["an offset behind its end", json(terms("http://127.0.0.1:1/x", { offset_into_first_range: 1e15 }))],
-    ["more than fits into memory", json(" ".repeat(40_000_000))],
-    ["a redirect to a file", (response) => void response.writeHead(302, { location: "file:///x" }).end()],
-  ] as [string, (response: ServerResponse) => void][]) {
-    test(`${name}: the file comes over plain HTTP`, { timeout: 60_000 }, async (context) => {
-      const run = await hubRun(context, { files: FILES, xet: true });
-      run.hub.fault = ({ url }) => (url.startsWith("/v2/") ? { kind: "answer", with: answer } : undefined);
-      const { path } = await run.fetch();
-      assert.deepEqual(readFileSync(join(path, "model.safetensors")), WEIGHTS);
-      assert.ok(run.hub.requests.length < 200, `${run.hub.requests.length} requests`);
-    });
-  }
-
-  test("chunks that are none: the file comes over plain HTTP", { timeout: 60_000 }, async (context) => {
-    const run = await hubRun(context, { files: FILES, xet: true });
-    run.hub.fault = ({ url }) =>
-      url.startsWith("/xorbs/")
-        ? { kind: "answer", with: (response) => void response.writeHead(206).end(Buffer.alloc(100_000, 255)) }
-        : undefined;
-    const { path } = await run.fetch();
-    assert.deepEqual(readFileSync(join(path, "model.safetensors")), WEIGHTS);
-  });
-});
 
 describe("a hostile Hub gives", { concurrency: 4 }, () => {
   for (const { name, when, answer, run: options, code, details, files = FILES } of HOSTILE) {

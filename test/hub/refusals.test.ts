@@ -62,7 +62,7 @@ const REFUSED: readonly Refused[] = [
     name: "a token that is none",
     run: { token: "two\nlines" },
     code: "bad-token",
-    details: { message: /characters that no token has/ },
+    details: { message: /invalid characters/ },
   },
   {
     name: "a token that isn't valid, which the server quotes",
