@@ -1,8 +1,4 @@
-/**
- * In: text that may quote a file of unknown origin. Out: the same, fit to be shown.
- * Guards: no such text moves a cursor, paints, or floods a terminal.
- */
-
+/** Text that may quote a file of unknown origin, made fit for a terminal: it moves no cursor, paints and floods nothing. */
 /** A line longer than this is a name or a value made to flood the terminal. */
 const MAX_LINE = 2_000;
 

@@ -1,8 +1,6 @@
 /**
- * In: the text of a JSON file of a model folder. Out: its value, and schemas for its lists and records.
- * Guards: a file of any size within its cap takes memory and stack in proportion to a real one's: nesting and the
- * number of values are counted before anything is made of them, and a list of nothing but wrong items is refused at
- * the first.
+ * JSON files of a model folder. Nesting and the number of values are counted before anything is made of them, so that a
+ * crafted file takes no more memory and stack than a real one.
  */
 import { z } from "zod";
 
@@ -60,7 +58,7 @@ export function listOf<T>(item: z.ZodType<T>): z.ZodType<T[]> {
   });
 }
 
-/** As `z.record`, likewise; a key named `__proto__` is a key like any other. */
+/** As `z.record`, with only the first issue noted; a key named `__proto__` is a key like any other. */
 export function recordOf<T>(item: z.ZodType<T>): z.ZodType<Record<string, T>> {
   return z.custom<Record<string, T>>().superRefine((value, context) => {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {

@@ -1,11 +1,8 @@
 /**
- * How a thread reads a file that only another thread can fetch. In: a number of a file and a range. Out: its bytes,
- * waited for. The readers of weights are synchronous and run in workers; the network is not, and belongs to the thread
- * that opened the files. So a worker puts its wish into a mailbox in shared memory, rings, and sleeps; the other thread
- * answers with a place in shared memory where the bytes are, or with the error it met.
- *
- * Guards: a wish is always answered, by whoever offered the exchange (`RemoteFeed`); the thread that answers never
- * waits for itself; what the answer points to stays as it is until the reader has copied it.
+ * How a thread reads a file that only another thread can fetch. The readers of weights are synchronous and run in
+ * workers; the network is not, and belongs to the thread that opened the files. So a worker puts its wish into a mailbox
+ * in shared memory, rings, and sleeps; the other thread answers with a place in shared memory where the bytes are, or
+ * with the error it met. That place stays as it is until the reader has copied it.
  */
 import { threadId } from "node:worker_threads";
 import { type ApplyDeltaError, type ErrorData, errorFrom } from "../errors.js";

@@ -1,9 +1,7 @@
 /**
- * In: the text of one JSON file of a model folder. Out: its checked value, and the text with single changes.
- * Guards: whatever isn't changed stays as it was written, down to the spelling of a number: JavaScript would
- * write `10000.0` as `10000`, which transformers refuses in `rope_scaling`.
+ * Changes single values of a JSON file and leaves all else as it was written, down to the spelling of a number:
+ * JavaScript would write `10000.0` as `10000`, which transformers refuses in `rope_scaling`.
  */
-
 import { isDeepStrictEqual } from "node:util";
 import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
 import { z } from "zod";

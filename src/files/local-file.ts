@@ -1,4 +1,5 @@
-import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import { basename } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError, uninterrupted } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
@@ -10,7 +11,8 @@ import { typedSystemError } from "./system-errors.js";
  * made of them.
  */
 export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
-  const fd = openRegularFile(path);
+  statRegularFile(path);
+  const fd = onSource(path, () => openSync(path, "r"));
   let state: BigIntStats;
   try {
     state = onSource(path, () => fstatSync(fd, { bigint: true }));
@@ -61,15 +63,14 @@ function timeOf(nanoseconds: bigint): string {
   return new Date(Number(nanoseconds / 1_000_000n)).toISOString();
 }
 
-function openRegularFile(path: string): number {
-  // Looked at before it is opened: opening a FIFO would wait for a writer.
-  if (!onSource(path, () => statSync(path)).isFile()) {
-    throw new ApplyDeltaError("source-unreadable", "This is not a regular file.", {
-      file: path,
-      hint: "Give a model folder or a weights file.",
-    });
-  }
-  return onSource(path, () => openSync(path, "r"));
+/** Looked at before it is opened: opening a FIFO would wait for a writer. Errors: `source-unreadable`. */
+export function statRegularFile(path: string): Stats {
+  const stat = onSource(path, () => statSync(path));
+  if (stat.isFile()) return stat;
+  throw new ApplyDeltaError("source-unreadable", `${basename(path)} is not a regular file.`, {
+    file: path,
+    hint: "Give a model folder or a weights file.",
+  });
 }
 
 /**

@@ -1,12 +1,8 @@
-/**
- * In: the path of a small file beside the weights. Out: its bytes or its text.
- * Guards: a size that fits in memory, real content instead of a Git LFS pointer, valid UTF-8.
- */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import type { JsonFile } from "./json-draft.js";
-import { onSource } from "./local-file.js";
+import { onSource, sourceExists, statRegularFile } from "./local-file.js";
 
 /** A config is a few kB; stops a file that would fill the memory. */
 const MAX_CONFIG_BYTES = 4_000_000;
@@ -24,34 +20,42 @@ const MOST_BYTES: ReadonlyMap<string, number> = new Map([
   ["tokenizer.model", MAX_PIECES_BYTES],
 ]);
 
+/** The bytes of a regular file, or what `tooLarge` makes of its size where that is beyond a limit, thrown. */
+function readSmallFile(path: string, most: number, tooLarge: (got: string) => ApplyDeltaError): Buffer {
+  const { size } = statRegularFile(path);
+  if (size > most) throw tooLarge(`${size} bytes`);
+  return onSource(path, () => readFileSync(path));
+}
+
+/** As text, where bytes that aren't UTF-8 become U+FFFD; null where there is no such file. */
+export function readSmallText(
+  path: string,
+  most: number,
+  tooLarge: (got: string) => ApplyDeltaError,
+): string | null {
+  return sourceExists(path) ? readSmallFile(path, most, tooLarge).toString("utf8") : null;
+}
+
 /** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. */
 export function readAssetBytes(path: string): Buffer {
   const name = basename(path);
   const most = MOST_BYTES.get(name) ?? MAX_CONFIG_BYTES;
-  const again = `Download ${name} again from where the model came from.`;
-  const stat = onSource(path, () => statSync(path));
-  const { size } = stat;
-  if (!stat.isFile()) {
-    // Looked at before it is opened: opening a FIFO would wait for a writer.
-    throw new ApplyDeltaError("source-unreadable", `${name} is not a regular file.`, {
-      file: path,
-      hint: again,
-    });
-  }
-  if (size > most) {
-    const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
-    throw new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
-      file: path,
-      expected: `at most ${most} bytes`,
-      got: `${size} bytes`,
-      hint: again,
-    });
-  }
-  const bytes = onSource(path, () => readFileSync(path));
+  const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
+  const bytes = readSmallFile(
+    path,
+    most,
+    (got) =>
+      new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
+        file: path,
+        expected: `at most ${most} bytes`,
+        got,
+        hint: `Download ${name} again from where the model came from.`,
+      }),
+  );
   if (bytes.subarray(0, LFS_POINTER.length).equals(LFS_POINTER)) {
     throw new ApplyDeltaError("lfs-pointer", `This is a Git LFS pointer, not ${name} itself.`, {
       file: path,
-      got: `a pointer of ${size} bytes`,
+      got: `a pointer of ${bytes.length} bytes`,
       hint: "Run `git lfs install && git lfs pull` in the model's folder, or download the file.",
     });
   }

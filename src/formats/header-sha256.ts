@@ -1,9 +1,3 @@
-/**
- * In: an open weights file and its tensors. Out: a digest of everything in it that isn't a tensor's data.
- * Those are the bytes before the first tensor's data, behind the last one's, and between them: the header of a
- * safetensors file; pickle, directory, local headers and padding of a PyTorch file. Cheap to make, whatever the file's
- * size, and it tells two files apart that hold different tensors.
- */
 import { createHash } from "node:crypto";
 import type { RandomAccessFile, TensorView } from "../tensor.js";
 import { bitsOf, elementCount } from "../tensor.js";
@@ -11,10 +5,15 @@ import { bitsOf, elementCount } from "../tensor.js";
 /** Of either end, no more than this is digested: a header's own limit; stops a file with one tensor far inside. */
 const MAX_END_BYTES = 100_000_000;
 
-/** Of what lies between two tensors, likewise: a storage of which the checkpoint uses a small part. */
+/** Of what lies between two tensors, no more than this: stops a storage of which the checkpoint uses a small part. */
 const MAX_GAP_BYTES = 65_536;
 
-/** 64 hexadecimal digits. `tensors` are all that lie in the file. Errors: `truncated-file`, `source-unreadable`. */
+/**
+ * A digest, in 64 hexadecimal digits, of everything in a weights file that isn't a tensor's data: the header of a
+ * safetensors file; pickle, directory, local headers and padding of a PyTorch file. It is cheap whatever the file's
+ * size, and tells two files apart that hold different tensors. `tensors` are all that lie in the file.
+ * Errors: `truncated-file`, `source-unreadable`.
+ */
 export async function headerSha256(file: RandomAccessFile, tensors: readonly TensorView[]): Promise<string> {
   const stored = tensors
     .filter(({ shape }) => elementCount(shape) > 0)

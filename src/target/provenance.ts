@@ -4,11 +4,12 @@
  * file. Loaders look for names of their own and leave this one alone.
  */
 import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
+import { readSmallText } from "../files/small-file.js";
 import { headerSha256 } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { compareNames } from "../tensor.js";
@@ -143,7 +144,8 @@ function withDigest(record: object): string {
 /** Null where there is none. Errors: `record-malformed`, `source-unreadable`. */
 export function readProvenance(folder: string): Provenance | null {
   const path = join(folder, PROVENANCE);
-  const text = readText(path);
+  // Of bytes that aren't UTF-8 the digest isn't the record's.
+  const text = readSmallText(path, MAX_PROVENANCE_BYTES, (got) => malformed(path, "it is too large", got));
   if (text === null) return null;
   const parsed = parseObject(path, text);
   const { sha256: _, ...record } = parsed;
@@ -154,18 +156,6 @@ export function readProvenance(folder: string): Provenance | null {
   }
   if (withDigest(record) !== text) throw malformed(path, "its own digest isn't that of its text");
   return checked.data;
-}
-
-function readText(path: string): string | null {
-  try {
-    const { size } = onSource(path, () => statSync(path));
-    if (size > MAX_PROVENANCE_BYTES) throw malformed(path, "it is too large", `${size} bytes`);
-    // Bytes that are no UTF-8 become U+FFFD here, and then the digest isn't theirs.
-    return onSource(path, () => readFileSync(path, "utf8"));
-  } catch (error) {
-    if (isApplyDeltaError(error, "source-not-found")) return null;
-    throw error;
-  }
 }
 
 function parseObject(path: string, text: string): Record<string, unknown> {

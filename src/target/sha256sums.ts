@@ -2,10 +2,10 @@
  * `SHA256SUMS`: the SHA-256 of every other file of a target, as `sha256sum -c` reads it. No name leads out of the
  * folder; a line that is anything else is an error, not a file less to check.
  */
-import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { onSource, openLocalFile } from "../files/local-file.js";
+import { ApplyDeltaError } from "../errors.js";
+import { openLocalFile } from "../files/local-file.js";
+import { readSmallText } from "../files/small-file.js";
 import { compareNames, type LocalFile } from "../tensor.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 
@@ -42,8 +42,9 @@ export function encodeChecksums(sha256Of: ReadonlyMap<string, string>): string {
 /** Reads `SHA256SUMS`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */
 export function readChecksums(folder: string): Map<string, string> | null {
   const path = join(folder, CHECKSUMS);
-  const lines = readLines(path);
-  if (lines === null) return null;
+  const text = readSmallText(path, MAX_CHECKSUMS_BYTES, (got) => malformed(path, "it is too large", got));
+  if (text === null) return null;
+  const lines = text.replace(/\n$/, "").split("\n");
   const sha256Of = new Map<string, string>();
   for (const [i, line] of lines.entries()) {
     const [, sha256, name] = LINE.exec(line) ?? [];
@@ -55,18 +56,6 @@ export function readChecksums(folder: string): Map<string, string> | null {
   }
   if (sha256Of.size === 0) throw malformed(path, "it is empty", "no line");
   return sha256Of;
-}
-
-function readLines(path: string): string[] | null {
-  try {
-    const { size } = onSource(path, () => statSync(path));
-    if (size > MAX_CHECKSUMS_BYTES) throw malformed(path, "it is too large", `${size} bytes`);
-    const text = onSource(path, () => readFileSync(path, "utf8"));
-    return text.replace(/\n$/, "").split("\n");
-  } catch (error) {
-    if (isApplyDeltaError(error, "source-not-found")) return null;
-    throw error;
-  }
 }
 
 function malformed(path: string, what: string, got: string): ApplyDeltaError {

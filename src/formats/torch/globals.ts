@@ -1,9 +1,6 @@
 /**
- * The globals a PyTorch state dict needs, and what each stands for here.
- *
- * In: a (module, name) pair, or an allowed callable and its arguments. Out: inert nodes. Invariant: the list is
- * exact and closed, and nothing that a pickle names is ever imported, looked up or run. The same idea as
- * `_get_allowed_globals` in torch/_weights_only_unpickler.py, with fewer entries.
+ * The globals a PyTorch state dict needs, and what each stands for here. The list is exact and closed: nothing that a
+ * pickle names is ever imported, looked up or run. `_get_allowed_globals` in torch/_weights_only_unpickler.py has more.
  */
 import type { ApplyDeltaError, ErrorCode, ErrorDetails } from "../../errors.js";
 import type { DType } from "../../tensor.js";

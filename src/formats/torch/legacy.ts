@@ -1,11 +1,3 @@
-/**
- * PyTorch checkpoints from before version 1.6 (and `_use_new_zipfile_serialization=False` since).
- *
- * In: a file. Out: its tensors. Invariant: every byte of the file is accounted for (five pickles, then for each
- * storage its element count and its data, up to the last byte), and only the pickles and the counts are read.
- *
- * Format: torch/serialization.py, `_legacy_save` and `_legacy_load`.
- */
 import { ApplyDeltaError } from "../../errors.js";
 import type { RandomAccessFile, TensorView } from "../../tensor.js";
 import { MAX_PICKLE_BYTES, readPickle, type Unpickled } from "./pickle.js";
@@ -24,7 +16,12 @@ const COUNT_BYTES = 8;
 
 const DOWNLOAD_AGAIN = "The file is incomplete or damaged; download it again and compare its sha256.";
 
-/** Reads where the tensors of a legacy PyTorch checkpoint lie. */
+/**
+ * Reads where the tensors lie in a checkpoint from before version 1.6 (since then: with
+ * `_use_new_zipfile_serialization=False`). Every byte of the file is accounted for: five pickles, then for each storage
+ * its element count and its data. Only the pickles and the counts are read (torch/serialization.py, `_legacy_save` and
+ * `_legacy_load`).
+ */
 export async function readTorchLegacy<F extends RandomAccessFile>(file: F): Promise<TensorView<F>[]> {
   const magic = await nextPickle(file, 0);
   if (magic.value !== MAGIC) {

@@ -1,9 +1,3 @@
-/**
- * The bytes of a pickle, read from front to back.
- *
- * In: bytes. Out: numbers and strings, little-endian unless the name says otherwise. Invariant: no read goes past the
- * end; the one that would throws `OutOfBytes`, before anything is allocated for it.
- */
 import type { MakeError } from "./globals.js";
 
 /** The pickle goes on where the bytes end. */
@@ -11,6 +5,10 @@ export class OutOfBytes extends Error {}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/**
+ * The bytes of a pickle, read from front to back, little-endian unless a name says otherwise. A read past the end
+ * throws `OutOfBytes` before anything is allocated for it.
+ */
 export class PickleBytes {
   /** Index of the next byte. */
   position = 0;

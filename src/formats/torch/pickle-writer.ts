@@ -1,10 +1,3 @@
-/**
- * In: the tensors of a state dict. Out: the pickle that names them, `data.pkl` of a PyTorch file.
- * Guards: byte for byte what Python's pickler makes, in protocol 2, of a plain dict of contiguous CPU tensors that
- * share no storage; save_pretrained's shards are such dicts (transformers/modeling_utils.py, `shard_checkpoint`).
- *
- * Format: Python Lib/pickle.py; torch/_tensor.py `_reduce_ex_internal`, torch/serialization.py `persistent_id`.
- */
 import { elementCount, type SumDType } from "../../tensor.js";
 
 export interface PickledTensor {
@@ -25,7 +18,11 @@ const STORAGE_TYPES: Record<SumDType, string> = {
 /** How many entries of a dict the pickler puts between a MARK and a SETITEMS (pickle.py, `_BATCHSIZE`). */
 const BATCH_ENTRIES = 1000;
 
-/** The pickle of `{name: tensor, …}`, in the order given. */
+/**
+ * The pickle of `{name: tensor, …}`, in the order given, byte for byte what Python's pickler makes in protocol 2 of
+ * contiguous CPU tensors that share no storage, as in save_pretrained's shards (Python Lib/pickle.py; torch/_tensor.py
+ * `_reduce_ex_internal`, torch/serialization.py `persistent_id`; transformers/modeling_utils.py `shard_checkpoint`).
+ */
 export function pickleStateDict(tensors: readonly PickledTensor[]): Uint8Array {
   const pickler = createPickler();
   pickler.put(Buffer.from([0x80, 2]));

@@ -1,9 +1,6 @@
 /**
- * A pickle reader for PyTorch checkpoints, and for nothing else.
- *
- * In: bytes, and where they lie in their file. Out: inert values (`torch-values.ts`), every storage the pickle
- * describes, and where the pickle ended. Invariant: reading runs nothing, recurses nowhere, and takes time and
- * memory in proportion to the bytes, whatever they are; every bad byte ends in a typed error with its offset.
+ * A pickle reader for PyTorch checkpoints alone. Reading runs nothing, recurses nowhere, and takes time and memory in
+ * proportion to the bytes, whatever they are; every bad byte ends in a typed error with its offset.
  *
  * The opcodes are those of torch/_weights_only_unpickler.py, plus what newer pickle protocols write for the same
  * values. All multi-byte numbers are little-endian unless noted (CPython, Lib/pickletools.py).

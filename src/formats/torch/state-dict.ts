@@ -1,10 +1,3 @@
-/**
- * From an unpickled checkpoint to tensors.
- *
- * In: the root value of a PyTorch pickle, and later where each storage's bytes lie. Out: the tensors of the state
- * dict in the order of the file. Invariant: every tensor's every element lies inside its storage, and nothing in the
- * state dict is skipped.
- */
 import { ApplyDeltaError } from "../../errors.js";
 import {
   bitsOf,

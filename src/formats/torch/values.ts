@@ -1,9 +1,6 @@
 /**
- * What a PyTorch pickle turns into: inert data and nothing else.
- *
- * In: nothing. Out: the types that the pickle reader fills and the checkpoint readers take apart. Invariant: no
- * value here has behaviour that a file could choose; names from a file are only ever `Map` keys and string values,
- * never property names.
+ * What a PyTorch pickle turns into: inert data. No value has behaviour that a file could choose, and names from a file
+ * are only ever `Map` keys and string values, never property names.
  */
 import type { DType } from "../../tensor.js";
 
@@ -52,7 +49,7 @@ export type CallableName =
   | "torch._utils._rebuild_parameter"
   | "torch._utils._rebuild_parameter_with_state";
 
-/** The name of an allowed function or class; what it stands for is in `torch-globals.ts`. */
+/** The name of an allowed function or class; what it stands for is in `globals.ts`. */
 export class Callable {
   constructor(readonly name: CallableName) {}
 }

@@ -1,13 +1,9 @@
 /**
- * The directory of a zip file whose entries are stored, not compressed.
+ * The directory of a zip file whose entries are stored, not compressed. yauzl reads it (end record, zip64, extra
+ * fields) over windows of our file; data is never read here.
  *
- * In: a file. Out: its entries, and the offset of an entry's data. Invariant: entries have distinct names, lie inside
- * the file, before the directory, and overlap neither each other nor it; the directory is complete. Data is never
- * read here.
- *
- * yauzl reads the directory (end record, zip64, extra fields) over windows of our file. CRC-32 values are not
- * verified: PyTorch can be told to leave them 0 (`torch.serialization.set_crc32_options`), and to check one means to
- * read the whole file before anything can be said about it.
+ * CRC-32 values are not verified: PyTorch can be told to leave them 0 (`torch.serialization.set_crc32_options`), and to
+ * check one means to read the whole file before anything can be said about it.
  */
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from "yauzl";
 import { ApplyDeltaError, isApplyDeltaError } from "../../errors.js";

@@ -1,12 +1,10 @@
 /**
- * In: the records of a zip, with their bytes or with only their lengths. Out: every byte around those left open.
- * Guards: headers, padding and directory are byte for byte those of PyTorch's writer, zip64 included; records are
- * stored, and their data begins at multiples of 64 bytes.
+ * Lays out a zip as PyTorch's writer does, byte for byte, zip64 included: records are stored, and their data begins at
+ * multiples of 64 bytes.
  *
  * Format: APPNOTE.TXT 4.3 and 4.5; torch caffe2/serialize/inline_container.cc `getPadding`; third_party/miniz
  * `mz_zip_writer_add_mem_ex_v2`, `mz_zip_writer_finalize_archive`. Where they differ from APPNOTE, a comment says so.
  */
-
 import { crc32 } from "node:zlib";
 import type { FixedPiece } from "../../files/output-file.js";
 import {

@@ -1,11 +1,3 @@
-/**
- * PyTorch checkpoints as torch.save writes them since version 1.6.
- *
- * In: a file that is a zip. Out: its tensors. Invariant: each tensor's storage is one stored entry of exactly the
- * size the pickle says. Only the zip directory, data.pkl and the local headers of the entries in use are read.
- *
- * Format: torch caffe2/serialize/inline_container.cc, torch/serialization.py `_save` and `_load`.
- */
 import { ApplyDeltaError } from "../../errors.js";
 import type { RandomAccessFile, TensorView } from "../../tensor.js";
 import { MAX_PICKLE_BYTES, readPickle, type Unpickled } from "./pickle.js";
@@ -16,7 +8,11 @@ import { checkStored, locateEntries, readZipDirectory, type StoredEntry } from "
 /** "little" or "big"; a longer entry is not read. */
 const MAX_BYTEORDER_BYTES = 8;
 
-/** Reads where the tensors of a zip checkpoint lie. */
+/**
+ * Reads where the tensors lie in a checkpoint as torch.save writes it since version 1.6: only the zip directory,
+ * data.pkl and the local headers of the entries in use are read. Each storage is one stored entry of exactly the size
+ * the pickle says (caffe2/serialize/inline_container.cc, torch/serialization.py `_save` and `_load`).
+ */
 export async function readTorchZip<F extends RandomAccessFile>(file: F): Promise<TensorView<F>[]> {
   const directory = await readZipDirectory(file);
   const { entries } = directory;
