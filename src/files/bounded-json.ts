@@ -2,6 +2,7 @@
  * JSON files of a model folder. Nesting and the number of values are counted before anything is made of them, so that a
  * crafted file takes no more memory and stack than a real one.
  */
+import { visit } from "jsonc-parser";
 import { z } from "zod";
 
 /** `tokenizer.json` nests about ten deep; stops a million `[`, on which a recursive reader would end. */
@@ -10,44 +11,35 @@ const MAX_DEPTH = 64;
 /** The largest tokenizer.json has some 2.5 million; stops a file of nothing but `{}`, which takes gigabytes. */
 const MAX_VALUES = 1 << 22;
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-
 /** As `JSON.parse`, within the limits. Throws a `SyntaxError`. */
 export function parseBoundedJson(text: string): unknown {
   checkExtent(text);
   return JSON.parse(text);
 }
 
-/** Whether the text is valid JSON is `JSON.parse`'s to say. */
 function checkExtent(text: string): void {
   let depth = 0;
-  let values = 1;
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charCodeAt(at);
-    if (char === QUOTE) at = closingQuote(text, at);
-    else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
-      depth++;
-      values++;
-    } else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) depth--;
-    else if (char === COMMA) values++;
-    if (depth > MAX_DEPTH) throw new SyntaxError(`it is nested deeper than ${MAX_DEPTH}`);
-    if (values > MAX_VALUES) throw new SyntaxError(`it holds more than ${MAX_VALUES} values`);
-  }
-}
-
-function closingQuote(text: string, opening: number): number {
-  for (let at = opening + 1; at < text.length; at++) {
-    const char = text.charCodeAt(at);
-    if (char === BACKSLASH) at++;
-    else if (char === QUOTE) return at;
-  }
-  return text.length;
+  let values = 0;
+  const onValue = () => {
+    if (++values > MAX_VALUES) throw new SyntaxError(`it holds more than ${MAX_VALUES} values`);
+  };
+  const begin = () => {
+    onValue();
+    if (++depth > MAX_DEPTH) throw new SyntaxError(`it is nested deeper than ${MAX_DEPTH}`);
+  };
+  const end = () => void depth--;
+  visit(
+    text,
+    {
+      onObjectBegin: begin,
+      onObjectEnd: end,
+      onArrayBegin: begin,
+      onArrayEnd: end,
+      onLiteralValue: onValue,
+      onError: () => void JSON.parse(text), // It throws, and says better what is wrong.
+    },
+    { disallowComments: true },
+  );
 }
 
 /** As `z.array`, which notes an issue for every wrong item, with only the first one noted. */
