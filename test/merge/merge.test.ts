@@ -3,15 +3,13 @@
  * side, every dtype to write, shapes and layouts that are unlike one another, all kernels, any number of threads.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { bytesOf, denseStrides, elementCount, type FloatDType, type SumDType } from "../../src/tensor.js";
+import { elementCount, type FloatDType } from "../../src/tensor.js";
 import { SEGMENT_BYTES } from "../../src/workers/segments.js";
-import { fixturePath } from "../support/fixture-path.js";
+import { assertTensor, repeated } from "../support/expected-sums.js";
 import { mergeFiles as merge } from "../support/merge-files.js";
 import { floats, safetensorsFile, type Tensor } from "../support/model-folder.js";
-import { convertTo, decodeNumbers, encodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
-import { checkpointEntries, stateDict, storedZip, tensor as torchTensor } from "../support/torch-samples.js";
+import { decodeNumbers, seededNormals } from "../support/numbers.js";
 
 const FLOATS: readonly FloatDType[] = ["F16", "BF16", "F32", "F64"];
 
@@ -22,47 +20,6 @@ const EDGES = [
   ...[1 + 2 ** -10, 1 + 2 ** -11, 1 + 2 ** -11 + 2 ** -30, 2048, 2049, 0.1, -0.1],
   ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN],
 ];
-
-interface Sum {
-  readonly base: Tensor | null;
-  readonly delta: Tensor | null;
-  readonly dtype?: SumDType | "auto";
-}
-
-/** What a tensor of the target must hold: the base rounded to the delta's dtype, one sum, one conversion. */
-function expected({ base, delta, dtype = "auto" }: Sum): { dtype: SumDType; numbers: number[] } {
-  const from = (delta ?? base)?.dtype as FloatDType;
-  const sumDType = from === "F64" ? "F32" : from;
-  const numbersOf = ({ dtype: own, bytes }: Tensor) =>
-    Array.from(decodeNumbers(own as FloatDType, bytes), (value) =>
-      own === sumDType ? value : convertTo(sumDType, own as FloatDType, value),
-    );
-  const bases = base === null ? null : numbersOf(base);
-  const deltas = delta === null ? null : numbersOf(delta);
-  // Where the base has fewer elements it counts as zeros.
-  const sums =
-    bases !== null && deltas !== null
-      ? deltas.map((value, i) => roundTo(sumDType, (bases[i] ?? 0) + value))
-      : (deltas ?? bases ?? []);
-  const out = dtype === "auto" ? sumDType : dtype;
-  return {
-    dtype: out,
-    numbers: out === sumDType ? sums : sums.map((value) => convertTo(out, sumDType, value)),
-  };
-}
-
-/** The same numbers, -0 told from 0; one NaN is like another. */
-function assertTensor(got: Tensor | undefined, sum: Sum, label: string): void {
-  const { dtype, numbers } = expected(sum);
-  assert.ok(got, `${label} is not there`);
-  assert.equal(got.dtype, dtype, label);
-  assert.deepEqual(got.shape, (sum.delta ?? sum.base)?.shape, label);
-  const values = decodeNumbers(dtype, got.bytes);
-  assert.equal(values.length, numbers.length, label);
-  for (const [i, value] of values.entries()) {
-    if (!Object.is(value, numbers[i])) assert.fail(`${label}[${i}] is ${value}, not ${numbers[i]}`);
-  }
-}
 
 /** Weights of a model and small changes, and every pair of edges in one tensor. */
 function sidesOf(baseDType: FloatDType, deltaDType: FloatDType): { base: Tensor[]; delta: Tensor[] } {
@@ -115,27 +72,6 @@ for (const baseDType of FLOATS) {
       }
     });
   }
-}
-
-/** Many elements without the cost of many: a few hundred numbers, drawn again and again in an order of their own. */
-function repeated(
-  name: string,
-  dtype: FloatDType,
-  shape: readonly number[],
-  deviation: number,
-  step: number,
-): Tensor {
-  const normal = seededNormals(step);
-  const pool = encodeNumbers(
-    dtype,
-    Array.from({ length: 257 }, () => normal() * deviation),
-  );
-  const size = bytesOf(dtype);
-  const bytes = new Uint8Array(elementCount(shape) * size);
-  for (let i = 0, at = 0; i < bytes.length; i += size, at = (at + step) % 257) {
-    for (let byte = 0; byte < size; byte++) bytes[i + byte] = pool[at * size + byte] ?? 0;
-  }
-  return { name, dtype, shape, bytes };
 }
 
 for (const [baseDType, deltaDType, dtype] of [
@@ -236,73 +172,4 @@ test("copied tensors keep every bit, unless another dtype is asked for", async (
     assertTensor(narrowed.tensors.get("on.base"), { base: onBase, delta: null, dtype: "F32" }, "on.base");
     assertTensor(narrowed.tensors.get("on.delta"), { base: null, delta: onDelta, dtype: "F32" }, "on.delta");
   }
-});
-
-interface ExpectedFixture {
-  readonly name: string;
-  readonly dtype: FloatDType;
-  readonly shape: readonly number[];
-  readonly data: string;
-}
-
-const FIXTURES = JSON.parse(readFileSync(fixturePath("torch/expected.json"), "utf8")) as Record<
-  string,
-  ExpectedFixture[]
->;
-
-for (const file of [
-  "views.bin",
-  "legacy-views.bin",
-  "odd-shapes.bin",
-  "legacy-storage-views.bin",
-  "parameters.bin",
-]) {
-  test(`PyTorch's ${file}, strides and all, on either side`, async (context) => {
-    const torch = (FIXTURES[file] ?? []).map(({ name, dtype, shape, data }) => ({
-      name,
-      dtype,
-      shape,
-      bytes: new Uint8Array(Buffer.from(data, "base64")),
-    }));
-    const normal = seededNormals(3);
-    const other = torch.map(({ name, shape }) =>
-      floats(
-        name,
-        "F16",
-        shape,
-        Array.from({ length: elementCount(shape) }, () => normal()),
-      ),
-    );
-    const bytes = readFileSync(fixturePath(`torch/${file}`));
-    const plain = safetensorsFile(other);
-    for (const [sides, isDelta] of [
-      [{ base: plain, delta: bytes }, true],
-      [{ base: bytes, delta: plain }, false],
-    ] as const) {
-      const { tensors } = await merge(context, sides);
-      for (const [i, tensor] of torch.entries()) {
-        const [mine, theirs] = [tensor, other[i] ?? null];
-        const sum = isDelta ? { base: theirs, delta: mine } : { base: mine, delta: theirs };
-        assertTensor(tensors.get(tensor.name), sum, `${tensor.name} of ${isDelta ? "delta" : "base"}`);
-      }
-    }
-  });
-}
-
-test("a transposed tensor of several segments", async (context) => {
-  const [rows, columns] = [821, 1643];
-  const stored = repeated("w", "F16", [columns, rows], 0.02, 11);
-  const node = torchTensor({ numel: rows * columns, shape: [rows, columns], strides: [1, rows] });
-  const torch = storedZip(checkpointEntries(stateDict({ w: node }), { "0": Buffer.from(stored.bytes) }));
-  const numbers = decodeNumbers("F16", stored.bytes);
-  const transposed = Float64Array.from(
-    { length: rows * columns },
-    (_, i) => numbers[(i % columns) * rows + Math.floor(i / columns)] ?? Number.NaN,
-  );
-  const base = floats("w", "F16", [rows, columns], transposed);
-  const delta = repeated("w", "F32", [rows, columns], 1e-3, 13);
-  assert.deepEqual(denseStrides([columns, rows]), [rows, 1]);
-  assert.ok(delta.bytes.length > 2 * SEGMENT_BYTES, "several segments");
-  const { tensors } = await merge(context, { base: torch, delta: safetensorsFile([delta]) }, { threads: 3 });
-  assertTensor(tensors.get("w"), { base, delta }, "w");
 });
