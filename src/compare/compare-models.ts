@@ -47,9 +47,8 @@ function refuseOneModel(a: Checkpoint, b: Checkpoint): void {
   if (placeOf(a) !== placeOf(b)) return;
   throw new ApplyDeltaError("bad-usage", "Both are the same model.", {
     file: a.path,
-    expected: "two models in two places",
     got: a.path === b.path ? "one path twice" : `one model by two paths, also ${b.path}`,
-    hint: "Give the model to check, and the one to check it against.",
+    hint: "Give two models in two places.",
   });
 }
 

@@ -7,22 +7,18 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { ApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
-import { readSmallText } from "../files/small-file.js";
 import { headerSha256 } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { compareNames } from "../tensor.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
+import { malformedRecord, readRecord } from "./read-record.js";
 import { checksumFiles } from "./sha256sums.js";
 
 export const PROVENANCE = "vicuna-apply-delta.json";
 
 /** Raised when a field changes its meaning. */
 const FORMAT = 1;
-
-/** A record is some kB; stops a file that would fill the memory. */
-const MAX_PROVENANCE_BYTES = 16_000_000;
 
 const count = z.number().int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -144,17 +140,20 @@ function withDigest(record: object): string {
 /** Null where there is none. Errors: `record-malformed`, `source-unreadable`. */
 export function readProvenance(folder: string): Provenance | null {
   const path = join(folder, PROVENANCE);
-  // Of bytes that aren't UTF-8 the digest isn't the record's.
-  const text = readSmallText(path, MAX_PROVENANCE_BYTES, (got) => malformed(path, "it is too large", got));
+  const text = readRecord(path);
   if (text === null) return null;
   const parsed = parseObject(path, text);
   const { sha256: _, ...record } = parsed;
   const checked = provenanceSchema.safeParse(record);
   if (!checked.success) {
     const [issue] = checked.error.issues;
-    throw malformed(path, "it is no record of this program", `${issue?.path.join(".")}: ${issue?.message}`);
+    throw malformedRecord(
+      path,
+      "it isn't a record of this program",
+      `${issue?.path.join(".")}: ${issue?.message}`,
+    );
   }
-  if (withDigest(record) !== text) throw malformed(path, "its own digest isn't that of its text");
+  if (withDigest(record) !== text) throw malformedRecord(path, "its own digest isn't that of its text");
   return checked.data;
 }
 
@@ -162,15 +161,6 @@ function parseObject(path: string, text: string): Record<string, unknown> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
   } catch (cause) {
-    throw malformed(path, "it is not a JSON object", undefined, cause);
+    throw malformedRecord(path, "it is not a JSON object", undefined, cause);
   }
-}
-
-function malformed(path: string, what: string, got?: string, cause?: unknown): ApplyDeltaError {
-  return new ApplyDeltaError("record-malformed", `${PROVENANCE} is malformed: ${what}.`, {
-    file: path,
-    ...(got === undefined ? {} : { got }),
-    ...(cause === undefined ? {} : { cause }),
-    hint: "It was changed after it was written: restore it, or make the target again.",
-  });
 }

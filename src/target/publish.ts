@@ -32,7 +32,7 @@ export function publish(folder: string, target: string, options: PublishOptions)
     throw new ApplyDeltaError("target-unwritable", "The old target can't be put aside.", {
       file: target,
       got: `something at ${aside}`,
-      hint: "Move that away, or choose another folder.",
+      hint: `Move ${basename(aside)} away, or choose another folder.`,
     });
   }
   options.announce(basename(aside));

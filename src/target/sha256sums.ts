@@ -3,16 +3,12 @@
  * folder; a line that is anything else is an error, not a file less to check.
  */
 import { join } from "node:path";
-import { ApplyDeltaError } from "../errors.js";
 import { openLocalFile } from "../files/local-file.js";
-import { readSmallText } from "../files/small-file.js";
 import { compareNames, type LocalFile } from "../tensor.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
+import { malformedRecord, readRecord } from "./read-record.js";
 
 export const CHECKSUMS = "SHA256SUMS";
-
-/** About 80 bytes a file; stops a file that would fill the memory. */
-const MAX_CHECKSUMS_BYTES = 16_000_000;
 
 /** Digest, a space, then a space or `*` (text or binary, which sha256sum takes alike), the name. */
 const LINE = /^([0-9a-f]{64}) [ *](?:\.\/)?([^/\\]+)$/;
@@ -42,26 +38,18 @@ export function encodeChecksums(sha256Of: ReadonlyMap<string, string>): string {
 /** Reads `SHA256SUMS`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */
 export function readChecksums(folder: string): Map<string, string> | null {
   const path = join(folder, CHECKSUMS);
-  const text = readSmallText(path, MAX_CHECKSUMS_BYTES, (got) => malformed(path, "it is too large", got));
+  const text = readRecord(path);
   if (text === null) return null;
   const lines = text.replace(/\n$/, "").split("\n");
   const sha256Of = new Map<string, string>();
   for (const [i, line] of lines.entries()) {
     const [, sha256, name] = LINE.exec(line) ?? [];
     if (sha256 === undefined || name === undefined) {
-      throw malformed(path, `line ${i + 1} is not a checksum and a name`, line.slice(0, 100));
+      throw malformedRecord(path, `line ${i + 1} is not a checksum and a name`, line.slice(0, 100));
     }
-    if (sha256Of.has(name)) throw malformed(path, `line ${i + 1} names a file a second time`, name);
+    if (sha256Of.has(name)) throw malformedRecord(path, `line ${i + 1} names a file a second time`, name);
     sha256Of.set(name, sha256);
   }
-  if (sha256Of.size === 0) throw malformed(path, "it is empty", "no line");
+  if (sha256Of.size === 0) throw malformedRecord(path, "it is empty", "no line");
   return sha256Of;
-}
-
-function malformed(path: string, what: string, got: string): ApplyDeltaError {
-  return new ApplyDeltaError("record-malformed", `${CHECKSUMS} is malformed: ${what}.`, {
-    file: path,
-    got,
-    hint: "It was changed after it was written: restore it, or make the target again.",
-  });
 }

@@ -30,9 +30,9 @@ export function checkTarget(target: string, options: TargetOptions): string {
   const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
   if (stat === undefined) return real;
   if (!stat.isDirectory()) {
-    throw new ApplyDeltaError("target-exists", "The folder to make exists and is not a folder.", {
+    throw new ApplyDeltaError("target-exists", "A file is in the place of the folder to make.", {
       file: real,
-      hint: "Choose another folder.",
+      hint: "Choose another folder, or move the file away.",
     });
   }
   const names = onTarget(real, () => readdirSync(real));

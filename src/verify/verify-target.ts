@@ -66,9 +66,9 @@ function localFolder({ path, reference, isStreamed }: Model): string {
     );
   }
   if (statSync(path).isDirectory()) return path;
-  throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
+  throw new ApplyDeltaError("bad-usage", "Verifying needs a folder, but this is a file.", {
     file: path,
-    hint: "Give the folder it lies in.",
+    hint: "Give the folder that contains it.",
   });
 }
 
