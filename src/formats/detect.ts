@@ -77,7 +77,7 @@ function refuseForeign(file: RandomAccessFile, head: Buffer): void {
   if (/^\s*<(?:!doctype html|html|head|\?xml)/i.test(head.toString("latin1"))) {
     throw new ApplyDeltaError("html-page", "This is a web page saved under the name of a weights file.", {
       file: file.path,
-      hint: "Use the file's download link (…/resolve/main/…, not …/blob/main/…), or huggingface-cli download.",
+      hint: "Use the file's download link (…/resolve/main/…, not …/blob/main/…), or hf download.",
     });
   }
   const foreign = FOREIGN.find(({ matches }) => matches(head));
@@ -94,6 +94,6 @@ function lfsPointer(file: RandomAccessFile, head: Buffer): ApplyDeltaError {
     file: file.path,
     ...(size === undefined ? {} : { expected: `${size} bytes of weights` }),
     got: `a pointer of ${file.byteLength} bytes`,
-    hint: "Run `git lfs install && git lfs pull` in the model's folder, or use huggingface-cli download.",
+    hint: "Run `git lfs install && git lfs pull` in the model's folder, or use hf download.",
   });
 }
