@@ -1,49 +1,14 @@
 /**
- * In: options and the environment. Out: how the Hub is reached, as plain data. The variables and their defaults are
+ * How the Hub is reached, by the options and the environment. The variables and their defaults are
  * those of Python's huggingface_hub (`constants.py`), so that both share a cache and a login.
  */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { Command } from "commander";
 import type { HubOptions } from "../index.js";
-import type { Environment, VariableName } from "./environment.js";
-import { parsePath } from "./values.js";
+import { type Environment, environment, type VariableName } from "./environment.js";
 
-export interface HubCommandOptions {
-  cacheDir?: string;
-  offline?: true;
-  token?: string;
-  stream?: true;
-}
-
-/** The options of every command that reads models. */
-export function addHubOptions(command: Command): Command {
-  return addTokenOption(
-    command
-      .option(
-        "--cache-dir <folder>",
-        "the Hub's cache, shared with Python (default: as HF_HOME says)",
-        parsePath,
-      )
-      .option("--offline", "use what is in the cache and ask no network"),
-  );
-}
-
-/** The option of every command that speaks to the Hub. */
-export function addTokenOption(command: Command): Command {
-  return command.option(
-    "--token <token>",
-    "a token for the Hub (default: HF_TOKEN, or as logged in)",
-    parsePath,
-  );
-}
-
-/** The option of commands that read weights once, in an order that is known before. */
-export function addStreamOption(command: Command): Command {
-  return command.option("--stream", "read weights on the Hub as they are needed and store none");
-}
-
-export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubOptions {
+/** What was given, else what the environment says. */
+export function hubOptionsOf(given: HubOptions = {}, env: Environment = environment()): HubOptions {
   const path = (name: VariableName) => expand(env[name], env);
   const isOn = (name: VariableName) => /^(?:1|on|yes|true)$/i.test(env[name] ?? "");
   const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
@@ -52,19 +17,18 @@ export function hubOptionsOf(options: HubCommandOptions, env: Environment): HubO
   const stallSeconds = Number(env.HF_HUB_DOWNLOAD_TIMEOUT);
   return {
     ...(env.HF_ENDPOINT ? { endpoint: env.HF_ENDPOINT.replace(/\/+$/, "") } : {}),
-    cacheFolder:
-      options.cacheDir ?? path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
-    token: options.token ?? (stored === "" ? null : stored),
+    cacheFolder: path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
+    token: stored === "" ? null : stored,
     tokenFile: isAnonymous ? null : (path("HF_TOKEN_PATH") ?? join(home, "token")),
-    offline: options.offline ?? (isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE")),
+    offline: isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE"),
     useXet: !isOn("HF_HUB_DISABLE_XET"),
-    stream: options.stream ?? false,
     proxy: {
       http: env.http_proxy ?? env.HTTP_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
       https: env.https_proxy ?? env.HTTPS_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
       except: env.no_proxy ?? env.NO_PROXY ?? "",
     },
     transfer: stallSeconds > 0 ? { stallMs: stallSeconds * 1000 } : {},
+    ...given,
   };
 }
 

@@ -7,16 +7,9 @@ import { type ErrorDetails, EXIT, isApplyDeltaError } from "../errors.js";
 import { explainSystemError } from "../load-module.js";
 import { escapeControls } from "../printable.js";
 import type { Reporter } from "../progress.js";
+import type { CommonOptions } from "./common-options.js";
 import { environment } from "./environment.js";
 import { escapeUnpainted, type Palette, paletteFor } from "./terminal.js";
-
-/** The options every command has. */
-export interface CommonOptions {
-  json?: true;
-  quiet?: true;
-  verbose?: true;
-  progress?: boolean;
-}
 
 export interface CommandContext {
   readonly signal: AbortSignal;
@@ -109,6 +102,16 @@ function describeStack(error: Error): string {
 /** Writes a document to stdout: what programs read, so never painted. */
 export function print(text: string): void {
   process.stdout.write(`${escapeControls(text)}\n`);
+}
+
+/** Writes a result: as a document with --json, else as a report, unless --quiet. */
+export function printResult(
+  { json, quiet }: CommonOptions,
+  document: object,
+  format: (paint: Palette) => string,
+): void {
+  if (json) print(JSON.stringify(document, null, 2));
+  else if (!quiet) printReport(format);
 }
 
 /** Writes a report to stdout: what people read, painted where they see it on a terminal. */

@@ -1,18 +1,14 @@
 /** `vicuna-apply-delta upload <folder> <owner/name>`: sends a model's folder to the Hub. */
 import type { Command } from "commander";
 import { type ErrorCode, EXIT, isApplyDeltaError } from "../errors.js";
+import type { UploadModelOptions } from "../index.js";
 import { printable } from "../printable.js";
-import { environment } from "./environment.js";
-import { addTokenOption, type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print, printReport, runCommand } from "./run-command.js";
+import { uploadOptions } from "../upload/options.js";
+import { addCommonOptions, type CommonOptions } from "./common-options.js";
+import { hubOptionsOf } from "./hub-options.js";
+import { addLibraryOptions, libraryOptionsOf, parsePath } from "./library-options.js";
+import { type CommandContext, printResult, runCommand } from "./run-command.js";
 import { withHint } from "./upload-options.js";
-import { parsePath } from "./values.js";
-
-interface UploadFolderOptions extends CommonOptions, HubCommandOptions {
-  private?: true;
-  message?: string;
-  overwrite?: true;
-}
 
 const EXAMPLE = `
 One commit holds the whole model, or nothing is changed. What the Hub has already isn't sent again, so that an upload
@@ -28,47 +24,38 @@ const PASSING: readonly ErrorCode[] = ["upload-unreachable", "upload-rate-limite
 
 const GO_ON = "Then run the same command again: files that arrived whole aren't sent again.";
 
+/** Uploads read no model from the cache. */
+const NOT_HERE = ["hub.cacheFolder", "hub.offline", "hub.stream"];
+
 export function addUploadCommand(program: Command): void {
   const command = program
     .command("upload")
     .argument("<folder>", "a model's folder", parsePath)
     .argument("<owner/name>", "the repository on the Hub; made where it isn't there", parsePath)
-    .description("sends a model's folder to the Hugging Face Hub")
-    .option("--private", "make the repository private")
-    .option("--message <text>", "the commit's message", parsePath)
-    .option("--overwrite", "replace the model that the repository holds; its history keeps it");
-  addTokenOption(command)
-    .option("--json", "print the result as one JSON document on stdout")
-    .option("--no-progress", "show no progress")
-    .option("--quiet", "print errors and warnings only")
-    .option("--verbose", "print details, and stack traces of errors")
-    .helpOption("--help", "print this help")
+    .description("send a model's folder to the Hugging Face Hub");
+  addLibraryOptions(command, uploadOptions, NOT_HERE);
+  addCommonOptions(command)
     .addHelpText("after", EXAMPLE)
-    .action((folder: string, repository: string, options: UploadFolderOptions) =>
-      runCommand(options, (context) => upload(folder, repository, options, context)),
-    );
+    .action((folder: string, repository: string, options: CommonOptions) => {
+      const given = { ...libraryOptionsOf<UploadModelOptions>(command), folder, repository };
+      return runCommand(options, (context) => upload(given, options, context));
+    });
 }
 
 async function upload(
-  folder: string,
-  repository: string,
-  { private: isPrivate, message, overwrite, json, quiet, ...hub }: UploadFolderOptions,
+  given: UploadModelOptions,
+  options: CommonOptions,
   { reporter, signal }: CommandContext,
 ): Promise<void> {
   const { uploadModel } = await import("../index.js");
   const { formatUpload } = await import("./upload-text.js");
-  const summary = await uploadModel({
-    folder,
-    repository,
-    private: isPrivate ?? false,
-    message,
-    overwrite: overwrite ?? false,
-    hub: hubOptionsOf(hub, environment()),
-    reporter,
-    signal,
-  }).catch((error: unknown) => {
+  const call = { ...given, hub: hubOptionsOf(given.hub), reporter, signal };
+  const summary = await uploadModel(call).catch((error: unknown) => {
     throw PASSING.some((code) => isApplyDeltaError(error, code)) ? withHint(error, GO_ON) : error;
   });
-  if (json) print(JSON.stringify(summary, null, 2));
-  else if (!quiet) printReport((paint) => `${paint.strong(printable(folder))}\n${formatUpload(summary)}`);
+  printResult(
+    options,
+    summary,
+    (paint) => `${paint.strong(printable(given.folder))}\n${formatUpload(summary)}`,
+  );
 }

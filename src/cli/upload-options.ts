@@ -2,63 +2,54 @@
  * `--upload` of the commands that make a folder. In: what was given. Out: the folder made and sent; or an error that
  * says how to go on with the folder that is there.
  */
-import type { Command } from "commander";
+import { z } from "zod";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import type {
   ApplyDocument,
+  HubOptions,
   MakeDocument,
   MakeSummary,
   MergeSummary,
   UploadOptions,
   UploadSummary,
 } from "../index.js";
+import { flag, text } from "../options.js";
 import type { Reporter } from "../progress.js";
+import { uploadOptions } from "../upload/options.js";
 import { PROGRAM_NAME } from "../version.js";
-import { environment } from "./environment.js";
-import { type HubCommandOptions, hubOptionsOf } from "./hub-options.js";
-import { type CommandContext, type CommonOptions, print, printReport } from "./run-command.js";
+import type { CommonOptions } from "./common-options.js";
+import { type CommandContext, printResult } from "./run-command.js";
 import type { Palette } from "./terminal.js";
 import { formatUpload } from "./upload-text.js";
-import { parsePath } from "./values.js";
 
-export interface UploadCommandOptions {
-  upload?: string;
-  private?: true;
-  message?: string;
-}
-
-/** The options of every command that makes a folder. */
-export function addUploadOptions(command: Command): Command {
-  return command
-    .option(
+/** The flags of commands that make a folder, all below `upload`. */
+export const uploadFlags = z.strictObject({
+  upload: z.strictObject({
+    repository: flag(
       "--hub-repo-id, --upload <owner/name>",
       "send the finished folder to this repository on the Hub",
-      parsePath,
-    )
-    .option("--private", "with --upload: make the repository private")
-    .option("--message <text>", "with --upload: the commit's message", parsePath);
-}
+      text(),
+    ),
+    private: uploadOptions.shape.private,
+    message: uploadOptions.shape.message,
+  }),
+});
+
+export type UploadFlags = { readonly upload?: Partial<z.input<typeof uploadFlags>["upload"]> };
 
 /** What is to be sent where; null where nothing is. Errors: `bad-usage`. */
 export function uploadOf(
-  { upload, private: isPrivate, message, ...hub }: UploadCommandOptions & HubCommandOptions,
+  given: UploadFlags["upload"],
+  hub: HubOptions,
   { reporter, signal }: CommandContext,
 ): UploadOptions | null {
-  if (upload === undefined) {
-    if (isPrivate === undefined && message === undefined) return null;
-    throw new ApplyDeltaError("bad-usage", "There is nothing to send.", {
-      got: isPrivate === undefined ? "--message without --upload" : "--private without --upload",
-      hint: "Add --upload owner/name.",
-    });
-  }
-  return {
-    repository: upload,
-    private: isPrivate ?? false,
-    message,
-    hub: hubOptionsOf(hub, environment()),
-    reporter,
-    signal,
-  };
+  if (given === undefined) return null;
+  const { repository, ...rest } = given;
+  if (repository !== undefined) return { ...rest, repository, hub, reporter, signal };
+  throw new ApplyDeltaError("bad-usage", "There is nothing to send.", {
+    got: `--${Object.keys(rest)[0]} without --upload`,
+    hint: "Add --upload owner/name.",
+  });
 }
 
 /** What can be found wrong with an upload is found before `make` begins, which gives the folder's path. */
@@ -90,17 +81,15 @@ export async function announceUpload(upload: UploadOptions | null, reporter: Rep
 
 /** The result: as a document, or as the text of what was made with that of what was sent. */
 export function printMade(
-  { json, quiet }: CommonOptions,
+  options: CommonOptions,
   made: MergeSummary | MakeSummary,
   format: (paint: Palette) => string,
   uploaded: UploadSummary | null,
 ): void {
   const document: ApplyDocument | MakeDocument = uploaded === null ? made : { ...made, upload: uploaded };
-  if (json) print(JSON.stringify(document, null, 2));
-  else if (!quiet)
-    printReport((paint) =>
-      uploaded === null ? format(paint) : `${format(paint)}\n${formatUpload(uploaded)}`,
-    );
+  printResult(options, document, (paint) =>
+    uploaded === null ? format(paint) : `${format(paint)}\n${formatUpload(uploaded)}`,
+  );
 }
 
 /** The same error, with one more thing to do. */

@@ -1,7 +1,4 @@
-/**
- * In: the words behind an option. Out: its value. A word that makes no sense is refused with what would.
- */
-import { InvalidArgumentError } from "commander";
+/** Sizes and numbers, as words of the command line. */
 
 const UNITS: Record<string, number> = {
   "": 1,
@@ -16,48 +13,21 @@ const UNITS: Record<string, number> = {
   tib: 2 ** 40,
 };
 
-/** `5GB`, `1.5GiB`, `500000`: bytes. */
-export function parseSize(text: string): number {
+/** `5GB`, `1.5GiB`, `500000`: bytes, or null where it is no size. */
+export function parseSize(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
   const unit = UNITS[match?.[2]?.toLowerCase() ?? "?"];
   const bytes = Math.floor(Number(match?.[1]) * (unit ?? Number.NaN));
-  if (!(bytes >= 1) || !Number.isSafeInteger(bytes)) {
-    throw new InvalidArgumentError("Give a size such as 5GB, 500MB or 2GiB.");
-  }
-  return bytes;
+  return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
-/** An empty path would mean the working folder: what `--target "$TARGET"` says when the variable isn't set. */
-export function parsePath(text: string): string {
-  if (text === "") throw new InvalidArgumentError("It is empty: is a variable of the shell not set?");
-  return text;
+/** `5GB`. */
+export function formatSize(bytes: number): string {
+  return `${bytes / 1e9}GB`;
 }
 
-/** More threads than this are a typing error. */
-const MOST_THREADS = 256;
-
-export function parseThreads(text: string): number {
-  const threads = Number(text);
-  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
-    throw new InvalidArgumentError(`Give a whole number from 1 to ${MOST_THREADS}.`);
-  }
-  return threads;
-}
-
-/** A finite number, 0 or greater. */
-export function parseTolerance(text: string): number {
-  const tolerance = Number(text);
-  if (text.trim() === "" || !Number.isFinite(tolerance) || tolerance < 0) {
-    throw new InvalidArgumentError("Give a number from 0 on, such as 1e-3.");
-  }
-  return tolerance;
-}
-
-/** A finite factor; 0 would make a copy of the base. */
-export function parseScale(text: string): number {
-  const scale = Number(text);
-  if (text.trim() === "" || !Number.isFinite(scale) || scale === 0) {
-    throw new InvalidArgumentError("Give a number other than 0, such as 0.5.");
-  }
-  return scale;
+/** Null where it is no number. */
+export function parseNumber(text: string): number | null {
+  const number = Number(text);
+  return text.trim() === "" || Number.isNaN(number) ? null : number;
 }

@@ -1,11 +1,12 @@
 /** `vicuna-apply-delta weights`: the table of releases. */
 import type { Command } from "commander";
-import { type CommonOptions, print, runCommand } from "./run-command.js";
+import type { CommonOptions } from "./common-options.js";
+import { print, runCommand } from "./run-command.js";
 
 export function addWeightsCommand(program: Command): void {
   program
     .command("weights")
-    .description("lists the releases of Vicuna: which are deltas, for which base, and what works with them")
+    .description("list the releases of Vicuna, their bases and what works")
     .option("--json", "print one JSON document on stdout")
     .helpOption("--help", "print this help")
     .action((options: CommonOptions) =>

@@ -74,11 +74,9 @@ export const outputOptions = {
   /** Throw away what an interrupted run of the same work has finished; default false. */
   restart: flag("--restart", "start over instead of resuming an interrupted run", yesOrNo()).default(false),
   /** Wait until everything is on the disk; default true. Without it an interrupted run starts over. */
-  sync: flag(
-    "--no-sync",
-    "don't wait for the disk: unsafe if power fails, and no resuming",
-    yesOrNo(),
-  ).default(true),
+  sync: flag("--no-sync", "don't wait for the disk: unsafe if power fails, no resuming", yesOrNo()).default(
+    true,
+  ),
   /** Write `SHA256SUMS` beside the weights; default false. */
   checksums: flag("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c", yesOrNo()).default(
     false,

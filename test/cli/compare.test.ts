@@ -105,9 +105,9 @@ describe("compare", { concurrency: 3 }, () => {
       [["a"], "missing required argument 'b'"],
       [["a", "b", "c"], "too many arguments"],
       [["a", ""], "is a variable of the shell not set?"],
-      [["a", "b", "--tolerance", "-1"], "a number from 0 on"],
-      [["a", "b", "--tolerance", "Infinity"], "a number from 0 on"],
-      [["a", "b", "--relative-tolerance", "x"], "a number from 0 on"],
+      [["a", "b", "--tolerance", "-1"], "a number of at least 0"],
+      [["a", "b", "--tolerance", "Infinity"], "a number of at least 0"],
+      [["a", "b", "--relative-tolerance", "x"], "a number of at least 0"],
       [["a", "a"], "Both are the same model."],
     ] as const) {
       const { code, stdout, stderr } = await run(...args);

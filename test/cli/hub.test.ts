@@ -140,7 +140,7 @@ test("the environment is read as Python reads it", () => {
   assert.equal(of({ HF_HOME: "/h" }).cacheFolder, join("/h", "hub"));
   assert.equal(of({ HF_HOME: "/h", HUGGINGFACE_HUB_CACHE: "/old" }).cacheFolder, "/old");
   assert.equal(of({ HF_HUB_CACHE: "$D/c", D: "/d", HUGGINGFACE_HUB_CACHE: "/old" }).cacheFolder, "/d/c");
-  assert.equal(of({ HF_HUB_CACHE: "/c" }, { cacheDir: "/mine" }).cacheFolder, "/mine");
+  assert.equal(of({ HF_HUB_CACHE: "/c" }, { cacheFolder: "/mine" }).cacheFolder, "/mine");
   assert.equal(of({ XDG_CACHE_HOME: "/x" }).cacheFolder, join("/x", "huggingface", "hub"));
   assert.equal(of({ HF_HOME: "/h" }).tokenFile, join("/h", "token"));
   assert.equal(of({ HF_TOKEN_PATH: "/t" }).tokenFile, "/t");

@@ -360,52 +360,52 @@ PyTorch adds.
 
 Options:
   --version                               print the version
-  --base-model-path, --base <model>       the original model: a folder, a weights file, or owner/name on the Hub
-  --delta-path, --delta <model>           the delta: likewise
-  --target-model-path, --target <folder>  the folder to make
-  --dtype <dtype>                         dtype to write; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
-  --format <format>                       how to store the weights; bin: as torch.save does (choices: "safetensors", "bin", default: "safetensors")
-  --max-shard-size <size>                 largest shard, e.g. 500MB or 2GiB (default: 5GB)
-  --threads <n>                           worker threads (default: one a core, at most 4, or 2 with --stream)
-  --kernel <kernel>                       how to add; all give the same bits (choices: "auto", "simd", "reference", default: "auto")
-  --new-rows <rule>                       what the base counts as in embedding rows only the delta has (choices: "zero", "mean", "error", default: "zero")
-  --trim-pad                              leave out embedding rows only the delta has ([PAD] of Vicuna v0)
-  --delta-only <rule>                     tensors only the delta has (choices: "error", "keep", "drop", default: "error")
-  --base-only <rule>                      tensors only the base has (choices: "error", "keep", "drop", default: "error")
-  --scale <x>                             target = base + x * delta, to apply it in part (default: 1)
-  --chat-template [style]                 write the release's prompt template into the tokenizer's config (choices: "auto", "v0", "v1.1", preset: "auto")
-  --overwrite                             replace an existing target once the new one is whole
-  --restart                               start over instead of going on from an interrupted run
-  --no-sync                               don't wait for a slow disk: not safe against power failure, nor resumable
-  --force                                 merge even if the base check says that the base is wrong
+  --base-model-path, --base <model>       use this base: a folder, a weights file, or owner/name
+  --delta-path, --delta <model>           add this delta: a folder, a weights file, or owner/name
+  --target-model-path, --target <folder>  write the sum to this folder
+  --dtype <dtype>                         write this dtype; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
+  --scale <x>                             add x * delta, to apply it in part (default: 1)
+  --new-rows <rule>                       use this base value for embedding rows only the delta has (choices: "zero", "mean", "error", default: "zero")
+  --trim-pad                              leave out embedding rows only the delta has ([PAD] of v0)
+  --delta-only <rule>                     refuse, keep or drop tensors only the delta has (choices: "error", "keep", "drop", default: "error")
+  --base-only <rule>                      refuse, keep or drop tensors only the base has (choices: "error", "keep", "drop", default: "error")
+  --chat-template [style]                 write the release's prompt template for the tokenizer (choices: "auto", "v0", "v1.1", preset: "auto")
+  --format <format>                       store the weights in this format; bin: as torch.save does (choices: "safetensors", "bin", default: "safetensors")
+  --max-shard-size <size>                 write shards of at most this size, e.g. 500MB or 2GiB (default: 5GB)
+  --threads <n>                           run n threads (default: one a core, at most 4; 2 to stream)
+  --kernel <kernel>                       compute in this way; all give the same bits (choices: "auto", "simd", "reference", default: "auto")
+  --overwrite                             replace an existing folder once the new one is whole
+  --restart                               start over instead of resuming an interrupted run
+  --no-sync                               don't wait for the disk: unsafe if power fails, no resuming
+  --checksums                             write SHA256SUMS beside the weights, for sha256sum -c
+  --cache-dir <folder>                    use this Hub cache (default: as HF_HOME says)
+  --offline                               use the cache only, no network
+  --token <token>                         use this Hub token (default: HF_TOKEN, or your login)
+  --stream                                read weights from the Hub as needed and store none
+  --force                                 merge even if the base check finds a wrong base
   --skip-base-check                       don't check whether the base is the delta's
-  --verify-delta                          compare the delta's files with the published SHA-256 first
-  --checksums                             write SHA256SUMS beside the model, for sha256sum -c
-  --verify                                read the target back from the disk and compare it before it appears
-  --low-cpu-mem                           accepted for FastChat's sake; memory use is always low
-  --base-revision <revision>              branch, tag or commit of a base on the Hub
-  --delta-revision <revision>             branch, tag or commit of a delta on the Hub
+  --verify-delta                          compare the delta's files with the published SHA-256
+  --verify                                read the target back and compare it before it appears
+  --base-revision <revision>              read this branch, tag or commit of the base on the Hub
+  --delta-revision <revision>             read this branch, tag or commit of the delta on the Hub
   --hub-repo-id, --upload <owner/name>    send the finished folder to this repository on the Hub
-  --private                               with --upload: make the repository private
-  --message <text>                        with --upload: the commit's message
-  --cache-dir <folder>                    the Hub's cache, shared with Python (default: as HF_HOME says)
-  --offline                               use what is in the cache and ask no network
-  --token <token>                         a token for the Hub (default: HF_TOKEN, or as logged in)
-  --stream                                read weights on the Hub as they are needed and store none
-  --dry-run                               print the plan and make no target; without --stream, models on the Hub are downloaded for it
-  --json                                  print the result as one JSON document on stdout
+  --private                               make the repository private
+  --message <text>                        commit with this message
+  --low-cpu-mem                           do nothing: FastChat's option, memory use is always low
+  --dry-run                               print the plan, write nothing; may download models
+  --json                                  print one JSON document on stdout
   --no-progress                           show no progress
   --quiet                                 print errors and warnings only
   --verbose                               print details, and stack traces of errors
   --help                                  print this help
 
 Commands:
-  weights [options]                       lists the releases of Vicuna: which are deltas, for which base, and what works with them
-  inspect [options] <model>               shows what a checkpoint holds; with --base, how much a delta changes each layer
-  verify [options] <target>               checks that a model is whole; with --base and --delta, that every bit is their sum
-  compare [options] <a> <b>               compares two models, tensor by tensor, with config and tokenizer; exit 0 equal, 7 different
-  make [options]                          makes a delta: tuned model - base, and proves that applying it gives the tuned model back
-  upload [options] <folder> <owner/name>  sends a model's folder to the Hugging Face Hub
+  weights [options]                       list the releases of Vicuna, their bases and what works
+  inspect [options] <model>               show what a checkpoint holds, or what a delta changes
+  verify [options] <target>               check that a model is whole, or is the sum it should be
+  compare [options] <a> <b>               compare two models tensor by tensor
+  make [options]                          make a delta of a tuned model and its base
+  upload [options] <folder> <owner/name>  send a model's folder to the Hugging Face Hub
 
 Examples:
   $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
