@@ -13,7 +13,7 @@ interface Inner {
   readonly reporter: Reporter;
 }
 
-/** Repeats a transfer that failed, so progress never goes backwards. */
+/** A transfer that failed is repeated: until it has caught up, its progress stands still. */
 function monotonic(): (update: ProgressUpdate) => ProgressUpdate {
   const most = new Map<ProgressUpdate["activity"], number>();
   return (update) => {
