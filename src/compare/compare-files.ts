@@ -1,7 +1,4 @@
-/**
- * How config and tokenizer of two models differ, file by file and key by key. A difference that is known not to change
- * what the model does is only a note.
- */
+/** How config and tokenizer of two models differ. A difference that is known to change nothing is only a note. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -10,7 +7,6 @@ import { readAssetBytes, readAssetText } from "../files/small-file.js";
 import { ASSET_NAMES, TOKENIZER_MODEL, VOCABULARY_FILES } from "../llama/file-names.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../llama/sentencepiece.js";
 import type { FileComparison, FileKey } from "./documents.js";
-import { type JsonDifference, jsonDifferences } from "./json-differences.js";
 
 /** Two vocabularies may differ in every token. */
 export const MAX_KEYS = 1_000;
@@ -49,10 +45,7 @@ export function compareFiles(folderA: string, folderB: string): FileComparison[]
   });
 }
 
-interface Sides {
-  readonly a: string;
-  readonly b: string;
-}
+type Sides = Readonly<Record<"a" | "b", string>>;
 
 function compareFile(file: string, paths: Sides): FileComparison {
   const keys: FileKey[] = [];
@@ -75,16 +68,51 @@ function* jsonKeys(file: string, paths: Sides): Generator<FileKey> {
   const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
   if (a.text === b.text) return;
   const isConfig = file.endsWith("config.json");
-  const values = [a, b].map((side) => new JsonDraft(side, z.unknown()).value);
-  for (const { key, ...difference } of jsonDifferences(values[0], values[1])) {
+  const parse = (side: typeof a) => new JsonDraft(side, z.unknown()).value;
+  for (const { key, ...difference } of jsonDifferences(parse(a), parse(b))) {
     const isProvenance = isConfig && key !== null && PROVENANCE.has(key);
-    yield { ...difference, isNote: isProvenance || isDefault(difference) };
+    // Loaders treat a key that is null like a missing one.
+    const isDefault = (difference.a ?? "null") === (difference.b ?? "null");
+    yield { ...difference, isNote: isProvenance || isDefault };
   }
 }
 
-/** Loaders treat a key that is null like a missing one. */
-function isDefault({ a, b }: Omit<JsonDifference, "key">): boolean {
-  return (a === null && b === "null") || (a === "null" && b === null);
+interface JsonDifference extends Omit<FileKey, "isNote"> {
+  /** The last key on the way; null for an item of a list, and for the whole. */
+  readonly key: string | null;
+}
+
+/**
+ * Where two JSON values differ. Numbers are compared as values, `1.0` is `1`; the order of keys doesn't count. Yields as
+ * it goes: two vocabularies may differ in every token. The reader has bounded the nesting.
+ */
+function* jsonDifferences(
+  a: unknown,
+  b: unknown,
+  at = "",
+  key: string | null = null,
+): Generator<JsonDifference> {
+  if (Array.isArray(a) && Array.isArray(b)) {
+    for (let i = 0; i < Math.max(a.length, b.length); i++) yield* jsonDifferences(a[i], b[i], `${at}[${i}]`);
+  } else if (isObject(a) && isObject(b)) {
+    // `__proto__` and `constructor` are keys like any other.
+    const [inA, inB] = [new Map(Object.entries(a)), new Map(Object.entries(b))];
+    for (const name of new Set([...inA.keys(), ...inB.keys()]))
+      yield* jsonDifferences(inA.get(name), inB.get(name), step(at, name), name);
+  } else {
+    const textOf = (value: unknown) => (value === undefined ? null : JSON.stringify(value));
+    const [left, right] = [textOf(a), textOf(b)];
+    if (left !== right) yield { at, key, a: left, b: right };
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function step(at: string, name: string): string {
+  if (!/^[\w-]+$/.test(name)) return `${at}[${JSON.stringify(name)}]`;
+  return at === "" ? name : `${at}.${name}`;
 }
 
 function* modelKeys(paths: Sides): Generator<FileKey> {
@@ -103,14 +131,11 @@ function* modelKeys(paths: Sides): Generator<FileKey> {
     yield* differ(`piece ${id}`, pieceOf(a, id), pieceOf(b, id));
   for (const role of SPECIAL_ROLES)
     yield* differ(`${role} id`, String(a.special[role]?.id ?? null), String(b.special[role]?.id ?? null));
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
   for (const spec of ["normalizer", "denormalizer"] as const) yield* differ(spec, hex(a[spec]), hex(b[spec]));
   // Only the trainer's options and its self-tests can differ now.
   const left = { a: `${bytes.a.length} bytes`, b: `${bytes.b.length} bytes` };
   if (isEqual) yield { at: "settings of its training", ...left, isNote: true };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
 }
 
 function* textKeys(paths: Sides): Generator<FileKey> {
@@ -118,19 +143,14 @@ function* textKeys(paths: Sides): Generator<FileKey> {
   if (a !== b) yield { at: "text", a: JSON.stringify(a), b: JSON.stringify(b), isNote: false };
 }
 
-function shorten({ a, b }: Pick<FileKey, "a" | "b">): Pick<FileKey, "a" | "b"> {
-  const start = Math.max(0, commonLength(a ?? "", b ?? "") - VALUE_LEAD);
+function shorten({ a, b }: FileKey): Pick<FileKey, "a" | "b"> {
+  let common = 0;
+  while (common < (a?.length ?? 0) && a?.[common] === b?.[common]) common++;
   const cut = (text: string | null) => {
     if (text === null || text.length <= MAX_VALUE) return text;
-    const from = Math.min(start, text.length - MAX_VALUE);
+    const from = Math.max(0, Math.min(common - VALUE_LEAD, text.length - MAX_VALUE));
     const piece = text.slice(from, from + MAX_VALUE);
     return `${from > 0 ? "…" : ""}${piece}${from + MAX_VALUE < text.length ? "…" : ""}`;
   };
   return { a: cut(a), b: cut(b) };
-}
-
-function commonLength(a: string, b: string): number {
-  let length = 0;
-  while (length < a.length && a[length] === b[length]) length++;
-  return length;
 }

@@ -1,40 +1,78 @@
 /** Comparing, step by step: resolve, open, pair, compare tensors and files, judge. Reads both models whole. */
-
 import { realpathSync } from "node:fs";
+import type { BaseStatistics } from "../base-check/documents.js";
 import { deltaOf } from "../base-check/judge-base.js";
 import { baseSample } from "../base-check/sample-base.js";
-import { type SampleModelsOptions, sampleModels } from "../base-check/sample-models.js";
+import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import { readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
+import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { silentReporter } from "../progress.js";
-import { isLocalFile } from "../tensor.js";
+import { isFloatDType, isLocalFile, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
 import { defaultThreads } from "../workers/default-threads.js";
 import { compareFiles } from "./compare-files.js";
-import { compareTensors } from "./compare-tensors.js";
+import { compareTensors, type TensorPair } from "./compare-tensors.js";
 import type { Comparison, TensorComparison } from "./documents.js";
 import type { CompareOptions } from "./options.js";
-import { type Pairing, pairTensors } from "./pair-tensors.js";
 
 export { type CompareOptions, compareOptions } from "./options.js";
 
 /** Errors: those of finding and opening a checkpoint, and of its files; `bad-usage` where both are one model; `interrupted`. */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
-  return describeInterruption("the comparison is not complete", () => compare(options));
+  const { hub, reporter, signal } = options;
+  const request = (reference: string) => readRequest({ role: "model", reference });
+  return describeInterruption("the comparison is not complete", () =>
+    withModels([request(options.a), request(options.b)], { hub, reporter, signal }, async (a, b) =>
+      compareCheckpoints(await a.open(), await b.open(), options),
+    ),
+  );
 }
 
-async function compare(options: CompareOptions): Promise<Comparison> {
-  const { hub, reporter, signal } = options;
-  const requests = [
-    readRequest({ role: "model", reference: options.a }),
-    readRequest({ role: "model", reference: options.b }),
-  ] as const;
-  return withModels(requests, { hub, reporter, signal }, async (a, b) =>
-    compareCheckpoints(await a.open(), await b.open(), options),
+async function compareCheckpoints(
+  a: Checkpoint,
+  b: Checkpoint,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const start = performance.now();
+  const { tolerance: absolute, relativeTolerance: relative, signal, reporter = silentReporter } = options;
+  const isTolerant = absolute !== undefined || relative !== undefined;
+  const tolerance = { absolute: absolute ?? 0, relative: relative ?? 0 };
+  const { threads = defaultThreads([a, b]) } = options;
+  refuseOneModel(a, b);
+  // First: they are small, and where one is broken nobody should wait for it.
+  const files = options.weightsOnly === true ? null : compareFiles(a.folder, b.folder);
+  const kernel = await compileKernel("auto");
+  const { pairs, notes, ...unpaired } = pairTensors(a.tensors, b.tensors);
+  throwIfAborted(signal);
+  const onProgress = (progress: { bytesDone: number; bytesTotal: number; current: string }) =>
+    reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) });
+  const compared = await compareTensors(pairs, { tolerance, kernel, threads, signal, onProgress }).finally(
+    () => reporter.progressDone(),
   );
+  const verdict = judgeTensors(compared, isTolerant);
+  const { different } = verdict.tensors;
+  const areMostDifferent = different > 0 && different * 2 >= pairs.length;
+  const sample = areMostDifferent ? await sampleModels(baseSample, a, b, { reporter, signal, kernel }) : null;
+  return {
+    a: options.a,
+    b: options.b,
+    isEqual:
+      different === 0 &&
+      Object.values(unpaired).every((tensors) => tensors.length === 0) &&
+      !files?.some((file) => file.isDifferent),
+    tolerance: isTolerant ? tolerance : null,
+    ...verdict,
+    ...unpaired,
+    files,
+    notes: [...a.notes, ...b.notes, ...notes],
+    hints: sample === null ? [] : deltaHints(sample),
+    seconds: (performance.now() - start) / 1000,
+    threads,
+  };
 }
 
 /** The same folder and the same files: a typing error that would pass every check. */
@@ -47,62 +85,49 @@ function refuseOneModel(a: Checkpoint, b: Checkpoint): void {
   if (placeOf(a) !== placeOf(b)) return;
   throw new ApplyDeltaError("bad-usage", "Both are the same model.", {
     file: a.path,
+    expected: "two models in two places",
     got: a.path === b.path ? "one path twice" : `one model by two paths, also ${b.path}`,
-    hint: "Give two models in two places.",
+    hint: "Give the model to check, and the one to check it against.",
   });
 }
 
-async function compareCheckpoints(
-  a: Checkpoint,
-  b: Checkpoint,
-  options: CompareOptions,
-): Promise<Comparison> {
-  const start = performance.now();
-  const {
-    tolerance: absolute,
-    relativeTolerance: relative,
-    signal,
-    threads = defaultThreads([a, b]),
-  } = options;
-  const tolerance =
-    absolute === undefined && relative === undefined
-      ? null
-      : { absolute: absolute ?? 0, relative: relative ?? 0 };
-  refuseOneModel(a, b);
-  // First: they are small, and where one is broken nobody should wait for it.
-  const files = options.weightsOnly === true ? null : compareFiles(a.folder, b.folder);
-  const kernel = await compileKernel("auto");
-  const pairing = pairTensors(a.tensors, b.tensors);
-  throwIfAborted(signal);
-  const reporter = options.reporter ?? silentReporter;
-  const compared = await compareTensors(pairing.pairs, {
-    tolerance: tolerance ?? { absolute: 0, relative: 0 },
-    kernel,
-    threads,
-    signal,
-    onProgress: (progress) =>
-      reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
-  }).finally(() => reporter.progressDone());
-  const verdict = judgeTensors(compared, tolerance !== null);
-  const { onlyInA, onlyInB, otherShapes, otherDTypes } = pairing;
-  const notCompared = onlyInA.length + onlyInB.length + otherShapes.length + otherDTypes.length;
-  const isDifferent = (files ?? []).some((file) => file.isDifferent);
+/** Pairs by exact names: each tensor of either side is in exactly one list, but for rotary buffers of one side alone. */
+function pairTensors(ofA: readonly TensorView[], ofB: readonly TensorView[]) {
+  const inA = new Set(ofA.map(({ name }) => name));
+  const inB = new Map(ofB.map((tensor) => [tensor.name, tensor]));
+  const aloneInA = ofA.filter(({ name }) => !inB.has(name));
+  const aloneInB = ofB.filter(({ name }) => !inA.has(name));
+  const both: TensorPair[] = ofA.flatMap((a) => {
+    const b = inB.get(a.name);
+    return b === undefined ? [] : [{ a, b }];
+  });
+  const [sameShape, otherShapes] = partition(both, ({ a, b }) => a.shape.join() === b.shape.join());
+  const [pairs, otherDTypes] = partition(
+    sameShape,
+    ({ a, b }) => a.dtype === b.dtype || (isFloatDType(a.dtype) && isFloatDType(b.dtype)),
+  );
   return {
-    a: options.a,
-    b: options.b,
-    isEqual: verdict.tensors.different === 0 && notCompared === 0 && !isDifferent,
-    tolerance,
-    ...verdict,
-    onlyInA,
-    onlyInB,
-    otherShapes,
-    otherDTypes,
-    files,
-    notes: [...a.notes, ...b.notes, ...rotaryNotes(pairing)],
-    hints: await hintsOf(pairing, verdict.tensors.different, [a, b], { reporter, signal, kernel }),
-    seconds: (performance.now() - start) / 1000,
-    threads,
+    /** In the order of a. */
+    pairs,
+    onlyInA: aloneInA.filter(isWeight).map(({ name }) => name),
+    onlyInB: aloneInB.filter(isWeight).map(({ name }) => name),
+    otherShapes: otherShapes.map(({ a, b }) => ({ name: a.name, a: a.shape, b: b.shape })),
+    otherDTypes: otherDTypes.map(({ a, b }) => ({ name: a.name, a: a.dtype, b: b.dtype })),
+    notes: [...rotaryNotes("a", aloneInA), ...rotaryNotes("b", aloneInB)],
   };
+}
+
+function partition<T>(all: readonly T[], isFirst: (item: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((item) => !isFirst(item))];
+}
+
+const isWeight = ({ name }: TensorView) => !isRotaryBuffer(name);
+
+function rotaryNotes(side: string, alone: readonly TensorView[]): string[] {
+  const count = alone.length - alone.filter(isWeight).length;
+  if (count === 0) return [];
+  const buffers = `${plural(count, "rotary buffer")} (rotary_emb.inv_freq)`;
+  return [`only ${side} has ${buffers}: no difference, since loaders compute them.`];
 }
 
 /** What the comparison of the tensors comes to. */
@@ -111,7 +136,8 @@ function judgeTensors(
   isTolerant: boolean,
 ): Pick<Comparison, "tensors" | "elements" | "differing"> {
   const differing = compared
-    .filter((tensor) => !isSameBits(tensor))
+    // No elements, no bits.
+    .filter(({ dtypes, differentBits }) => dtypes.a !== dtypes.b || differentBits !== 0)
     .sort(byDifference)
     .map((tensor) => ({ ...tensor, isWithinTolerance: isTolerant && tensor.beyondTolerance === 0 }));
   const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance).length;
@@ -127,44 +153,19 @@ function judgeTensors(
   };
 }
 
-/** No elements, no bits. */
-function isSameBits({ dtypes, differentBits }: TensorComparison): boolean {
-  return dtypes.a === dtypes.b && differentBits === 0;
-}
-
 /** The most different first: NaN against a number, then by the largest difference, then by how many. */
 function byDifference(x: TensorComparison, y: TensorComparison): number {
-  const keys = (tensor: TensorComparison) => [
-    tensor.notFinite,
-    tensor.largestAbsolute?.difference ?? 0,
-    tensor.differentValues ?? 0,
-    tensor.differentBits ?? 0,
-  ];
-  const [ofX, ofY] = [keys(x), keys(y)];
-  const at = ofX.findIndex((key, i) => key !== ofY[i]);
-  return at < 0 ? 0 : (ofY[at] as number) - (ofX[at] as number);
-}
-
-function rotaryNotes({ rotaryOnlyIn }: Pairing): string[] {
-  return (["a", "b"] as const).flatMap((side) =>
-    rotaryOnlyIn[side] === 0
-      ? []
-      : [
-          `only ${side} has ${plural(rotaryOnlyIn[side], "rotary buffer")} (rotary_emb.inv_freq): no difference, since loaders compute them.`,
-        ],
+  return (
+    y.notFinite - x.notFinite ||
+    (y.largestAbsolute?.difference ?? 0) - (x.largestAbsolute?.difference ?? 0) ||
+    (y.differentValues ?? 0) - (x.differentValues ?? 0) ||
+    (y.differentBits ?? 0) - (x.differentBits ?? 0)
   );
 }
 
-/** What a difference may come from. */
-async function hintsOf(
-  { pairs }: Pairing,
-  different: number,
-  [a, b]: readonly [Checkpoint, Checkpoint],
-  options: SampleModelsOptions,
-): Promise<string[]> {
-  if (different * 2 < pairs.length || different === 0) return [];
-  const statistics = await sampleModels(baseSample, a, b, options);
-  const delta = statistics.sampled === 0 ? null : deltaOf(statistics);
+/** Where most tensors differ, one model may be a delta. */
+function deltaHints(statistics: BaseStatistics): string[] {
+  const delta = deltaOf(statistics);
   if (delta === null) return [];
   const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];
   return [

@@ -1,6 +1,11 @@
+/**
+ * Compares tensors in worker threads. Both sides are read into the kernel's memory and compared there as bytes, at the
+ * speed of memcmp; only a segment that differs is looked at element by element.
+ */
 import { basename } from "node:path";
-import { openView } from "../files/gather.js";
-import type { CompiledKernel } from "../kernel/select.js";
+import { gather, type OpenView, openView } from "../files/gather.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import {
   bitsOf,
   byteLengthOf,
@@ -12,22 +17,52 @@ import {
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
-import { segmentedJob } from "../workers/segments.js";
-import { COMPARED_BYTES, COUNTS, type CompareJob, type CompareTask } from "./compare-segments.js";
+import { type Run, type SegmentedJob, segmentedJob, takeSegments } from "../workers/segments.js";
 import type { Largest, TensorComparison, Tolerance } from "./documents.js";
-import { addRow, ROW, ROW_LENGTH } from "./element-tally.js";
-import type { TensorPair } from "./pair-tensors.js";
+import { addTallies, NO_DIFFERENCE, type Peak, type Tally, tallyBits, tallyValues } from "./element-tally.js";
 
-const JOB_MODULE = new URL("./compare-segments.js", import.meta.url).href;
+/** Two tensors of one name and one shape, of one dtype or both of floats. */
+export interface TensorPair {
+  readonly a: TensorView;
+  readonly b: TensorView;
+}
 
 export interface CompareTensorsOptions {
   readonly tolerance: Tolerance;
   readonly kernel: CompiledKernel;
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
-  /** `current` is the name of a's file that is being read. */
+  /** `current`: the file of a that is being read. */
   onProgress(progress: { bytesDone: number; bytesTotal: number; current: string }): void;
 }
+
+/** The elements of a pair, in row-major order. */
+interface CompareTask extends Run {
+  readonly index: number;
+  readonly a: OpenView<DType>;
+  readonly b: OpenView<DType>;
+}
+
+interface CompareJob extends SegmentedJob<CompareTask> {
+  readonly tolerance: Tolerance;
+  readonly kernel: CompiledKernel;
+}
+
+/** The job's one counter: bytes of side a. */
+const BYTES_DONE = 0;
+
+/**
+ * The longest range that is read of either side at a time. From 128 KiB to 1 MiB the speed is the same; smaller ones are
+ * slower, larger ones only take memory.
+ */
+export const COMPARED_BYTES = 256 * 1024;
+
+/** Memory regions: both sides as they are read, and both as float32, which 16-bit elements double in. */
+const A_AT = 0;
+const B_AT = COMPARED_BYTES;
+const A_FLOATS_AT = 2 * COMPARED_BYTES;
+const B_FLOATS_AT = 4 * COMPARED_BYTES;
+const MEMORY_BYTES = 6 * COMPARED_BYTES;
 
 /** Compares every pair, in their order. Throws the first error a worker met, or `interrupted`. */
 export async function compareTensors(
@@ -35,38 +70,34 @@ export async function compareTensors(
   { tolerance, kernel, threads, signal, onProgress }: CompareTensorsOptions,
 ): Promise<TensorComparison[]> {
   const tasks = pairs.map(taskOf).filter((task) => task.elementCount > 0);
-  const rows = new Float64Array(new SharedArrayBuffer(8 * ROW_LENGTH * Math.max(1, threads * pairs.length)));
-  const counted = segmentedJob(tasks, Object.keys(COUNTS).length);
-  const job: CompareJob = { ...counted, tolerance, kernel, rows, taskCount: pairs.length };
-  const ends = endsOf(pairs);
-  const bytesTotal = ends.at(-1) ?? 0;
+  const job: CompareJob = { ...segmentedJob(tasks, 1), tolerance, kernel };
+  const bytesTotal = pairs.reduce((sum, { a }) => sum + byteLengthOf(a), 0);
   const onTick = () => {
-    const bytesDone = Number(Atomics.load(job.shared.counts, COUNTS.bytesDone));
-    const at = ends.findIndex((end) => end > bytesDone);
-    onProgress({ bytesDone, bytesTotal, current: basename(pairs.at(at)?.a.file.path ?? "") });
+    const bytesDone = Number(Atomics.load(job.shared.counts, BYTES_DONE));
+    let end = 0;
+    const current = pairs.find(({ a }) => {
+      end += byteLengthOf(a);
+      return end > bytesDone;
+    });
+    onProgress({ bytesDone, bytesTotal, current: basename((current ?? pairs.at(-1))?.a.file.path ?? "") });
   };
-  const inputsOf = ({ a, b }: CompareTask) => [a, b].map((view) => ({ view, firstElement: 0 }));
-  const reads = readsOfJob(job, inputsOf);
-  await runWorkers({ module: JOB_MODULE, job }, { threads, signal, reads, onTick });
+  const reads = readsOfJob(job, ({ a, b }) => [a, b].map((view) => ({ view, firstElement: 0 })));
+  const work = { module: import.meta.url, job };
+  const tallies = (await runWorkers(work, { threads, signal, reads, onTick })) as Tallies[];
   return pairs.map((pair, index) => {
-    const sum = new Float64Array(ROW_LENGTH);
-    for (let worker = 0; worker < threads; worker++) {
-      const start = (worker * pairs.length + index) * ROW_LENGTH;
-      addRow(sum, rows.subarray(start, start + ROW_LENGTH));
-    }
-    return describe(pair, sum);
+    const ofPair = tallies.flatMap((ofWorker) => ofWorker.get(index) ?? []);
+    return describe(pair, ofPair.reduce(addTallies, NO_DIFFERENCE));
   });
 }
 
-function taskOf({ a, b }: TensorPair, index: number): CompareTask {
-  const [left, right] = [wholeBytes(a), wholeBytes(b)];
+function taskOf(pair: TensorPair, index: number): CompareTask {
+  const [a, b] = [wholeBytes(pair.a), wholeBytes(pair.b)];
   return {
     index,
-    a: openView<DType>(left),
-    b: openView<DType>(right),
-    isFloat: isFloatDType(a.dtype) && isFloatDType(b.dtype),
-    elementCount: elementCount(left.shape),
-    segmentElements: (COMPARED_BYTES * 8) / Math.max(bitsOf(left.dtype), bitsOf(right.dtype)),
+    a: openView<DType>(a),
+    b: openView<DType>(b),
+    elementCount: elementCount(a.shape),
+    segmentElements: (COMPARED_BYTES * 8) / Math.max(bitsOf(a.dtype), bitsOf(b.dtype)),
     lead: 0,
   };
 }
@@ -77,39 +108,71 @@ function wholeBytes(tensor: TensorView): TensorView {
   return { ...tensor, dtype: "U8", shape: [byteLengthOf(tensor)], strides: [1] };
 }
 
-/** Bytes of side a up to the end of each tensor. */
-function endsOf(pairs: readonly TensorPair[]): number[] {
-  let end = 0;
-  return pairs.map(({ a }) => {
-    end += byteLengthOf(a);
-    return end;
-  });
+/** By the index of their task. */
+type Tallies = Map<number, Tally>;
+
+/** A worker's share: what it found of the tensors that differ. Throws what reading throws. */
+export function runJob(job: CompareJob): Tallies {
+  const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
+  const tallies: Tallies = new Map();
+  for (const { run: task, first, count } of takeSegments(job)) {
+    const a = read(task.a, first, count, A_AT, kernel);
+    const b = read(task.b, first, count, B_AT, kernel);
+    const isSameDType = task.a.dtype === task.b.dtype;
+    const bits = isSameDType ? tallyBits(a, b, a.length / count, first) : NO_DIFFERENCE;
+    if (!isSameDType || bits.differentBits > 0) {
+      const x = numbers(task.a.dtype, A_AT, A_FLOATS_AT, count, kernel);
+      const y = numbers(task.b.dtype, B_AT, B_FLOATS_AT, count, kernel);
+      const values = x === null || y === null ? NO_DIFFERENCE : tallyValues(x, y, job.tolerance, first);
+      const before = tallies.get(task.index) ?? NO_DIFFERENCE;
+      tallies.set(task.index, [before, bits, values].reduce(addTallies));
+    }
+    Atomics.add(job.shared.counts, BYTES_DONE, BigInt(a.length));
+  }
+  return tallies;
 }
 
-function describe({ a, b }: TensorPair, row: Float64Array): TensorComparison {
+function read(
+  view: OpenView<DType>,
+  first: number,
+  count: number,
+  at: number,
+  { memory }: Kernel,
+): Uint8Array {
+  gather(view, first, count, memory, at);
+  return memory.subarray(at, at + (count * bitsOf(view.dtype)) / 8);
+}
+
+/** The elements as numbers: float64 as it is, other floats as float32, which holds each of their values; else null. */
+function numbers(dtype: DType, at: number, floatsAt: number, count: number, kernel: Kernel) {
+  const { buffer, byteOffset } = kernel.memory;
+  if (!isFloatDType(dtype)) return null;
+  if (dtype === "F64") return new Float64Array(buffer, byteOffset + at, count);
+  if (dtype === "F32") return new Float32Array(buffer, byteOffset + at, count);
+  kernel.convert(dtype, "F32", at, floatsAt, count);
+  return new Float32Array(buffer, byteOffset + floatsAt, count);
+}
+
+function describe({ a, b }: TensorPair, tally: Tally): TensorComparison {
   const isFloat = isFloatDType(a.dtype) && isFloatDType(b.dtype);
   const isSameDType = a.dtype === b.dtype;
-  const field = (name: keyof typeof ROW) => row[ROW[name]] as number;
-  const place = (at: number) => (at === 0 ? null : indexOf(at - 1, wholeBytes(a).shape));
-  const largest = (name: "absolute" | "relative"): Largest | null => {
-    const index = place(field(`${name}At`));
-    return index === null
-      ? null
-      : { difference: field(name), index, a: field(`${name}A`), b: field(`${name}B`) };
+  const { shape } = wholeBytes(a);
+  const indexAt = (at: number) => (Number.isFinite(at) ? indexOf(at, shape) : null);
+  const largest = ({ difference, at, ...values }: Peak): Largest | null => {
+    const index = indexAt(at);
+    return index === null ? null : { difference, index, ...values };
   };
   return {
     name: a.name,
     shape: a.shape,
     dtypes: { a: a.dtype, b: b.dtype },
     elements: elementCount(a.shape),
-    differentBits: isSameDType ? field("differentBits") : null,
-    differentValues: isFloat ? field("differentValues") : null,
-    beyondTolerance: isFloat ? field("beyond") : null,
-    notFinite: field("notFinite"),
-    first: place(isSameDType ? field("firstBits") : field("firstValue")),
-    largestAbsolute: largest("absolute"),
-    largestRelative: largest("relative"),
+    differentBits: isSameDType ? tally.differentBits : null,
+    differentValues: isFloat ? tally.differentValues : null,
+    beyondTolerance: isFloat ? tally.beyond : null,
+    notFinite: tally.notFinite,
+    first: indexAt(isSameDType ? tally.firstBits : tally.firstValue),
+    largestAbsolute: largest(tally.absolute),
+    largestRelative: largest(tally.relative),
   };
 }
-
-/** The indices of a row-major position. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { compareModels } from "../../src/compare/compare-models.js";
-import { COMPARED_BYTES } from "../../src/compare/compare-segments.js";
+import { COMPARED_BYTES } from "../../src/compare/compare-tensors.js";
 import { bytesOf, elementCount, type FloatDType } from "../../src/tensor.js";
 import {
   floats,
