@@ -92,7 +92,7 @@ async function recognize(
   if (options.verifyDelta === true) {
     const digests = await sha256Files(localFilesOf(delta), { signal: options.signal });
     const verification = verifyDelta(digests, recognized);
-    (verification.isWarning ? log.warn : log.note)(`${verification.sentence}.`);
+    (verification.verdict === "unknown" ? log.warn : log.note)(`${verification.sentence}.`);
     recognized = verification.recognized ?? recognized;
   }
   return { recognized, hints: hint === null ? [] : [hint] };
