@@ -5,46 +5,73 @@
  * vocabulary with fewer tokens than rows (FastChat #153, #363, #484).
  */
 import { compareNames } from "../tensor.js";
-import { addedTokens, contentOf, type TokenFiles } from "./tokenizer-files.js";
-import type { Vocabulary } from "./vocabulary.js";
+import { firstFew } from "../units.js";
+import type { Remarks } from "./special-tokens.js";
+import { addedTokens, contentOf, type TokenFiles, type Vocabulary } from "./tokenizer-files.js";
+
+export interface RowFacts {
+  /** Rows of the target's embedding; null if it has none. */
+  readonly rows: number | null;
+  /** How many of the delta's rows the target leaves out. */
+  readonly trimmedRows: number;
+}
+
+/** Returns the rows without a token. */
+export function alignRows(
+  files: TokenFiles,
+  vocabulary: Vocabulary | null,
+  { rows, trimmedRows }: RowFacts,
+  { notes, warnings }: Remarks,
+): readonly number[] {
+  if (rows === null) return [];
+  const removed = trimmedRows > 0 ? removeTokensBeyond(files, rows) : [];
+  if (removed.length > 0) {
+    notes.push(`${removed.join(", ")} removed from the tokenizer, as its row is trimmed.`);
+  }
+  if (vocabulary === null) return [];
+  nameRows(files, vocabulary, rows, notes);
+  const names = addedTokens(files);
+  const unnamed = range(vocabulary.size, rows).filter((id) => !names.has(id));
+  if (unnamed.length > 0) {
+    warnings.push(
+      `the model has ${rows} rows, but the tokenizer has no token for ${formatIds(unnamed)}: copy added_tokens.json from where the delta came from, or llama.cpp will refuse the model.`,
+    );
+  }
+  const added = [...names.keys()].filter((id) => id >= rows);
+  const beyond = [...new Set([...range(rows, vocabulary.size), ...added])].sort((a, b) => a - b);
+  if (beyond.length > 0) {
+    warnings.push(
+      `the tokenizer has tokens beyond the model's ${rows} rows: ${formatIds(beyond)}. Does it belong to another version?`,
+    );
+  }
+  return unnamed;
+}
 
 /** The token of the one row that Vicuna v0's embeddings have above LLaMA's, as FastChat 0.1.10 wrote it. */
 const PAD_TOKEN = "[PAD]";
 
-/** Names every row, if that takes no guess, with a note for each change. Returns the rows left without a name. */
-export function completeAddedTokens(
-  files: TokenFiles,
-  vocabulary: Vocabulary,
-  rows: number,
-  notes: string[],
-): readonly number[] {
+/** Names every row if that takes no guess. */
+function nameRows(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes: string[]): void {
   const names = addedTokens(files);
   const first = vocabulary.size;
-  const isTaken = vocabulary.idOf(PAD_TOKEN) !== null || [...names.values()].includes(PAD_TOKEN);
+  const isTaken = vocabulary.ids.has(PAD_TOKEN) || [...names.values()].includes(PAD_TOKEN);
   if (rows === first + 1 && !names.has(first) && !isTaken) {
     names.set(first, PAD_TOKEN);
     nameInside(files, first, PAD_TOKEN);
     notes.push(`row ${first} has no piece in ${vocabulary.from}: ${PAD_TOKEN} names it, as in Vicuna v0.`);
   }
   // A tokenizer.json names its added tokens itself.
-  if (vocabulary.from === "tokenizer.model") {
-    const missing = [...names]
-      .filter(([id, content]) => id >= first && id < rows && files.added.value[content] !== id)
-      .sort(([, a], [, b]) => compareNames(a, b));
-    if (missing.length > 0) {
-      // All at once, here and below: every change parses the text again, and there may be as many as rows.
-      const entries = missing.map(([id, content]) => [content, id] as const);
-      files.added.set([], Object.fromEntries([...Object.entries(files.added.value), ...entries]));
-      const list = missing.map(([id, content]) => `${content} ${id}`).join(", ");
-      notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
-    }
-  }
-  return range(first, rows).filter((id) => !names.has(id));
-}
-
-/** The whole numbers from `start` up to `end`, which is not among them. */
-export function range(start: number, end: number): number[] {
-  return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
+  if (vocabulary.from === "tokenizer.json") return;
+  const { added } = files;
+  const missing = [...names]
+    .filter(([id, content]) => id >= first && id < rows && added.value[content] !== id)
+    .sort(([, a], [, b]) => compareNames(a, b));
+  if (missing.length === 0) return;
+  // All at once, here and below: every change parses the text again, and there may be as many as rows.
+  const entries = missing.map(([id, content]) => [content, id] as const);
+  added.set([], Object.fromEntries([...Object.entries(added.value), ...entries]));
+  const list = missing.map(([id, content]) => `${content} ${id}`).join(", ");
+  notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
 }
 
 /** Names a token in the files that hide added_tokens.json from transformers. */
@@ -60,46 +87,46 @@ function nameInside({ config, tokenizerJson }: TokenFiles, id: number, content: 
 }
 
 /** Removes every token without a row from all files, and returns them: `[PAD] 32000`. */
-export function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
+function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
   const { config, map, tokenizerJson, added } = files;
-  const beyond = new Map([...addedTokens(files)].filter(([id]) => id >= rows));
+  const beyond = [...addedTokens(files)].filter(([id]) => id >= rows);
+  // Of two names for one id, `beyond` has the last.
   const addedBeyond = Object.entries(added.value).filter(([, id]) => id >= rows);
-  const removed = new Set([...beyond.values(), ...addedBeyond.map(([content]) => content)]);
+  const removed = new Set([
+    ...beyond.map(([, content]) => content),
+    ...addedBeyond.map(([content]) => content),
+  ]);
   const isRemoved = (token: Parameters<typeof contentOf>[0]) => removed.has(contentOf(token) ?? "");
-  removeFromRecord(added, [], added.value, (_, id) => id >= rows);
+  removeFrom(added, [], added.value, (id) => id >= rows);
   const decoder = config?.value.added_tokens_decoder;
-  removeFromRecord(config, ["added_tokens_decoder"], decoder, (id) => Number(id) >= rows);
-  removeFromList(tokenizerJson, ["added_tokens"], tokenizerJson?.value.added_tokens, ({ id }) => id >= rows);
+  removeFrom(config, ["added_tokens_decoder"], decoder, (_, id) => Number(id) >= rows);
+  removeFrom(tokenizerJson, ["added_tokens"], tokenizerJson?.value.added_tokens, ({ id }) => id >= rows);
   for (const draft of [config, map]) {
     for (const key of ["bos_token", "eos_token", "unk_token", "pad_token"] as const) {
       if (isRemoved(draft?.value[key])) draft?.set([key], undefined);
     }
     const key = "additional_special_tokens";
-    removeFromList(draft, [key], draft?.value[key], isRemoved);
+    removeFrom(draft, [key], draft?.value[key], isRemoved);
   }
-  return [...beyond].sort(([a], [b]) => a - b).map(([id, content]) => `${content} ${id}`);
+  return beyond.sort(([a], [b]) => a - b).map(([id, content]) => `${content} ${id}`);
 }
 
-function removeFromRecord<T>(
-  draft: { set(at: string[], value: Record<string, T>): void } | null,
+/** Writes the whole list or record: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
+function removeFrom<T>(
+  draft: { set(at: string[], value: unknown): void } | null,
   at: string[],
-  record: Readonly<Record<string, T>> | null | undefined,
-  isGone: (key: string, value: T) => boolean,
+  all: readonly T[] | Readonly<Record<string, T>> | null | undefined,
+  isGone: (item: T, key: string) => boolean,
 ): void {
-  const entries = Object.entries(record ?? {});
-  const kept = entries.filter(([key, value]) => !isGone(key, value));
-  if (kept.length < entries.length) draft?.set(at, Object.fromEntries(kept));
+  const entries = Object.entries<T>(all ?? {});
+  const kept = entries.filter(([key, item]) => !isGone(item, key));
+  if (kept.length === entries.length) return;
+  draft?.set(at, Array.isArray(all) ? kept.map(([, item]) => item) : Object.fromEntries(kept));
 }
 
-/** Writes the whole list: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
-function removeFromList<T>(
-  draft: { set(at: string[], value: T[]): void } | null,
-  at: string[],
-  list: readonly T[] | null | undefined,
-  isGone: (item: T) => boolean,
-): void {
-  const kept = (list ?? []).filter((item) => !isGone(item));
-  if (kept.length < (list ?? []).length) draft?.set(at, kept);
+/** The whole numbers from `start` up to `end`, which is not among them. */
+function range(start: number, end: number): number[] {
+  return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
 }
 
 /** A longer list of runs helps nobody. */
@@ -113,8 +140,8 @@ export function formatIds(ids: readonly number[]): string {
     if (run !== undefined && run[1] === id - 1) run[1] = id;
     else runs.push([id, id]);
   }
-  const shown = runs
-    .slice(0, MAX_RUNS)
-    .map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`));
-  return [...shown, ...(runs.length > MAX_RUNS ? ["…"] : [])].join(", ");
+  return firstFew(
+    runs.map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`)),
+    MAX_RUNS,
+  );
 }

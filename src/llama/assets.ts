@@ -7,8 +7,7 @@ import { ApplyDeltaError } from "../errors.js";
 import type { JsonFile } from "../files/json-draft.js";
 import { sourceExists } from "../files/local-file.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
-import { repairConfig, repairGenerationConfig, type SpecialIds } from "./config-repair.js";
-import type { ModelConfig } from "./documents.js";
+import { type ConfigFacts, repairConfig, repairGenerationConfig } from "./config-repair.js";
 import {
   CONFIG,
   GENERATION_CONFIG,
@@ -21,18 +20,12 @@ import {
 } from "./file-names.js";
 import { isLlama, parseModelConfig } from "./model-config.js";
 import type { PromptStyle } from "./prompt-templates.js";
+import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";
 import { MAX_TOKEN_ID } from "./tokenizer-files.js";
-import { type Remarks, repairTokenizer, type TokenizerRepair } from "./tokenizer-repair.js";
+import { repairTokenizer, type TokenizerFacts, type TokenizerFiles } from "./tokenizer-repair.js";
 
-export interface AssetFacts {
-  /** Rows of the target's embedding; null if it has none. */
-  readonly rows: number | null;
-  /** How many of the delta's rows the target leaves out. */
-  readonly trimmedRows: number;
-  /** As config.json spells it: `float16`, … */
-  readonly torchDType: string;
-}
+export type AssetFacts = Pick<TokenizerFacts, "rows" | "trimmedRows"> & Pick<ConfigFacts, "torchDType">;
 
 export interface AssetOptions {
   /** The prompt template to write into tokenizer_config.json; null: as the delta has it. */
@@ -57,9 +50,7 @@ interface Folders {
   readonly made: "target" | "delta";
 }
 
-/**
- * Writes nothing. Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`, `wrong-size`.
- */
+/** Writes nothing. Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`, `wrong-size`. */
 export function planAssets(
   delta: string,
   base: string,
@@ -68,10 +59,14 @@ export function planAssets(
 ): Assets {
   refuseTooManyRows(facts.rows);
   const folders: Folders = { delta, base, source, made: source === "delta" ? "target" : "delta" };
-  const configPath = findFile([delta, base], CONFIG);
-  const configFile = configPath === null ? null : readAssetText(configPath);
-  const config = configFile === null ? null : parseModelConfig(configFile);
-  const tokenizer = planTokenizer(folders, config, facts, chatTemplate);
+  const configFile = readText([delta, base], CONFIG);
+  const config = configFile === undefined ? null : parseModelConfig(configFile);
+  const tokenizer = planTokenizer(folders, {
+    ...facts,
+    isLlama: config === null ? null : isLlama(config),
+    maxPositions: config?.maxPositionEmbeddings ?? null,
+    chatTemplate,
+  });
   const model = planModelFiles(folders, configFile, { ...facts, ids: tokenizer.ids });
   return {
     files: [...model.files, ...tokenizer.files],
@@ -93,48 +88,37 @@ function refuseTooManyRows(rows: number | null): void {
 
 function planModelFiles(
   { delta, base, source, made }: Folders,
-  configFile: JsonFile | null,
-  facts: AssetFacts & { readonly ids: SpecialIds | null },
+  config: JsonFile | undefined,
+  facts: ConfigFacts,
 ): Assets {
   const plan: Assets = { files: [], notes: [], warnings: [] };
-  const isOfDelta = sourceExists(join(delta, CONFIG));
-  const fromBase: string[] = [];
-  if (configFile === null) {
+  if (config === undefined) {
     plan.warnings.push(`neither ${source} nor base has a config.json: add one before you load the ${made}.`);
   } else {
-    if (!isOfDelta) fromBase.push(CONFIG);
-    plan.files.push(assetOf(CONFIG, configFile, repairConfig(configFile, facts, plan.notes)));
+    plan.files.push(assetOf(CONFIG, config, repairConfig(config, facts, plan.notes)));
   }
   // The base's goes with the base's config only.
-  const folders = configFile === null || isOfDelta ? [delta] : [delta, base];
-  const generationPath = findFile(folders, GENERATION_CONFIG);
-  if (generationPath !== null) {
-    if (generationPath !== join(delta, GENERATION_CONFIG)) fromBase.push(GENERATION_CONFIG);
-    const file = readAssetText(generationPath);
-    plan.files.push(assetOf(GENERATION_CONFIG, file, repairGenerationConfig(file, facts, plan.notes)));
+  const isOfBase = config !== undefined && config.path !== join(delta, CONFIG);
+  const generation = readText(isOfBase ? [delta, base] : [delta], GENERATION_CONFIG);
+  if (generation !== undefined) {
+    const text = repairGenerationConfig(generation, facts, plan.notes);
+    plan.files.push(assetOf(GENERATION_CONFIG, generation, text));
   }
-  if (fromBase.length > 0) {
-    plan.notes.unshift(`the ${source} has no config.json: ${fromBase.join(" and ")} taken from the base.`);
+  if (isOfBase) {
+    const both = generation !== undefined && generation.path !== join(delta, GENERATION_CONFIG);
+    const names = both ? `${CONFIG} and ${GENERATION_CONFIG}` : CONFIG;
+    plan.notes.unshift(`the ${source} has no config.json: ${names} taken from the base.`);
   }
-  const preprocessorPath = findFile([delta], PREPROCESSOR_CONFIG);
-  if (preprocessorPath !== null) plan.files.push(copyOf(PREPROCESSOR_CONFIG, preprocessorPath));
+  plan.files.push(...copyOf([delta], PREPROCESSOR_CONFIG));
   return plan;
 }
 
 function planTokenizer(
   folders: Folders,
-  config: ModelConfig | null,
-  facts: AssetFacts,
-  chatTemplate: PromptStyle | null,
-): Assets & { readonly ids: SpecialIds | null } {
-  const { from, found, repair, notes, warnings } = chooseTokenizer(folders, facts.rows, (files) =>
-    repairTokenizer(files, {
-      ...facts,
-      isLlama: config === null ? null : isLlama(config),
-      maxPositions: config?.maxPositionEmbeddings ?? null,
-      chatTemplate,
-    }),
-  );
+  facts: TokenizerFacts,
+): Assets & Pick<ReturnType<typeof repairTokenizer>, "ids"> {
+  const { from, found, repair, notes, warnings } = chooseTokenizer(folders, facts);
+  const { chatTemplate } = facts;
   const files: Asset[] = [];
   if (found.model !== null) files.push({ fileName: TOKENIZER_MODEL, copyFrom: found.model.path });
   for (const fileName of TOKENIZER_TEXTS) {
@@ -142,10 +126,10 @@ function planTokenizer(
     if (text !== undefined) files.push(assetOf(fileName, found.texts[fileName], text));
   }
   for (const fileName of TEMPLATE_FILES) {
-    const path = findFile(from, fileName);
-    if (path === null) continue;
-    if (chatTemplate === null) files.push(copyOf(fileName, path));
-    else notes.push(`${fileName} is left out: it would hide the template of Vicuna ${chatTemplate}.`);
+    if (chatTemplate === null) files.push(...copyOf(from, fileName));
+    else if (findFile(from, fileName) !== undefined) {
+      notes.push(`${fileName} is left out: it would hide the template of Vicuna ${chatTemplate}.`);
+    }
   }
   return {
     files,
@@ -155,63 +139,53 @@ function planTokenizer(
   };
 }
 
-type TokenizerFiles = Parameters<typeof repairTokenizer>[0];
-
-interface TokenizerChoice extends Remarks {
-  /** The folders its files come from, the first that has a file. */
-  readonly from: readonly string[];
-  readonly found: TokenizerFiles;
-  readonly repair: TokenizerRepair;
-}
-
-function chooseTokenizer(
-  { delta, base, source, made }: Folders,
-  rows: number | null,
-  repairFiles: (files: TokenizerFiles) => TokenizerRepair,
-): TokenizerChoice {
-  const take = (from: readonly string[]) => {
+/** `from`: the folders the tokenizer's files come from, of each the first that has the file. */
+function chooseTokenizer({ delta, base, source, made }: Folders, facts: TokenizerFacts) {
+  const take = (from: readonly string[], remarks: Partial<Remarks> = {}) => {
     const found = readTokenizer(from);
-    return { from, found, repair: repairFiles(found) };
+    return { from, found, repair: repairTokenizer(found, facts), notes: [], warnings: [], ...remarks };
   };
   const hasVocabulary = (folder: string) => VOCABULARY_FILES.some((name) => sourceExists(join(folder, name)));
-  if (hasVocabulary(delta)) return { ...take([delta]), notes: [], warnings: [] };
+  if (hasVocabulary(delta)) return take([delta]);
   const lost = `the ${source} has no tokenizer.model or tokenizer.json`;
   let why = "neither has the base";
   if (hasVocabulary(base)) {
-    const choice = take([delta, base]);
-    const size = choice.repair.vocabularySize ?? 0;
-    const { unnamed } = choice.repair;
-    if (unnamed.length === 0 && size <= (rows ?? size)) {
-      return { ...choice, notes: [`${lost}: the base's is taken.`], warnings: [] };
-    }
-    why =
-      unnamed.length > 0
-        ? `the base's lacks the tokens the ${source} adds`
-        : "the base's has too many tokens";
+    const choice = take([delta, base], { notes: [`${lost}: the base's is taken.`] });
+    const { vocabularySize, unnamed } = choice.repair;
+    const isTooLarge = facts.rows !== null && (vocabularySize ?? 0) > facts.rows;
+    if (unnamed.length === 0 && !isTooLarge) return choice;
+    why = isTooLarge ? "the base's has too many tokens" : `the base's lacks the tokens the ${source} adds`;
   }
   const cure = `copy the tokenizer's files from where the ${source} came from into the ${made} before you use it.`;
-  return { ...take([delta]), notes: [], warnings: [`${lost}, and ${why}: ${cure}`] };
+  return take([delta], { warnings: [`${lost}, and ${why}: ${cure}`] });
 }
 
 function readTokenizer(from: readonly string[]): TokenizerFiles {
-  const modelPath = findFile(from, TOKENIZER_MODEL);
+  const path = findFile(from, TOKENIZER_MODEL);
   const texts: Partial<Record<TokenizerText, JsonFile>> = {};
   for (const fileName of TOKENIZER_TEXTS) {
-    const path = findFile(from, fileName);
-    if (path !== null) texts[fileName] = readAssetText(path);
+    const text = readText(from, fileName);
+    if (text !== undefined) texts[fileName] = text;
   }
-  return { model: modelPath === null ? null : { path: modelPath, bytes: readAssetBytes(modelPath) }, texts };
+  return { model: path === undefined ? null : { path, bytes: readAssetBytes(path) }, texts };
 }
 
-/** The file's path in the first folder that has it; null if none has. */
-function findFile(folders: readonly string[], fileName: string): string | null {
-  return folders.map((folder) => join(folder, fileName)).find(sourceExists) ?? null;
+/** The file's path in the first folder that has it. */
+function findFile(folders: readonly string[], fileName: string): string | undefined {
+  return folders.map((folder) => join(folder, fileName)).find(sourceExists);
 }
 
-/** A file that isn't parsed must still be a regular one, of a size such files have. */
-function copyOf(fileName: string, path: string): Asset {
+function readText(folders: readonly string[], fileName: string): JsonFile | undefined {
+  const path = findFile(folders, fileName);
+  return path === undefined ? undefined : readAssetText(path);
+}
+
+/** None if there is no such file. One that isn't parsed must still be a regular file, of a size such files have. */
+function copyOf(folders: readonly string[], fileName: string): Asset[] {
+  const path = findFile(folders, fileName);
+  if (path === undefined) return [];
   readAssetBytes(path);
-  return { fileName, copyFrom: path };
+  return [{ fileName, copyFrom: path }];
 }
 
 /** A copy, byte for byte, if nothing changed. */

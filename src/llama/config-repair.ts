@@ -19,11 +19,8 @@ export interface ConfigFacts {
 }
 
 /** Returns the text, and adds a note for each change. Errors: `bad-json`. */
-export function repairConfig(
-  file: JsonFile,
-  { rows, torchDType, ids }: ConfigFacts,
-  notes: string[],
-): string {
+export function repairConfig(file: JsonFile, facts: ConfigFacts, notes: string[]): string {
+  const { rows, torchDType } = facts;
   const draft = new JsonDraft(file, configFileSchema);
   const set = (key: string, value: string | number) => {
     draft.set([key], value);
@@ -38,20 +35,18 @@ export function repairConfig(
   // The spelling before transformers 4.28 (FastChat #352, #577).
   for (const [at, name] of (draft.value.architectures ?? []).entries()) {
     if (!name.startsWith("LLaMA")) continue;
-    const renamed = name.replace(/^LLaMA/, "Llama");
+    const renamed = name.replace("LLaMA", "Llama");
     draft.set(["architectures", at], renamed);
     notes.push(`config.json: ${name} is ${renamed} since transformers 4.28.`);
   }
-  repairIds(draft, "config.json", { rows, ids }, notes);
+  repairIds(draft, "config.json", facts, notes);
   return draft.text;
 }
 
+type IdFacts = Pick<ConfigFacts, "rows" | "ids">;
+
 /** Returns the text, and adds a note for each change. Errors: `bad-json`. */
-export function repairGenerationConfig(
-  file: JsonFile,
-  facts: Pick<ConfigFacts, "rows" | "ids">,
-  notes: string[],
-): string {
+export function repairGenerationConfig(file: JsonFile, facts: IdFacts, notes: string[]): string {
   const draft = new JsonDraft(file, generationConfigSchema);
   repairIds(draft, "generation_config.json", facts, notes);
   return draft.text;
@@ -65,23 +60,21 @@ export function repairGenerationConfig(
 function repairIds(
   draft: JsonDraft<z.infer<typeof generationConfigSchema>>,
   fileName: string,
-  { rows, ids }: Pick<ConfigFacts, "rows" | "ids">,
+  { rows, ids }: IdFacts,
   notes: string[],
 ): void {
   if (ids === null) return;
-  const hasRow = (id: number) => id >= 0 && id < (rows ?? Number.POSITIVE_INFINITY);
-  const special = [ids.bos, ids.eos, ids.unk];
+  const isRow = (id: number) => id >= 0 && (rows === null || id < rows);
+  const isOther = (id: number) => isRow(id) && ![ids.bos, ids.eos, ids.unk].includes(id);
   const rules = [
-    { key: "bos_token_id", right: ids.bos, mayBe: (id: number) => !special.includes(id) },
-    { key: "eos_token_id", right: ids.eos, mayBe: (id: number) => !special.includes(id) },
+    { key: "bos_token_id", right: ids.bos, mayBe: isOther },
+    { key: "eos_token_id", right: ids.eos, mayBe: isOther },
     // Any token may pad, unless the tokenizer says which.
-    { key: "pad_token_id", right: ids.pad ?? ids.unk, mayBe: () => ids.pad === null },
+    { key: "pad_token_id", right: ids.pad ?? ids.unk, mayBe: ids.pad === null ? isRow : () => false },
   ] as const;
   for (const { key, right, mayBe } of rules) {
-    const value = draft.value[key];
-    if (right === null || value === null || value === undefined) continue;
-    const list = Array.isArray(value) ? value : [value];
-    if (list.includes(right) || list.every((id) => hasRow(id) && mayBe(id))) continue;
+    const list = [draft.value[key] ?? []].flat();
+    if (right === null || list.includes(right) || list.every(mayBe)) continue;
     draft.set([key], right);
     notes.push(`${fileName}: ${key} was ${list.join(", ")}, the tokenizer says ${right}.`);
   }

@@ -3,99 +3,187 @@
  * special_tokens_map.json and tokenizer_config.json; then generation never stops (FastChat
  * `docs/vicuna_weights_version.md`, "Tokenizer issues", and its issues #408, #433, #466, #514).
  */
-import { formatJson, type JsonDraft } from "../files/json-draft.js";
-import { contentOf, type SpecialTokensMap, type TokenizerConfig } from "./tokenizer-files.js";
+import { formatJson, JsonDraft, type JsonFile } from "../files/json-draft.js";
+import {
+  contentOf,
+  type SpecialTokensMap,
+  specialTokensMapSchema,
+  type TokenFiles,
+  tokenizerConfigSchema,
+  type Vocabulary,
+} from "./tokenizer-files.js";
 
-const ROLES = ["bos", "eos", "unk"] as const;
+const KEYS = ["bos_token", "eos_token", "unk_token"] as const;
 
-type Role = (typeof ROLES)[number];
+/** Null if unknown. */
+export type SpecialNames = Readonly<Record<(typeof KEYS)[number], string | null>>;
 
-/** The names of bos, eos and unk; null if unknown. */
-export type SpecialNames = Readonly<Record<Role, string | null>>;
-
-function keyOf(role: Role): `${Role}_token` {
-  return `${role}_token`;
+/** What the user is told: `notes` of what was changed, `warnings` of what only the user can repair. */
+export interface Remarks {
+  readonly notes: string[];
+  readonly warnings: string[];
 }
 
-/** As early transformers wrote every special token. */
-function addedToken(content: string): Record<string, string | boolean> {
-  return { content, lstrip: false, normalized: true, rstrip: false, single_word: false };
+export interface ConfigFacts {
+  /** Whether the model is a LLaMA; null if no config says. */
+  readonly isLlama: boolean | null;
+  /** `max_position_embeddings`; null if no config says. */
+  readonly maxPositions: number | null;
 }
 
-/** The map that FastChat's FAQ asks for; with LLaMA's names it is that very file, 411 bytes. */
-export function faqMap(names: SpecialNames): Record<string, Record<string, string | boolean>> {
-  const known = ROLES.flatMap((role) => {
-    const name = names[role];
-    return name === null ? [] : [[keyOf(role), addedToken(name)] as const];
-  });
-  return Object.fromEntries(known);
+/** LLaMA 1's, for which the deltas were made. */
+const DEFAULT_MAX_POSITIONS = 2048;
+
+export function repairTokenizerConfig(
+  file: JsonFile | undefined,
+  names: SpecialNames,
+  vocabulary: Vocabulary | null,
+  facts: ConfigFacts,
+  remarks: Remarks,
+): TokenFiles["config"] {
+  const fileName = "tokenizer_config.json";
+  if (file === undefined) return makeConfig(fileName, names, vocabulary, facts, remarks);
+  const draft = new JsonDraft(file, tokenizerConfigSchema);
+  const { tokenizer_class: name } = draft.value;
+  if (name?.startsWith("LLaMATokenizer")) {
+    const renamed = name.replace("LLaMA", "Llama");
+    draft.set(["tokenizer_class"], renamed);
+    remarks.notes.push(`${fileName}: ${name} is ${renamed} since transformers 4.28.`);
+  }
+  fillBlanks(fileName, draft, names, remarks);
+  return draft;
+}
+
+/** Without a vocabulary it is for the tokenizer.model that the user adds. */
+function makeConfig(
+  fileName: string,
+  names: SpecialNames,
+  vocabulary: Vocabulary | null,
+  { isLlama, maxPositions }: ConfigFacts,
+  { notes, warnings }: Remarks,
+): TokenFiles["config"] {
+  const positions = maxPositions ?? DEFAULT_MAX_POSITIONS;
+  const make = (value: object, how: string) => {
+    notes.push(`${fileName} was missing: written ${how}.`);
+    return new JsonDraft({ path: fileName, text: formatJson(value) }, tokenizerConfigSchema);
+  };
+  if (vocabulary?.from === "tokenizer.json") {
+    return make(fastTokenizerConfig(names, positions), "to read tokenizer.json");
+  }
+  if (isLlama !== false && names.eos_token !== null) {
+    return make(llamaTokenizerConfig(names, positions), "as in Vicuna v1.1");
+  }
+  if (vocabulary !== null) {
+    warnings.push(`the target has no ${fileName}, and its tokenizer's class is unknown: add the file.`);
+  }
+  return null;
+}
+
+/** For a tokenizer.json of any kind, which says everything but the roles of the special tokens. */
+function fastTokenizerConfig({ bos_token, eos_token, unk_token }: SpecialNames, maxPositions: number) {
+  return {
+    bos_token,
+    clean_up_tokenization_spaces: false,
+    eos_token,
+    model_max_length: maxPositions,
+    tokenizer_class: "PreTrainedTokenizerFast",
+    unk_token,
+  };
 }
 
 /**
- * A tokenizer_config.json for LLaMA pieces, as Vicuna v1.1 has it, plus `legacy`: how transformers tokenized
- * behind special tokens when Vicuna was trained. Versions differ in their default.
+ * As Vicuna v1.1 has it, plus `legacy`: how transformers tokenized behind special tokens when Vicuna was trained.
+ * Versions differ in their default.
  */
-export function llamaTokenizerConfigText(names: SpecialNames, maxPositions: number): string {
-  const marked = (name: string | null) =>
-    name === null ? null : { __type: "AddedToken", ...addedToken(name) };
-  return formatJson({
+function llamaTokenizerConfig(names: SpecialNames, maxPositions: number) {
+  const marked = (name: string | null) => name && { __type: "AddedToken", ...addedToken(name) };
+  return {
     add_bos_token: true,
     add_eos_token: false,
-    bos_token: marked(names.bos),
+    bos_token: marked(names.bos_token),
     clean_up_tokenization_spaces: false,
-    eos_token: marked(names.eos),
+    eos_token: marked(names.eos_token),
     legacy: true,
     model_max_length: maxPositions,
     pad_token: null,
     padding_side: "right",
     sp_model_kwargs: {},
     tokenizer_class: "LlamaTokenizer",
-    unk_token: marked(names.unk),
-  });
+    unk_token: marked(names.unk_token),
+  };
 }
 
-/** For a tokenizer.json of any kind, which says everything but the roles of the special tokens. */
-export function fastTokenizerConfigText({ bos, eos, unk }: SpecialNames, maxPositions: number): string {
-  return formatJson({
-    bos_token: bos,
-    clean_up_tokenization_spaces: false,
-    eos_token: eos,
-    model_max_length: maxPositions,
-    tokenizer_class: "PreTrainedTokenizerFast",
-    unk_token: unk,
-  });
+/** As early transformers wrote every special token. */
+function addedToken(content: string) {
+  return { content, lstrip: false, normalized: true, rstrip: false, single_word: false };
 }
 
-/** The 96-byte map of the first days: `</s>` for everything but pad. */
-export function isWrongMap(map: SpecialTokensMap): boolean {
-  return Object.keys(map).length === 4 && contentOf(map.pad_token) === "[PAD]" && isAllEos(map);
-}
-
-/** Whether a map says nothing of bos, eos and unk, as `{}` in some old conversions. */
-export function isEmptyMap(map: SpecialTokensMap): boolean {
-  return ROLES.every((role) => map[keyOf(role)] === undefined);
-}
-
-function isAllEos(tokens: SpecialTokensMap | TokenizerConfig): boolean {
-  return ROLES.every((role) => contentOf(tokens[keyOf(role)]) === "</s>");
-}
-
-/** Fills in blank tokens. Returns what was filled in, and the keys whose right value is unknown. */
-export function fillBlankTokens(
-  draft: JsonDraft<SpecialTokensMap> | JsonDraft<TokenizerConfig>,
+/** Makes the map that FastChat's FAQ asks for where it has to be made: with LLaMA's names that very file, 411 bytes. */
+export function repairTokensMap(
+  file: JsonFile | undefined,
   names: SpecialNames,
-): { readonly filled: readonly string[]; readonly unknown: readonly string[] } {
+  config: TokenFiles["config"],
+  remarks: Remarks,
+): TokenFiles["map"] {
+  const fileName = "special_tokens_map.json";
+  const draft = file === undefined ? null : new JsonDraft(file, specialTokensMapSchema);
+  const fault = faultOf(draft?.value, names);
+  if (draft !== null && fault === null) {
+    fillBlanks(fileName, draft, names, remarks);
+    return draft;
+  }
+  const nameOf = (key: keyof SpecialNames) => contentOf(config?.value[key]) || names[key];
+  if (nameOf("eos_token") === null) {
+    if (draft === null && config !== null) {
+      remarks.warnings.push(
+        `the target has no ${fileName}, and its tokens are unknown: generation may not stop.`,
+      );
+    }
+    return draft;
+  }
+  remarks.notes.push(
+    `${fileName} ${fault}: written as FastChat's FAQ asks, so that generation stops at ${nameOf("eos_token")}.`,
+  );
+  // Other keys of an empty map stay.
+  const hasOthers = fault === "was empty" && Object.keys(draft?.value ?? {}).length > 0;
+  const text = (hasOthers && draft?.text) || "{}\n";
+  const map = new JsonDraft({ path: file?.path ?? fileName, text }, specialTokensMapSchema);
+  for (const key of KEYS) {
+    const name = nameOf(key);
+    if (name !== null) map.set([key], addedToken(name));
+  }
+  return map;
+}
+
+/** Why a map has to be written anew; null if it hasn't. */
+function faultOf(map: SpecialTokensMap | undefined, { bos_token: bos }: SpecialNames): string | null {
+  if (map === undefined) return "was missing";
+  if (KEYS.every((key) => map[key] === undefined)) return "was empty";
+  // 96 bytes.
+  const isWrong = Object.keys(map).length === 4 && contentOf(map.pad_token) === "[PAD]" && isAllEos(map);
+  return isWrong && bos !== null && bos !== "</s>"
+    ? "was the wrong one of the first days, with </s> for everything"
+    : null;
+}
+
+function isAllEos(tokens: SpecialTokensMap): boolean {
+  return KEYS.every((key) => contentOf(tokens[key]) === "</s>");
+}
+
+function fillBlanks(
+  fileName: string,
+  draft: NonNullable<TokenFiles["config"] | TokenFiles["map"]>,
+  names: SpecialNames,
+  { notes, warnings }: Remarks,
+): void {
   const filled: string[] = [];
   const unknown: string[] = [];
   // The wrong map's content reaches the config where such a tokenizer was loaded and saved again.
-  const allEos = isAllEos(draft.value) && names.bos !== "</s>";
-  for (const role of ROLES) {
-    const key = keyOf(role);
+  const isWrong = isAllEos(draft.value) && names.bos_token !== "</s>";
+  for (const key of KEYS) {
     const value = draft.value[key];
-    const content = contentOf(value);
-    const isBlank = content === "" || (content !== null && allEos && role !== "eos");
-    if (!isBlank) continue;
-    const name = names[role];
+    const name = names[key];
+    if (contentOf(value) !== "" && !(isWrong && key !== "eos_token")) continue;
     if (name === null) {
       unknown.push(key);
       continue;
@@ -103,5 +191,12 @@ export function fillBlankTokens(
     draft.set(typeof value === "string" ? [key] : [key, "content"], name);
     filled.push(`${key} ${name}`);
   }
-  return { filled, unknown };
+  if (filled.length > 0) {
+    notes.push(
+      `${fileName}: blank or wrong in old conversions, now ${filled.join(", ")}; else generation never stops.`,
+    );
+  }
+  if (unknown.length > 0) {
+    warnings.push(`${fileName}: ${unknown.join(" and ")} blank, and the right value is unknown.`);
+  }
 }

@@ -2,31 +2,29 @@
 import { z } from "zod";
 import { listOf, recordOf } from "../files/bounded-json.js";
 import { JsonDraft, type JsonFile } from "../files/json-draft.js";
+import { readSentencePiece, type SpecialPiece, type SpecialRole } from "./sentencepiece.js";
 
 /** The largest vocabularies have some 260 000 tokens. Ids are counted through; stops one that would take years. */
 export const MAX_TOKEN_ID = 1 << 22;
 
-const tokenId = z.number().int().nonnegative().max(MAX_TOKEN_ID);
+const tokenId = z.int().nonnegative().max(MAX_TOKEN_ID);
 
 /** A token as transformers writes it: its text, or an AddedToken. */
 const token = z.union([z.string(), z.looseObject({ content: z.string() })]);
 
-const specialTokens = {
+export const specialTokensMapSchema = z.looseObject({
   bos_token: token.nullish(),
   eos_token: token.nullish(),
   unk_token: token.nullish(),
   pad_token: token.nullish(),
   additional_special_tokens: listOf(token).nullish(),
-};
+});
 
 function isTokenId(key: string): boolean {
   return /^\d+$/.test(key) && tokenId.safeParse(Number(key)).success;
 }
 
-export const specialTokensMapSchema = z.looseObject(specialTokens);
-
-export const tokenizerConfigSchema = z.looseObject({
-  ...specialTokens,
+export const tokenizerConfigSchema = specialTokensMapSchema.extend({
   tokenizer_class: z.string().nullish(),
   added_tokens_decoder: recordOf(z.looseObject({ content: z.string() }))
     .nullish()
@@ -44,19 +42,18 @@ export const tokenizerJsonSchema = z.looseObject({
 const addedTokensSchema = recordOf(tokenId);
 
 export type SpecialTokensMap = z.infer<typeof specialTokensMapSchema>;
-export type TokenizerConfig = z.infer<typeof tokenizerConfigSchema>;
 export type TokenizerJson = z.infer<typeof tokenizerJsonSchema>;
 
 /** Where a tokenizer's files name tokens; null for a file that doesn't exist. `added` is then empty. */
 export interface TokenFiles {
-  readonly config: JsonDraft<TokenizerConfig> | null;
+  readonly config: JsonDraft<z.infer<typeof tokenizerConfigSchema>> | null;
   readonly map: JsonDraft<SpecialTokensMap> | null;
   readonly tokenizerJson: JsonDraft<TokenizerJson> | null;
   readonly added: JsonDraft<Record<string, number>>;
 }
 
 /** Errors: `bad-json`. */
-export function openAddedTokens(file?: JsonFile | null): JsonDraft<Record<string, number>> {
+export function openAddedTokens(file?: JsonFile): TokenFiles["added"] {
   return new JsonDraft(file ?? { path: "added_tokens.json", text: "{}\n" }, addedTokensSchema);
 }
 
@@ -72,4 +69,39 @@ export function addedTokens({ config, tokenizerJson, added }: Omit<TokenFiles, "
 /** The text of a token in either form; null if there is none. */
 export function contentOf(value: z.infer<typeof token> | null | undefined): string | null {
   return (typeof value === "object" ? value?.content : value) ?? null;
+}
+
+/** A vocabulary proper, without the tokens added to it. */
+export interface Vocabulary {
+  readonly from: "tokenizer.model" | "tokenizer.json";
+  /** Ids run from 0 to size - 1. */
+  readonly size: number;
+  readonly ids: ReadonlyMap<string, number>;
+  readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
+}
+
+/** Errors: `tokenizer-malformed`. */
+export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary {
+  const { pieces, special } = readSentencePiece(bytes, path);
+  const ids = new Map(pieces.map((piece, id) => [piece, id]));
+  return { from: "tokenizer.model", size: pieces.length, ids, special };
+}
+
+/** LLaMA's special tokens (`special_tokens_map.json` that FastChat's FAQ asks for). */
+export const LLAMA_TOKENS = { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" } as const;
+
+/** A tokenizer.json doesn't say which tokens are special: they are LLaMA's if it has all of those, else unknown. */
+export function vocabularyOfJson({ model: { vocab } }: TokenizerJson): Vocabulary {
+  const entries = Array.isArray(vocab)
+    ? vocab.map(([token], id) => [token, id] as const)
+    : Object.entries(vocab);
+  const ids = new Map(entries);
+  const isLlama = Object.values(LLAMA_TOKENS).every((name) => ids.has(name));
+  const special = (name: string): SpecialPiece | null => (isLlama ? { id: ids.get(name) ?? 0, name } : null);
+  return {
+    from: "tokenizer.json",
+    size: entries.reduce((size, [, id]) => Math.max(size, id + 1), 0),
+    ids,
+    special: { unk: special("<unk>"), bos: special("<s>"), eos: special("</s>"), pad: null },
+  };
 }

@@ -1,6 +1,7 @@
 /** Whether a model's tokenizer is whole. An unreadable file is a line in the result: the rest is still of use. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { z } from "zod";
 import { isApplyDeltaError } from "../errors.js";
 import { JsonDraft } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
@@ -12,8 +13,9 @@ import {
   openAddedTokens,
   tokenizerConfigSchema,
   tokenizerJsonSchema,
+  vocabularyOfJson,
+  vocabularyOfModel,
 } from "./tokenizer-files.js";
-import { vocabularyOfJson, vocabularyOfModel } from "./vocabulary.js";
 
 export function readTokenizerState(folder: string, rows: number | null): TokenizerState {
   const files = TOKENIZER_FILES.filter((name) => existsSync(join(folder, name)));
@@ -28,32 +30,27 @@ export function readTokenizerState(folder: string, rows: number | null): Tokeniz
       return null;
     }
   };
+  const open = <T>(name: string, schema: z.ZodType<T>) =>
+    attempt(name, (path) => new JsonDraft(readAssetText(path), schema));
   const model = attempt(TOKENIZER_MODEL, (path) => vocabularyOfModel(readAssetBytes(path), path));
-  const tokenizerJson = attempt(
-    "tokenizer.json",
-    (path) => new JsonDraft(readAssetText(path), tokenizerJsonSchema),
-  );
-  const config = attempt(
-    "tokenizer_config.json",
-    (path) => new JsonDraft(readAssetText(path), tokenizerConfigSchema),
-  );
-  const added = attempt("added_tokens.json", (path) => openAddedTokens(readAssetText(path)));
-  const vocabulary = model ?? (tokenizerJson === null ? null : vocabularyOfJson(tokenizerJson.value));
+  const tokenizerJson = open("tokenizer.json", tokenizerJsonSchema);
+  const config = open("tokenizer_config.json", tokenizerConfigSchema);
+  const added =
+    attempt("added_tokens.json", (path) => openAddedTokens(readAssetText(path))) ?? openAddedTokens();
+  const vocabulary = model ?? (tokenizerJson && vocabularyOfJson(tokenizerJson.value));
   const pieces = vocabulary?.size ?? null;
-  const ids = [...addedTokens({ config, tokenizerJson, added: added ?? openAddedTokens() }).keys()];
-  const addedCount = pieces === null ? null : ids.filter((id) => id >= pieces).length;
   if (!files.some((name) => VOCABULARY_FILES.includes(name))) {
     remarks.push("there is neither tokenizer.model nor tokenizer.json");
   }
+  const ids = [...addedTokens({ config, tokenizerJson, added }).keys()];
+  const addedCount = pieces === null ? null : ids.filter((id) => id >= pieces).length;
   if (rows !== null && pieces !== null) {
-    const tokens = pieces + (addedCount ?? 0);
-    if (tokens > rows) {
-      faults.push(`${plural(tokens, "token")}, but the embedding has only ${plural(rows, "row")}`);
+    const unnamed = rows - pieces - (addedCount ?? 0);
+    if (unnamed < 0) {
+      faults.push(`${plural(rows - unnamed, "token")}, but the embedding has only ${plural(rows, "row")}`);
     }
-    if (tokens < rows) {
-      remarks.push(
-        `${plural(rows - tokens, "row")} of the embedding ${rows - tokens === 1 ? "has" : "have"} no token`,
-      );
+    if (unnamed > 0) {
+      remarks.push(`${plural(unnamed, "row")} of the embedding ${unnamed === 1 ? "has" : "have"} no token`);
     }
   }
   return { files, pieces, addedTokens: addedCount, rows, problems: [...faults, ...remarks], faults };
