@@ -4,7 +4,6 @@ export const CONFIG = "config.json";
 export const GENERATION_CONFIG = "generation_config.json";
 /** LLaVA's, for images. */
 export const PREPROCESSOR_CONFIG = "preprocessor_config.json";
-
 export const TOKENIZER_MODEL = "tokenizer.model";
 
 export const TOKENIZER_TEXTS = [

@@ -1,7 +1,4 @@
-/**
- * A model's config.json. Only the fields this program uses are checked. Fields that old conversions lack, or that later
- * versions of transformers renamed, are null: nothing here decides whether a model loads.
- */
+/** A model's config.json. Only the fields this program uses are checked; nothing here decides whether a model loads. */
 import { join } from "node:path";
 import { z } from "zod";
 import { listOf } from "../files/bounded-json.js";
@@ -13,43 +10,37 @@ import type { ModelConfig } from "./documents.js";
 /** A model has one; each that is misspelt is corrected by itself. */
 const MAX_ARCHITECTURES = 16;
 
-const architectureList = listOf(z.string()).refine((names) => names.length <= MAX_ARCHITECTURES, {
-  error: `more than ${MAX_ARCHITECTURES}`,
-});
-
-const extent = z.number().int().positive().nullish();
-const tokenIds = z.union([z.number().int(), listOf(z.number().int())]).nullish();
+const text = z.string().nullable().default(null);
+const number = z.number().nullable().default(null);
+const extent = z.int().positive().nullable().default(null);
+const tokenIds = z.union([z.int(), listOf(z.int())]).nullish();
 
 /** Ids of special tokens, which generation_config.json has, too. */
 export const tokenIdFields = { bos_token_id: tokenIds, eos_token_id: tokenIds, pad_token_id: tokenIds };
 
 export const configFileSchema = z.looseObject({
   ...tokenIdFields,
-  architectures: architectureList.nullish(),
-  model_type: z.string().nullish(),
+  architectures: listOf(z.string())
+    .refine((names) => names.length <= MAX_ARCHITECTURES, { error: `more than ${MAX_ARCHITECTURES}` })
+    .nullish(),
+  model_type: text,
   hidden_size: extent,
   intermediate_size: extent,
   num_hidden_layers: extent,
   num_attention_heads: extent,
   num_key_value_heads: extent,
   head_dim: extent,
-  vocab_size: z.number().int().nonnegative().nullish(),
+  vocab_size: z.int().nonnegative().nullable().default(null),
   max_position_embeddings: extent,
   max_sequence_length: extent,
-  rms_norm_eps: z.number().nullish(),
-  rope_scaling: z
-    .looseObject({
-      type: z.string().nullish(),
-      // transformers 4.43 renamed `type`; it writes both.
-      rope_type: z.string().nullish(),
-      factor: z.number().nullish(),
-    })
-    .nullish(),
-  rope_theta: z.number().nullish(),
+  rms_norm_eps: number,
+  // transformers 4.43 renamed `type`; it writes both.
+  rope_scaling: z.looseObject({ type: text, rope_type: text, factor: number }).nullable().default(null),
+  rope_theta: number,
   tie_word_embeddings: z.boolean().nullish(),
-  torch_dtype: z.string().nullish(),
-  dtype: z.string().nullish(),
-  _name_or_path: z.string().nullish(),
+  torch_dtype: text,
+  dtype: text,
+  _name_or_path: text,
 });
 
 /** Null if the folder has no config.json. Errors: `bad-json`, `lfs-pointer`, `source-unreadable`. */
@@ -61,30 +52,29 @@ export function readModelConfig(folder: string): ModelConfig | null {
 /** Errors: `bad-json`. */
 export function parseModelConfig(file: JsonFile): ModelConfig {
   const raw = new JsonDraft(file, configFileSchema).value;
-  const rope = raw.rope_scaling ?? null;
+  const rope = raw.rope_scaling;
   return {
     architectures: raw.architectures ?? [],
-    modelType: raw.model_type ?? null,
-    hiddenSize: raw.hidden_size ?? null,
-    intermediateSize: raw.intermediate_size ?? null,
-    layers: raw.num_hidden_layers ?? null,
-    attentionHeads: raw.num_attention_heads ?? null,
-    keyValueHeads: raw.num_key_value_heads ?? raw.num_attention_heads ?? null,
-    headDim: raw.head_dim ?? null,
-    vocabSize: raw.vocab_size ?? null,
-    maxPositionEmbeddings: raw.max_position_embeddings ?? null,
-    maxSequenceLength: raw.max_sequence_length ?? null,
-    rmsNormEps: raw.rms_norm_eps ?? null,
-    ropeScaling:
-      rope === null ? null : { type: rope.rope_type ?? rope.type ?? null, factor: rope.factor ?? null },
-    ropeTheta: raw.rope_theta ?? null,
+    modelType: raw.model_type,
+    hiddenSize: raw.hidden_size,
+    intermediateSize: raw.intermediate_size,
+    layers: raw.num_hidden_layers,
+    attentionHeads: raw.num_attention_heads,
+    keyValueHeads: raw.num_key_value_heads ?? raw.num_attention_heads,
+    headDim: raw.head_dim,
+    vocabSize: raw.vocab_size,
+    maxPositionEmbeddings: raw.max_position_embeddings,
+    maxSequenceLength: raw.max_sequence_length,
+    rmsNormEps: raw.rms_norm_eps,
+    ropeScaling: rope && { type: rope.rope_type ?? rope.type, factor: rope.factor },
+    ropeTheta: raw.rope_theta,
     tieWordEmbeddings: raw.tie_word_embeddings ?? false,
     // transformers 5 writes `dtype`; some early files have `torch.float16`.
     torchDType: (raw.dtype ?? raw.torch_dtype)?.replace(/^torch\./, "") ?? null,
     bosTokenId: firstOf(raw.bos_token_id),
     eosTokenId: firstOf(raw.eos_token_id),
     padTokenId: firstOf(raw.pad_token_id),
-    nameOrPath: raw._name_or_path ?? null,
+    nameOrPath: raw._name_or_path,
   };
 }
 

@@ -1,12 +1,11 @@
 /**
  * The prompts Vicuna was trained with, as Jinja chat templates. transformers, vLLM and llama.cpp read them from
- * `chat_template` in tokenizer_config.json.
- * Source: FastChat `conversation.py` (`vicuna_v1.1`; `zero_shot` for v0) and `docs/vicuna_weights_version.md`.
+ * `chat_template` in tokenizer_config.json. Source: FastChat `conversation.py` (`vicuna_v1.1`; `zero_shot` for v0) and
+ * `docs/vicuna_weights_version.md`.
  *
- * Both begin with the bos token, since Vicuna was trained with it, and
- * apply_chat_template and vLLM add none to a template's text. A first `system` message replaces the default one. Users and assistants take
- * turns; anything else is refused. The generation prompt follows a user's message and ends without a space, as
- * in FastChat: the model's first token brings its own.
+ * Both begin with the bos token, since Vicuna was trained with it, and apply_chat_template and vLLM add none. A first
+ * `system` message replaces the default one. The generation prompt follows a user's message and ends without a space,
+ * as in FastChat: the model's first token brings its own.
  */
 
 export const PROMPT_STYLES = ["v0", "v1.1"] as const;
@@ -17,15 +16,8 @@ export const PROMPT_STYLES = ["v0", "v1.1"] as const;
  */
 export type PromptStyle = (typeof PROMPT_STYLES)[number];
 
-interface Style {
-  readonly system: string;
-  /** The Jinja expressions that write one message, given `message`. */
-  readonly user: string;
-  readonly assistant: string;
-  readonly generationPrompt: string;
-}
-
-const STYLES: Record<PromptStyle, Style> = {
+/** The system message, and the Jinja expressions that write one message, given `message`. */
+const STYLES = {
   // v0 has no end token; generation stops at "###".
   v0: {
     system:
@@ -43,12 +35,11 @@ const STYLES: Record<PromptStyle, Style> = {
     assistant: `' ASSISTANT: ' + message['content'] + eos_token`,
     generationPrompt: `' ASSISTANT:'`,
   },
-};
+} satisfies Record<PromptStyle, object>;
 
 /** The template of a style, one line without spaces of its own. */
 export function chatTemplateOf(style: PromptStyle): string {
   const { system, user, assistant, generationPrompt } = STYLES[style];
-  const refuse = (why: string) => `{{ raise_exception('${why}') }}`;
   return [
     `{% if messages and messages[0]['role'] == 'system' %}`,
     `{% set system_message = messages[0]['content'] %}{% set turns = messages[1:] %}`,
@@ -58,7 +49,7 @@ export function chatTemplateOf(style: PromptStyle): string {
     `{{ bos_token }}{{ system_message }}`,
     `{% for message in turns %}`,
     `{% if message['role'] != ('user' if loop.index0 % 2 == 0 else 'assistant') %}`,
-    refuse("After an optional system message, user and assistant must take turns, the user first."),
+    `{{ raise_exception('After an optional system message, user and assistant must take turns, the user first.') }}`,
     `{% elif message['role'] == 'user' %}`,
     `{{ ${user} }}`,
     `{% else %}`,

@@ -7,19 +7,21 @@ export const EMBEDDING = "model.embed_tokens.weight";
 /** One row for each token, too, unless it is tied to the embedding. */
 export const LM_HEAD = "lm_head.weight";
 
-/** Modules of a decoder layer in order of registration. */
-const LAYER_MODULES = [
-  "self_attn.q_proj",
-  "self_attn.k_proj",
-  "self_attn.v_proj",
-  "self_attn.o_proj",
-  "self_attn.rotary_emb",
-  "mlp.gate_proj",
-  "mlp.up_proj",
-  "mlp.down_proj",
-  "input_layernorm",
-  "post_attention_layernorm",
-] as const;
+type Width = "hidden" | "intermediate" | "queries" | "keys";
+
+/** Modules of a decoder layer in order of registration, and the shape of each one's weight; null for a buffer. */
+const LAYER_MODULES: Readonly<Record<string, readonly Width[] | null>> = {
+  "self_attn.q_proj": ["queries", "hidden"],
+  "self_attn.k_proj": ["keys", "hidden"],
+  "self_attn.v_proj": ["keys", "hidden"],
+  "self_attn.o_proj": ["hidden", "queries"],
+  "self_attn.rotary_emb": null,
+  "mlp.gate_proj": ["intermediate", "hidden"],
+  "mlp.up_proj": ["intermediate", "hidden"],
+  "mlp.down_proj": ["hidden", "intermediate"],
+  input_layernorm: ["hidden"],
+  post_attention_layernorm: ["hidden"],
+};
 
 const MODULES = ["model.embed_tokens", "model.layers", "model.norm", "model.mm_projector", "lm_head"];
 
@@ -35,7 +37,6 @@ export function isLlavaProjector(name: string): boolean {
   return name.startsWith("model.mm_projector.");
 }
 
-/** The embedding among a model's tensors. */
 export function embeddingOf<T extends { readonly name: string }>(tensors: readonly T[]): T | undefined {
   return tensors.find(({ name }) => name === EMBEDDING);
 }
@@ -53,32 +54,31 @@ export function layerOf(name: string): number | null {
 export function inStateDictOrder<T extends { readonly name: string }>(tensors: readonly T[]): T[] {
   return tensors
     .map((tensor) => ({ tensor, rank: rankOf(tensor.name) }))
-    .sort((a, b) => compareRanks(a.rank, b.rank))
+    .sort(
+      (a, b) =>
+        a.rank.map((place, i) => place - (b.rank[i] ?? 0)).find((difference) => difference !== 0) ?? 0,
+    )
     .map(({ tensor }) => tensor);
 }
 
 /** Place in the model, layer, place in the layer, parameter. */
 function rankOf(name: string): number[] {
-  const dot = Math.max(name.lastIndexOf("."), 0);
-  const moduleName = name.slice(0, dot);
-  const parameter = placeIn(PARAMETERS, name.slice(dot + 1));
   const layer = layerOf(name);
-  if (layer === null) {
-    const place = placeIn(MODULES, moduleName);
-    return [place, 0, 0, place < MODULES.length ? parameter : 0];
-  }
-  const place = placeIn(LAYER_MODULES, moduleName.replace(/^model\.layers\.\d+\./, ""));
-  return [placeIn(MODULES, "model.layers"), layer, place, place < LAYER_MODULES.length ? parameter : 0];
+  const [list, inside] =
+    layer === null
+      ? [MODULES, name]
+      : [Object.keys(LAYER_MODULES), name.replace(/^model\.layers\.\d+\./, "")];
+  const dot = Math.max(inside.lastIndexOf("."), 0);
+  const place = placeIn(list, inside.slice(0, dot));
+  const parameter = place < list.length ? placeIn(PARAMETERS, inside.slice(dot + 1)) : 0;
+  return layer === null
+    ? [place, 0, 0, parameter]
+    : [MODULES.indexOf("model.layers"), layer, place, parameter];
 }
 
 function placeIn(list: readonly string[], item: string): number {
   const place = list.indexOf(item);
   return place < 0 ? list.length : place;
-}
-
-function compareRanks(a: readonly number[], b: readonly number[]): number {
-  const differences = a.map((place, i) => place - (b[i] ?? 0));
-  return differences.find((difference) => difference !== 0) ?? 0;
 }
 
 /** A damaged config may say any number of layers; no model has more than this. */
@@ -94,23 +94,20 @@ export function expectedTensors(config: ModelConfig): ReadonlyMap<string, readon
   if (hiddenSize === null || intermediateSize === null || layers === null || vocabSize === null) return null;
   if (attentionHeads === null || keyValueHeads === null) return null;
   const headDim = config.headDim ?? Math.floor(hiddenSize / attentionHeads);
-  const shapeOf: Record<(typeof LAYER_MODULES)[number], readonly number[] | null> = {
-    "self_attn.q_proj": [attentionHeads * headDim, hiddenSize],
-    "self_attn.k_proj": [keyValueHeads * headDim, hiddenSize],
-    "self_attn.v_proj": [keyValueHeads * headDim, hiddenSize],
-    "self_attn.o_proj": [hiddenSize, attentionHeads * headDim],
-    "self_attn.rotary_emb": null,
-    "mlp.gate_proj": [intermediateSize, hiddenSize],
-    "mlp.up_proj": [intermediateSize, hiddenSize],
-    "mlp.down_proj": [hiddenSize, intermediateSize],
-    input_layernorm: [hiddenSize],
-    post_attention_layernorm: [hiddenSize],
+  const widths: Record<Width, number> = {
+    hidden: hiddenSize,
+    intermediate: intermediateSize,
+    queries: attentionHeads * headDim,
+    keys: keyValueHeads * headDim,
   };
   const shapes = new Map<string, readonly number[]>([[EMBEDDING, [vocabSize, hiddenSize]]]);
   for (let layer = 0; layer < Math.min(layers, MAX_LAYERS); layer++) {
-    for (const module of LAYER_MODULES) {
-      const shape = shapeOf[module];
-      if (shape !== null) shapes.set(`model.layers.${layer}.${module}.weight`, shape);
+    for (const [module, shape] of Object.entries(LAYER_MODULES)) {
+      if (shape === null) continue;
+      shapes.set(
+        `model.layers.${layer}.${module}.weight`,
+        shape.map((width) => widths[width]),
+      );
     }
   }
   shapes.set("model.norm.weight", [hiddenSize]);
