@@ -1,4 +1,5 @@
 /** What apply and make both report of their folder. */
+import { readFileSync } from "node:fs";
 import { resourceUsage } from "node:process";
 import { bytesFetchedOf } from "../formats/open.js";
 import type { LayoutDocument, OutputSummary } from "./documents.js";
@@ -40,8 +41,19 @@ export function summarizeOutput(
     bytesStreamed: bytesFetchedOf(Object.values(sources)),
     bytesWritten: plan.bytesToWrite,
     seconds: (performance.now() - start) / 1000,
-    peakMemoryBytes: resourceUsage().maxRSS * 1024,
+    peakMemoryBytes: peakMemoryBytes(),
     kernel: kernel.name,
     threads,
   };
+}
+
+/** Largest resident memory so far. `maxRSS` counts what ran in this process before exec, too; Linux has a truer figure. */
+function peakMemoryBytes(): number {
+  try {
+    const kibibytes = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+    if (kibibytes !== undefined) return Number(kibibytes) * 1024;
+  } catch {
+    // Not on Linux.
+  }
+  return resourceUsage().maxRSS * 1024;
 }

@@ -129,6 +129,14 @@ describe("the example", { concurrency: 3 }, () => {
     assert.ok((statistics.comparable ?? 0) > 100_000);
   });
 
+  test("the memory is the program's own, not that of the process that starts it", async (context) => {
+    if (process.platform !== "linux") return context.skip("only /proc tells the two apart");
+    const held = Buffer.alloc(600 * 2 ** 20, 1);
+    const { stdout } = await apply(context, "--json", "--threads", "2");
+    const { peakMemoryBytes } = JSON.parse(stdout) as { peakMemoryBytes: number };
+    assert.ok(peakMemoryBytes < held.length, `${peakMemoryBytes} bytes of memory`);
+  });
+
   test("FastChat's option names do the same, and --low-cpu-mem says one line", async (context) => {
     const target = join(temporaryFolder(context), "vicuna");
     const options = ["--base-model-path", BASE, "--delta-path", DELTA, "--target-model-path", target];
