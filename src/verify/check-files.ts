@@ -20,26 +20,17 @@ export async function checkRecord(
   if (provenance === null)
     return skipped("record", `there is no ${PROVENANCE}: the target isn't this tool's`);
   const { weights, files, checksums } = provenance.target;
-  const faults: string[] = [];
-  const present = [...weights, ...files].filter(({ name }) => {
-    if (sourceExists(join(folder, name))) return true;
-    faults.push(`${name} is missing`);
-    return false;
-  });
-  const wanted = files.filter((file) => present.includes(file));
-  const sha256Of = await checksumFiles(
-    folder,
-    wanted.map(({ name }) => name),
-    {},
-  );
-  for (const { name, sha256 } of wanted) {
-    if (sha256Of.get(name) !== sha256) faults.push(`${name} was changed`);
-  }
-  if (checksums && !sourceExists(join(folder, CHECKSUMS))) faults.push(`${CHECKSUMS} is missing`);
-  if (target !== null) faults.push(...(await compareWeights(weights, target)));
+  const isMissing = (name: string) => !sourceExists(join(folder, name));
+  const sha256Of = new Map(files.map(({ name, sha256 }) => [name, sha256]));
+  const named = [...weights.map(({ name }) => name), ...(checksums ? [CHECKSUMS] : [])];
+  const faults = [
+    ...named.filter(isMissing).map((name) => `${name} is missing`),
+    ...(await compareDigests(folder, sha256Of, {})),
+    ...(target === null ? [] : await compareWeights(weights, target)),
+  ];
   if (faults.length > 0) return failed("record", faults);
   const seen = target === null ? "" : `; size and header of ${plural(weights.length, "weights file")}`;
-  return ok("record", `${plural(wanted.length, "small file")} as recorded${seen}`);
+  return ok("record", `${plural(files.length, "small file")} as recorded${seen}`);
 }
 
 async function compareWeights(
@@ -61,18 +52,25 @@ async function compareWeights(
 export async function checkChecksums(folder: string, options: Sha256Options): Promise<Check> {
   const wanted = readChecksums(folder);
   if (wanted === null) return skipped("checksums", `there is no ${CHECKSUMS}`);
-  const faults: string[] = [];
-  const names = [...wanted.keys()].filter((name) => {
-    if (sourceExists(join(folder, name))) return true;
-    faults.push(`${name} is missing`);
-    return false;
-  });
-  const got = await checksumFiles(folder, names, options);
-  for (const name of names) if (got.get(name) !== wanted.get(name)) faults.push(`${name} was changed`);
+  const faults = await compareDigests(folder, wanted, options);
   const unnamed = onSource(folder, () => readdirSync(folder)).filter(
     (name) => isWeights(name, [".safetensors", ".bin"]) && !wanted.has(name),
   );
   faults.push(...unnamed.map((name) => `${name} isn't in ${CHECKSUMS}`));
   if (faults.length > 0) return failed("checksums", faults);
-  return ok("checksums", `${plural(names.length, "file")}, every byte`);
+  return ok("checksums", `${plural(wanted.size, "file")}, every byte`);
+}
+
+/** The files that are missing or whose SHA-256 is another. */
+async function compareDigests(
+  folder: string,
+  wanted: ReadonlyMap<string, string>,
+  options: Sha256Options,
+): Promise<string[]> {
+  const present = [...wanted.keys()].filter((name) => sourceExists(join(folder, name)));
+  const got = await checksumFiles(folder, present, options);
+  return [...wanted].flatMap(([name, sha256]) => {
+    if (!got.has(name)) return [`${name} is missing`];
+    return got.get(name) === sha256 ? [] : [`${name} was changed`];
+  });
 }

@@ -1,16 +1,11 @@
 /** Whether every number is finite and, where base and delta are known, what they give. */
 import type { Checkpoint } from "../formats/open.js";
 import type { MergePlan } from "../merge/merge-plan.js";
-import { elementCount } from "../tensor.js";
+import { type DType, elementCount, indexOf } from "../tensor.js";
 import { formatCount, plural } from "../units.js";
 import type { Check } from "./documents.js";
-import { failed, ok, skipped } from "./outcome.js";
-import {
-  isAsPlanned,
-  type TensorFindings,
-  type VerifyWeightsOptions,
-  verifyWeights,
-} from "./verify-weights.js";
+import { compareByName, failed, ok, skipped } from "./outcome.js";
+import { type TensorFindings, type VerifyWeightsOptions, verifyWeights } from "./verify-weights.js";
 
 /** Two checks, one pass over the weights. */
 export async function checkNumbers(
@@ -35,37 +30,31 @@ function checkFinite({ tensors }: Checkpoint, findings: readonly TensorFindings[
 
 function checkSum(target: Checkpoint, plan: MergePlan | null, findings: readonly TensorFindings[]): Check {
   if (plan === null) return skipped("sum", "base and delta were not given");
-  const faults = findings.flatMap(({ tensor, different, difference }) => {
+  const faults = findings.flatMap(({ tensor: { name, shape }, different, difference }) => {
     if (difference === null) return [];
-    const { index, expected, got } = difference;
+    const { element, expected, got } = difference;
     return [
-      `${tensor.name}[${index.join(", ")}] is ${got}, base and delta give ${expected} (${formatCount(different)} of its elements differ)`,
+      `${name}[${indexOf(element, shape).join(", ")}] is ${got}, base and delta give ${expected} (${formatCount(different)} of its elements differ)`,
     ];
   });
-  faults.push(...compareKinds(target, plan));
+  // Tensors that aren't of the kind the sum has can't be compared.
+  const [got, wanted] = [kindsOf(target.tensors), kindsOf(plan.tensors)];
+  faults.push(...compareByName(got, wanted, "base and delta give"));
+  const more = [...got.keys()].filter((name) => !wanted.has(name));
+  faults.push(...more.map((name) => `${name} is not in the sum`));
   if (faults.length > 0) return failed("sum", faults);
   const compared = findings.filter(({ isCompared }) => isCompared);
   return ok("sum", `all ${elementsOf(compared)} are what base and delta give, bit for bit`);
 }
 
-/** Tensors that can't be compared, since they aren't of the kind the sum has. */
-function compareKinds({ tensors }: Checkpoint, plan: MergePlan): string[] {
-  const got = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  const wanted = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
-  const faults: string[] = [];
-  for (const planned of plan.tensors) {
-    const tensor = got.get(planned.name);
-    if (tensor === undefined) faults.push(`${planned.name} is missing`);
-    else if (!isAsPlanned(tensor, planned)) {
-      faults.push(`${planned.name} is ${kindOf(tensor)}, base and delta give ${kindOf(planned)}`);
-    }
-  }
-  const more = [...got.keys()].filter((name) => !wanted.has(name));
-  return [...faults, ...more.map((name) => `${name} is not in the sum`)];
+interface Kind {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
 }
 
-function kindOf({ dtype, shape }: { readonly dtype: string; readonly shape: readonly number[] }): string {
-  return `${dtype} ${shape.join(" x ")}`;
+function kindsOf(tensors: readonly Kind[]): ReadonlyMap<string, string> {
+  return new Map(tensors.map(({ name, dtype, shape }) => [name, `${dtype} ${shape.join(" x ")}`]));
 }
 
 function elementsOf(findings: readonly TensorFindings[]): string {

@@ -19,7 +19,7 @@ import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { byteLengthOf, type DType, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
 import { formatBytes, plural } from "../units.js";
 import type { Check } from "./documents.js";
-import { failed, listed, ok, skipped } from "./outcome.js";
+import { compareByName, failed, listed, ok, skipped } from "./outcome.js";
 
 /** That it could be opened says that headers and sizes are right; a file too many is seen here. */
 export function checkWeights({ folder, files, formats, tensors }: Checkpoint): Check {
@@ -28,12 +28,8 @@ export function checkWeights({ folder, files, formats, tensors }: Checkpoint): C
   const strays = onSource(folder, () => readdirSync(folder))
     .filter((name) => isWeights(name, endings) && !read.has(name))
     .sort();
-  if (strays.length > 0) {
-    return failed(
-      "weights",
-      strays.map((name) => `${name} is no part of the model, but some loaders would read it`),
-    );
-  }
+  const faults = strays.map((name) => `${name} is no part of the model, but some loaders would read it`);
+  if (faults.length > 0) return failed("weights", faults);
   const bytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (${formatTitles(formats)})`;
   return ok("weights", `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`);
@@ -66,26 +62,20 @@ export function checkConfig({ folder, tensors }: Checkpoint): Check {
   if (expected !== null) faults.push(...compareTensors(expected, tensors));
   if (faults.length > 0) return failed("config", faults);
   const architecture = config.architectures.join(", ") || "no architecture named";
-  if (expected !== null) {
-    return ok("config", `${architecture}: ${plural(expected.size, "tensor")} of the shapes it says`);
-  }
-  return ok("config", `${architecture}; names and shapes are not checked for it`);
+  if (expected === null) return ok("config", `${architecture}; names and shapes are not checked for it`);
+  return ok("config", `${architecture}: ${plural(expected.size, "tensor")} of the shapes it says`);
 }
 
+/** `torch_dtype` names the dtype that most bytes of the float tensors are in. */
 function compareDType({ torchDType }: ModelConfig, tensors: readonly TensorView[]): string[] {
-  const main = mainDType(tensors);
-  if (torchDType === null || main === null || !(main in TORCH_NAMES)) return [];
-  const name = TORCH_NAMES[main as keyof typeof TORCH_NAMES];
-  return torchDType === name ? [] : [`torch_dtype is ${torchDType}, the tensors are ${name}`];
-}
-
-/** The dtype that most bytes of the float tensors are in. */
-function mainDType(tensors: readonly TensorView[]): DType | null {
   const bytes = new Map<DType, number>();
   for (const tensor of tensors.filter(({ dtype }) => isFloatDType(dtype))) {
     bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
   }
-  return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
+  const main = [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0];
+  if (torchDType === null || main === undefined || !(main in TORCH_NAMES)) return [];
+  const name = TORCH_NAMES[main as keyof typeof TORCH_NAMES];
+  return torchDType === name ? [] : [`torch_dtype is ${torchDType}, the tensors are ${name}`];
 }
 
 function compareRows({ vocabSize }: ModelConfig, tensors: readonly TensorView[]): string[] {
@@ -98,18 +88,11 @@ function compareTensors(
   expected: ReadonlyMap<string, readonly number[]>,
   tensors: readonly TensorView[],
 ): string[] {
-  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape.join(" x ")]));
-  const faults: string[] = [];
-  for (const [name, shape] of expected) {
-    const got = shapes.get(name);
-    if (got === undefined) faults.push(`${name} is missing`);
-    else if (got !== shape.join(" x ")) faults.push(`${name} is ${got}, not ${shape.join(" x ")}`);
-  }
-  for (const name of shapes.keys()) {
-    const isKnown = expected.has(name) || expected.has(name.replace(/\.bias$/, ".weight"));
-    if (!isKnown && !isHarmless(name)) faults.push(`${name} is none of its tensors`);
-  }
-  return faults;
+  const got = new Map(tensors.map(({ name, shape }) => [name, shape.join(" x ")]));
+  const wanted = new Map([...expected].map(([name, shape]) => [name, shape.join(" x ")]));
+  const isKnown = (name: string) => wanted.has(name) || wanted.has(name.replace(/\.bias$/, ".weight"));
+  const more = [...got.keys()].filter((name) => !isKnown(name) && !isHarmless(name));
+  return [...compareByName(got, wanted, "not"), ...more.map((name) => `${name} is none of its tensors`)];
 }
 
 /** What models that call themselves LLaMA have on top of it, such as a head beside a tied embedding. */

@@ -1,6 +1,4 @@
-import { basename } from "node:path";
-import type { ApplyDeltaError } from "../errors.js";
-import type { Check, CheckName, Verification } from "./documents.js";
+import type { Check, CheckName } from "./documents.js";
 
 /** Faults a line lists; the rest is counted. */
 const MOST_LISTED = 3;
@@ -24,27 +22,14 @@ export function listed(texts: readonly string[]): string {
   return rest > 0 ? `${shown}; and ${rest.toLocaleString("en-US")} more` : shown;
 }
 
-/** An error met while looking, on one line: `config.json: …: expected …, got …`. */
-export function describeError({ message, details }: ApplyDeltaError): string {
-  const { file, tensor, expected, got } = details;
-  const facts = [
-    ...(expected === undefined ? [] : [`expected ${expected}`]),
-    ...(got === undefined ? [] : [`got ${got}`]),
-  ];
-  const where = [...(file === undefined ? [] : [basename(file)]), ...(tensor === undefined ? [] : [tensor])];
-  return [...where, message.replace(/\.$/, ""), ...(facts.length === 0 ? [] : [facts.join(", ")])].join(": ");
-}
-
-export function hasFailed({ status }: Check): boolean {
-  return status === "failed";
-}
-
-export function verificationOf(
-  target: string,
-  checks: readonly Check[],
-  notes: readonly string[],
-): Verification {
-  const proves = ({ name, status }: Check) => status === "ok" && (name === "checksums" || name === "sum");
-  const verdict = checks.some(hasFailed) ? "failed" : "ok";
-  return { target, verdict, checks, weightsProven: checks.some(proves), notes };
+/** The faults of what is missing or another than it should be, by name; `than`: "not". */
+export function compareByName(
+  got: ReadonlyMap<string, string>,
+  wanted: ReadonlyMap<string, string>,
+  than: string,
+): string[] {
+  return [...wanted].flatMap(([name, value]) => {
+    if (!got.has(name)) return [`${name} is missing`];
+    return got.get(name) === value ? [] : [`${name} is ${got.get(name)}, ${than} ${value}`];
+  });
 }

@@ -3,20 +3,21 @@
  * that one never passes what the other refuses. What is wrong with the target is a failed check; only a system that
  * can't read is an error.
  */
-import { EXIT, isApplyDeltaError } from "../errors.js";
+import { basename } from "node:path";
+import { type ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { type Reporter, silentReporter } from "../progress.js";
-import { type Provenance, readProvenance } from "../target/provenance.js";
+import { readProvenance } from "../target/provenance.js";
 import { targetAltered } from "../target/records.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord } from "./check-files.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
 import type { Check, CheckName, Verification } from "./documents.js";
-import { describeError, failed, hasFailed, skipped, verificationOf } from "./outcome.js";
+import { failed, skipped } from "./outcome.js";
 
 export interface VerifyFolderOptions {
   /** What base and delta give; null where they weren't given. */
@@ -30,42 +31,44 @@ export interface VerifyFolderOptions {
 /** Errors: `source-not-found`, `source-unreadable`, `interrupted`. */
 export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<Verification> {
   const { plan, kernel, threads, reporter = silentReporter, signal } = options;
-  const target = await openTarget(folder, signal);
-  const checkpoint = "tensors" in target ? target : null;
+  const opened = await attempt("weights", () => openCheckpoint(folder, pauseFor(signal)));
+  const target = "tensors" in opened ? opened : null;
+  const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
+  const checkTarget = (name: CheckName, check: (target: Checkpoint) => Check | Promise<Check>) =>
+    target === null ? unreadable(name) : attempt(name, () => check(target));
+  const checksums = {
+    threads,
+    signal,
+    fromDisk: true,
+    onProgress: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) =>
+      reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
+  };
+  const onProgress = (bytesDone: number, bytesTotal: number) =>
+    reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" });
   try {
-    const checks =
-      "tensors" in target
-        ? await checkStructure(target)
-        : [target, unreadable("index"), unreadable("config"), unreadable("tokenizer")];
-    checks.push(await attempt("record", () => checkRecord(folder, readProvenance(folder), checkpoint)));
-    const checksums = {
-      threads,
-      signal,
-      fromDisk: true,
-      onProgress: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) =>
-        reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
-    };
-    checks.push(await attempt("checksums", () => checkChecksums(folder, checksums)));
-    const onProgress = (bytesDone: number, bytesTotal: number) =>
-      reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" });
-    const numbers =
-      checkpoint === null
+    const checks = [
+      "tensors" in opened ? checkWeights(opened) : opened,
+      await checkTarget("index", checkIndex),
+      await checkTarget("config", checkConfig),
+      await checkTarget("tokenizer", checkTokenizer),
+      await attempt("record", () => checkRecord(folder, readProvenance(folder), target)),
+      await attempt("checksums", () => checkChecksums(folder, checksums)),
+      ...(target === null
         ? [unreadable("numbers"), unreadable("sum")]
-        : await checkNumbers(checkpoint, { plan, kernel, threads, signal, onProgress });
-    return verificationOf(folder, [...checks, ...numbers], checkpoint?.notes ?? []);
+        : await checkNumbers(target, { plan, kernel, threads, signal, onProgress })),
+    ];
+    const proves = ({ name, status }: Check) => status === "ok" && (name === "checksums" || name === "sum");
+    return {
+      target: folder,
+      verdict: checks.some(hasFailed) ? "failed" : "ok",
+      checks,
+      weightsProven: checks.some(proves),
+      notes: target?.notes ?? [],
+    };
   } finally {
-    checkpoint?.close();
+    target?.close();
     reporter.progressDone();
   }
-}
-
-async function checkStructure(checkpoint: Checkpoint): Promise<Check[]> {
-  return [
-    checkWeights(checkpoint),
-    await attempt("index", () => checkIndex(checkpoint)),
-    await attempt("config", () => checkConfig(checkpoint)),
-    await attempt("tokenizer", () => checkTokenizer(checkpoint)),
-  ];
 }
 
 /** Throws `target-altered` where a check fails; the errors of `verifyFolder`. */
@@ -75,41 +78,31 @@ export async function assertVerified(folder: string, options: VerifyFolderOption
   throw targetAltered(failures.map(({ name, detail }) => `${name}: ${detail}`).join("; "));
 }
 
-/** The record that `verify` takes its rules from; null where there is none that can be trusted. */
-export function trustedProvenance(folder: string): Provenance | null {
+function hasFailed({ status }: Check): boolean {
+  return status === "failed";
+}
+
+/** What `action` gives, or a failed check where the error is about what the target holds. */
+async function attempt<T>(name: CheckName, action: () => T | Promise<T>): Promise<T | Check> {
   try {
-    return readProvenance(folder);
+    return await action();
   } catch (error) {
-    if (isApplyDeltaError(error, "record-malformed")) return null;
-    throw error;
+    const isFault =
+      isApplyDeltaError(error) && [EXIT.malformed, EXIT.verification].some((exit) => exit === error.exitCode);
+    if (!isFault) throw error;
+    return failed(name, [describeError(error)]);
   }
 }
 
-/** The open target, or the check that it failed. */
-async function openTarget(folder: string, signal: AbortSignal | undefined): Promise<Checkpoint | Check> {
-  try {
-    return await openCheckpoint(folder, pauseFor(signal));
-  } catch (error) {
-    return failure("weights", error);
-  }
-}
-
-async function attempt(name: CheckName, check: () => Check | Promise<Check>): Promise<Check> {
-  try {
-    return await check();
-  } catch (error) {
-    return failure(name, error);
-  }
-}
-
-/** A failed check, where the error is about what the target holds. */
-function failure(name: CheckName, error: unknown): Check {
-  const isFault =
-    isApplyDeltaError(error) && [EXIT.malformed, EXIT.verification].some((exit) => exit === error.exitCode);
-  if (!isFault) throw error;
-  return failed(name, [describeError(error)]);
-}
-
-function unreadable(name: CheckName): Check {
-  return skipped(name, "the weights can't be opened");
+/** On one line: `config.json: …: expected …, got …`. */
+function describeError({ message, details }: ApplyDeltaError): string {
+  const { file, tensor, expected, got } = details;
+  const facts = [expected === undefined ? "" : `expected ${expected}`, got === undefined ? "" : `got ${got}`];
+  const parts = [
+    basename(file ?? ""),
+    tensor ?? "",
+    message.replace(/\.$/, ""),
+    facts.filter((fact) => fact !== "").join(", "),
+  ];
+  return parts.filter((part) => part !== "").join(": ");
 }

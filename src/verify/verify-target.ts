@@ -2,9 +2,8 @@
  * Verifying, step by step: resolve, open, read the record, plan the sum again, check. A target that is wrong is a
  * result; only sources that can't be read or don't fit are errors.
  */
-
 import { statSync } from "node:fs";
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import type { Checkpoint } from "../formats/open.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
@@ -13,11 +12,11 @@ import { readModelConfig } from "../llama/model-config.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
 import { matchRules } from "../merge/options.js";
-import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
+import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
 import { defaultThreads } from "../workers/default-threads.js";
 import type { Verification } from "./documents.js";
 import type { VerifyOptions } from "./options.js";
-import { trustedProvenance, verifyFolder } from "./verify-folder.js";
+import { verifyFolder } from "./verify-folder.js";
 
 export { type VerifyOptions, verifyOptions } from "./options.js";
 
@@ -26,30 +25,31 @@ export { type VerifyOptions, verifyOptions } from "./options.js";
  * matching them.
  */
 export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
-  return describeInterruption("the target was not verified to the end", () => verify(options));
-}
-
-async function verify(options: VerifyOptions): Promise<Verification> {
   const { hub, reporter, signal, sources: given } = options;
   const requests = [readRequest({ role: "model", reference: options.target })];
   if (given !== undefined) {
     requests.push(readRequest({ role: "base", reference: given.base }));
     requests.push(readRequest({ role: "delta", reference: given.delta }));
   }
-  return withModels(requests, { hub, reporter, signal }, async (target, ...sides) => {
-    const folder = localFolder(target);
-    const sources = await openSources(sides);
-    const provenance = trustedProvenance(folder);
-    const notes = sources === null ? [] : await compareSources(sources, provenance);
-    const found = await verifyFolder(folder, {
-      plan: sources === null ? null : planSum(sources, provenance, options),
-      kernel: await compileKernel(options.kernel ?? "auto"),
-      threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
-      reporter,
-      signal,
-    });
-    return { ...found, target: options.target, notes: [...found.notes, ...notes] };
-  });
+  return describeInterruption("the target was not verified to the end", () =>
+    withModels(requests, { hub, reporter, signal }, async (target, base, delta) => {
+      const folder = localFolder(target as Model);
+      const sources =
+        base === undefined || delta === undefined
+          ? null
+          : { base: await base.open(), delta: await delta.open() };
+      const provenance = trustedProvenance(folder);
+      const notes = sources === null ? [] : await compareSources(sources, provenance);
+      const found = await verifyFolder(folder, {
+        plan: sources === null ? null : planSum(sources, provenance, options),
+        kernel: await compileKernel(options.kernel ?? "auto"),
+        threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
+        reporter,
+        signal,
+      });
+      return { ...found, target: options.target, notes: [...found.notes, ...notes] };
+    }),
+  );
 }
 
 /** Errors: `bad-usage` where it is a file, or its weights stay on the Hub: each byte is read from a disk. */
@@ -66,21 +66,23 @@ function localFolder({ path, reference, isStreamed }: Model): string {
     );
   }
   if (statSync(path).isDirectory()) return path;
-  throw new ApplyDeltaError("bad-usage", "Verifying needs a folder, but this is a file.", {
+  throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
     file: path,
-    hint: "Give the folder that contains it.",
+    hint: "Give the folder it lies in.",
   });
 }
 
-interface Sources {
-  readonly base: Checkpoint;
-  readonly delta: Checkpoint;
+/** Null where there is no record that can be trusted. */
+function trustedProvenance(folder: string): Provenance | null {
+  try {
+    return readProvenance(folder);
+  } catch (error) {
+    if (isApplyDeltaError(error, "record-malformed")) return null;
+    throw error;
+  }
 }
 
-async function openSources([base, delta]: readonly Model[]): Promise<Sources | null> {
-  if (base === undefined || delta === undefined) return null;
-  return { base: await base.open(), delta: await delta.open() };
-}
+type Sources = Readonly<Record<"base" | "delta", Checkpoint>>;
 
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
 function planSum({ base, delta }: Sources, record: Provenance | null, options: VerifyOptions): MergePlan {

@@ -1,40 +1,38 @@
 /**
- * Verifies every element of a target: is it finite, and, where the plan is known, is it what base and delta give? Each
- * byte of the target is read once, from the disk.
+ * Verifies every element of a target in worker threads: is it finite, and, where the plan is known, is it what base and
+ * delta give? Each byte of the target is read once, from the disk; the sum is made again in the kernel's memory.
  */
 import { closeSync } from "node:fs";
 import { openDirect } from "../files/direct.js";
-import { gather, openView } from "../files/gather.js";
+import { DISK_READ_MARGIN_BYTES, readFromDisk } from "../files/disk-read.js";
+import { gather, type OpenView, openView } from "../files/gather.js";
+import { countDifferent } from "../kernel/count-different.js";
+import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
 import { inputsOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
-import { type NewRowsOptions, newRows } from "../merge/new-rows.js";
-import { SUM_MEMORY_BYTES } from "../merge/sum-segment.js";
+import { newRows } from "../merge/new-rows.js";
+import { SUM_MEMORY_BYTES, targetSegment } from "../merge/sum-segment.js";
 import {
   byteLengthOf,
   bytesOf,
   elementCount,
   type FloatDType,
-  indexOf,
+  isDense,
   isFloatDType,
   type OpenFile,
   type TensorView,
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
-import { takeSample } from "../workers/sample.js";
-import { SEGMENT_BYTES, segmentedJob } from "../workers/segments.js";
-import { expectedElement } from "./expected-element.js";
 import {
-  BYTES_DONE,
-  countersFor,
-  type ElementCounts,
-  readCounts,
-  type VerifyJob,
-  type VerifyTask,
-} from "./verify-segments.js";
-
-const JOB_MODULE = new URL("./verify-segments.js", import.meta.url).href;
+  type Run,
+  SEGMENT_BYTES,
+  type SegmentedJob,
+  segmentedJob,
+  takeSegments,
+} from "../workers/segments.js";
+import { countNotFinite } from "./count-not-finite.js";
 
 export interface VerifyWeightsOptions {
   /** Tensors of the target. Those that hold no floats are left out. */
@@ -47,23 +45,51 @@ export interface VerifyWeightsOptions {
   onProgress(bytesDone: number, bytesTotal: number): void;
 }
 
-/** Two elements that should be one. */
-export interface Difference {
-  /** In row-major order, from 0. */
+/** What was found in elements of one tensor. */
+interface Findings {
+  readonly nan: number;
+  readonly infinite: number;
+  /** Elements that aren't what they should be. */
+  readonly different: number;
+  /** The first of those in row-major order. */
+  readonly difference: Difference | null;
+}
+
+interface Difference {
   readonly element: number;
-  /** The same as an index for each dimension. */
-  readonly index: readonly number[];
   readonly expected: string;
   readonly got: string;
 }
 
-export interface TensorFindings extends ElementCounts {
+export interface TensorFindings extends Findings {
   readonly tensor: TensorView;
   /** Whether it was compared with what base and delta give. */
   readonly isCompared: boolean;
-  /** Null where nothing differs. */
-  readonly difference: Difference | null;
 }
+
+/** A run of elements of one tensor of the target. */
+interface VerifyTask extends Run {
+  /** Number of the tensor. */
+  readonly tensor: number;
+  readonly target: OpenView;
+  /** Reads the target past the page cache; null where that isn't possible. */
+  readonly directFd: number | null;
+  /** Where the run begins in the tensor. */
+  readonly firstElement: number;
+  /** How the elements are made; null where that isn't known. */
+  readonly sum: MergeTask | null;
+}
+
+interface VerifyJob extends SegmentedJob<VerifyTask> {
+  readonly kernel: CompiledKernel;
+}
+
+/** The job's one counter. */
+const BYTES_DONE = 0;
+
+/** A region of memory behind those of the sum. */
+const TARGET_REGION = SUM_MEMORY_BYTES;
+const MEMORY_BYTES = TARGET_REGION + SEGMENT_BYTES + DISK_READ_MARGIN_BYTES;
 
 /** Throws what reading throws, or `interrupted`. */
 export async function verifyWeights(options: VerifyWeightsOptions): Promise<TensorFindings[]> {
@@ -81,26 +107,18 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
         verifyTask(view, number, sum, directFds.get(view.file) ?? null),
       ),
     );
-    const job: VerifyJob = {
-      ...segmentedJob(
-        runs.filter(({ elementCount: count }) => count > 0),
-        countersFor(tensors.length),
-      ),
-      kernel,
-    };
+    const filled = runs.filter((run) => run.elementCount > 0);
+    const job: VerifyJob = { ...segmentedJob(filled, 1), kernel };
     const bytesTotal = tensors.reduce((sum, view) => sum + byteLengthOf(view), 0);
     const onTick = () => options.onProgress(Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal);
     const reads = readsOfJob(job, ({ sum }) => (sum === null ? [] : inputsOf(sum)));
-    await runWorkers({ module: JOB_MODULE, job }, { threads, signal, reads, onTick });
-    const findings: TensorFindings[] = [];
-    for (const [number, tensor] of tensors.entries()) {
-      const counts = readCounts(job, number);
-      const tasks = tasksOf.get(tensor.name) ?? [];
-      const { firstDifferent } = counts;
-      const difference = await describeDifference(tensor, tasks, firstDifferent, { kernel, signal });
-      findings.push({ ...counts, tensor, isCompared: tasks.length > 0, difference });
-    }
-    return findings;
+    const work = { module: import.meta.url, job };
+    const found = (await runWorkers(work, { threads, signal, reads, onTick })) as FindingsByTensor[];
+    return tensors.map((tensor, number) => ({
+      ...found.map((ofWorker) => ofWorker.get(number) ?? NOTHING).reduce(addFindings),
+      tensor,
+      isCompared: tasksOf.has(tensor.name),
+    }));
   } finally {
     for (const fd of directFds.values()) if (fd !== null) closeSync(fd);
   }
@@ -120,10 +138,10 @@ function groupTasks(
   const groups = new Map<string, MergeTask[]>();
   if (plan === null) return groups;
   const views = new Map(tensors.map((view) => [view.name, view]));
-  const planned = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
   for (const task of mergeTasks(plan, rows, () => false)) {
     const view = views.get(task.tensor);
-    if (view === undefined || !isAsPlanned(view, planned.get(task.tensor) as PlannedTensor)) continue;
+    const planned = plan.tensors[task.tensorNumber];
+    if (view === undefined || planned === undefined || !isAsPlanned(view, planned)) continue;
     groups.set(task.tensor, [...(groups.get(task.tensor) ?? []), task]);
   }
   return groups;
@@ -151,28 +169,81 @@ function verifyTask(
   };
 }
 
-async function describeDifference(
-  view: TensorView,
-  tasks: readonly MergeTask[],
-  element: number | null,
-  { kernel: compiled, signal }: NewRowsOptions,
-): Promise<Difference | null> {
-  const task = tasks.findLast(({ firstElement }) => firstElement <= (element ?? -1));
-  if (element === null || task === undefined) return null;
-  const kernel = instantiateKernel(compiled, SUM_MEMORY_BYTES);
-  const text = (at: number) => {
-    const size = bytesOf(task.dtype);
-    const bits = Buffer.from(kernel.memory.slice(at, at + size))
-      .reverse()
-      .toString("hex");
-    // Widened behind itself: in place there would be no room.
-    const floatAt = at + bytesOf("F64");
-    kernel.convert(task.dtype, "F32", at, floatAt, 1);
-    const number = new DataView(kernel.memory.buffer, kernel.memory.byteOffset + floatAt).getFloat32(0, true);
-    return `${number} (0x${bits})`;
+/** By the number of the tensor. */
+type FindingsByTensor = Map<number, Findings>;
+
+const NOTHING: Findings = { nan: 0, infinite: 0, different: 0, difference: null };
+
+function addFindings(x: Findings, y: Findings): Findings {
+  const isFirst =
+    (x.difference?.element ?? Number.POSITIVE_INFINITY) <=
+    (y.difference?.element ?? Number.POSITIVE_INFINITY);
+  return {
+    nan: x.nan + y.nan,
+    infinite: x.infinite + y.infinite,
+    different: x.different + y.different,
+    difference: isFirst ? x.difference : y.difference,
   };
-  kernel.memory.set(await takeSample(expectedElement, { task, element, kernel: compiled }, { signal }));
-  const expected = text(0);
-  gather(openView(view), element, 1, kernel.memory, 0);
-  return { element, index: indexOf(element, view.shape), expected, got: text(0) };
+}
+
+/** A worker's share. Throws what reading throws. */
+export function runJob(job: VerifyJob): FindingsByTensor {
+  const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
+  const findings: FindingsByTensor = new Map();
+  for (const { run: task, first, count } of takeSegments(job)) {
+    const { tensor, target } = task;
+    const before = findings.get(tensor) ?? NOTHING;
+    findings.set(tensor, addFindings(before, verifySegment(task, task.firstElement + first, count, kernel)));
+    Atomics.add(job.shared.counts, BYTES_DONE, BigInt(count * bytesOf(target.dtype)));
+  }
+  return findings;
+}
+
+function verifySegment(task: VerifyTask, first: number, count: number, kernel: Kernel): Findings {
+  const { memory } = kernel;
+  const { dtype } = task.target;
+  const size = bytesOf(dtype);
+  const gotAt = readTarget(task, first, count, memory);
+  const counts = countNotFinite(memory, dtype, gotAt, count);
+  if (task.sum === null) return { ...NOTHING, ...counts };
+  const { at: expectedAt } = targetSegment(task.sum, first, count, kernel);
+  const bytesAt = (at: number, elements: number) => memory.subarray(at, at + elements * size);
+  const found = countDifferent(bytesAt(expectedAt, count), bytesAt(gotAt, count), size);
+  const { different } = found;
+  if (different === 0) return { ...NOTHING, ...counts };
+  const offset = found.first * size;
+  const elementAt = (at: number) => memory.slice(at + offset, at + offset + size);
+  const [expected, got] = [elementAt(expectedAt), elementAt(gotAt)];
+  const text = (bytes: Uint8Array) => describeNumber(bytes, dtype, kernel);
+  const difference = { element: first + found.first, expected: text(expected), got: text(got) };
+  return { ...counts, different, difference };
+}
+
+/** `0.5 (0x3800)`. Writes over the kernel's memory. */
+function describeNumber(bytes: Uint8Array, dtype: FloatDType, kernel: Kernel): string {
+  const { memory } = kernel;
+  memory.set(bytes);
+  kernel.convert(dtype, "F32", 0, bytesOf("F64"), 1);
+  const number = new DataView(memory.buffer, memory.byteOffset).getFloat32(bytesOf("F64"), true);
+  return `${number} (0x${Buffer.from(bytes).reverse().toString("hex")})`;
+}
+
+/** Reads elements of the target; returns where they begin, at a multiple of 8. */
+function readTarget(
+  { target, directFd }: VerifyTask,
+  first: number,
+  count: number,
+  memory: Uint8Array,
+): number {
+  const { path, fd, shape, strides } = target;
+  const size = bytesOf(target.dtype);
+  if (!isDense(shape, strides)) {
+    gather(target, first, count, memory, TARGET_REGION);
+    return TARGET_REGION;
+  }
+  const offsetBytes = target.offsetBytes + first * size;
+  const at = readFromDisk({ path, fd, directFd }, memory, TARGET_REGION, count * size, offsetBytes);
+  if (at % 8 === 0) return at;
+  memory.copyWithin(TARGET_REGION, at, at + count * size);
+  return TARGET_REGION;
 }

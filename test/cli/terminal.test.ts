@@ -11,7 +11,7 @@ import {
 } from "../../src/cli/terminal.js";
 import { formatVerification } from "../../src/cli/verify-text.js";
 import type { Comparison } from "../../src/compare/documents.js";
-import { verificationOf } from "../../src/verify/outcome.js";
+import type { Check, Verification } from "../../src/verify/documents.js";
 
 const TERMINAL = { isTTY: true };
 const PIPE = { isTTY: false };
@@ -70,15 +70,19 @@ describe("verdicts", () => {
   const paint = paletteFor(TERMINAL, {});
   const check = (status: "ok" | "failed", detail = "all") => ({ name: "weights", status, detail }) as const;
 
+  const verification = (verdict: "ok" | "failed", weightsProven: boolean, check: Check): Verification => ({
+    ...{ target: "vicuna", verdict, checks: [check], weightsProven, notes: [] },
+  });
+
   test("verify: green where all is proven, red where a check failed", () => {
-    const verified = verificationOf("vicuna", [{ ...check("ok"), name: "sum" }], []);
+    const verified = verification("ok", true, { ...check("ok"), name: "sum" });
     const lines = formatVerification(verified, paint).split("\n");
     assert.deepEqual(lines, [
       `${ESC}1mvicuna${ESC}0m`,
       "  sum        ok       all",
       `${ESC}32mverified${ESC}0m`,
     ]);
-    const failed = formatVerification(verificationOf("vicuna", [check("failed", `${ESC}32mok`)], []), paint);
+    const failed = formatVerification(verification("failed", false, check("failed", `${ESC}32mok`)), paint);
     assert.deepEqual(failed.split("\n").slice(1), [
       `  weights    ${ESC}1;31mFAILED ${ESC}0m  \\u001b[32mok`,
       `${ESC}1;31mverification FAILED:${ESC}0m weights`,
@@ -86,7 +90,7 @@ describe("verdicts", () => {
   });
 
   test("verify: what is not proven has no colour", () => {
-    const text = formatVerification(verificationOf("vicuna", [check("ok")], []), paint);
+    const text = formatVerification(verification("ok", false, check("ok")), paint);
     assert.match(text, /\nno fault found; but /);
   });
 

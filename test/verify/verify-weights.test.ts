@@ -34,10 +34,10 @@ const BITS: Record<FloatDType, { nan: bigint[]; infinite: bigint[]; finite: bigi
 };
 
 for (const dtype of DTYPES) {
-  test(`${dtype}: every kind of bits, at every place of a block, from every start`, () => {
+  test(`${dtype}: every kind of bits, at every place of a block`, () => {
     const size = bytesOf(dtype);
     const { nan, infinite, finite } = BITS[dtype];
-    for (const shift of [0, size, 2 * size]) {
+    for (const shift of [0, 8, 24]) {
       for (let count = 1; count <= 9; count++) {
         for (let place = 0; place < count; place++) {
           for (const [kind, all] of Object.entries({ nan, infinite, finite })) {
@@ -99,8 +99,8 @@ describe("verifyWeights", () => {
   };
 
   for (const dtype of DTYPES) {
-    // Over two segments of 2 MiB; a header's 9 bytes put every element across what the machine reads at once.
-    for (const lead of [0, 8, 9, 4096]) {
+    // Over two segments of 2 MiB; a header's 2 or 9 bytes put elements across what the machine reads at once.
+    for (const lead of [0, 2, 8, 9, 4096]) {
       test(`${dtype} from byte ${lead} on`, async (context) => {
         const count = (2 * 1024 * 1024) / bytesOf(dtype) + 5000;
         const numbers = new Float64Array(count).fill(1.5);
