@@ -1,10 +1,11 @@
-/** Text that may quote a file of unknown origin, made fit for a terminal: it moves no cursor, paints and floods nothing. */
+/** Text that may quote a file of unknown origin, made safe for a terminal: no cursor moves, no paint, no flood. */
+
 /** A line longer than this is a name or a value made to flood the terminal. */
 const MAX_LINE = 2_000;
 
-/** The text, cut off where it is too long. */
-export function bounded(line: string): string {
-  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
+/** The text, cut off if it is too long. */
+export function bounded(text: string, most = MAX_LINE): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
 /** One line without control characters: a tensor's name comes from a file and could hold escape sequences. */

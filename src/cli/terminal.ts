@@ -2,7 +2,7 @@
  * What reports on a terminal share: colours, columns, escapes. Pure: values in, text out. Guards: nothing but a terminal
  * gets a colour, unless the user asks for it.
  */
-import { escapeControls } from "../printable.js";
+import { bounded, escapeControls } from "../printable.js";
 
 /** The environment variables that have a say in how a stream is written to. */
 export interface TerminalVariables {
@@ -79,7 +79,7 @@ const MAX_SHOWN = 200;
  */
 export function withPrintableStrings<T>(document: T): T {
   const printable = (text: string) =>
-    (text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text).replace(
+    bounded(text, MAX_SHOWN).replace(
       /[\p{C}\p{Zl}\p{Zp}]/gu,
       (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
     );

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { ApplyDeltaError, type ErrorCode, errnoOf } from "../errors.js";
+import { bounded } from "../printable.js";
 
 /** Whether a file is read or written. */
 type Side = "source" | "target";
@@ -16,6 +17,7 @@ const HINTS: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
     EACCES: NO_PERMISSION,
     EPERM: NO_PERMISSION,
     EMFILE: TOO_MANY_FILES,
+    ENAMETOOLONG: "Check the path: it is longer than the system allows.",
     ELOOP: "The symbolic link points at itself.",
     EIO: "The disk reports a read error: copy the file elsewhere or download it again.",
   },
@@ -36,6 +38,9 @@ const HINTS: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
   },
 };
 
+/** File systems allow names of up to 255 characters; a longer one would push the error itself off the line. */
+const MOST_OF_NAME = 255;
+
 const USUAL_HINTS: Readonly<Record<Side, string>> = {
   source: "Check that the file can be read, for example with `sha256sum`.",
   target: "Choose another folder.",
@@ -45,7 +50,10 @@ const USUAL_HINTS: Readonly<Record<Side, string>> = {
 export function typedSystemError(error: unknown, side: Side, path: string, offsetBytes?: number): unknown {
   const errno = errnoOf(error);
   if (errno === undefined || error instanceof ApplyDeltaError) return error;
-  const [code, message] = (side === "source" ? readError : writeError)(errno, basename(path));
+  const [code, message] = (side === "source" ? readError : writeError)(
+    errno,
+    bounded(basename(path), MOST_OF_NAME),
+  );
   return new ApplyDeltaError(code, message, {
     file: path,
     ...(offsetBytes === undefined ? {} : { offsetBytes }),

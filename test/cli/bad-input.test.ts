@@ -110,7 +110,7 @@ const SOURCES: Case[] = [
     exit: 3,
     code: "not-in-cache",
     make: () => ({ delta: "lmsys/vicuna-7b-delta-v1.1" }),
-    says: ["lmsys/vicuna-7b-delta-v1.1", "isn't a local path", "--offline"],
+    says: ["lmsys/vicuna-7b-delta-v1.1", "is not a local path", "--offline"],
   },
   {
     name: "a device",
@@ -134,7 +134,7 @@ const SOURCES: Case[] = [
     exit: 3,
     code: "source-unreadable",
     make: () => ({ base: `/tmp/${"x".repeat(5000)}` }),
-    says: ["ENAMETOOLONG"],
+    says: ["(ENAMETOOLONG).", "longer than the system allows"],
   },
   {
     name: "a path through a file",
@@ -594,7 +594,7 @@ const TARGETS: Case[] = [
     exit: 6,
     code: "target-exists",
     make: (place) => ({ target: join(folderOf(place, { file: "mine" }), "file"), more: ["--overwrite"] }),
-    says: [join("other", "file"), "not a folder"],
+    says: [join("other", "file"), "A file is in the place"],
   },
   {
     name: "below a file",
