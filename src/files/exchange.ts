@@ -58,20 +58,17 @@ export interface Wish {
 
 const feeds = new WeakMap<Exchange, RemoteFeed>();
 
-/** An exchange of this thread with `byteLength` bytes of shared memory for answers; what isn't used takes none. */
-export function createExchange(byteLength: number): Exchange {
-  return {
+/** An exchange by which `feed` answers, with `byteLength` bytes of shared memory; what isn't used takes none. */
+export function createExchange(byteLength: number, feed: RemoteFeed): Exchange {
+  const exchange = {
     control: new Int32Array(new SharedArrayBuffer(4 * (STATES_AT + MAILBOXES))),
     requests: new Float64Array(new SharedArrayBuffer(8 * REQUEST_LENGTH * MAILBOXES)),
     failure: new Uint8Array(new SharedArrayBuffer(FAILURE_BYTES)),
     data: new Uint8Array(new SharedArrayBuffer(byteLength)),
     threadId,
   };
-}
-
-/** Says who answers. */
-export function offerExchange(exchange: Exchange, feed: RemoteFeed): void {
   feeds.set(exchange, feed);
+  return exchange;
 }
 
 /**
@@ -96,18 +93,20 @@ export function readThroughExchange(
   const { control, requests, data } = exchange;
   const mailbox = mailboxes.get(exchange) ?? takeMailbox(exchange);
   const at = mailbox * REQUEST_LENGTH;
+  const state = STATES_AT + mailbox;
+  const tell = (news: number) => {
+    Atomics.store(control, state, news);
+    wakeListener(exchange);
+  };
   for (let done = 0; done < into.length; ) {
     requests.set([file, offsetBytes + done, into.length - done], at);
-    setState(exchange, mailbox, STATE.asked);
-    ring(exchange);
-    while (Atomics.load(control, STATES_AT + mailbox) === STATE.asked)
-      Atomics.wait(control, STATES_AT + mailbox, STATE.asked);
-    if (Atomics.load(control, STATES_AT + mailbox) === STATE.failed) throw readFailure(exchange);
+    tell(STATE.asked);
+    while (Atomics.load(control, state) === STATE.asked) Atomics.wait(control, state, STATE.asked);
+    if (Atomics.load(control, state) === STATE.failed) throw readFailure(exchange);
     const [position = 0, length = 0] = requests.subarray(at + 3, at + REQUEST_LENGTH);
     into.set(data.subarray(position, position + length), done);
     done += length;
-    setState(exchange, mailbox, STATE.taken);
-    ring(exchange);
+    tell(STATE.taken);
   }
 }
 
@@ -116,15 +115,6 @@ function takeMailbox(exchange: Exchange): number {
   if (mailbox >= MAILBOXES) throw new Error("more threads read by one exchange than it has mailboxes");
   mailboxes.set(exchange, mailbox);
   return mailbox;
-}
-
-function setState({ control }: Exchange, mailbox: number, state: number): void {
-  Atomics.store(control, STATES_AT + mailbox, state);
-}
-
-function ring({ control }: Exchange): void {
-  Atomics.add(control, BELL, 1);
-  Atomics.notify(control, BELL);
 }
 
 function readFailure({ failure }: Exchange): ApplyDeltaError {
@@ -144,8 +134,9 @@ export async function listen(exchange: Exchange, look: () => void, isOver: () =>
 }
 
 /** Wakes `listen`. */
-export function wakeListener(exchange: Exchange): void {
-  ring(exchange);
+export function wakeListener({ control }: Exchange): void {
+  Atomics.add(control, BELL, 1);
+  Atomics.notify(control, BELL);
 }
 
 /** Wishes that aren't answered yet, those in `known` apart; `onTaken` is told of answers that were copied. */
@@ -165,7 +156,7 @@ export function openWishes(
       onTaken(mailbox);
     }
     if (state !== STATE.asked || known.has(mailbox)) continue;
-    onTaken(mailbox);
+    onTaken(mailbox); // Its last answer, if it has had one: it asks again.
     const [file = 0, offsetBytes = 0, byteLength = 0] = requests.subarray(mailbox * REQUEST_LENGTH);
     wishes.push({ mailbox, file, offsetBytes, byteLength });
   }
@@ -178,17 +169,14 @@ export function answerWish(exchange: Exchange, mailbox: number, position: number
   reply(exchange, mailbox, STATE.answered);
 }
 
-/** What the wishes that are refused from now on end in. */
-export function writeFailure({ failure }: Exchange, { code, message, details }: ApplyDeltaError): void {
+export function refuseWish(exchange: Exchange, mailbox: number, reason: ApplyDeltaError): void {
+  const { code, message, details } = reason;
   const { cause: _, ...plain } = details;
-  failure.set(Buffer.from(`${JSON.stringify({ code, message, details: plain })}\0`));
-}
-
-export function refuseWish(exchange: Exchange, mailbox: number): void {
+  exchange.failure.set(Buffer.from(`${JSON.stringify({ code, message, details: plain })}\0`));
   reply(exchange, mailbox, STATE.failed);
 }
 
-function reply(exchange: Exchange, mailbox: number, state: number): void {
-  setState(exchange, mailbox, state);
-  Atomics.notify(exchange.control, STATES_AT + mailbox);
+function reply({ control }: Exchange, mailbox: number, state: number): void {
+  Atomics.store(control, STATES_AT + mailbox, state);
+  Atomics.notify(control, STATES_AT + mailbox);
 }

@@ -3,24 +3,16 @@ import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import { lockBlob } from "./blob-lock.js";
 import { type RepositoryCache, sizeOfFile } from "./cache.js";
-import { digestOf } from "./entry-digest.js";
 import type { HubFile } from "./hub-file.js";
-import type { HubEntry } from "./listing.js";
-import { openPartialBlob, type PartialBlob } from "./partial-blob.js";
-import type { Range } from "./ranges.js";
-import { explainReadError } from "./read-errors.js";
-import { readRange } from "./read-range.js";
-import type { WantedModel } from "./reference.js";
+import { digestOf } from "./listing.js";
+import { openPartialBlob } from "./partial-blob.js";
 import type { HubSession } from "./session.js";
 import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.js";
 
+/** A file that the cache lacks. */
 export interface Download {
-  readonly wanted: WantedModel;
-  readonly entry: HubEntry;
   readonly remote: HubFile;
   readonly cache: RepositoryCache;
-  /** The snapshot that shows the blob once it is there. */
-  readonly commit: string;
 }
 
 /** More files at once only wait for connections. */
@@ -30,76 +22,88 @@ const FILES_AT_ONCE = 4;
 export async function downloadFiles(downloads: readonly Download[], session: HubSession): Promise<void> {
   const files = createLimit(FILES_AT_ONCE);
   const requests = createLimit(session.settings.transfer.connections);
-  const bytesTotal = downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
-  const { reporter } = session;
-  const meter = startMeter({
-    activity: "downloading",
-    bytesTotal: () => bytesTotal,
-    idle: "checking sha256",
-    reporter,
-  });
-  let failure: { readonly error: unknown } | undefined;
-  const downloadNext = async (download: Download) => {
-    if (failure !== undefined) return;
-    try {
-      await downloadFile(download, session, requests, meter);
-    } catch (error) {
-      // Later failures come of stopping the others.
-      failure ??= { error };
-      session.stop.abort();
-    }
-  };
-  await Promise.all(downloads.map((download) => files.run(() => downloadNext(download))));
-  meter.end(failure === undefined);
-  if (failure !== undefined) throw failure.error;
+  const bytesTotal = downloads.reduce((sum, { remote }) => sum + remote.entry.byteLength, 0);
+  const { reporter, stop } = session;
+  const meter = startMeter("downloading", () => bytesTotal, "checking sha256", reporter);
+  let isWhole = false;
+  try {
+    const action = (download: Download) => downloadFile(download, requests, meter);
+    await doAll(downloads, files, action, () => stop.abort());
+    isWhole = true;
+  } finally {
+    meter.end(isWhole);
+  }
 }
 
-async function downloadFile(
-  download: Download,
-  session: HubSession,
-  requests: Limit,
-  meter: TransferMeter,
+/**
+ * Does `action` for each item, within the limit, and nothing more once one has failed. Ends when nothing is under way
+ * any more, with the first failure: later ones may come of it.
+ */
+async function doAll<T>(
+  items: readonly T[],
+  limit: Limit,
+  action: (item: T, hasFailed: () => boolean) => Promise<void>,
+  onFailure: () => void = () => {},
 ): Promise<void> {
-  const { entry, cache, commit, wanted } = download;
-  const blobPath = cache.blobPath(entry.etag);
+  const failures: unknown[] = [];
+  const hasFailed = () => failures.length > 0;
+  const next = async (item: T) => {
+    if (hasFailed()) return;
+    try {
+      await action(item, hasFailed);
+    } catch (error) {
+      failures.push(error);
+      onFailure();
+    }
+  };
+  await Promise.all(items.map((item) => limit.run(() => next(item))));
+  if (hasFailed()) throw failures[0];
+}
+
+async function downloadFile({ remote, cache }: Download, requests: Limit, meter: TransferMeter) {
+  const { entry, session } = remote;
   const lockPath = cache.lockPath(entry.etag);
   const onWait = () =>
     session.reporter.note(
-      `waiting for another run that downloads ${wanted.repository}/${entry.path}; if there is none, remove ${lockPath}.`,
+      `waiting for another run that downloads ${remote.path}; if there is none, remove ${lockPath}.`,
     );
   const lock = await lockBlob(lockPath, { signal: session.stop.signal, onWait });
   try {
     const onBytes = meter.begin(entry.path, entry.byteLength);
+    const blobPath = cache.blobPath(entry.etag);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) await makeBlob(download, session, requests, onBytes);
+    if (isNew) await makeBlob(blobPath, remote, requests, onBytes);
     else onBytes(entry.byteLength);
-    cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
+    cache.addToSnapshot(remote.commit, entry.path, entry.etag, isNew);
   } finally {
     lock.release();
   }
 }
 
 /** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
-async function makeBlob(
-  download: Download,
-  session: HubSession,
-  requests: Limit,
-  onBytes: OnBytes,
-): Promise<void> {
-  const { entry, cache, wanted } = download;
-  const { settings, reporter, stop } = session;
-  const blobPath = cache.blobPath(entry.etag);
-  const partial = openPartialBlob(blobPath, entry.byteLength, settings.transfer.noteBytes);
+async function makeBlob(blobPath: string, remote: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
+  const { entry, path } = remote;
+  const { settings, reporter, stop } = remote.session;
+  const { noteBytes, rangeBytes } = settings.transfer;
+  const partial = openPartialBlob(blobPath, entry.byteLength, noteBytes);
   try {
     onBytes(partial.bytesDone());
     for (let isAgain = false; ; isAgain = true) {
-      await fetchMissing(download, partial, session, requests, onBytes);
+      await doAll(partial.missing(rangeBytes), requests, async ([start, end], hasFailed) => {
+        let at = start;
+        for await (const bytes of remote.read(start, end)) {
+          partial.write(at, bytes);
+          at += bytes.length;
+          onBytes(bytes.length);
+          if (hasFailed()) return;
+        }
+      });
       const got = await digestOf(partial.path, entry, { signal: stop.signal });
       if (got === entry.etag) break;
       partial.startOver();
       onBytes(-entry.byteLength);
-      if (isAgain) throw damaged(download, got);
-      reporter.warn(`${wanted.repository}/${entry.path} arrived damaged; downloading it once more.`);
+      if (isAgain) throw damaged(remote, got);
+      reporter.warn(`${path} arrived damaged; downloading it once more.`);
     }
     partial.publish(blobPath);
   } finally {
@@ -107,38 +111,10 @@ async function makeBlob(
   }
 }
 
-/** Fetches what a partial blob lacks. Ends when no request of it is under way any more, whatever happened. */
-async function fetchMissing(
-  { wanted, remote, entry }: Download,
-  partial: PartialBlob,
-  session: HubSession,
-  requests: Limit,
-  onBytes: OnBytes,
-): Promise<void> {
-  let failure: { readonly error: unknown } | undefined;
-  const fetchRange = async ([start, end]: Range) => {
-    if (failure !== undefined) return;
-    try {
-      let at = start;
-      for await (const bytes of readRange(remote, start, end, session.retrier)) {
-        partial.write(at, bytes);
-        at += bytes.length;
-        onBytes(bytes.length);
-        if (failure !== undefined) return;
-      }
-    } catch (error) {
-      failure ??= { error };
-    }
-  };
-  const ranges = partial.missing(session.settings.transfer.rangeBytes);
-  await Promise.all(ranges.map((range) => requests.run(() => fetchRange(range))));
-  if (failure !== undefined) throw explainReadError(failure.error, wanted, session, entry.path);
-}
-
-function damaged({ wanted, entry }: Download, got: string): ApplyDeltaError {
+function damaged({ path, entry }: HubFile, got: string): ApplyDeltaError {
   const kind = entry.etag.length === 64 ? "sha256" : "git's sha1";
   return new ApplyDeltaError("download-damaged", "The file arrived damaged twice.", {
-    file: `${wanted.repository}/${entry.path}`,
+    file: path,
     expected: `${kind} ${entry.etag}`,
     got,
     hint: "A proxy or the network may alter data: try another network, or tell the repository's owner.",

@@ -2,13 +2,13 @@
 import { isApplyDeltaError } from "../errors.js";
 import { describeInterruption } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
-import { formatBytes, plural } from "../units.js";
+import { checkSpace, type SpaceNeed } from "../target/room.js";
+import { formatBytes } from "../units.js";
 import { makeFolder, repositoryCache } from "./cache.js";
 import { findCachedModel } from "./cached-model.js";
-import { checkSpace, type SpaceNeed } from "./disk-space.js";
 import { type Download, downloadFiles } from "./download.js";
 import type { HubSettings } from "./hub-settings.js";
-import { describeLocated, downloadBytes, type LocatedModel, locateModel } from "./locate-model.js";
+import { bytesOf, describeAmount, describeLocated, type LocatedModel, locateModel } from "./locate-model.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference, WantedModel } from "./reference.js";
 import { type HubSession, openSession } from "./session.js";
@@ -51,15 +51,13 @@ export async function fetchModels(
     const located: LocatedModel[] = [];
     for (const model of models) located.push(await locateModel(model, cacheOf(model), session));
     await downloadMissing(located, options, session);
-    const streamed = located.filter((model) => isStreamed(model, settings));
+    const isStreamed = ({ absentWeights }: LocatedModel) => settings.stream && absentWeights.length > 0;
     // A revision must not stand for a snapshot without weights.
-    for (const model of located) if (!streamed.includes(model)) noteRevision(model, options.reporter);
-    const weights = streamWeights(streamed, session, options.signal);
-    return located.map((model) => ({
-      path: model.path,
-      commit: model.commit,
-      weights: weights.get(model) ?? null,
-    }));
+    for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
+    const weights = streamWeights(located.filter(isStreamed), session, options.signal);
+    return located.map((model) => {
+      return { path: model.path, commit: model.commit, weights: weights.get(model) ?? null };
+    });
   };
   let isOpen = false;
   try {
@@ -72,10 +70,6 @@ export async function fetchModels(
 }
 
 const RESUMES = "Run the same command again: it resumes where it stopped.";
-
-function isStreamed({ absentWeights }: LocatedModel, { stream }: HubSettings): boolean {
-  return stream && absentWeights.length > 0;
-}
 
 /** A read-only cache that holds the whole model needs no ref: it is for later runs. */
 function noteRevision({ wanted, cache, commit }: LocatedModel, reporter: Reporter): void {
@@ -94,25 +88,19 @@ async function downloadMissing(
 ): Promise<void> {
   const missingOf = ({ absentAssets, absentWeights }: LocatedModel) =>
     settings.stream ? absentAssets : [...absentAssets, ...absentWeights];
-  // One file may be in both models, or in one twice.
-  const unique = new Map<string, Download>();
-  const again: Download[] = [];
-  for (const download of located.flatMap(missingOf)) {
-    const blobPath = download.cache.blobPath(download.entry.etag);
-    if (unique.has(blobPath)) again.push(download);
-    else unique.set(blobPath, download);
-  }
-  const downloads = [...unique.values()];
-  if (downloads.length === 0) return;
+  const missing = located.flatMap(missingOf);
+  if (missing.length === 0) return;
   for (const model of located) {
-    const missing = missingOf(model);
-    const files = `${formatBytes(downloadBytes(missing))} in ${plural(missing.length, "file")}`;
-    if (missing.length === 0) reporter.detail(`${describeLocated(model)} is in the cache.`);
-    else reporter.note(`downloading ${describeLocated(model)}: ${files}.`);
+    const own = missingOf(model);
+    if (own.length === 0) reporter.detail(`${describeLocated(model)} is in the cache.`);
+    else reporter.note(`downloading ${describeLocated(model)}: ${describeAmount(own)}.`);
   }
-  const total = downloadBytes(downloads);
+  // One file may be in both models, or in one twice.
+  const blobPathOf = ({ cache, remote }: Download) => cache.blobPath(remote.entry.etag);
+  const downloads = [...new Map(missing.map((download) => [blobPathOf(download), download])).values()];
+  const total = bytesOf(downloads.map(({ remote }) => remote.entry));
   const arrived = downloads.reduce(
-    (sum, { cache, entry }) => sum + partialBytes(cache.blobPath(entry.etag), entry.byteLength),
+    (sum, download) => sum + partialBytes(blobPathOf(download), download.remote.entry.byteLength),
     0,
   );
   const earlier = arrived === 0 ? "" : `, of which ${formatBytes(arrived)} arrived in an earlier run`;
@@ -120,8 +108,10 @@ async function downloadMissing(
   makeFolder(settings.cacheFolder);
   checkSpace([
     { path: settings.cacheFolder, bytes: total - arrived, what: "the Hub's cache" },
-    ...otherNeeds(located.map(({ weights }) => weights.reduce((sum, { byteLength }) => sum + byteLength, 0))),
+    ...otherNeeds(located.map(({ weights }) => bytesOf(weights))),
   ]);
   await downloadFiles(downloads, session);
-  for (const { cache, commit, entry } of again) cache.addToSnapshot(commit, entry.path, entry.etag, false);
+  for (const { cache, remote } of missing.filter((download) => !downloads.includes(download))) {
+    cache.addToSnapshot(remote.commit, remote.entry.path, remote.entry.etag, false);
+  }
 }

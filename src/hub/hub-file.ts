@@ -3,46 +3,75 @@ import { ApplyDeltaError } from "../errors.js";
 import { HubAnswer, isTransient, ProtocolError } from "./answers.js";
 import { boundedBody } from "./bounded-body.js";
 import type { HubEntry } from "./listing.js";
+import { explainReadError } from "./read-errors.js";
+import type { WantedModel } from "./reference.js";
+import { withRetries } from "./retry.js";
 import type { HubSession } from "./session.js";
 
-/** What the server of a file's bytes called their state when it first gave some. */
-interface ServedState {
-  readonly origin: string;
-  readonly etag: string;
-}
+/**
+ * A connection that brings less before it breaks has failed, so that one that gives a byte each time is given up as
+ * one that gives none.
+ */
+const MEANINGFUL_BYTES = 16 * 1024;
 
-/** A file of one commit, read at offsets: a read gives the bytes of exactly the range it asks for, or fails. */
+/** A file of one commit, read at offsets. Failed requests are tried again; what they end in is a typed error. */
 export class HubFile {
-  readonly #session: HubSession;
-  readonly #entry: HubEntry;
-  readonly #repository: string;
-  readonly #library: ReturnType<typeof libraryOptions>;
-  readonly #resolveUrl: string;
+  bytesFetched = 0;
   /** Where the last redirect led: an address that is signed for a while. */
   #location: string | null = null;
-  #state: ServedState | null = null;
+  /** What the server of the bytes called their state when it first gave some. */
+  #served: { readonly origin: string; readonly etag: string } | null = null;
   #isXet: boolean;
   #xetInfo: ReturnType<typeof fileDownloadInfo> | undefined;
 
-  constructor(session: HubSession, repository: string, commit: string, entry: HubEntry) {
-    const { endpoint, useXet } = session.settings;
-    const path = entry.path.split("/").map(encodeURIComponent).join("/");
-    this.#session = session;
-    this.#entry = entry;
-    this.#repository = repository;
-    this.#library = libraryOptions(repository, path, commit, endpoint);
-    this.#resolveUrl = `${endpoint}/${repository}/resolve/${commit}/${path}`;
-    this.#isXet = useXet && entry.isXet;
+  constructor(
+    readonly session: HubSession,
+    readonly wanted: WantedModel,
+    readonly commit: string,
+    readonly entry: HubEntry,
+  ) {
+    this.#isXet = session.settings.useXet && entry.isXet;
+  }
+
+  /** Its name in messages. */
+  get path(): string {
+    return `${this.wanted.repository}/${this.entry.path}`;
   }
 
   /** Asks for one byte, to learn whether there is access. */
   async probe(): Promise<void> {
-    const answer = await this.#request("bytes=0-0");
+    const { retrier } = this.session;
+    const answer = await withRetries(retrier, () => this.#request("bytes=0-0")).catch(this.#explain);
     await answer.body?.cancel();
   }
 
-  /** The bytes from `start` to before `end`, as they come in. One attempt; an end before `end` is an error. */
+  /** Streams the bytes from `start` to before `end`, going on where a connection broke. */
   async *read(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const { retrier } = this.session;
+    let at = start;
+    for (let failures = 0; at < end; ) {
+      await retrier.ready();
+      const from = at;
+      try {
+        for await (const bytes of this.#attempt(at, end)) {
+          at += bytes.length;
+          this.bytesFetched += bytes.length;
+          if (at - from >= MEANINGFUL_BYTES) failures = 0;
+          retrier.succeeded();
+          yield bytes;
+        }
+      } catch (error) {
+        await retrier.afterFailure(error, ++failures).catch(this.#explain);
+      }
+    }
+  }
+
+  readonly #explain = (error: unknown): never => {
+    throw explainReadError(error, this.wanted, this.session, this.entry.path);
+  };
+
+  /** An end before `end` is an error. */
+  async *#attempt(start: number, end: number): AsyncGenerator<Uint8Array> {
     let at = start;
     if (this.#isXet) {
       try {
@@ -64,41 +93,44 @@ export class HubFile {
 
   async *#readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
     const answer = await this.#request(`bytes=${start}-${end - 1}`);
-    checkRange(answer, start, end, this.#entry);
+    checkRange(answer, start, end, this.entry);
     this.#checkState(answer);
     const early = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
-    const { stallMs } = this.#session.settings.transfer;
+    const { stallMs } = this.session.settings.transfer;
     yield* exactly(boundedBody(answer.body, { stallMs }), end - start, early);
   }
 
   async *#readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
-    const downloadInfo = await this.#locateXet();
+    const { fetchApi, fetchBounded } = this.session.connection;
+    const library = {
+      repo: { type: "model", name: this.wanted.repository } as const,
+      path: this.#encodedPath,
+      revision: this.commit,
+      hubUrl: this.session.settings.endpoint,
+    };
+    this.#xetInfo ??= fileDownloadInfo({ ...library, fetch: fetchApi }).catch((error) => {
+      this.#xetInfo = undefined;
+      throw error;
+    });
+    const downloadInfo = await this.#xetInfo;
     // Serial: a range of ours is a request's worth, and several are under way already.
-    const options = { ...this.#library, fetch: this.#session.connection.fetchBounded };
-    const blob =
-      downloadInfo?.xet === undefined
-        ? null
-        : await downloadFile({ ...options, downloadInfo, parallelDownloads: false });
+    const options = { ...library, fetch: fetchBounded, parallelDownloads: false };
+    const blob = downloadInfo?.xet === undefined ? null : await downloadFile({ ...options, downloadInfo });
     if (blob === null) throw new ProtocolError("no Xet address for a file in Xet storage");
     // The library passes on broken connections, so an early end is a wrong length in the storage.
     const early = new ProtocolError("less than was asked for");
     yield* exactly(blob.slice(start, end).stream(), end - start, early);
   }
 
-  async #locateXet() {
-    this.#xetInfo ??= fileDownloadInfo({ ...this.#library, fetch: this.#session.connection.fetchApi });
-    try {
-      return await this.#xetInfo;
-    } catch (error) {
-      this.#xetInfo = undefined;
-      throw error;
-    }
+  get #encodedPath(): string {
+    return this.entry.path.split("/").map(encodeURIComponent).join("/");
   }
 
   async #request(range: string): Promise<Response> {
-    const { fetchAny, answerOf } = this.#session.connection;
+    const { settings, connection } = this.session;
+    const resolveUrl = `${settings.endpoint}/${this.wanted.repository}/resolve/${this.commit}/${this.#encodedPath}`;
     const known = this.#location;
-    const answer = await fetchAny(known ?? this.#resolveUrl, { headers: { range } });
+    const answer = await connection.fetchAny(known ?? resolveUrl, { headers: { range } });
     if (answer.ok) {
       this.#location = answer.url;
       return answer;
@@ -108,7 +140,7 @@ export class HubFile {
     if (this.#location === known) this.#location = null;
     const hasExpired = known !== null && answer.status < 500 && answer.status !== 429;
     if (hasExpired) return this.#request(range);
-    throw answerOf(answer);
+    throw connection.answerOf(answer);
   }
 
   /** A commit never changes; a server that gives one file now and another then is at fault. */
@@ -117,19 +149,15 @@ export class HubFile {
     const etag = headers.get("etag");
     // Weak ones stand for a meaning, not for bytes.
     if (etag === null || etag.startsWith("W/")) return;
-    if (this.#state?.origin !== origin) this.#state = { origin, etag };
-    if (this.#state.etag === etag) return;
+    if (this.#served?.origin !== origin) this.#served = { origin, etag };
+    if (this.#served.etag === etag) return;
     throw new ApplyDeltaError("source-changed", "The file changed on the Hub while it was read.", {
-      file: `${this.#repository}/${this.#entry.path}`,
-      expected: `ETag ${this.#state.etag}`,
+      file: this.path,
+      expected: `ETag ${this.#served.etag}`,
       got: `ETag ${etag}`,
       hint: "Run the same command again. If the error stays, tell the repository's owner.",
     });
   }
-}
-
-function libraryOptions(repository: string, path: string, revision: string, hubUrl: string) {
-  return { repo: { type: "model", name: repository } as const, path, revision, hubUrl };
 }
 
 /** 206 with the very range, or 200 where the range begins at the file's first byte. */

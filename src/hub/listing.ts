@@ -1,5 +1,9 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
+import { openLocalFile } from "../files/local-file.js";
+import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 import { ProtocolError } from "./answers.js";
 import type { HubReference } from "./reference.js";
 import type { Fetch } from "./requests.js";
@@ -71,4 +75,27 @@ function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new ProtocolError(`unexpected JSON at ${result.error.issues[0]?.path.join(".") ?? "its top"}`);
+}
+
+/**
+ * The digest that a local file has on the Hub: SHA-256 for LFS files, in a thread; for others git's name of a blob, a
+ * SHA-1 of a head and the content.
+ */
+export async function digestOf(
+  path: string,
+  { etag, byteLength }: HubEntry,
+  options: Sha256Options = {},
+): Promise<string> {
+  if (etag.length === 64) {
+    const file = openLocalFile(path);
+    try {
+      const [digest] = await sha256Files([file], options);
+      return file.byteLength === byteLength ? (digest?.sha256 ?? "") : `${file.byteLength} bytes`;
+    } finally {
+      file.close();
+    }
+  }
+  const sum = createHash("sha1").update(`blob ${byteLength}\0`);
+  for await (const bytes of createReadStream(path)) sum.update(bytes as Buffer);
+  return sum.digest("hex");
 }

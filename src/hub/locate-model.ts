@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { chooseWeights, noWeights } from "../formats/find-weights.js";
 import { MAX_INDEX_BYTES } from "../formats/shard-index.js";
+import { ASSET_NAMES } from "../llama/file-names.js";
 import { silentReporter } from "../progress.js";
+import { formatBytes, plural } from "../units.js";
 import { checkFileName, type RepositoryCache, sizeOfFile } from "./cache.js";
 import { describeCached, shardsOf } from "./cached-model.js";
-import { chooseFiles } from "./choose-files.js";
 import { type Download, downloadFiles } from "./download.js";
 import { HubFile } from "./hub-file.js";
 import { type HubEntry, type HubListing, listRepository } from "./listing.js";
@@ -35,8 +37,14 @@ export function describeLocated({ wanted, commit }: LocatedModel): string {
   return `${wanted.repository}@${wanted.revision} (commit ${commit.slice(0, 12)})`;
 }
 
-export function downloadBytes(downloads: readonly Download[]): number {
-  return downloads.reduce((sum, { entry }) => sum + entry.byteLength, 0);
+export function bytesOf(entries: readonly HubEntry[]): number {
+  return entries.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+/** `13.5 GB in 3 files`. */
+export function describeAmount(downloads: readonly Download[]): string {
+  const bytes = bytesOf(downloads.map(({ remote }) => remote.entry));
+  return `${formatBytes(bytes)} in ${plural(downloads.length, "file")}`;
 }
 
 const OWNER_CAN_HELP = "Choose another revision, or tell the repository's owner.";
@@ -50,6 +58,7 @@ export async function locateModel(
   cache: RepositoryCache,
   session: HubSession,
 ): Promise<LocatedModel> {
+  const { repository } = wanted;
   const { commit, entries } = await listFor(wanted, cache, session);
   const byName = new Map(entries.map((entry) => [entry.path, entry]));
   const isCached = (name: string) => cache.sizeOf(commit, name) === byName.get(name)?.byteLength;
@@ -57,7 +66,7 @@ export async function locateModel(
     const entry = byName.get(name);
     if (entry !== undefined) return entry;
     throw new ApplyDeltaError("shard-missing", "The repository lacks a file that its index names.", {
-      file: `${wanted.repository}/${name}`,
+      file: `${repository}/${name}`,
       hint: OWNER_CAN_HELP,
     });
   };
@@ -68,12 +77,11 @@ export async function locateModel(
       cache.addToSnapshot(commit, entry.path, entry.etag, false);
       return false;
     });
-    return absent.map((entry) => {
-      return { wanted, entry, cache, commit, remote: new HubFile(session, wanted.repository, commit, entry) };
-    });
+    return absent.map((entry) => ({ cache, remote: new HubFile(session, wanted, commit, entry) }));
   };
   const names = [...byName.keys()].filter((name) => !name.includes("/")).sort();
-  const chosen = chooseFiles(names, isCached, wanted.repository);
+  const chosen = chooseWeights(withoutUncached(names, isCached), repository);
+  if (chosen === null) throw noWeights(repository, names, HUB_WORDS);
   const path = cache.snapshotFolder(commit);
   const indexPath = chosen.index === null ? null : join(path, chosen.index);
   if (chosen.index !== null) {
@@ -81,10 +89,10 @@ export async function locateModel(
     checkIndexSize(wanted, index);
     await downloadQuietly(absentOf([index]), session);
   }
-  const weights = (indexPath === null ? chosen.weights : await shardsOf(indexPath)).map(entryOf);
-  const absentAssets = absentOf(chosen.assets.map(entryOf));
+  const weights = (indexPath === null ? chosen.files : await shardsOf(indexPath)).map(entryOf);
+  const absentAssets = absentOf(ASSET_NAMES.filter((name) => names.includes(name)).map(entryOf));
   const absentWeights = absentOf(weights);
-  await checkAccess([...absentAssets, ...absentWeights], session);
+  await checkAccess([...absentAssets, ...absentWeights]);
   return { wanted, cache, commit, path, indexPath, weights, absentWeights, absentAssets };
 }
 
@@ -97,16 +105,27 @@ async function listFor(
     const listing = await withRetries(session.retrier, () => listRepository(session, wanted));
     for (const { path } of listing.entries) checkFileName(wanted.repository, path);
     return listing;
-  } catch (error) {
-    throw await withCacheHint(explainReadError(error, wanted, session), cache, wanted);
+  } catch (caught) {
+    const error = explainReadError(caught, wanted, session);
+    if (!isApplyDeltaError(error, "no-network")) throw error;
+    // Without a network the cache may do.
+    const hint = `${error.details.hint ?? ""} ${await describeCached(cache, wanted)}`.trim();
+    throw new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
   }
 }
 
-/** Without a network the cache may do. */
-async function withCacheHint(error: unknown, cache: RepositoryCache, wanted: WantedModel): Promise<unknown> {
-  if (!isApplyDeltaError(error, "no-network")) return error;
-  const hint = `${error.details.hint ?? ""} ${await describeCached(cache, wanted)}`.trim();
-  return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
+const HUB_WORDS = {
+  what: "repository",
+  hint: "Check the name and the revision on the repository's page.",
+};
+
+/** A format that the cache has as a whole isn't fetched in the other one: then without the names of safetensors. */
+function withoutUncached(names: readonly string[], isCached: (name: string) => boolean): readonly string[] {
+  const isSafetensors = (name: string) => /\.safetensors(?:\.index\.json)?$/.test(name);
+  const torch = names.filter((name) => /^pytorch_model.*\.bin(?:\.index\.json)?$/.test(name));
+  const hasTorchOnly = torch.length > 0 && torch.every(isCached);
+  if (!hasTorchOnly || names.some((name) => isSafetensors(name) && isCached(name))) return names;
+  return names.filter((name) => !isSafetensors(name));
 }
 
 /** The index comes before the amount is known and the disk is checked, so it must be small. */
@@ -127,11 +146,8 @@ function downloadQuietly(downloads: readonly Download[], session: HubSession): P
 }
 
 /** Asks for the largest file, which is weights: config files are in the open even where a repository is gated. */
-async function checkAccess(downloads: readonly Download[], session: HubSession): Promise<void> {
-  const [largest] = [...downloads].sort((a, b) => b.entry.byteLength - a.entry.byteLength);
-  if (largest === undefined || largest.entry.byteLength === 0) return;
-  const { remote, wanted, entry } = largest;
-  await withRetries(session.retrier, () => remote.probe()).catch((error: unknown) => {
-    throw explainReadError(error, wanted, session, entry.path);
-  });
+async function checkAccess(downloads: readonly Download[]): Promise<void> {
+  const files = downloads.map(({ remote }) => remote);
+  const [largest] = files.sort((a, b) => b.entry.byteLength - a.entry.byteLength);
+  if (largest !== undefined && largest.entry.byteLength > 0) await largest.probe();
 }

@@ -1,4 +1,5 @@
-/** Ranges of a file: which bytes are there, which are missing. Pure. */
+/** Ranges of a file: which bytes are there, which are missing, which to ask for at once. Pure. */
+import type { FileRange } from "../files/exchange.js";
 
 /** From the first byte to before the last, in bytes. */
 export type Range = readonly [start: number, end: number];
@@ -12,11 +13,9 @@ export function withRange(ranges: Ranges, [start, end]: Range): Ranges {
   const before = ranges.filter(([, last]) => last < start);
   const after = ranges.filter(([first]) => first > end);
   const joined = ranges.filter(([first, last]) => last >= start && first <= end);
-  const merged: Range = [
-    Math.min(start, ...joined.map(([first]) => first)),
-    Math.max(end, ...joined.map(([, last]) => last)),
-  ];
-  return [...before, merged, ...after];
+  const first = Math.min(start, ...joined.map(([from]) => from));
+  const last = Math.max(end, ...joined.map(([, to]) => to));
+  return [...before, [first, last], ...after];
 }
 
 /** What is missing of `byteLength` bytes, in pieces of at most `mostBytes`. */
@@ -24,14 +23,70 @@ export function missingRanges(ranges: Ranges, byteLength: number, mostBytes: num
   const missing: Range[] = [];
   let at = 0;
   for (const [start, end] of [...ranges, [byteLength, byteLength] as const]) {
-    for (; at < start; at = Math.min(at + mostBytes, start)) {
-      missing.push([at, Math.min(at + mostBytes, start)]);
-    }
+    missing.push(...split([at, start], mostBytes));
     at = Math.max(at, end);
   }
   return missing;
 }
 
+/** A range in pieces of at most `mostBytes`. */
+export function split([start, end]: Range, mostBytes: number): Range[] {
+  const pieces: Range[] = [];
+  for (let at = start; at < end; at += mostBytes) pieces.push([at, Math.min(at + mostBytes, end)]);
+  return pieces;
+}
+
 export function totalBytes(ranges: Ranges): number {
   return ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+}
+
+/** A part of a file to be fetched at once. */
+export interface JoinedRequest {
+  /** The file's number in its exchange. */
+  readonly file: number;
+  readonly start: number;
+  readonly end: number;
+  /** What of it will be read; between them are gaps. */
+  readonly wanted: Ranges;
+}
+
+/**
+ * Joins ranges that are neighbours in a file into requests worth a round trip, in about the order in which they will be
+ * read; none is longer than `mostBytes`, unless one range is. Gaps of up to `gapBytes` are fetched for nothing. Leaves
+ * out ranges of local files. Lazy, so that a model's plan needn't be held twice.
+ */
+export function* joinRanges(
+  ranges: Iterable<FileRange>,
+  mostBytes: number,
+  gapBytes: number,
+): Generator<JoinedRequest> {
+  type Growing = { -readonly [Key in keyof JoinedRequest]: JoinedRequest[Key] };
+  const growing = new Map<number, Growing>();
+  // In the order of their first ranges. Several files are read in turns, so several grow at once.
+  const queue: Growing[] = [];
+  for (const { fd, offsetBytes: start, byteLength } of ranges) {
+    if (typeof fd === "number" || byteLength === 0) continue;
+    const { file } = fd;
+    const end = start + byteLength;
+    const last = growing.get(file);
+    const gap = start - (last?.end ?? start);
+    if (last !== undefined && gap >= 0 && gap <= gapBytes && end - last.start <= mostBytes) {
+      last.wanted = withRange(last.wanted, [start, end]);
+      last.end = end;
+    } else {
+      const request: Growing = { file, start, end, wanted: [[start, end]] };
+      growing.set(file, request);
+      queue.push(request);
+    }
+    for (const first of [...queue]) {
+      const isGrowing = growing.get(first.file) === first;
+      const queuedBytes = totalBytes(queue.map((each) => [each.start, each.end]));
+      // A file that isn't read for a while must not keep its beginning back.
+      if (isGrowing && queuedBytes <= 2 * growing.size * mostBytes) break;
+      if (isGrowing) growing.delete(first.file);
+      queue.shift();
+      yield first;
+    }
+  }
+  yield* queue;
 }

@@ -7,28 +7,23 @@
  * Memory is bounded by the slots. A range that was fetched ahead is fetched once. Every wish is answered, one for bytes
  * outside the window by a request of its own, so that nothing waits for room that only it makes.
  */
-
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import {
   answerWish,
   createExchange,
   type FileRange,
   listen,
-  offerExchange,
   openWishes,
   type RemoteFeed,
   refuseWish,
   type Wish,
   wakeListener,
-  writeFailure,
 } from "../files/exchange.js";
 import { Interruption } from "../interrupt.js";
 import type { RemoteDescriptor } from "../tensor.js";
 import type { HubFile } from "./hub-file.js";
 import type { TransferSettings } from "./hub-settings.js";
-import { type JoinedRequest, joinRanges } from "./join-ranges.js";
-import { readRange } from "./read-range.js";
-import type { Retrier } from "./retry.js";
+import { type JoinedRequest, joinRanges } from "./ranges.js";
 import { type RemotePiece, SLOT_BYTES, SLOTS, WindowPieces } from "./window-pieces.js";
 
 /** What one request asks for: worth its round trip, and small enough that several fit into the window. */
@@ -40,29 +35,18 @@ const MOST_GAP_BYTES = 16 * 1024;
 /** Requests that are looked through for a wish that comes early. */
 const REQUESTS_IN_VIEW = 64;
 
-/** A file that the window fetches from. */
-export interface FetchedFile {
-  readonly remote: HubFile;
-  readonly byteLength: number;
-  /** Told of bytes that arrived. */
-  onBytes(byteLength: number): void;
-  /** Turns a failed request's error into a typed one. */
-  explain(error: unknown): unknown;
-}
-
 interface Waiting {
   readonly wish: Wish;
   readonly piece: RemotePiece;
 }
 
 export class RemoteWindow implements RemoteFeed {
-  readonly #exchange = createExchange(SLOTS * SLOT_BYTES);
-  readonly #files: FetchedFile[] = [];
+  readonly #exchange = createExchange(SLOTS * SLOT_BYTES, this);
+  readonly #files: HubFile[] = [];
   readonly #pieces = new WindowPieces();
   readonly #waiting = new Map<number, Waiting>();
   readonly #readBy = new Map<number, RemotePiece>();
   readonly #transfer: TransferSettings;
-  readonly #retrier: Retrier;
   #expected: Iterator<JoinedRequest> | null = null;
   #inView: JoinedRequest[] = [];
   #requestsUnderWay = 0;
@@ -71,25 +55,23 @@ export class RemoteWindow implements RemoteFeed {
   #isFull = false;
   #isOver = false;
 
-  constructor(transfer: TransferSettings, retrier: Retrier) {
+  constructor(transfer: TransferSettings) {
     this.#transfer = transfer;
-    this.#retrier = retrier;
-    offerExchange(this.#exchange, this);
-    void listen(
-      this.#exchange,
-      () => this.#look(),
-      () => this.#isOver,
-    );
+    const look = () => {
+      const wishes = openWishes(this.#exchange, this.#waiting, (mailbox) => this.#release(mailbox));
+      for (const wish of wishes) this.#receive(wish);
+    };
+    void listen(this.#exchange, look, () => this.#isOver);
   }
 
-  add(file: FetchedFile): RemoteDescriptor {
+  add(file: HubFile): RemoteDescriptor {
     return { exchange: this.#exchange, file: this.#files.push(file) - 1 };
   }
 
   expect(ranges: Iterable<FileRange>): void {
     this.forget();
     const mostBytes = Math.min(MOST_REQUEST_BYTES, this.#transfer.rangeBytes);
-    this.#expected = joinRanges(ranges, { mostBytes, gapBytes: MOST_GAP_BYTES });
+    this.#expected = joinRanges(ranges, mostBytes, MOST_GAP_BYTES);
     this.#fetchAhead();
   }
 
@@ -111,51 +93,45 @@ export class RemoteWindow implements RemoteFeed {
     wakeListener(this.#exchange);
   }
 
-  #look(): void {
-    for (const wish of openWishes(this.#exchange, this.#waiting, (mailbox) => this.#release(mailbox)))
-      this.#receive(wish);
-  }
-
   #receive(wish: Wish): void {
-    if (wish.offsetBytes + wish.byteLength > (this.#files[wish.file]?.byteLength ?? 0))
+    const { file, offsetBytes, byteLength, mailbox } = wish;
+    if (offsetBytes + byteLength > this.#fileAt(file).entry.byteLength)
       this.#fail(new Error("a thread reads beyond the end of a file"));
     if (this.#failure !== null) {
-      refuseWish(this.#exchange, wish.mailbox);
+      refuseWish(this.#exchange, mailbox, this.#failure);
       return;
     }
-    const piece = this.#find(wish) ?? this.#fetchEarly(wish) ?? this.#fetchUnforeseen(wish);
+    const find = () => this.#pieces.find(file, offsetBytes);
+    if (find() === undefined && !this.#fetchEarly(wish)) this.#fetchUnforeseen(wish);
+    const piece = find();
     if (piece === undefined) {
       // It stays in its mailbox until somebody is done.
       this.#isFull = true;
       return;
     }
     piece.users++;
-    this.#waiting.set(wish.mailbox, { wish, piece });
+    this.#waiting.set(mailbox, { wish, piece });
     this.#answer(wish, piece);
   }
 
-  #find({ file, offsetBytes }: Wish): RemotePiece | undefined {
-    return this.#pieces.find(file, offsetBytes);
-  }
-
   /** Expected, but not begun: the window is full, and somebody is faster than the rest. */
-  #fetchEarly(wish: Wish): RemotePiece | undefined {
+  #fetchEarly({ file, offsetBytes }: Wish): boolean {
     this.#fillView();
-    const place = this.#inView.findIndex(
-      ({ file, wanted }) =>
-        file === wish.file &&
-        wanted.some(([start, end]) => wish.offsetBytes >= start && wish.offsetBytes < end),
+    const request = this.#inView.find(
+      (each) =>
+        each.file === file && each.wanted.some(([start, end]) => start <= offsetBytes && offsetBytes < end),
     );
-    const request = this.#inView[place];
-    if (request !== undefined && this.#begin(request, true)) this.#inView.splice(place, 1);
-    return this.#find(wish);
+    return request !== undefined && this.#begin(request, true);
   }
 
-  #fetchUnforeseen({ file, offsetBytes }: Wish): RemotePiece | undefined {
+  #fetchUnforeseen({ file, offsetBytes }: Wish): void {
     const start = offsetBytes - (offsetBytes % SLOT_BYTES);
-    const end = Math.min(start + SLOT_BYTES, (this.#files[file] as FetchedFile).byteLength);
+    const end = Math.min(start + SLOT_BYTES, this.#fileAt(file).entry.byteLength);
     this.#begin({ file, start, end, wanted: [[start, end]] }, false);
-    return this.#pieces.find(file, offsetBytes);
+  }
+
+  #fileAt(file: number): HubFile {
+    return this.#files[file] as HubFile;
   }
 
   #answer(wish: Wish, piece: RemotePiece): void {
@@ -193,10 +169,7 @@ export class RemoteWindow implements RemoteFeed {
     while (this.#requestsUnderWay < this.#transfer.connections) {
       this.#fillView();
       const [next] = this.#inView;
-      if (next === undefined) return;
-      if (!this.#pieces.hasRoomFor(next)) return;
-      if (!this.#begin(next, true)) return;
-      this.#inView.shift();
+      if (next === undefined || !this.#pieces.hasRoomFor(next) || !this.#begin(next, true)) return;
     }
   }
 
@@ -204,23 +177,23 @@ export class RemoteWindow implements RemoteFeed {
   #begin(request: JoinedRequest, isAhead: boolean): boolean {
     const pieces = this.#pieces.begin(request, isAhead);
     if (pieces === null) return false;
+    this.#inView = this.#inView.filter((each) => each !== request);
     this.#requestsUnderWay++;
     void this.#bring(request, pieces);
     return true;
   }
 
   async #bring({ file, start, end }: JoinedRequest, pieces: readonly RemotePiece[]): Promise<void> {
-    const { remote, explain, onBytes } = this.#files[file] as FetchedFile;
     let at = start;
     try {
-      for await (const bytes of readRange(remote, start, end, this.#retrier)) {
-        if (pieces.every(({ isDropped }) => isDropped)) break;
-        for (const piece of pieces) if (!piece.isDropped) this.#put(piece, bytes, at);
+      for await (const bytes of this.#fileAt(file).read(start, end)) {
+        const wanted = pieces.filter(({ isDropped }) => !isDropped);
+        if (wanted.length === 0) break;
+        for (const piece of wanted) this.#put(piece, bytes, at);
         at += bytes.length;
-        onBytes(bytes.length);
       }
     } catch (error) {
-      if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(explain(error));
+      if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(error);
     }
     this.#requestsUnderWay--;
     this.#fetchAhead();
@@ -239,12 +212,10 @@ export class RemoteWindow implements RemoteFeed {
 
   /** The first failure is everybody's: the work ends by it. */
   #fail(error: unknown): void {
-    if (this.#failure !== null) return;
-    this.#failure = isApplyDeltaError(error)
+    this.#failure ??= isApplyDeltaError(error)
       ? error
       : new ApplyDeltaError("hub-failure", `Fetching failed: ${String(error)}.`);
-    writeFailure(this.#exchange, this.#failure);
-    for (const mailbox of this.#waiting.keys()) refuseWish(this.#exchange, mailbox);
+    for (const mailbox of this.#waiting.keys()) refuseWish(this.#exchange, mailbox, this.#failure);
     this.#waiting.clear();
   }
 }

@@ -1,15 +1,25 @@
 import { join } from "node:path";
+import { ApplyDeltaError } from "../errors.js";
 import { openLocalFile } from "../files/local-file.js";
 import type { RemoteWeights } from "../formats/open.js";
-import { createLimit } from "../limit.js";
-import { formatBytes, plural } from "../units.js";
+import { createLimit, type Limit } from "../limit.js";
+import type { OpenFile } from "../tensor.js";
 import { makeFolder } from "./cache.js";
 import { HubFile } from "./hub-file.js";
-import { describeLocated, downloadBytes, type LocatedModel } from "./locate-model.js";
-import { explainReadError } from "./read-errors.js";
+import { describeAmount, describeLocated, type LocatedModel } from "./locate-model.js";
 import { RemoteWindow } from "./remote-window.js";
 import type { HubSession } from "./session.js";
-import { openStreamedFile } from "./streamed-file.js";
+
+/** The first read is of some bytes that tell the file's format; the header they begin is read with them. */
+const HEAD_BYTES = 64 * 1024;
+
+/** A zip's local headers are read by themselves, and later what lies around them: padding, and a descriptor before. */
+const SMALL_BYTES = 4096;
+const BEFORE_BYTES = 64;
+const BEHIND_BYTES = 192;
+
+/** Headers of real models have less; stops a file whose header would fill the memory a second time. */
+const MOST_KEPT_BYTES = 16 * 1024 * 1024;
 
 /** Weights on the Hub, until they are closed. */
 export interface StreamedWeights extends RemoteWeights {
@@ -28,8 +38,8 @@ export function streamWeights(
 ): Map<LocatedModel, StreamedWeights> {
   if (models.length === 0) return new Map();
   const { transfer } = session.settings;
-  const window = new RemoteWindow(transfer, session.retrier);
-  const requests = createLimit(transfer.connections);
+  const window = new RemoteWindow(transfer);
+  const headerRequests = createLimit(transfer.connections);
   const cancel = () => window.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   const close = () => {
@@ -37,32 +47,115 @@ export function streamWeights(
     window.close();
     return session.close();
   };
-  const open = ({ wanted, path, commit, absentWeights }: LocatedModel, name: string) => {
-    const entry = absentWeights.find((each) => each.entry.path === name)?.entry;
+  const open = ({ path, wanted, commit, absentWeights }: LocatedModel, name: string) => {
+    const entry = absentWeights.find(({ remote }) => remote.entry.path === name)?.remote.entry;
     if (entry === undefined) return openLocalFile(join(path, name));
     // Over plain HTTP, which gives exactly the range that is asked for; Xet's chunks are larger.
-    const remote = new HubFile(session, wanted.repository, commit, { ...entry, isXet: false });
-    const explain = (error: unknown) => explainReadError(error, wanted, session, name);
-    const { retrier } = session;
-    return openStreamedFile(`${wanted.repository}/${name}`, {
-      entry,
-      remote,
-      window,
-      retrier,
-      requests,
-      signal,
-      explain,
-    });
+    const remote = new HubFile(session, wanted, commit, { ...entry, isXet: false });
+    return openStreamedFile(remote, window, headerRequests);
   };
   return new Map(
     models.map((model) => {
       const { path, indexPath, weights, absentWeights } = model;
       // Config and tokenizer are looked for there, also where the repository has none.
       makeFolder(path);
-      const files = `${formatBytes(downloadBytes(absentWeights))} in ${plural(absentWeights.length, "file")}`;
-      session.reporter.note(`streaming ${describeLocated(model)}: ${files}, not stored on this disk.`);
+      const amount = describeAmount(absentWeights);
+      session.reporter.note(`streaming ${describeLocated(model)}: ${amount}, not stored on this disk.`);
       const names = indexPath === null ? weights.map((entry) => entry.path) : [];
       return [model, { index: indexPath, names, open: (name) => open(model, name), close }];
     }),
   );
+}
+
+/** Headers are read here, the tensors' bytes go to the threads through the window. Asks nothing of the network yet. */
+function openStreamedFile(remote: HubFile, window: RemoteWindow, requests: Limit): OpenFile {
+  const { path, entry } = remote;
+  const { byteLength } = entry;
+  const header = new HeaderBytes(remote, requests);
+  return {
+    path,
+    fd: window.add(remote),
+    byteLength,
+    version: entry.etag,
+    async read(offsetBytes, length) {
+      if (offsetBytes + length <= byteLength) return header.read(offsetBytes, length);
+      throw new ApplyDeltaError("truncated-file", "The file ends before the data it announces.", {
+        file: path,
+        offsetBytes,
+        expected: `${length} more bytes`,
+        got: `${Math.max(0, byteLength - offsetBytes)} bytes`,
+        hint: "The file on the Hub is incomplete: choose another revision, or tell the repository's owner.",
+      });
+    },
+    // A file of a commit never changes: HubFile holds the Hub's answers to one size and one ETag.
+    assertUnchanged: () => {},
+    bytesFetched: () => remote.bytesFetched,
+    close: () => header.forget(),
+  };
+}
+
+interface Part {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The bytes of a file's header. Each is fetched once, however often it is read. */
+class HeaderBytes {
+  readonly #remote: HubFile;
+  /** Bounds requests: a zip has a local header for each tensor. */
+  readonly #requests: Limit;
+  readonly #kept: Part[] = [];
+  #keptBytes = 0;
+
+  constructor(remote: HubFile, requests: Limit) {
+    this.#remote = remote;
+    this.#requests = requests;
+  }
+
+  async read(offsetBytes: number, length: number): Promise<Uint8Array> {
+    const into = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = offsetBytes + done;
+      const { start, bytes } = await this.#partAt(at, offsetBytes + length);
+      const piece = bytes.subarray(at - start, at - start + length - done);
+      into.set(piece, done);
+      done += piece.length;
+    }
+    return into;
+  }
+
+  forget(): void {
+    this.#kept.length = 0;
+  }
+
+  /** Some bytes from `start` on: kept ones, or new ones up to `end` or to where kept ones begin. */
+  async #partAt(start: number, end: number): Promise<Part> {
+    const { byteLength } = this.#remote.entry;
+    const found = this.#kept.find((part) => part.start <= start && start < part.start + part.bytes.length);
+    if (found !== undefined) return found;
+    const atLeast = start === 0 ? Math.max(end, Math.min(HEAD_BYTES, byteLength)) : end;
+    const next = this.#kept.reduce(
+      (least, part) => (part.start > start ? Math.min(least, part.start) : least),
+      atLeast,
+    );
+    if (start === 0 || next - start > SMALL_BYTES) return this.#load(start, next);
+    return this.#load(Math.max(0, start - BEFORE_BYTES), Math.min(byteLength, next + BEHIND_BYTES));
+  }
+
+  async #load(start: number, end: number): Promise<Part> {
+    const bytes = new Uint8Array(end - start);
+    let at = 0;
+    await this.#requests.run(async () => {
+      for await (const part of this.#remote.read(start, end)) {
+        bytes.set(part, at);
+        at += part.length;
+      }
+    });
+    const part = { start, bytes };
+    if (this.#keptBytes + bytes.length <= MOST_KEPT_BYTES) {
+      this.#kept.push(part);
+      this.#keptBytes += bytes.length;
+    }
+    return part;
+  }
 }

@@ -3,15 +3,6 @@ import type { Activity, FileProgress, Reporter } from "../progress.js";
 /** More bytes have arrived; a negative number takes some back. */
 export type OnBytes = (byteLength: number) => void;
 
-export interface MeterOptions {
-  readonly activity: Activity;
-  /** May grow while the activity lasts. */
-  readonly bytesTotal: () => number;
-  /** What goes on while no file is under way. */
-  readonly idle: string;
-  readonly reporter: Reporter;
-}
-
 /** Tells how far a transfer of several files is. */
 export interface TransferMeter {
   /** A file is under way from now on. */
@@ -23,7 +14,13 @@ export interface TransferMeter {
 /** Bars needn't move faster. */
 const PROGRESS_INTERVAL_MS = 100;
 
-export function startMeter({ activity, bytesTotal, idle, reporter }: MeterOptions): TransferMeter {
+/** `bytesTotal` may grow meanwhile; `idle` is what goes on while no file is under way. */
+export function startMeter(
+  activity: Activity,
+  bytesTotal: () => number,
+  idle: string,
+  reporter: Reporter,
+): TransferMeter {
   const begun: { -readonly [Key in keyof FileProgress]: FileProgress[Key] }[] = [];
   let isShown = false;
   const report = () => {

@@ -2,7 +2,7 @@
  * The room of a window: slots of shared memory, and which part of which file is in them. A slot holds one piece at a
  * time and is never taken while somebody reads it. A piece that was fetched ahead goes when it was read.
  */
-import type { JoinedRequest } from "./join-ranges.js";
+import { type JoinedRequest, split } from "./ranges.js";
 
 export const SLOT_BYTES = 1024 * 1024;
 
@@ -42,22 +42,21 @@ export class WindowPieces {
 
   /** The piece that has a byte of a file or will have it. */
   find(file: number, offsetBytes: number): RemotePiece | undefined {
-    for (const piece of this.#pieces) {
-      if (piece.file !== file || offsetBytes < piece.start || offsetBytes >= piece.end) continue;
-      if (!piece.isAhead) {
-        this.#pieces.delete(piece);
-        this.#pieces.add(piece);
-      }
-      return piece;
+    const piece = [...this.#pieces].find(
+      (each) => each.file === file && each.start <= offsetBytes && offsetBytes < each.end,
+    );
+    if (piece !== undefined && !piece.isAhead) {
+      this.#pieces.delete(piece);
+      this.#pieces.add(piece);
     }
-    return undefined;
+    return piece;
   }
 
   /** Whether a request may be begun before it is needed. An empty window takes any. */
   hasRoomFor(request: JoinedRequest): boolean {
-    const kept = this.#count(false);
     const ahead = this.#count(true);
-    return ahead === 0 || ahead + partsOf(request).length <= Math.min(MOST_AHEAD, MOST_IN_ALL - kept);
+    const most = Math.min(MOST_AHEAD, MOST_IN_ALL - this.#count(false));
+    return ahead === 0 || ahead + partsOf(request).length <= most;
   }
 
   /** Pieces for what a request brings; null where there is no slot that isn't in use. */
@@ -87,9 +86,7 @@ export class WindowPieces {
   }
 
   #count(isAhead: boolean): number {
-    let count = 0;
-    for (const piece of this.#pieces) if (piece.isAhead === isAhead) count++;
-    return count;
+    return [...this.#pieces].filter((piece) => piece.isAhead === isAhead).length;
   }
 
   #drop(piece: RemotePiece): void {
@@ -99,23 +96,16 @@ export class WindowPieces {
     this.#freeSlots.push(piece.slot);
   }
 
-  /** The first that is whole and that nobody uses now; false where there is none. */
+  /** Drops the first that is whole and that nobody uses now; false where there is none. */
   #dropOne(isMeant: (piece: RemotePiece) => boolean): boolean {
-    for (const piece of this.#pieces) {
-      if (piece.users > 0 || piece.filledTo < piece.end || !isMeant(piece)) continue;
-      this.#drop(piece);
-      return true;
-    }
-    return false;
+    const isIdle = ({ users, filledTo, end }: RemotePiece) => users === 0 && filledTo >= end;
+    const piece = [...this.#pieces].find((each) => isIdle(each) && isMeant(each));
+    if (piece !== undefined) this.#drop(piece);
+    return piece !== undefined;
   }
 }
 
 /** What is wanted, in parts that fit into a slot. */
-function partsOf({ wanted }: JoinedRequest): [start: number, end: number][] {
-  return wanted.flatMap(([start, end]) =>
-    Array.from({ length: Math.ceil((end - start) / SLOT_BYTES) }, (_, i): [number, number] => {
-      const from = start + i * SLOT_BYTES;
-      return [from, Math.min(from + SLOT_BYTES, end)];
-    }),
-  );
+function partsOf({ wanted }: JoinedRequest) {
+  return wanted.flatMap((range) => split(range, SLOT_BYTES));
 }

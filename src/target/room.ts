@@ -1,6 +1,6 @@
 /** Whether the target's disk has room for it. */
 import { accessSync, constants, statfsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onTarget } from "../files/write-errors.js";
 import { formatBytes } from "../units.js";
@@ -28,13 +28,7 @@ export function checkRoom(target: string, needed: Room): number {
   const { files, ffree, type } = onTarget(parent, () => statfsSync(parent));
   const { freeBytes } = freeSpaceAt(parent);
   if (freeBytes < needed.bytes) {
-    const room = `${formatBytes(needed.bytes)} needed, ${formatBytes(freeBytes)} free`;
-    throw new ApplyDeltaError("no-space", `Not enough disk space in ${parent}: ${room}.`, {
-      file: parent,
-      expected: `${needed.bytes} bytes free`,
-      got: `${freeBytes} bytes free`,
-      hint: `Free ${needed.bytes - freeBytes} bytes, or choose a folder on another disk.`,
-    });
+    throw notEnoughSpace(parent, needed.bytes, freeBytes, "choose a folder on another disk");
   }
   // File systems that make files as they need them say 0 of 0.
   if (files > 0 && ffree < needed.files) {
@@ -56,19 +50,49 @@ export function checkRoom(target: string, needed: Room): number {
   return freeBytes;
 }
 
-export interface FreeSpace {
-  /** The part of the path that exists. */
-  readonly folder: string;
-  readonly freeBytes: number;
-  /** The same for all folders of one file system. */
-  readonly device: number;
-}
-
-/** The room there is where `path` is or would be made. */
-export function freeSpaceAt(path: string): FreeSpace {
+/** The room there is where `path` is or would be made: in a folder that exists, on a device by its number. */
+export function freeSpaceAt(path: string) {
   const folder = nearestExisting(path);
   const { bavail, bsize } = onTarget(folder, () => statfsSync(folder));
   return { folder, freeBytes: bavail * bsize, device: onTarget(folder, () => statSync(folder).dev) };
+}
+
+/** Something that a run will write. */
+export interface SpaceNeed {
+  /** A file or a folder to be made. */
+  readonly path: string;
+  readonly bytes: number;
+  /** `the cache`. */
+  readonly what: string;
+}
+
+/** Adds up what a run will write on each disk: the Hub's cache and the target may share one. Errors: `no-space`. */
+export function checkSpace(needs: readonly SpaceNeed[]): void {
+  const places = needs.map((need) => ({ ...need, ...freeSpaceAt(resolve(need.path)) }));
+  for (const { folder, freeBytes, device } of places) {
+    const onDisk = places.filter((place) => place.device === device);
+    const neededBytes = onDisk.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (neededBytes <= freeBytes) continue;
+    const each = onDisk.map(({ bytes, what }) => `${bytes} for ${what}`).join(", ");
+    const wayOut = "choose another disk with --cache-dir, HF_HOME or --target";
+    throw notEnoughSpace(folder, neededBytes, freeBytes, wayOut, ` (${each})`);
+  }
+}
+
+function notEnoughSpace(
+  folder: string,
+  neededBytes: number,
+  freeBytes: number,
+  wayOut: string,
+  parts = "",
+): ApplyDeltaError {
+  const sizes = `${formatBytes(neededBytes)} needed, ${formatBytes(freeBytes)} free`;
+  return new ApplyDeltaError("no-space", `Not enough disk space in ${folder}: ${sizes}.`, {
+    file: folder,
+    expected: `${neededBytes} bytes free${parts}`,
+    got: `${freeBytes} bytes free`,
+    hint: `Free ${neededBytes - freeBytes} bytes, or ${wayOut}.`,
+  });
 }
 
 /** Beside the shards and the files that are known: card, index, the folder, what the staging writes. */

@@ -13,7 +13,7 @@ export function trackUpload(sizes: ReadonlyMap<string, number>, reporter: Report
   const idle = "waiting for the Hub";
   let bytesHashed = 0;
   let bytesWanted = 0;
-  const hashing = startMeter({ activity: "hashing", bytesTotal: () => bytesHashed, idle, reporter });
+  const hashing = startMeter("hashing", () => bytesHashed, idle, reporter);
   let sending: TransferMeter | undefined;
   const hashed = new Map<string, { share: number; readonly onBytes: OnBytes }>();
   const sent = new Map<string, OnBytes>();
@@ -31,7 +31,7 @@ export function trackUpload(sizes: ReadonlyMap<string, number>, reporter: Report
       bytesWanted += byteLength;
       if (bytesWanted === 0 || sending !== undefined) return;
       hashing.end(true);
-      sending = startMeter({ activity: "uploading", bytesTotal: () => bytesWanted, idle, reporter });
+      sending = startMeter("uploading", () => bytesWanted, idle, reporter);
     },
     onBytes(name, byteLength) {
       const onBytes = sent.get(name) ?? sending?.begin(name, sizeOf(name));

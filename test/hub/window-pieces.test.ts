@@ -1,7 +1,7 @@
 /** The room of the window: bounded, given back when it was read, never taken from a reader. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { JoinedRequest } from "../../src/hub/join-ranges.js";
+import type { JoinedRequest } from "../../src/hub/ranges.js";
 import { type RemotePiece, SLOT_BYTES, SLOTS, WindowPieces } from "../../src/hub/window-pieces.js";
 
 const request = (first: number, slots = 1): JoinedRequest => {

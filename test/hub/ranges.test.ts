@@ -2,19 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createExchange, type FileRange } from "../../src/files/exchange.js";
-import { type JoinOptions, joinRanges } from "../../src/hub/join-ranges.js";
+import type { FileRange } from "../../src/files/exchange.js";
+import { joinRanges } from "../../src/hub/ranges.js";
+import type { Exchange } from "../../src/tensor.js";
 
-const exchange = createExchange(0);
 const range = (file: number, start: number, end: number): FileRange => ({
-  fd: { exchange, file },
+  fd: { exchange: {} as Exchange, file },
   offsetBytes: start,
   byteLength: end - start,
 });
-const joined = (ranges: Iterable<FileRange>, options: Partial<JoinOptions> = {}) =>
-  [...joinRanges(ranges, { mostBytes: 100, gapBytes: 10, ...options })].map(
-    ({ file, start, end, wanted }) => ({ file, start, end, wanted: wanted.map(([from, to]) => [from, to]) }),
-  );
+const joined = (ranges: Iterable<FileRange>) => [...joinRanges(ranges, 100, 10)];
 
 test("neighbours become one request, though two files are read in turns", () => {
   const ranges = [range(0, 0, 40), range(1, 7, 47), range(0, 40, 80), range(1, 47, 87)];
@@ -50,7 +47,7 @@ test("a file that isn't read for a while doesn't keep its beginning back", () =>
     yield range(0, 0, 10);
     for (let start = 0; ; start += 50) yield range(1, start, start + 50);
   }
-  const requests = joinRanges(ranges(), { mostBytes: 100, gapBytes: 10 });
+  const requests = joinRanges(ranges(), 100, 10);
   assert.equal(requests.next().value?.file, 0);
 });
 
