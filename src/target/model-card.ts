@@ -3,7 +3,6 @@ import { basename, dirname, extname, resolve } from "node:path";
 
 export const MODEL_CARD = "README.md";
 
-/** Where a model came from. */
 export interface ModelOrigin {
   readonly path: string;
   /** Null for a local path. */
@@ -22,16 +21,16 @@ export interface ModelCardFacts {
 }
 
 export function modelCard({ target, base, delta, scale, baseCheck, release }: ModelCardFacts): string {
-  const factor = scale === 1 ? "" : `${scale} * `;
+  const isPart = scale !== 1;
   const lines = [
     ...cardHead(base),
     "",
     `# ${basename(target)}`,
     "",
-    `Made by vicuna-apply-delta: target = base + ${factor}delta.`,
+    `Made by vicuna-apply-delta: target = base + ${isPart ? `${scale} * ` : ""}delta.`,
     "",
     `- base: ${describeOrigin(base)}`,
-    `- delta: ${describeOrigin(delta)}${scale === 1 ? "" : `, applied in part (scale ${scale})`}`,
+    `- delta: ${describeOrigin(delta)}${isPart ? `, applied in part (scale ${scale})` : ""}`,
     ...(release === null ? [] : [`- release: ${release}`]),
     `- base check: ${baseCheck ?? "skipped"}`,
     "",
@@ -52,11 +51,8 @@ function describeOrigin(origin: ModelOrigin): string {
 
 /** The repository; for a local model the name of its folder, and of the file if the path is one. */
 export function modelName({ path, hub }: ModelOrigin): string {
-  return hub?.repository ?? folderName(path);
-}
-
-function folderName(given: string): string {
-  const path = resolve(given);
-  const isFile = [".safetensors", ".bin", ".pt", ".pth", ".json"].includes(extname(path));
-  return isFile ? `${basename(dirname(path))}/${basename(path)}` : basename(path);
+  if (hub !== null) return hub.repository;
+  const real = resolve(path);
+  const isFile = [".safetensors", ".bin", ".pt", ".pth", ".json"].includes(extname(real));
+  return isFile ? `${basename(dirname(real))}/${basename(real)}` : basename(real);
 }

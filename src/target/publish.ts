@@ -11,31 +11,31 @@ import { onTarget, quietly } from "../files/write-errors.js";
 import { type Fingerprint, fingerprintChanges, readJournal } from "./journal.js";
 import { JOURNAL, LOCK, targetExists } from "./target.js";
 
-export interface PublishOptions {
-  /** Whether a target that isn't empty may be replaced. */
-  readonly overwrite: boolean;
-  /** Called before the old target is put aside, with the name it gets. */
-  announce(aside: string): void;
-}
-
-/** Publishes a folder; returns where the old target is now, or null where there was none. */
-export function publish(folder: string, target: string, options: PublishOptions): string | null {
+/**
+ * Publishes a folder; returns where the old target is now, or null where there was none. `announce` is called before
+ * the old target is put aside, with the name it gets.
+ */
+export function publish(
+  folder: string,
+  target: string,
+  { overwrite, announce }: { readonly overwrite: boolean; readonly announce: (aside: string) => void },
+): string | null {
   const names = exists(target) ? onTarget(target, () => readdirSync(target)) : null;
   if (names === null || names.length === 0) {
     if (names !== null) onTarget(target, () => rmdirSync(target));
     onTarget(target, () => renameSync(folder, target));
     return null;
   }
-  if (!options.overwrite) throw targetExists(target);
+  if (!overwrite) throw targetExists(target);
   const aside = `${target}.replaced-${process.pid}`;
   if (exists(aside)) {
     throw new ApplyDeltaError("target-unwritable", "The old target can't be put aside.", {
       file: target,
       got: `something at ${aside}`,
-      hint: `Move ${basename(aside)} away, or choose another folder.`,
+      hint: "Move that away, or choose another folder.",
     });
   }
-  options.announce(basename(aside));
+  announce(basename(aside));
   onTarget(target, () => renameSync(target, aside));
   try {
     onTarget(target, () => renameSync(folder, target));

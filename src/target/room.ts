@@ -25,8 +25,8 @@ const FAT_LARGEST_FILE_BYTES = 2 ** 32 - 1;
 export function checkRoom(target: string, needed: Room): number {
   const parent = nearestExisting(dirname(target));
   onTarget(parent, () => accessSync(parent, constants.W_OK));
-  const { files, ffree, type } = onTarget(parent, () => statfsSync(parent));
-  const { freeBytes } = freeSpaceAt(parent);
+  const { files, ffree, type, bavail, bsize } = onTarget(parent, () => statfsSync(parent));
+  const freeBytes = bavail * bsize;
   if (freeBytes < needed.bytes) {
     throw notEnoughSpace(parent, needed.bytes, freeBytes, "choose a folder on another disk");
   }
@@ -95,21 +95,16 @@ function notEnoughSpace(
   });
 }
 
+interface Shards {
+  readonly bytesToWrite: number;
+  readonly shards: readonly { readonly byteLength: number }[];
+}
+
 /** Beside the shards and the files that are known: card, index, the folder, what the staging writes. */
 const FURTHER_FILES = 8;
 
 /** What a target of these shards needs, less what an interrupted run left of it. */
-export function roomFor(
-  target: string,
-  {
-    bytesToWrite,
-    shards,
-  }: {
-    readonly bytesToWrite: number;
-    readonly shards: readonly { readonly byteLength: number }[];
-  },
-  fileCount: number,
-): Room {
+export function roomFor(target: string, { bytesToWrite, shards }: Shards, fileCount: number): Room {
   return {
     bytes: bytesToWrite - stagedBytes(target),
     files: shards.length + fileCount + FURTHER_FILES,

@@ -31,8 +31,8 @@ export async function checksumFiles(
 
 /** One line a file, by name. */
 export function encodeChecksums(sha256Of: ReadonlyMap<string, string>): string {
-  const names = [...sha256Of.keys()].sort(compareNames);
-  return names.map((name) => `${sha256Of.get(name)}  ${name}\n`).join("");
+  const lines = [...sha256Of].sort(([a], [b]) => compareNames(a, b));
+  return lines.map(([name, sha256]) => `${sha256}  ${name}\n`).join("");
 }
 
 /** Reads `SHA256SUMS`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */

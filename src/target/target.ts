@@ -1,7 +1,7 @@
 /** Where a target may be: nothing that exists is written over unasked, and no model that is read is ever the target. */
 import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { onTarget } from "../files/write-errors.js";
 
@@ -59,19 +59,19 @@ export function assertApart(target: string, sources: readonly string[], given = 
 
 /** The folder that is made takes the place of the one that is there, by a rename. */
 function assertReplaceable(real: string): void {
-  if (isMountPoint(real)) {
-    throw new ApplyDeltaError("target-unwritable", "A disk or a volume is mounted at the folder to make.", {
+  const refusal = (message: string, hint: string) =>
+    new ApplyDeltaError("target-unwritable", message, {
       file: real,
       expected: "a folder that a new one can take the place of",
-      hint: `Choose a folder in it: --target ${join(real, "model")}`,
+      hint,
     });
+  if (isMountPoint(real)) {
+    const inside = `Choose a folder in it: --target ${join(real, "model")}`;
+    throw refusal("A disk or a volume is mounted at the folder to make.", inside);
   }
   if (isInside(process.cwd(), real)) {
-    throw new ApplyDeltaError("target-unwritable", "The folder to make is the one you are in.", {
-      file: real,
-      expected: "a folder that a new one can take the place of",
-      hint: "Run the command from outside of it (`cd ..`), or choose a folder in it.",
-    });
+    const outside = "Run the command from outside of it (`cd ..`), or choose a folder in it.";
+    throw refusal("The folder to make is the one you are in.", outside);
   }
 }
 
@@ -95,11 +95,13 @@ function mountPoints(): string[] {
   }
 }
 
+function exists(file: string, message: string, hint: string): ApplyDeltaError {
+  return new ApplyDeltaError("target-exists", message, { file, hint });
+}
+
 export function targetExists(target: string): ApplyDeltaError {
-  return new ApplyDeltaError("target-exists", "The folder to make exists and isn't empty.", {
-    file: target,
-    hint: "Choose another folder, or add --overwrite to replace this one once the new one is whole.",
-  });
+  const hint = "Choose another folder, or add --overwrite to replace this one once the new one is whole.";
+  return exists(target, "The folder to make exists and isn't empty.", hint);
 }
 
 /** Follows links as far as the path exists; the rest is taken as it stands. */
@@ -114,26 +116,17 @@ function realPathOf(path: string): string {
 /** The part of the path that exists. */
 export function nearestExisting(path: string): string {
   try {
-    uninterrupted(() => realpathSync(path));
+    onTarget(path, () => realpathSync(path));
     return path;
   } catch (error) {
-    const errno = errnoOf(error);
-    const isLink = () => onTarget(path, () => lstatSync(path, { throwIfNoEntry: false }))?.isSymbolicLink();
-    if (errno === "ENOENT" && isLink()) {
-      throw new ApplyDeltaError(
-        "target-exists",
-        "The folder to make is a symbolic link that leads nowhere.",
-        {
-          file: path,
-          hint: "Remove the link or choose another folder.",
-        },
-      );
-    }
-    if (errno === "ENOENT" && dirname(path) !== path) return nearestExisting(dirname(path));
-    return onTarget(path, () => {
-      throw error;
-    });
+    const isMissing = isApplyDeltaError(error) && errnoOf(error.details.cause) === "ENOENT";
+    if (!isMissing || dirname(path) === path) throw error;
   }
+  if (onTarget(path, () => lstatSync(path, { throwIfNoEntry: false }))?.isSymbolicLink()) {
+    const hint = "Remove the link or choose another folder.";
+    throw exists(path, "The folder to make is a symbolic link that leads nowhere.", hint);
+  }
+  return nearestExisting(dirname(path));
 }
 
 /** Whether `path` is `folder` or lies in it. */

@@ -9,7 +9,6 @@ import type { Fingerprint } from "./journal.js";
 import { freeSpaceAt } from "./room.js";
 import { openStaging, type Staging, stagedBytes } from "./staging.js";
 
-/** What is made where. */
 export interface StagedTarget {
   /** Its real path. */
   readonly target: string;
@@ -66,8 +65,9 @@ export async function withStaging(
 }
 
 function describeLeftover({ kept, discarded, changed }: Staging, shards: number, reporter: Reporter): void {
-  if (kept.size > 0)
+  if (kept.size > 0) {
     reporter.note(`going on from an interrupted run: ${kept.size} of ${plural(shards, "shard")} kept.`);
+  }
   if (discarded === 0) return;
   const why = changed.length > 0 ? `these changed since: ${changed.join(", ")}` : "you asked to start over";
   reporter.note(`starting over: an interrupted run had finished ${plural(discarded, "shard")}, but ${why}.`);
@@ -93,8 +93,8 @@ function withRoom(error: unknown, { target, bytesToWrite }: StagedTarget): unkno
     // Where all shards are there, the small files beside them aren't counted.
     room.expected = `${Math.max(0, bytesToWrite - stagedBytes(target))} bytes free, and a little more`;
     // What is left of a quota, the system doesn't say.
-    if (errnoOf(error.details.cause) !== "EDQUOT")
-      room.got = `${freeSpaceAt(dirname(target)).freeBytes} bytes free`;
+    if (errnoOf(error.details.cause) === "EDQUOT") return;
+    room.got = `${freeSpaceAt(dirname(target)).freeBytes} bytes free`;
   });
   return new ApplyDeltaError(error.code, error.message, { ...room, ...error.details });
 }
@@ -102,10 +102,10 @@ function withRoom(error: unknown, { target, bytesToWrite }: StagedTarget): unkno
 /** The same error, with what there is to go on from. */
 function resumable(error: unknown, keptShards: number, shards: number): unknown {
   if (!isApplyDeltaError(error) || keptShards === 0) return error;
-  const how = `it goes on from here, with ${keptShards} of ${plural(shards, "shard")} done.`;
-  const hint =
-    error.code === "interrupted"
-      ? `Run the same command again: ${how}`
-      : `${error.details.hint ?? ""} Then run the same command again: ${how}`.trim();
-  return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
+  const { hint = "" } = error.details;
+  const run = error.code === "interrupted" ? "Run" : `${hint} Then run`.trim();
+  return new ApplyDeltaError(error.code, error.message, {
+    ...error.details,
+    hint: `${run} the same command again: it goes on from here, with ${keptShards} of ${plural(shards, "shard")} done.`,
+  });
 }
