@@ -7,7 +7,6 @@ import { ApplyDeltaError } from "../errors.js";
 import type { JsonFile } from "../files/json-draft.js";
 import { sourceExists } from "../files/local-file.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
-import { type ConfigFacts, repairConfig, repairGenerationConfig } from "./config-repair.js";
 import {
   CONFIG,
   GENERATION_CONFIG,
@@ -18,7 +17,13 @@ import {
   type TokenizerText,
   VOCABULARY_FILES,
 } from "./file-names.js";
-import { isLlama, parseModelConfig } from "./model-config.js";
+import {
+  type ConfigFacts,
+  isLlama,
+  parseModelConfig,
+  repairConfig,
+  repairGenerationConfig,
+} from "./model-config.js";
 import type { PromptStyle } from "./prompt-templates.js";
 import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";

@@ -1,4 +1,4 @@
-/** A model's config.json. Only the fields this program uses are checked; nothing here decides whether a model loads. */
+/** A model's config.json: read, with only the fields that this program uses checked, and made true to the tensors. */
 import { join } from "node:path";
 import { z } from "zod";
 import { listOf } from "../files/bounded-json.js";
@@ -6,6 +6,8 @@ import { JsonDraft, type JsonFile } from "../files/json-draft.js";
 import { sourceExists } from "../files/local-file.js";
 import { readAssetText } from "../files/small-file.js";
 import type { ModelConfig } from "./documents.js";
+import { CONFIG, GENERATION_CONFIG } from "./file-names.js";
+import type { SpecialRole } from "./sentencepiece.js";
 
 /** A model has one; each that is misspelt is corrected by itself. */
 const MAX_ARCHITECTURES = 16;
@@ -16,9 +18,11 @@ const extent = z.int().positive().nullable().default(null);
 const tokenIds = z.union([z.int(), listOf(z.int())]).nullish();
 
 /** Ids of special tokens, which generation_config.json has, too. */
-export const tokenIdFields = { bos_token_id: tokenIds, eos_token_id: tokenIds, pad_token_id: tokenIds };
+const tokenIdFields = { bos_token_id: tokenIds, eos_token_id: tokenIds, pad_token_id: tokenIds };
 
-export const configFileSchema = z.looseObject({
+const generationConfigSchema = z.looseObject(tokenIdFields);
+
+const configFileSchema = z.looseObject({
   ...tokenIdFields,
   architectures: listOf(z.string())
     .refine((names) => names.length <= MAX_ARCHITECTURES, { error: `more than ${MAX_ARCHITECTURES}` })
@@ -45,7 +49,7 @@ export const configFileSchema = z.looseObject({
 
 /** Null if the folder has no config.json. Errors: `bad-json`, `lfs-pointer`, `source-unreadable`. */
 export function readModelConfig(folder: string): ModelConfig | null {
-  const path = join(folder, "config.json");
+  const path = join(folder, CONFIG);
   return sourceExists(path) ? parseModelConfig(readAssetText(path)) : null;
 }
 
@@ -96,4 +100,78 @@ export function contextTokensOf(config: ModelConfig): number | null {
 
 function firstOf(value: number | readonly number[] | null | undefined): number | null {
   return (typeof value === "object" ? value?.[0] : value) ?? null;
+}
+
+/** The ids the tokenizer gives its special tokens; null if it doesn't say. A pad only if it names a token for it. */
+export type SpecialIds = Readonly<Record<SpecialRole, number | null>>;
+
+export interface ConfigFacts {
+  /** Rows of the target's embedding; null if it has none. */
+  readonly rows: number | null;
+  /** As config.json spells it: `float16`, … */
+  readonly torchDType: string;
+  /** Null if there is no tokenizer. */
+  readonly ids: SpecialIds | null;
+}
+
+/** Makes the file true to the tensors and the tokenizer, with a note for each change. Errors: `bad-json`. */
+export function repairConfig(file: JsonFile, facts: ConfigFacts, notes: string[]): string {
+  const { rows, torchDType } = facts;
+  const draft = new JsonDraft(file, configFileSchema);
+  const set = (key: string, value: string | number) => {
+    draft.set([key], value);
+    notes.push(`config.json: ${key} set to ${value} to match the tensors.`);
+  };
+  // transformers 5 writes `dtype`, earlier ones `torch_dtype`; whichever is there is kept true.
+  const present = (["torch_dtype", "dtype"] as const).filter((key) => draft.value[key] != null);
+  for (const key of present.length > 0 ? present : (["torch_dtype"] as const)) {
+    if (draft.value[key] !== torchDType) set(key, torchDType);
+  }
+  if (rows !== null && draft.value.vocab_size !== rows) set("vocab_size", rows);
+  // The spelling before transformers 4.28 (FastChat #352, #577).
+  for (const [at, name] of (draft.value.architectures ?? []).entries()) {
+    if (!name.startsWith("LLaMA")) continue;
+    const renamed = name.replace("LLaMA", "Llama");
+    draft.set(["architectures", at], renamed);
+    notes.push(`config.json: ${name} is ${renamed} since transformers 4.28.`);
+  }
+  repairIds(draft, CONFIG, facts, notes);
+  return draft.text;
+}
+
+type IdFacts = Pick<ConfigFacts, "rows" | "ids">;
+
+/** As `repairConfig`. */
+export function repairGenerationConfig(file: JsonFile, facts: IdFacts, notes: string[]): string {
+  const draft = new JsonDraft(file, generationConfigSchema);
+  repairIds(draft, GENERATION_CONFIG, facts, notes);
+  return draft.text;
+}
+
+/**
+ * Old conversions say bos 0, eos 1, pad -1. LLaMA's ids are 1, 2 and, since it has no pad, that of unk, 0, as in
+ * Vicuna 13B v1.1. An id is wrong if it has no row or is that of another special token; any other may be meant (a chat
+ * model's end of turn).
+ */
+function repairIds(
+  draft: JsonDraft<z.infer<typeof generationConfigSchema>>,
+  fileName: string,
+  { rows, ids }: IdFacts,
+  notes: string[],
+): void {
+  if (ids === null) return;
+  const isRow = (id: number) => id >= 0 && (rows === null || id < rows);
+  const isOther = (id: number) => isRow(id) && ![ids.bos, ids.eos, ids.unk].includes(id);
+  const rules = [
+    { key: "bos_token_id", right: ids.bos, mayBe: isOther },
+    { key: "eos_token_id", right: ids.eos, mayBe: isOther },
+    // Any token may pad, unless the tokenizer says which.
+    { key: "pad_token_id", right: ids.pad ?? ids.unk, mayBe: ids.pad === null ? isRow : () => false },
+  ] as const;
+  for (const { key, right, mayBe } of rules) {
+    const list = [draft.value[key] ?? []].flat();
+    if (right === null || list.includes(right) || list.every(mayBe)) continue;
+    draft.set([key], right);
+    notes.push(`${fileName}: ${key} was ${list.join(", ")}, the tokenizer says ${right}.`);
+  }
 }

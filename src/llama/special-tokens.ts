@@ -24,7 +24,7 @@ export interface Remarks {
   readonly warnings: string[];
 }
 
-export interface ConfigFacts {
+export interface ModelFacts {
   /** Whether the model is a LLaMA; null if no config says. */
   readonly isLlama: boolean | null;
   /** `max_position_embeddings`; null if no config says. */
@@ -38,7 +38,7 @@ export function repairTokenizerConfig(
   file: JsonFile | undefined,
   names: SpecialNames,
   vocabulary: Vocabulary | null,
-  facts: ConfigFacts,
+  facts: ModelFacts,
   remarks: Remarks,
 ): TokenFiles["config"] {
   const fileName = "tokenizer_config.json";
@@ -59,7 +59,7 @@ function makeConfig(
   fileName: string,
   names: SpecialNames,
   vocabulary: Vocabulary | null,
-  { isLlama, maxPositions }: ConfigFacts,
+  { isLlama, maxPositions }: ModelFacts,
   { notes, warnings }: Remarks,
 ): TokenFiles["config"] {
   const positions = maxPositions ?? DEFAULT_MAX_POSITIONS;

@@ -4,13 +4,14 @@
  * character for character.
  */
 import { JsonDraft, type JsonFile } from "../files/json-draft.js";
-import { alignRows, type RowFacts } from "./added-tokens.js";
-import type { SpecialIds } from "./config-repair.js";
+import { compareNames } from "../tensor.js";
+import { firstFew } from "../units.js";
 import type { TokenizerText } from "./file-names.js";
+import type { SpecialIds } from "./model-config.js";
 import { chatTemplateOf, type PromptStyle } from "./prompt-templates.js";
 import type { SpecialRole } from "./sentencepiece.js";
 import {
-  type ConfigFacts,
+  type ModelFacts,
   type Remarks,
   repairTokenizerConfig,
   repairTokensMap,
@@ -33,7 +34,11 @@ export interface TokenizerFiles {
   readonly texts: Readonly<Partial<Record<TokenizerText, JsonFile>>>;
 }
 
-export interface TokenizerFacts extends RowFacts, ConfigFacts {
+export interface TokenizerFacts extends ModelFacts {
+  /** Rows of the target's embedding; null if it has none. */
+  readonly rows: number | null;
+  /** How many of the delta's rows the target leaves out. */
+  readonly trimmedRows: number;
   readonly chatTemplate: PromptStyle | null;
 }
 
@@ -81,6 +86,141 @@ function specialNames(vocabulary: Vocabulary | null, { isLlama }: TokenizerFacts
   if (vocabulary === null && isLlama === true) return LLAMA_TOKENS;
   const nameOf = (role: SpecialRole) => vocabulary?.special[role]?.name ?? null;
   return { bos_token: nameOf("bos"), eos_token: nameOf("eos"), unk_token: nameOf("unk") };
+}
+
+/**
+ * Each row a token, each token a row; returns the rows without one. transformers reads `added_tokens_decoder` in
+ * tokenizer_config.json and only without it added_tokens.json (`tokenization_utils_base.py`, `_from_pretrained`).
+ * llama.cpp's converter reads added_tokens.json and refuses a vocabulary with fewer tokens than rows (FastChat #153,
+ * #363, #484).
+ */
+function alignRows(
+  files: TokenFiles,
+  vocabulary: Vocabulary | null,
+  { rows, trimmedRows }: TokenizerFacts,
+  { notes, warnings }: Remarks,
+): readonly number[] {
+  if (rows === null) return [];
+  const removed = trimmedRows > 0 ? removeTokensBeyond(files, rows) : [];
+  if (removed.length > 0) {
+    notes.push(`${removed.join(", ")} removed from the tokenizer, as its row is trimmed.`);
+  }
+  if (vocabulary === null) return [];
+  nameRows(files, vocabulary, rows, notes);
+  const names = addedTokens(files);
+  const unnamed = range(vocabulary.size, rows).filter((id) => !names.has(id));
+  if (unnamed.length > 0) {
+    warnings.push(
+      `the model has ${rows} rows, but the tokenizer has no token for ${formatIds(unnamed)}: copy added_tokens.json from where the delta came from, or llama.cpp will refuse the model.`,
+    );
+  }
+  const added = [...names.keys()].filter((id) => id >= rows);
+  const beyond = [...new Set([...range(rows, vocabulary.size), ...added])].sort((a, b) => a - b);
+  if (beyond.length > 0) {
+    warnings.push(
+      `the tokenizer has tokens beyond the model's ${rows} rows: ${formatIds(beyond)}. Does it belong to another version?`,
+    );
+  }
+  return unnamed;
+}
+
+/** The token of the one row that Vicuna v0's embeddings have above LLaMA's, as FastChat 0.1.10 wrote it. */
+const PAD_TOKEN = "[PAD]";
+
+/** Names every row if that takes no guess. */
+function nameRows(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes: string[]): void {
+  const names = addedTokens(files);
+  const first = vocabulary.size;
+  const isTaken = vocabulary.ids.has(PAD_TOKEN) || [...names.values()].includes(PAD_TOKEN);
+  if (rows === first + 1 && !names.has(first) && !isTaken) {
+    names.set(first, PAD_TOKEN);
+    nameInside(files, first, PAD_TOKEN);
+    notes.push(`row ${first} has no piece in ${vocabulary.from}: ${PAD_TOKEN} names it, as in Vicuna v0.`);
+  }
+  // A tokenizer.json names its added tokens itself.
+  if (vocabulary.from === "tokenizer.json") return;
+  const { added } = files;
+  const missing = [...names]
+    .filter(([id, content]) => id >= first && id < rows && added.value[content] !== id)
+    .sort(([, a], [, b]) => compareNames(a, b));
+  if (missing.length === 0) return;
+  // All at once, here and below: every change parses the text again, and there may be as many as rows.
+  const entries = missing.map(([id, content]) => [content, id] as const);
+  added.set([], Object.fromEntries([...Object.entries(added.value), ...entries]));
+  const list = missing.map(([id, content]) => `${content} ${id}`).join(", ");
+  notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
+}
+
+/** Names a token in the files that hide added_tokens.json from transformers. */
+function nameInside({ config, tokenizerJson }: TokenFiles, id: number, content: string): void {
+  const flags = { lstrip: false, normalized: false, rstrip: false, single_word: false, special: true };
+  if (config?.value.added_tokens_decoder != null) {
+    config.set(["added_tokens_decoder", `${id}`], { content, ...flags });
+  }
+  const entry = { id, content, ...flags };
+  const list = tokenizerJson?.value.added_tokens;
+  if (list == null) tokenizerJson?.set(["added_tokens"], [entry]);
+  else tokenizerJson?.set(["added_tokens", list.length], entry);
+}
+
+/** Removes every token without a row from all files, and returns them: `[PAD] 32000`. */
+function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
+  const { config, map, tokenizerJson, added } = files;
+  const beyond = [...addedTokens(files)].filter(([id]) => id >= rows);
+  // Of two names for one id, `beyond` has the last.
+  const addedBeyond = Object.entries(added.value).filter(([, id]) => id >= rows);
+  const removed = new Set([
+    ...beyond.map(([, content]) => content),
+    ...addedBeyond.map(([content]) => content),
+  ]);
+  const isRemoved = (token: Parameters<typeof contentOf>[0]) => removed.has(contentOf(token) ?? "");
+  removeFrom(added, [], added.value, (id) => id >= rows);
+  const decoder = config?.value.added_tokens_decoder;
+  removeFrom(config, ["added_tokens_decoder"], decoder, (_, id) => Number(id) >= rows);
+  removeFrom(tokenizerJson, ["added_tokens"], tokenizerJson?.value.added_tokens, ({ id }) => id >= rows);
+  for (const draft of [config, map]) {
+    for (const key of ["bos_token", "eos_token", "unk_token", "pad_token"] as const) {
+      if (isRemoved(draft?.value[key])) draft?.set([key], undefined);
+    }
+    const key = "additional_special_tokens";
+    removeFrom(draft, [key], draft?.value[key], isRemoved);
+  }
+  return beyond.sort(([a], [b]) => a - b).map(([id, content]) => `${content} ${id}`);
+}
+
+/** Writes the whole list or record: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
+function removeFrom<T>(
+  draft: { set(at: string[], value: unknown): void } | null,
+  at: string[],
+  all: readonly T[] | Readonly<Record<string, T>> | null | undefined,
+  isGone: (item: T, key: string) => boolean,
+): void {
+  const entries = Object.entries<T>(all ?? {});
+  const kept = entries.filter(([key, item]) => !isGone(item, key));
+  if (kept.length === entries.length) return;
+  draft?.set(at, Array.isArray(all) ? kept.map(([, item]) => item) : Object.fromEntries(kept));
+}
+
+/** The whole numbers from `start` up to `end`, which is not among them. */
+function range(start: number, end: number): number[] {
+  return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
+}
+
+/** A longer list of runs helps nobody. */
+const MAX_RUNS = 20;
+
+/** `32001`, `32001 to 32003`, `5, 7 to 9`. */
+export function formatIds(ids: readonly number[]): string {
+  const runs: [first: number, last: number][] = [];
+  for (const id of ids) {
+    const run = runs.at(-1);
+    if (run !== undefined && run[1] === id - 1) run[1] = id;
+    else runs.push([id, id]);
+  }
+  return firstFew(
+    runs.map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`)),
+    MAX_RUNS,
+  );
 }
 
 function writeChatTemplate(

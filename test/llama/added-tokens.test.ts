@@ -1,7 +1,7 @@
 /** Each row has a token and each token a row. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatIds } from "../../src/llama/added-tokens.js";
+import { formatIds } from "../../src/llama/tokenizer-repair.js";
 import { json, RIGHT, repair } from "../support/repaired-tokenizer.js";
 
 test("v0: the one row above the pieces is [PAD], as FastChat 0.1.10 wrote it", () => {

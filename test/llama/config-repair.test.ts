@@ -6,7 +6,7 @@ import {
   repairConfig,
   repairGenerationConfig,
   type SpecialIds,
-} from "../../src/llama/config-repair.js";
+} from "../../src/llama/model-config.js";
 import { refusal } from "../support/refusal.js";
 
 const IDS: SpecialIds = { bos: 1, eos: 2, unk: 0, pad: null };
