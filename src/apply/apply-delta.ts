@@ -21,7 +21,7 @@ import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkTarget } from "../target/target.js";
 import { withStaging } from "../target/with-staging.js";
 import { assertVerified } from "../verify/verify-folder.js";
-import { defaultThreads } from "../workers/default-threads.js";
+import { defaultThreads } from "../workers/pool.js";
 import { chatTemplateStyle, checkSides } from "./check-sides.js";
 import type { MergePlanDocument, MergeSummary } from "./documents.js";
 import { recordMerge } from "./merge-record.js";

@@ -13,7 +13,7 @@ import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { silentReporter } from "../progress.js";
 import { isFloatDType, isLocalFile, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
-import { defaultThreads } from "../workers/default-threads.js";
+import { defaultThreads } from "../workers/pool.js";
 import { compareFiles } from "./compare-files.js";
 import { compareTensors, type TensorPair } from "./compare-tensors.js";
 import type { Comparison, TensorComparison } from "./documents.js";

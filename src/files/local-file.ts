@@ -1,6 +1,16 @@
-import { type BigIntStats, closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import {
+  type BigIntStats,
+  closeSync,
+  fstatSync,
+  openSync,
+  read,
+  readSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { basename } from "node:path";
-import { ApplyDeltaError, isApplyDeltaError, uninterrupted } from "../errors.js";
+import { promisify } from "node:util";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
 import { readThroughExchange } from "./exchange.js";
@@ -97,6 +107,27 @@ export function readFully(fd: Descriptor, into: Uint8Array, offsetBytes: number,
     }
     done += got;
   }
+}
+
+const readAsync = promisify(read);
+
+/**
+ * Fills the first `byteLength` bytes of `into` while the thread goes on. `directFd` reads past the page cache; what it
+ * refuses or leaves is read the ordinary way.
+ */
+export async function readInBackground(
+  { path, fd, directFd = null }: { path: string; fd: number; directFd?: number | null },
+  into: Uint8Array,
+  offsetBytes: number,
+  byteLength = into.length,
+): Promise<void> {
+  let done = 0;
+  try {
+    done = (await readAsync(directFd ?? fd, into, 0, into.length, offsetBytes)).bytesRead;
+  } catch (error) {
+    if (directFd === null || errnoOf(error) !== "EINVAL") throw sourceError(error, path, offsetBytes);
+  }
+  if (done < byteLength) readFully(fd, into.subarray(done, byteLength), offsetBytes + done, path);
 }
 
 /** Runs a file operation on a source's side, with its errors typed; `offsetBytes` is where in the file it is. */

@@ -23,7 +23,7 @@ import { checkRoom, roomFor } from "../target/room.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkTarget } from "../target/target.js";
 import { withStaging } from "../target/with-staging.js";
-import { defaultThreads } from "../workers/default-threads.js";
+import { defaultThreads } from "../workers/pool.js";
 import { deltaCard } from "./delta-card.js";
 import type { DeltaPlanDocument, MakeSummary } from "./documents.js";
 import { matchTuned, optionsToApply } from "./match-tuned.js";

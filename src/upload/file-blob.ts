@@ -1,11 +1,7 @@
-import { read } from "node:fs";
-import { promisify } from "node:util";
-import { readFully, sourceError } from "../files/local-file.js";
+import { readFully, readInBackground } from "../files/local-file.js";
 import type { LocalFile } from "../tensor.js";
 
 const CHUNK_BYTES = 256 * 1024;
-
-const readAsync = promisify(read);
 
 export type OnBytes = (byteLength: number) => void;
 
@@ -57,7 +53,7 @@ export class FileBlob extends Blob {
         async pull(controller) {
           if (at < end) {
             const chunk = new Uint8Array(Math.min(CHUNK_BYTES, end - at));
-            await fill(chunk, file, at);
+            await readInBackground(file, chunk, at);
             at += chunk.length;
             onBytes?.(chunk.length);
             controller.enqueue(chunk);
@@ -69,15 +65,4 @@ export class FileBlob extends Blob {
     );
     return stream as ReturnType<Blob["stream"]>;
   }
-}
-
-/** Asynchronous, as other parts are sent meanwhile; a short read is completed the ordinary way. */
-async function fill(chunk: Uint8Array, { fd, path }: LocalFile, offset: number): Promise<void> {
-  let done = 0;
-  try {
-    done = (await readAsync(fd, chunk, 0, chunk.length, offset)).bytesRead;
-  } catch (error) {
-    throw sourceError(error, path, offset);
-  }
-  if (done < chunk.length) readFully(fd, chunk.subarray(done), offset + done, path);
 }

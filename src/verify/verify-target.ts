@@ -13,7 +13,7 @@ import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
 import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
-import { defaultThreads } from "../workers/default-threads.js";
+import { defaultThreads } from "../workers/pool.js";
 import type { Verification } from "./documents.js";
 import type { VerifyOptions } from "./options.js";
 import { verifyFolder } from "./verify-folder.js";

@@ -2,10 +2,12 @@
  * The one place that starts threads. A worker that fails or dies stops the others and is an error, never a hang; an
  * abort takes effect within one segment, and at once where a worker waits for the network.
  */
+import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { errorFrom } from "../errors.js";
 import { type ReadAhead, readAhead } from "../files/exchange.js";
 import { throwIfAborted } from "../interrupt.js";
+import { isLocalFile, type OpenFile } from "../tensor.js";
 import { stopWorkers } from "./segments.js";
 import type { WorkerJob, WorkerReport } from "./worker.js";
 
@@ -14,6 +16,21 @@ const TICK_MS = 100;
 
 /** Workers hold a few objects; small heaps keep their garbage from growing into the memory bound. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
+
+/** More threads than this only wait for the disk. */
+const MOST_DEFAULT_THREADS = 4;
+
+/** Where weights come over the network: that is the slower part, and more threads take more memory for nothing. */
+const MOST_STREAMING_THREADS = 2;
+
+/** Threads where the user names no number, to read these models. */
+export function defaultThreads(
+  models: readonly { readonly files: readonly OpenFile[] }[],
+  cores = availableParallelism(),
+): number {
+  const isStreamed = models.some(({ files }) => !files.every(isLocalFile));
+  return Math.min(isStreamed ? MOST_STREAMING_THREADS : MOST_DEFAULT_THREADS, cores);
+}
 
 export interface PoolOptions {
   readonly threads: number;
@@ -38,10 +55,10 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   };
   const failures: unknown[] = [];
   const tick = () => {
-    if (failures.length > 0) return;
     try {
       onTick();
     } catch (error) {
+      clearInterval(timer);
       failures.push(error);
       stop();
     }
@@ -49,12 +66,15 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   const timer = setInterval(tick, TICK_MS);
   signal?.addEventListener("abort", stop);
   if (signal?.aborted === true) stop();
-  let outcomes: PromiseSettledResult<unknown>[];
+  const results: unknown[] = [];
   try {
     const count = Math.max(1, Math.min(threads, segmentCount));
-    outcomes = await Promise.allSettled(Array.from({ length: count }, () => runWorker(work, stop)));
-    const failure = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
+    for (const outcome of await Promise.allSettled(
+      Array.from({ length: count }, () => runWorker(work, stop)),
+    )) {
+      if (outcome.status === "rejected") throw outcome.reason;
+      results.push(outcome.value);
+    }
     if (failures.length > 0) throw failures[0];
   } finally {
     clearInterval(timer);
@@ -63,7 +83,7 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   }
   throwIfAborted(signal);
   onTick();
-  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  return results;
 }
 
 /** Settles when the thread has ended. */

@@ -11,25 +11,25 @@ export interface ViewRange {
   readonly count: number;
 }
 
-/** What is read of a view: all runs' segments of it begin `firstElement` further on. */
+/** A view that a run reads; its segments begin `firstElement` further on. */
 export interface RunInput {
   readonly view: OpenView<DType>;
   readonly firstElement: number;
 }
 
-/** The reads of a segmented job; `inputsOf` says what a run reads of each segment, in that order. */
+/** `inputsOf`: what a run reads of each segment, in that order. */
 export function readsOfJob<R extends Run>(
   job: SegmentedJob<R>,
   inputsOf: (run: R) => readonly RunInput[],
 ): ReadAhead | null {
   const files = job.runs.flatMap((run) => inputsOf(run).map(({ view }) => view));
-  return readsOf(files, () => segmentReads(job, inputsOf));
+  return readsOf(files, segmentReads(job, inputsOf));
 }
 
-/** The same of any ranges, which are of some of `files`. */
-export function readsOf(files: readonly ReadableFile[], ranges: () => Iterable<ViewRange>): ReadAhead | null {
+/** `ranges` are of some of `files`. */
+export function readsOf(files: readonly ReadableFile[], ranges: Iterable<ViewRange>): ReadAhead | null {
   const remote = files.map(({ fd }) => fd).find((fd) => typeof fd !== "number");
-  return remote === undefined ? null : { exchange: remote.exchange, ranges: denseRanges(ranges()) };
+  return remote === undefined ? null : { exchange: remote.exchange, ranges: denseRanges(ranges) };
 }
 
 function* segmentReads<R extends Run>(

@@ -1,25 +1,21 @@
 /** Work cut into segments that any worker can take: runs of elements, a shared counter, a stop flag. */
 
 /**
- * Bytes of each of a worker's regions: the largest of a segment's ranges.
- * A write past the page cache waits for the disk, so fewer and larger ones are faster; `npm run bench` shows it. Above
- * this, memory grows and nothing is gained.
+ * The largest of a segment's ranges. A write past the page cache waits for the disk, so fewer and larger ones are
+ * faster, up to this (`npm run bench`).
  */
 export const SEGMENT_BYTES = 2 * 1024 * 1024;
 
-/** A run of elements that are all treated the same way. */
+/** Elements that are all treated the same way. */
 export interface Run {
   readonly elementCount: number;
   readonly segmentElements: number;
-  /** Elements by which the first segment is shorter, so that all later ones begin where pages do. */
+  /** The first segment is shorter by so many elements, so that all later ones begin where pages do. */
   readonly lead: number;
 }
 
-/** A run whose segments have numbers. */
-export type NumberedRun<R extends Run> = R & {
-  /** Number of this run's first segment among all segments of the job. */
-  readonly firstSegment: number;
-};
+/** A run, with the number of its first segment among all of the job. */
+export type NumberedRun<R extends Run> = R & { readonly firstSegment: number };
 
 /** Work for a pool. It goes to the workers as it is: plain data and shared memory. */
 export interface SegmentedJob<R extends Run = Run> {
@@ -30,7 +26,6 @@ export interface SegmentedJob<R extends Run = Run> {
 
 /** Counters all threads share. */
 export interface SharedCounters {
-  /** [next segment, stop flag] */
   readonly control: Int32Array<SharedArrayBuffer>;
   /** What the job counts as it goes, for example bytes written to each shard. */
   readonly counts: BigInt64Array<SharedArrayBuffer>;
@@ -79,14 +74,12 @@ export function segmentRange(
   return { first, count: end - first };
 }
 
-/** A segment that a thread has taken. */
-export interface Segment<R extends Run> {
+/** Elements [first, first + count) of a run. */
+interface Segment<R extends Run> {
   readonly run: R;
-  /** Within the run. */
   readonly first: number;
-  /** How many elements it has. */
   readonly count: number;
-  /** Its number among all segments of the job. */
+  /** Among all segments of the job. */
   readonly number: number;
 }
 
@@ -96,24 +89,15 @@ export function* takeSegments<R extends Run>({
   segmentCount,
   shared,
 }: SegmentedJob<R>): Generator<Segment<R>> {
+  let at = 0;
   while (!isStopped(shared)) {
     const number = Atomics.add(shared.control, NEXT_SEGMENT, 1);
     if (number >= segmentCount) return;
-    const run = runOf(runs, number);
+    // The last run that starts at or before it; a thread's numbers only rise.
+    while ((runs[at + 1]?.firstSegment ?? segmentCount) <= number) at++;
+    const run = runs[at] as NumberedRun<R>;
     yield { run, ...segmentRange(run, number - run.firstSegment), number };
   }
-}
-
-/** The run a segment belongs to: the last that starts at or before it. */
-function runOf<R extends Run>(runs: readonly NumberedRun<R>[], segment: number): NumberedRun<R> {
-  let low = 0;
-  let high = runs.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((runs[middle] as NumberedRun<R>).firstSegment <= segment) low = middle;
-    else high = middle - 1;
-  }
-  return runs[low] as NumberedRun<R>;
 }
 
 /** Lowers a counter to `value`, where it is 0 or more than that. */

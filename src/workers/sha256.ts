@@ -3,16 +3,22 @@
  * 2.9 GB/s with two threads on two cores, AMD EPYC, Node 20, from the page cache), and the main thread stays free for
  * Ctrl-C. A file of one chunk is hashed here, in less time than it takes to start a thread.
  */
+import { createHash } from "node:crypto";
 import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { openDirect } from "../files/direct.js";
+import { readInBackground } from "../files/local-file.js";
 import { throwIfAborted } from "../interrupt.js";
 import type { LocalFile } from "../tensor.js";
-import { BYTES_DONE, CHUNK_BYTES, type HashedFile, type HashJob, hashFile } from "./hash-files.js";
 import { runWorkers } from "./pool.js";
-import { segmentedJob } from "./segments.js";
-
-const JOB_MODULE = new URL("./hash-files.js", import.meta.url).href;
+import {
+  isStopped,
+  type Run,
+  type SegmentedJob,
+  type SharedCounters,
+  segmentedJob,
+  takeSegments,
+} from "./segments.js";
 
 export interface Sha256Options {
   /** Files hashed at once; default one for each core, `MOST_DEFAULT_THREADS` at most. */
@@ -31,8 +37,29 @@ export interface FileSha256 {
   readonly sha256: string;
 }
 
+/** A file, to be read to the length it had when it was opened. */
+interface FileToHash {
+  readonly fd: number;
+  /** Reads past the page cache; null where that isn't wanted or possible. */
+  readonly directFd: number | null;
+  readonly path: string;
+  readonly byteLength: number;
+}
+
+/** A file is a run of one segment, since a hash has no parts. */
+type HashJob = SegmentedJob<FileToHash & Run>;
+
 /** More threads than this only wait for the disk. */
 const MOST_DEFAULT_THREADS = 8;
+
+/** Large enough that reads cost little beside the hash, small enough for the cache. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Reads under way at once, so that the disk never waits for the hash. */
+const READS_AHEAD = 4;
+
+/** The job's one counter: bytes read so far. */
+const BYTES_DONE = 0;
 
 /** Errors: `truncated-file`, `source-unreadable`, `interrupted`. The files stay open. */
 export async function sha256Files(
@@ -43,8 +70,8 @@ export async function sha256Files(
   // Largest first, so that no long file is left for the end.
   const bySize = [...files].sort((a, b) => b.byteLength - a.byteLength);
   const large = bySize.filter(({ byteLength }) => byteLength > CHUNK_BYTES);
-  const runs: HashedFile[] = [];
-  const digests = new Map<LocalFile, string>();
+  const runs: (FileToHash & Run)[] = [];
+  const digests = new Map<LocalFile | undefined, string>();
   try {
     for (const { fd, path, byteLength } of large) {
       const directFd = fromDisk ? openDirect(path) : null;
@@ -54,21 +81,71 @@ export async function sha256Files(
     const bytesTotal = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
     const onTick = () =>
       onProgress?.({ bytesDone: Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal });
-    for (const file of bySize.slice(large.length))
-      digests.set(file, hashFile({ ...file, directFd: null }, job.shared) ?? "");
+    for (const file of bySize.slice(large.length)) {
+      const chunk = new Uint8Array(file.byteLength);
+      digests.set(file, (await hashFile({ ...file, directFd: null }, chunk, job.shared)) ?? "");
+    }
     if (large.length === 0) onTick();
     else {
       const most = threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism());
-      const options = { threads: most, signal, reads: null, onTick };
-      const results = (await runWorkers({ module: JOB_MODULE, job }, options)) as [number, string][][];
-      for (const [number, digest] of results.flat()) digests.set(large[number] as LocalFile, digest);
+      const work = { module: import.meta.url, job };
+      const results = await runWorkers(work, { threads: most, signal, reads: null, onTick });
+      for (const [number, digest] of (results as [number, string][][]).flat())
+        digests.set(large[number], digest);
     }
   } finally {
     for (const { directFd } of runs) if (directFd !== null) closeSync(directFd);
   }
-  return files.map((file) => ({
-    path: file.path,
-    byteLength: file.byteLength,
-    sha256: digests.get(file) as string,
-  }));
+  return files.map((file) => {
+    const { path, byteLength } = file;
+    return { path, byteLength, sha256: digests.get(file) ?? "" };
+  });
+}
+
+/** A worker's share: numbers of files, and their digests. Throws what reading throws. */
+export async function runJob(job: HashJob): Promise<[number, string][]> {
+  const digests: [number, string][] = [];
+  // WebAssembly's memory begins where a page does, as O_DIRECT wants it.
+  const pages = (READS_AHEAD * CHUNK_BYTES) / 65_536;
+  const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+  for (const { run: file, number } of takeSegments(job)) {
+    const digest = await hashFile(file, memory, job.shared);
+    if (digest !== null) digests.push([number, digest]);
+  }
+  return digests;
+}
+
+/** Reads ahead as far as `memory` goes, in chunks. Null where the job is stopped. */
+async function hashFile(
+  file: FileToHash,
+  memory: Uint8Array,
+  shared: SharedCounters,
+): Promise<string | null> {
+  const { byteLength } = file;
+  const sum = createHash("sha256");
+  const startRead = (offset: number) => {
+    const at = offset % memory.length;
+    const chunk = memory.subarray(at, at + CHUNK_BYTES);
+    const length = Math.min(CHUNK_BYTES, byteLength - offset);
+    const reading = readInBackground(file, chunk, offset, length).then(() => chunk.subarray(0, length));
+    // A failure waits until it is asked for: two may fail before the first is.
+    reading.catch(() => {});
+    return reading;
+  };
+  const reads: Promise<Uint8Array>[] = [];
+  let ahead = 0;
+  try {
+    for (let offset = 0; offset < byteLength; offset += CHUNK_BYTES) {
+      if (isStopped(shared)) return null;
+      for (; ahead < Math.min(byteLength, offset + memory.length); ahead += CHUNK_BYTES)
+        reads.push(startRead(ahead));
+      const part = await (reads.shift() ?? startRead(offset));
+      sum.update(part);
+      Atomics.add(shared.counts, BYTES_DONE, BigInt(part.length));
+    }
+  } finally {
+    // None may write into memory that nobody waits for.
+    await Promise.allSettled(reads);
+  }
+  return sum.digest("hex");
 }

@@ -4,15 +4,10 @@ import { type ErrorData, isApplyDeltaError } from "../errors.js";
 import { isStopped, type SegmentedJob, stopWorkers } from "./segments.js";
 
 /** What a worker is started with: plain data and shared memory. */
-export interface WorkerJob<Job extends SegmentedJob = SegmentedJob> {
-  /** URL of the module whose `runJob` does this thread's share of the job. */
+export interface WorkerJob {
+  /** URL of a module whose `runJob` does a thread's share of the job; what it returns goes back to the pool. */
   readonly module: string;
-  readonly job: Job;
-}
-
-/** What a module of jobs exports. The result goes back to the thread that started the pool. */
-export interface JobModule<Job extends SegmentedJob = SegmentedJob> {
-  runJob(job: Job): unknown;
+  readonly job: SegmentedJob;
 }
 
 /** What a worker posts when it ends. */
@@ -23,7 +18,7 @@ export type WorkerReport =
 
 async function work({ module, job }: WorkerJob): Promise<WorkerReport> {
   try {
-    const { runJob } = (await import(module)) as JobModule;
+    const { runJob } = (await import(module)) as { runJob(job: SegmentedJob): unknown };
     return { kind: "done", result: await runJob(job) };
   } catch (error) {
     // A read that was cut short because the work was stopped is no failure of its own.

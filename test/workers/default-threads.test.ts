@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Checkpoint } from "../../src/formats/open.js";
-import { defaultThreads } from "../../src/workers/default-threads.js";
+import { defaultThreads } from "../../src/workers/pool.js";
 
 const withFiles = (...descriptors: unknown[]) =>
   ({ files: descriptors.map((fd) => ({ fd })) }) as unknown as Pick<Checkpoint, "files">;
