@@ -20,8 +20,8 @@ interface ExpectedTensor {
 const read = (name: string, file: MemoryFile) =>
   name.startsWith("legacy-") ? readTorchLegacy(file) : readTorchZip(file);
 
-/** Written by PyTorch 1.13 and 2.15. */
-for (const folder of ["torch", "torch2"]) {
+/** Written by PyTorch 1.13, 2.15 and 2.8. */
+for (const folder of ["torch", "torch2", "torch28"]) {
   const expected = JSON.parse(fixtureFile(`${folder}/expected.json`).bytes.toString("utf8")) as Record<
     string,
     ExpectedTensor[]

@@ -94,6 +94,43 @@ test("the older and newer spellings of a tensor", () => {
   refuses(pickle(parameter, "(", tensor(), 0x88, "NtR"), "pickle-malformed");
 });
 
+/** The arguments of a tensor of `numel` bytes, before its dtype. */
+const untyped = (numel: number, extent: number) =>
+  assemble(
+    tuple(text("storage"), globalName("torch.storage", "UntypedStorage"), text("0"), text("cpu"), "K", numel),
+    assemble("QK", 0, "K", extent, 0x85, "K", 1, 0x85, 0x89, "N"),
+  );
+const V3 = globalName("torch._utils", "_rebuild_tensor_v3");
+
+test("a tensor over untyped bytes has the dtype it names", () => {
+  const got = value(V3, "(", untyped(4, 2), globalName("torch", "uint16"), "tR");
+  assert.deepEqual(got, new TensorNode(new StorageNode("0", "U8", 4, 0, 4), 0, [2], [1], "U16"));
+  refuses(pickle(V3, "(", untyped(4, 2), "NtR"), "pickle-malformed");
+  refuses(pickle(V3, "(", untyped(4, 2), "tR"), "pickle-malformed");
+  const negated = assemble("}", text("neg"), 0x88, "s");
+  refuses(pickle(V3, "(", untyped(4, 2), globalName("torch", "uint16"), negated, "tR"), "pickle-malformed");
+});
+
+const FROM_TYPE = globalName("torch._tensor", "_rebuild_from_type_v2");
+const V2 = globalName("torch._utils", "_rebuild_tensor_v2");
+
+test("a tensor with attributes is the tensor, and of no other class", () => {
+  const typed = (rebuild: Buffer, type: Buffer) =>
+    assemble(FROM_TYPE, "(", rebuild, type, "(", untyped(4, 4), "t}", text("tag"), "K", 1, "stR");
+  const plain = value(V2, "(", untyped(4, 4), "tR");
+  assert.ok(plain instanceof TensorNode);
+  assert.deepEqual(value(typed(V2, globalName("torch", "Tensor"))), plain);
+  assert.deepEqual(value(typed(V2, globalName("torch.nn.parameter", "Parameter"))), plain);
+  refuses(pickle(typed(V2, globalName("my.code", "Tensor"))), "pickle-global");
+  refuses(pickle(typed(V2, globalName("torch", "uint8"))), "pickle-malformed");
+  refuses(
+    pickle(typed(globalName("collections", "OrderedDict"), globalName("torch", "Tensor"))),
+    "pickle-malformed",
+  );
+  refuses(pickle(typed(FROM_TYPE, globalName("torch", "Tensor"))), "pickle-malformed");
+  refuses(pickle(FROM_TYPE, "(", V2, globalName("torch", "Tensor"), "]NtR"), "pickle-malformed");
+});
+
 test("the end of the pickle is given, and what follows is left alone", () => {
   const one = pickle("K", 1);
   assert.equal(read(assemble(one, one))?.end, one.length);
@@ -150,7 +187,8 @@ for (const [where, bytes] of Object.entries(FOREIGN)) {
 
 test("the allow-list is exact", () => {
   const pairs: [string, string][] = [
-    ["torch", "Tensor"],
+    ["torch", "FloatTensor"],
+    ["torch", "undefined"],
     ["torch", "halfStorage"],
     ["torch.", "HalfStorage"],
     ["torch.cuda", "HalfStorage"],

@@ -1,8 +1,18 @@
-import { ApplyDeltaError } from "../../errors.js";
+import { ApplyDeltaError, type ErrorCode } from "../../errors.js";
 import type { RandomAccessFile, TensorView } from "../../tensor.js";
-import { MAX_PICKLE_BYTES, readPickle, type Unpickled } from "./pickle.js";
-import { elementBytes, findStateDict, viewTensors } from "./state-dict.js";
-import { Dict, describe, type PickleValue, quote, type StorageNode } from "./values.js";
+import { readPickle, type Unpickled } from "./pickle.js";
+import {
+  bigEndian,
+  findStateDict,
+  foreignFile,
+  MAX_PICKLE_BYTES,
+  pickleTooLarge,
+  recordBytes,
+  storageMissing,
+  storageSize,
+  viewTensors,
+} from "./state-dict.js";
+import { Dict, describe, type PickleValue, type StorageNode } from "./values.js";
 
 /** torch/serialization.py, MAGIC_NUMBER and PROTOCOL_VERSION. */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -14,8 +24,6 @@ const FIRST_WINDOW_BYTES = 64 * 1024;
 /** An int64 element count stands before the data of each storage. */
 const COUNT_BYTES = 8;
 
-const DOWNLOAD_AGAIN = "The file is incomplete or damaged; download it again and compare its sha256.";
-
 /**
  * Reads where the tensors lie in a checkpoint from before version 1.6 (since then: with
  * `_use_new_zipfile_serialization=False`). Every byte of the file is accounted for: five pickles, then for each storage
@@ -25,26 +33,12 @@ const DOWNLOAD_AGAIN = "The file is incomplete or damaged; download it again and
 export async function readTorchLegacy<F extends RandomAccessFile>(file: F): Promise<TensorView<F>[]> {
   const magic = await nextPickle(file, 0);
   if (magic.value !== MAGIC) {
-    throw new ApplyDeltaError(
-      "foreign-format",
-      "The file is a Python pickle, but not one that torch.save wrote.",
-      {
-        file: file.path,
-        expected: `the number 0x${MAGIC.toString(16)}`,
-        got: describe(magic.value),
-        hint: "Give the model's own .bin, .pt, .pth or .safetensors files.",
-      },
-    );
+    const message = "The file is a Python pickle, but not one that torch.save wrote.";
+    throw foreignFile(file.path, message, `the number 0x${MAGIC.toString(16)}`, describe(magic.value));
   }
   const protocol = await nextPickle(file, magic.end);
   if (protocol.value !== PROTOCOL) {
-    throw malformed(
-      file,
-      magic.end,
-      "The legacy protocol is unknown.",
-      `${PROTOCOL}`,
-      describe(protocol.value),
-    );
+    throw malformed(file, magic.end, "The legacy protocol is unknown.", PROTOCOL, protocol.value);
   }
   const systemInfo = await nextPickle(file, protocol.end);
   checkLittleEndian(file, protocol.end, systemInfo.value);
@@ -68,43 +62,18 @@ async function nextPickle(file: RandomAccessFile, offsetBytes: number): Promise<
       throw new ApplyDeltaError("truncated-file", "The file ends in the middle of its pickled part.", {
         file: file.path,
         offsetBytes: file.byteLength,
-        hint: DOWNLOAD_AGAIN,
       });
     }
-    if (window >= MAX_PICKLE_BYTES) {
-      throw new ApplyDeltaError(
-        "pickle-too-large",
-        "A pickle in the file is far larger than a state dict needs.",
-        {
-          file: file.path,
-          offsetBytes,
-          expected: `at most ${MAX_PICKLE_BYTES} bytes`,
-          hint: "The file is damaged or not a plain state dict; get the weights as safetensors.",
-        },
-      );
-    }
+    if (window >= MAX_PICKLE_BYTES) throw pickleTooLarge(file.path, offsetBytes);
   }
 }
 
 function checkLittleEndian(file: RandomAccessFile, offsetBytes: number, info: PickleValue): void {
   const littleEndian = info instanceof Dict ? info.get("little_endian") : undefined;
   if (littleEndian === true) return;
-  if (littleEndian === false) {
-    throw new ApplyDeltaError("big-endian", "The checkpoint was written on a big-endian machine.", {
-      file: file.path,
-      offsetBytes,
-      expected: "little-endian numbers",
-      got: "big-endian numbers",
-      hint: "Load it with PyTorch and save it again on a little-endian machine.",
-    });
-  }
-  throw malformed(
-    file,
-    offsetBytes,
-    "The system information is not what torch.save writes.",
-    "little_endian",
-    describe(info),
-  );
+  if (littleEndian === false) throw bigEndian(file.path, offsetBytes, "big-endian numbers");
+  const message = "The system information is not what torch.save writes.";
+  throw malformed(file, offsetBytes, message, "little_endian", info);
 }
 
 /** The storages in the order of the keys list, which must name each storage of the object once and no other. */
@@ -115,40 +84,19 @@ function storagesInOrder(
   storages: ReadonlyMap<string, StorageNode>,
 ): StorageNode[] {
   if (!Array.isArray(keys)) {
-    throw malformed(
-      file,
-      offsetBytes,
-      "The storage keys are not a list.",
-      "a list of strings",
-      describe(keys),
-    );
+    throw malformed(file, offsetBytes, "The storage keys are not a list.", "a list of strings", keys);
   }
   const left = new Map(storages);
   const ordered = keys.map((key) => {
     const storage = typeof key === "string" ? left.get(key) : undefined;
     if (storage === undefined) {
-      throw malformed(
-        file,
-        offsetBytes,
-        "A storage key is unknown or listed twice.",
-        "keys of storages",
-        describe(key),
-      );
+      const message = "A storage key is unknown or listed twice.";
+      throw malformed(file, offsetBytes, message, "keys of storages", key);
     }
     left.delete(storage.key);
     return storage;
   });
-  for (const key of left.keys()) {
-    throw new ApplyDeltaError(
-      "storage-missing",
-      `Storage ${quote(key)} is used but has no data in the file.`,
-      {
-        file: file.path,
-        offsetBytes,
-        hint: DOWNLOAD_AGAIN,
-      },
-    );
-  }
+  for (const key of left.keys()) throw storageMissing(file.path, key);
   return ordered;
 }
 
@@ -159,25 +107,21 @@ async function locateStorages(
   storages: readonly StorageNode[],
 ): Promise<Map<string, number>> {
   const offsets = new Map<string, number>();
-  let position = offsetBytes;
-  for (const { key, dtype, recordNumel } of storages) {
-    offsets.set(key, position + COUNT_BYTES);
-    position += COUNT_BYTES + recordNumel * elementBytes(dtype);
+  let end = offsetBytes;
+  for (const storage of storages) {
+    offsets.set(storage.key, end + COUNT_BYTES);
+    end += COUNT_BYTES + recordBytes(storage);
   }
-  if (position !== file.byteLength) {
-    const short = position > file.byteLength;
-    throw new ApplyDeltaError(
-      short ? "truncated-file" : "overlong-file",
-      short
-        ? "The file ends before the data of its tensors does."
-        : "The file goes on after the data of its tensors.",
-      {
-        file: file.path,
-        expected: `${position} bytes`,
-        got: `${file.byteLength} bytes`,
-        hint: DOWNLOAD_AGAIN,
-      },
-    );
+  if (end !== file.byteLength) {
+    const [code, message]: [ErrorCode, string] =
+      end > file.byteLength
+        ? ["truncated-file", "The file ends before the data of its tensors does."]
+        : ["overlong-file", "The file goes on after the data of its tensors."];
+    throw new ApplyDeltaError(code, message, {
+      file: file.path,
+      expected: `${end} bytes`,
+      got: `${file.byteLength} bytes`,
+    });
   }
   await Promise.all(
     storages.map((storage) => checkCount(file, storage, (offsets.get(storage.key) as number) - COUNT_BYTES)),
@@ -185,35 +129,33 @@ async function locateStorages(
   return offsets;
 }
 
-async function checkCount(file: RandomAccessFile, storage: StorageNode, offsetBytes: number): Promise<void> {
+async function checkCount(
+  file: RandomAccessFile,
+  { key, recordNumel }: StorageNode,
+  offsetBytes: number,
+): Promise<void> {
   const bytes = await file.read(offsetBytes, COUNT_BYTES);
   const count = Buffer.from(bytes.buffer, bytes.byteOffset, COUNT_BYTES).readBigInt64LE(0);
-  if (count === BigInt(storage.recordNumel)) return;
-  throw new ApplyDeltaError(
-    "storage-size",
-    `Storage ${quote(storage.key)} does not have the size the pickle gives.`,
-    {
-      file: file.path,
-      offsetBytes,
-      expected: `${storage.recordNumel} elements`,
-      got: `${count} elements`,
-      hint: DOWNLOAD_AGAIN,
-    },
-  );
+  if (count === BigInt(recordNumel)) return;
+  throw storageSize(key, {
+    file: file.path,
+    offsetBytes,
+    expected: `${recordNumel} elements`,
+    got: `${count} elements`,
+  });
 }
 
 function malformed(
   file: RandomAccessFile,
   offsetBytes: number,
   message: string,
-  expected: string,
-  got: string,
+  expected: string | number,
+  got: PickleValue,
 ): ApplyDeltaError {
   return new ApplyDeltaError("pickle-malformed", message, {
     file: file.path,
     offsetBytes,
     expected,
-    got,
-    hint: DOWNLOAD_AGAIN,
+    got: describe(got),
   });
 }

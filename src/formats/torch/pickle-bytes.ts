@@ -1,4 +1,4 @@
-import type { MakeError } from "./globals.js";
+import type { MakeError } from "./values.js";
 
 /** The pickle goes on where the bytes end. */
 export class OutOfBytes extends Error {}

@@ -23,12 +23,6 @@ import {
 } from "./values.js";
 
 /**
- * Stops a data.pkl of gigabytes, which would have to be held in memory. A state dict costs about 200 bytes for each
- * tensor, so the largest models stay well below 1 MiB.
- */
-export const MAX_PICKLE_BYTES = 16 * 1024 * 1024;
-
-/**
  * Stops a small file that becomes large in memory: millions of one-byte EMPTY_LIST, MARK, MEMOIZE or TUPLE1. An
  * opcode adds at most one value, one mark and one memo entry, so this one cap bounds the stack, the marks, the memo
  * and the depth of nesting. A tensor takes about 40 opcodes.

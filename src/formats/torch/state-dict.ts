@@ -1,4 +1,5 @@
-import { ApplyDeltaError } from "../../errors.js";
+/** What the readers of both PyTorch formats share: from the pickled value to views, and their refusals. */
+import { ApplyDeltaError, type ErrorDetails } from "../../errors.js";
 import {
   bitsOf,
   type DType,
@@ -15,12 +16,22 @@ import { Dict, describe, type PickleValue, quote, type StorageNode, TensorNode }
  */
 const MAX_REPEATED_ELEMENTS = 2 ** 34;
 
+/**
+ * Stops a data.pkl of gigabytes, which would have to be held in memory. A state dict costs about 200 bytes for each
+ * tensor, so the largest models stay well below 1 MiB.
+ */
+export const MAX_PICKLE_BYTES = 16 * 1024 * 1024;
+
 /** Keys under which training scripts put the state dict beside optimizer, epoch and the like. */
 const WRAPPER_KEYS = ["state_dict", "model"] as const;
 
-/** Size of one element of a storage in bytes; storages have no dtypes below one byte. */
-export function elementBytes(dtype: DType): number {
+/** Size of one element in bytes; PyTorch has no dtypes below one byte here. */
+function elementBytes(dtype: DType): number {
   return bitsOf(dtype) / 8;
+}
+
+export function recordBytes({ recordNumel, dtype }: StorageNode): number {
+  return recordNumel * elementBytes(dtype);
 }
 
 /**
@@ -28,41 +39,27 @@ export function elementBytes(dtype: DType): number {
  * or `model`; what stands beside it there is no part of it. What stands inside it must be tensors and nothing else.
  */
 export function findStateDict(root: PickleValue, path: string): Map<string, TensorNode> {
-  if (!(root instanceof Dict))
-    throw notAStateDict(path, "The checkpoint is not a dict of tensors.", describe(root));
-  const wrapped = WRAPPER_KEYS.filter((key) => root.get(key) instanceof Dict);
+  const fail = (message: string, got: string): ApplyDeltaError =>
+    new ApplyDeltaError("not-a-state-dict", message, {
+      file: path,
+      expected: "a dict from names to tensors, or one under state_dict or model",
+      got,
+      hint: "Save model.state_dict() by itself.",
+    });
+  if (!(root instanceof Dict)) throw fail("The checkpoint is not a dict of tensors.", describe(root));
+  const wrapped = WRAPPER_KEYS.map((key) => root.get(key)).filter((value) => value instanceof Dict);
   if (wrapped.length > 1) {
-    throw notAStateDict(
-      path,
-      `The checkpoint has a dict under each of ${wrapped.join(" and ")}.`,
-      "two state dicts",
-    );
+    throw fail(`The checkpoint has a dict under each of ${WRAPPER_KEYS.join(" and ")}.`, "two state dicts");
   }
-  const inside = wrapped[0] === undefined ? root : (root.get(wrapped[0]) as Dict);
   const tensors = new Map<string, TensorNode>();
-  for (const [key, value] of inside) {
-    if (typeof key !== "string") {
-      throw notAStateDict(path, "A key of the state dict is not a name.", describe(key));
-    }
+  for (const [key, value] of wrapped[0] ?? root) {
+    if (typeof key !== "string") throw fail("A key of the state dict is not a name.", describe(key));
     if (!(value instanceof TensorNode)) {
-      throw notAStateDict(
-        path,
-        `The entry ${quote(key)} of the state dict is not a tensor.`,
-        describe(value),
-      );
+      throw fail(`The entry ${quote(key)} of the state dict is not a tensor.`, describe(value));
     }
     tensors.set(key, value);
   }
   return tensors;
-}
-
-function notAStateDict(path: string, message: string, got: string): ApplyDeltaError {
-  return new ApplyDeltaError("not-a-state-dict", message, {
-    file: path,
-    expected: "a dict from names to tensors, or one under state_dict or model",
-    got,
-    hint: "Save model.state_dict() by itself.",
-  });
 }
 
 /** Views of `tensors` in `file`; `dataOffsetOf` says where the record of a storage begins there. */
@@ -72,60 +69,44 @@ export function viewTensors<F extends RandomAccessFile>(
   dataOffsetOf: (storage: StorageNode) => number,
 ): TensorView<F>[] {
   let repeated = 0;
-  return Array.from(tensors, ([name, { storage, offset, shape, strides }]) => {
-    const checked = checkView(file.path, name, storage, offset, shape, strides);
-    repeated += Math.max(0, elementCount(checked.shape) - storage.numel);
+  return Array.from(tensors, ([name, tensor]) => {
+    const { storage, dtype } = tensor;
+    const capacity = Math.floor((storage.numel * elementBytes(storage.dtype)) / elementBytes(dtype));
+    const { offset, shape, strides } = checkView(file.path, name, tensor, capacity);
+    repeated += Math.max(0, elementCount(shape) - capacity);
     if (repeated > MAX_REPEATED_ELEMENTS) {
       throw new ApplyDeltaError("view-out-of-bounds", "Tensors repeat what the file holds without end.", {
         file: file.path,
         tensor: name,
         expected: `at most ${MAX_REPEATED_ELEMENTS} elements more than are stored`,
-        got: `${repeated}`,
+        got: repeated,
         hint: "Don't use this file unless you know who made it; no state dict repeats its weights like this.",
       });
     }
-    const firstElement = storage.start + checked.offset;
-    return {
-      name,
-      dtype: storage.dtype,
-      shape: checked.shape,
-      strides: checked.strides,
-      file,
-      offsetBytes: dataOffsetOf(storage) + firstElement * elementBytes(storage.dtype),
-    };
+    const inRecord = storage.start * elementBytes(storage.dtype) + offset * elementBytes(dtype);
+    return { name, dtype, shape, strides, file, offsetBytes: dataOffsetOf(storage) + inRecord };
   });
 }
 
 function checkView(
   path: string,
   name: string,
-  storage: StorageNode,
-  offset: number | bigint,
-  shape: readonly (number | bigint)[],
-  strides: readonly (number | bigint)[],
+  { storage, offset, shape, strides }: TensorNode,
+  capacity: number,
 ): { offset: number; shape: readonly number[]; strides: readonly number[] } {
-  const refuse = (message: string, expected: string, got: string) =>
+  const refuse = (message: string, expected: string | number, got: string | number) =>
     new ApplyDeltaError("view-out-of-bounds", message, { file: path, tensor: name, expected, got });
 
-  if (shape.length > MAX_RANK || strides.length > MAX_RANK) {
-    const got = `${Math.max(shape.length, strides.length)}`;
-    throw refuse("A tensor has more dimensions than PyTorch allows.", `at most ${MAX_RANK}`, got);
-  }
-  const numbers = [offset, ...shape, ...strides];
-  const bad = numbers.find((value) => !(Number.isSafeInteger(value) && (value as number) >= 0));
+  const rank = Math.max(shape.length, strides.length);
+  if (rank > MAX_RANK)
+    throw refuse("A tensor has more dimensions than PyTorch allows.", `at most ${MAX_RANK}`, rank);
+  const bad = [offset, ...shape, ...strides].find((n) => !Number.isSafeInteger(n) || (n as number) < 0);
   if (bad !== undefined) {
-    throw refuse(
-      "A tensor has an impossible offset, extent or stride.",
-      "integers from 0 to 2^53 - 1",
-      String(bad),
-    );
+    const expected = "integers from 0 to 2^53 - 1";
+    throw refuse("A tensor has an impossible offset, extent or stride.", expected, String(bad));
   }
   if (shape.length !== strides.length) {
-    throw refuse(
-      "A tensor does not have one stride for each dimension.",
-      `${shape.length}`,
-      `${strides.length}`,
-    );
+    throw refuse("A tensor does not have one stride for each dimension.", shape.length, strides.length);
   }
   const checked = { offset: offset as number, shape: shape as number[], strides: strides as number[] };
   const count = elementCount(checked.shape);
@@ -133,19 +114,59 @@ function checkView(
   // torch.zeros(3, 4)[3:, 2:] starts at element 14 of 12.
   if (count === 0) return { ...checked, offset: 0 };
   if (!Number.isSafeInteger(count)) {
-    throw refuse("A tensor has more elements than can be counted.", "fewer than 2^53 elements", `${count}`);
+    throw refuse("A tensor has more elements than can be counted.", "fewer than 2^53 elements", count);
   }
   const last = checked.shape.reduce(
     (sum, extent, dim) => sum + (extent - 1) * (checked.strides[dim] as number),
     checked.offset,
   );
   // Rounding of a sum beyond 2^53 cannot bring it below a storage's size, which is at most 2^53 - 1.
-  if (last >= storage.numel) {
-    throw refuse(
-      "A tensor reaches beyond its storage.",
-      `elements 0 to ${storage.numel - 1} of storage ${quote(storage.key)}`,
-      `element ${last}`,
-    );
+  if (last >= capacity) {
+    const expected = `elements 0 to ${capacity - 1} of storage ${quote(storage.key)}`;
+    throw refuse("A tensor reaches beyond its storage.", expected, `element ${last}`);
   }
   return checked;
+}
+
+/** The error for a file that is no checkpoint, though of a format that checkpoints have. */
+export function foreignFile(path: string, message: string, expected: string, got: string): ApplyDeltaError {
+  return new ApplyDeltaError("foreign-format", message, {
+    file: path,
+    expected,
+    got,
+    hint: "Give the model's own .bin, .pt, .pth or .safetensors files, not a program or an archive of them.",
+  });
+}
+
+export function bigEndian(path: string, offsetBytes: number, got: string): ApplyDeltaError {
+  return new ApplyDeltaError("big-endian", "The checkpoint was not written on a little-endian machine.", {
+    file: path,
+    offsetBytes,
+    expected: "little-endian numbers",
+    got,
+    hint: "Load it with PyTorch and save it again on a little-endian machine.",
+  });
+}
+
+export function storageMissing(path: string, key: string): ApplyDeltaError {
+  const message = `Storage ${quote(key)} is used but has no data in the file.`;
+  return new ApplyDeltaError("storage-missing", message, { file: path });
+}
+
+export function storageSize(key: string, details: ErrorDetails): ApplyDeltaError {
+  const message = `Storage ${quote(key)} does not have the size the pickle gives.`;
+  return new ApplyDeltaError("storage-size", message, details);
+}
+
+export function pickleTooLarge(path: string, offsetBytes: number): ApplyDeltaError {
+  return new ApplyDeltaError(
+    "pickle-too-large",
+    "A pickle in the file is far larger than a state dict needs.",
+    {
+      file: path,
+      offsetBytes,
+      expected: `at most ${MAX_PICKLE_BYTES} bytes`,
+      hint: "The file is damaged or not a plain state dict; get the weights as safetensors.",
+    },
+  );
 }

@@ -2,6 +2,7 @@
  * What a PyTorch pickle turns into: inert data. No value has behaviour that a file could choose, and names from a file
  * are only ever `Map` keys and string values, never property names.
  */
+import type { ApplyDeltaError, ErrorCode, ErrorDetails } from "../../errors.js";
 import type { DType } from "../../tensor.js";
 
 /** Integers are `number`, or `bigint` beyond 2^53; a Python float is a `Float`, so that 3.0 is never taken for a size. */
@@ -17,11 +18,16 @@ export type PickleValue =
   | PickleValue[]
   | Dict
   | StorageType
+  | ElementType
+  | TensorClass
   | Callable
   | StorageNode
   | TensorNode;
 
 export type DictKey = string | number | bigint | boolean | null;
+
+/** Makes an error that carries the file and the offset of the opcode being read. */
+export type MakeError = (code: ErrorCode, message: string, details?: ErrorDetails) => ApplyDeltaError;
 
 export class Float {
   constructor(readonly value: number) {}
@@ -42,16 +48,25 @@ export class StorageType {
   constructor(readonly dtype: DType) {}
 }
 
-export type CallableName =
-  | "collections.OrderedDict"
-  | "torch._utils._rebuild_tensor"
-  | "torch._utils._rebuild_tensor_v2"
-  | "torch._utils._rebuild_parameter"
-  | "torch._utils._rebuild_parameter_with_state";
+/** A `torch.dtype`. */
+export class ElementType {
+  constructor(readonly dtype: DType) {}
+}
 
-/** The name of an allowed function or class; what it stands for is in `globals.ts`. */
+/** `torch.Tensor` or `Parameter`, as the type that `_rebuild_from_type_v2` is to give. */
+export class TensorClass {}
+
+/** An allowed function or class; `globals.ts` says what it stands for. */
 export class Callable {
-  constructor(readonly name: CallableName) {}
+  constructor(
+    readonly name: string,
+    /** Its arguments in words, and how few and how many there are. */
+    readonly takes: string,
+    readonly least: number,
+    readonly most: number,
+    /** Gives undefined where the arguments are of other types. */
+    readonly call: (args: readonly PickleValue[], makeError: MakeError) => PickleValue | undefined,
+  ) {}
 }
 
 /** A run of elements inside one storage record of the file. */
@@ -69,13 +84,14 @@ export class StorageNode {
   ) {}
 }
 
-/** A tensor as the pickle gives it: offset, extents and strides are not checked yet. */
+/** A tensor as the pickle gives it: offset, extents and strides are not checked yet, and count its own elements. */
 export class TensorNode {
   constructor(
     readonly storage: StorageNode,
     readonly offset: number | bigint,
     readonly shape: readonly (number | bigint)[],
     readonly strides: readonly (number | bigint)[],
+    readonly dtype: DType = storage.dtype,
   ) {}
 }
 
@@ -93,8 +109,15 @@ export function describe(value: PickleValue | undefined): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (value instanceof Dict) return `a dict of ${value.size}`;
   if (value instanceof StorageType) return `the storage type for ${value.dtype}`;
+  if (value instanceof ElementType) return `the dtype ${value.dtype}`;
   if (value instanceof Callable) return `the function ${value.name}`;
+  if (value instanceof TensorClass) return "a class of tensors";
   return value instanceof StorageNode ? "a storage" : "a tensor";
+}
+
+/** The first of several values, for an error message. */
+export function describeAll(values: readonly PickleValue[]): string {
+  return `${values.length}: (${values.slice(0, 8).map(describe).join(", ")}${values.length > 8 ? ", …" : ""})`;
 }
 
 /** A string from a file as it may stand in a message: control characters escaped, length bounded. */

@@ -6,7 +6,7 @@
  * check one means to read the whole file before anything can be said about it.
  */
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from "yauzl";
-import { ApplyDeltaError, isApplyDeltaError } from "../../errors.js";
+import { ApplyDeltaError, type ErrorDetails, isApplyDeltaError } from "../../errors.js";
 import type { RandomAccessFile } from "../../tensor.js";
 import { startsWith } from "../format.js";
 import { END_MAGIC, LOCAL_HEADER_BYTES, LOCAL_HEADER_MAGIC, ZIP64_END_MAGIC } from "./zip-format.js";
@@ -46,8 +46,6 @@ export interface ZipDirectory {
   readonly dataStarts: Map<string, number>;
 }
 
-const DOWNLOAD_AGAIN = "Download the file again and compare its sha256.";
-
 /** Reads the directory of a zip file: two or three reads, whatever the number of entries. */
 export async function readZipDirectory(file: RandomAccessFile): Promise<ZipDirectory> {
   const tailStart = Math.max(0, file.byteLength - TAIL_BYTES);
@@ -57,7 +55,6 @@ export async function readZipDirectory(file: RandomAccessFile): Promise<ZipDirec
       file: file.path,
       offsetBytes: file.byteLength,
       expected: "the zip's directory at the end of the file",
-      hint: "The download did not finish: fetch the file again and compare its sha256.",
     });
   }
   try {
@@ -65,7 +62,7 @@ export async function readZipDirectory(file: RandomAccessFile): Promise<ZipDirec
   } catch (cause) {
     if (isApplyDeltaError(cause)) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw malformed(file, "The directory of the zip file is damaged.", undefined, { got: reason, cause });
+    throw malformed(file, "The directory of the zip file is damaged.", { got: reason, cause });
   }
 }
 
@@ -74,7 +71,7 @@ async function scan(file: RandomAccessFile, reader: WindowReader): Promise<ZipDi
   const options = { autoClose: false, strictFileNames: true };
   const zip = await fromRandomAccessReaderPromise(reader, file.byteLength, options);
   if (zip.entryCount > MAX_ENTRIES) {
-    throw malformed(file, "The zip file has far more entries than a checkpoint.", undefined, {
+    throw malformed(file, "The zip file has far more entries than a checkpoint.", {
       expected: `at most ${MAX_ENTRIES}`,
       got: zip.entryCount,
     });
@@ -83,16 +80,12 @@ async function scan(file: RandomAccessFile, reader: WindowReader): Promise<ZipDi
   const entries = new Map<string, StoredEntry>();
   for await (const entry of zip.eachEntry()) {
     if (reader.highestOffset - reader.lowestOffset > MAX_DIRECTORY_BYTES) {
-      throw malformed(file, "The directory of the zip file is far longer than a checkpoint's.", undefined, {
+      throw malformed(file, "The directory of the zip file is far longer than a checkpoint's.", {
         expected: `at most ${MAX_DIRECTORY_BYTES} bytes`,
       });
     }
     if (entries.has(entry.fileName)) {
-      throw malformed(
-        file,
-        `The zip file has two entries named ${JSON.stringify(entry.fileName)}.`,
-        undefined,
-      );
+      throw malformed(file, `The zip file has two entries named ${JSON.stringify(entry.fileName)}.`);
     }
     entries.set(entry.fileName, storedEntry(file, entry));
   }
@@ -104,10 +97,10 @@ async function scan(file: RandomAccessFile, reader: WindowReader): Promise<ZipDi
 
 function storedEntry(file: RandomAccessFile, entry: Entry): StoredEntry {
   if ((entry.generalPurposeBitFlag & ENCRYPTED) !== 0) {
-    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} is encrypted.`, undefined);
+    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} is encrypted.`);
   }
   if (entry.extraFields.some(({ id }) => id === UNICODE_PATH)) {
-    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} has two names.`, undefined);
+    throw malformed(file, `The zip entry ${JSON.stringify(entry.fileName)} has two names.`);
   }
   return {
     name: entry.fileName,
@@ -123,7 +116,8 @@ async function checkEnd(file: RandomAccessFile, offsetBytes: number): Promise<vo
   const byteLength = Math.min(4, file.byteLength - offsetBytes);
   const signature = asBuffer(await file.read(offsetBytes, byteLength));
   if (startsWith(signature, END_MAGIC) || startsWith(signature, ZIP64_END_MAGIC)) return;
-  throw malformed(file, "The directory of the zip file does not end where it says.", offsetBytes, {
+  throw malformed(file, "The directory of the zip file does not end where it says.", {
+    offsetBytes,
     expected: "an end of central directory record",
     got: `the bytes ${signature.toString("hex")}`,
   });
@@ -133,40 +127,36 @@ async function checkEnd(file: RandomAccessFile, offsetBytes: number): Promise<vo
 export function checkStored(file: RandomAccessFile, entries: Iterable<StoredEntry>): void {
   for (const { name, compressionMethod, headerOffsetBytes } of entries) {
     if (compressionMethod === 0) continue;
-    throw new ApplyDeltaError(
-      "zip-entry-compressed",
-      `The zip entry ${JSON.stringify(name)} is compressed.`,
-      {
-        file: file.path,
-        offsetBytes: headerOffsetBytes,
-        expected: "method 0 (stored), as torch.save writes",
-        got: `method ${compressionMethod}`,
-        hint: "The file was zipped again by another program; get the original file.",
-      },
-    );
+    const message = `The zip entry ${JSON.stringify(name)} is compressed.`;
+    throw new ApplyDeltaError("zip-entry-compressed", message, {
+      file: file.path,
+      offsetBytes: headerOffsetBytes,
+      expected: "method 0 (stored), as torch.save writes",
+      got: `method ${compressionMethod}`,
+      hint: "The file was zipped again by another program; get the original file.",
+    });
   }
 }
 
 /**
- * Where the data of each given entry begins. Only the local header tells: its extra field has another length than
+ * Where the data of each entry begins that was given until now. Only the local header tells: its extra field has another length than
  * the directory's (torch caffe2/serialize/inline_container.cc pads with it until the data is aligned).
  */
 export async function locateEntries(
   file: RandomAccessFile,
   directory: ZipDirectory,
   wanted: readonly StoredEntry[],
-): Promise<ReadonlyMap<string, number>> {
+): Promise<(entry: StoredEntry) => number> {
   const { entries, startBytes, dataStarts } = directory;
   const unknown = wanted.filter(({ name }) => !dataStarts.has(name));
   await Promise.all(unknown.map(async (entry) => dataStarts.set(entry.name, await dataStart(file, entry))));
   const extents = Array.from(entries.values(), (entry) => {
-    const start = dataStarts.get(entry.name);
-    return start === undefined
-      ? headerExtent(entry)
-      : { ...headerExtent(entry), end: start + entry.byteLength };
+    const { name, start, end } = headerExtent(entry);
+    const dataStart = dataStarts.get(name);
+    return { name, start, end: dataStart === undefined ? end : dataStart + entry.byteLength };
   });
   checkExtents(file, extents, startBytes);
-  return dataStarts;
+  return ({ name }) => dataStarts.get(name) as number;
 }
 
 async function dataStart(file: RandomAccessFile, entry: StoredEntry): Promise<number> {
@@ -179,11 +169,8 @@ async function dataStart(file: RandomAccessFile, entry: StoredEntry): Promise<nu
     header.readUInt16LE(26) === rawName.length &&
     header.subarray(LOCAL_HEADER_BYTES).equals(rawName);
   if (!agrees) {
-    throw malformed(
-      file,
-      `The zip entry ${JSON.stringify(entry.name)} is not where the directory says.`,
-      headerOffsetBytes,
-    );
+    const message = `The zip entry ${JSON.stringify(entry.name)} is not where the directory says.`;
+    throw malformed(file, message, { offsetBytes: headerOffsetBytes });
   }
   return headerOffsetBytes + LOCAL_HEADER_BYTES + rawName.length + header.readUInt16LE(28);
 }
@@ -208,7 +195,8 @@ function checkExtents(file: RandomAccessFile, extents: Extent[], limit: number):
     if (end <= bound) continue;
     const what =
       i + 1 < extents.length ? "overlaps the next one" : "reaches into the zip directory or past the end";
-    throw malformed(file, `The zip entry ${JSON.stringify(name)} ${what}.`, start, {
+    throw malformed(file, `The zip entry ${JSON.stringify(name)} ${what}.`, {
+      offsetBytes: start,
       expected: `its end at byte ${bound} or before`,
       got: `byte ${end}`,
     });
@@ -242,11 +230,8 @@ class WindowReader extends RandomAccessReader {
   ): void {
     const end = position + byteLength;
     if (end > this.file.byteLength) {
-      callback(
-        malformed(this.file, "The zip directory points beyond the end of the file.", undefined, {
-          got: position,
-        }),
-      );
+      const message = "The zip directory points beyond the end of the file.";
+      callback(malformed(this.file, message, { got: position }));
       return;
     }
     this.lowestOffset = Math.min(this.lowestOffset, position);
@@ -276,17 +261,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function malformed(
-  file: RandomAccessFile,
-  message: string,
-  offsetBytes: number | undefined,
-  details: { expected?: string; got?: string | number; cause?: unknown } = {},
-): ApplyDeltaError {
-  const at = offsetBytes === undefined ? {} : { offsetBytes };
-  return new ApplyDeltaError("zip-malformed", message, {
-    file: file.path,
-    ...at,
-    ...details,
-    hint: DOWNLOAD_AGAIN,
-  });
+function malformed(file: RandomAccessFile, message: string, details: ErrorDetails = {}): ApplyDeltaError {
+  return new ApplyDeltaError("zip-malformed", message, { file: file.path, ...details });
 }
