@@ -97,8 +97,9 @@ function writeModel(
     }
     closeSync(fd);
   }
-  const total = entries.reduce((sum, { shape }) => sum + elementCount(shape) * 2, 0);
-  if (count > 1) writeFileSync(join(folder, indexFileName("safetensors")), encodeShardIndex(shardOf, total));
+  const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const index = encodeShardIndex(shardOf, { parameters, bytes: parameters * 2 });
+  if (count > 1) writeFileSync(join(folder, indexFileName("safetensors")), index);
   const config = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",

@@ -88,7 +88,15 @@ def main(folder):
         delta.save_pretrained(delta_folder, safe_serialization=False, max_shard_size=SHARD_SIZE)
         tokenizer.save_pretrained(delta_folder)
         target = os.path.join(scratch, "target")
-        combine(base, delta, torch.add).save_pretrained(target, safe_serialization=True, max_shard_size=SHARD_SIZE)
+        merged = combine(base, delta, torch.add)
+        merged.save_pretrained(target, safe_serialization=True, max_shard_size=SHARD_SIZE)
+        index = os.path.join(target, "model.safetensors.index.json")
+        with open(index) as f:
+            document = json.load(f)
+        # As transformers writes it since 4.53.
+        document["metadata"]["total_parameters"] = merged.num_parameters()
+        with open(index, "w") as f:
+            f.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
         expected = {}
         for name in sorted(os.listdir(target)):
             if name.startswith("model"):

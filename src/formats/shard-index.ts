@@ -60,15 +60,26 @@ function isPlainFileName(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !/[/\\:\u0000-\u001f]/.test(name);
 }
 
+export interface IndexTotals {
+  /** Trained elements; buffers don't count. */
+  readonly parameters: number;
+  /** Of the tensors' data, not the headers. */
+  readonly bytes: number;
+}
+
 /**
- * The text of an index, byte for byte what transformers' `save_pretrained` writes (json.dumps with indent 2, sorted
- * keys, ASCII). `totalBytes` counts the tensors' data, not the headers.
+ * The text of an index, byte for byte what `save_pretrained` of transformers 4.53 and later writes (json.dumps with
+ * indent 2, sorted keys, ASCII).
  */
-export function encodeShardIndex(shardOf: ReadonlyMap<string, string>, totalBytes: number): string {
+export function encodeShardIndex(
+  shardOf: ReadonlyMap<string, string>,
+  { parameters, bytes }: IndexTotals,
+): string {
   const lines = [...shardOf]
     .sort(([a], [b]) => compareNames(a, b))
     .map(([tensor, shard]) => `    ${asciiJson(tensor)}: ${asciiJson(shard)}`);
-  return `{\n  "metadata": {\n    "total_size": ${totalBytes}\n  },\n  "weight_map": {\n${lines.join(",\n")}\n  }\n}\n`;
+  const metadata = `    "total_parameters": ${parameters},\n    "total_size": ${bytes}`;
+  return `{\n  "metadata": {\n${metadata}\n  },\n  "weight_map": {\n${lines.join(",\n")}\n  }\n}\n`;
 }
 
 /** A JSON string as Python's json.dumps writes it: DEL and everything beyond ASCII escaped by UTF-16 unit. */

@@ -78,7 +78,10 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
   const shards = groups.map((group, i) =>
     plannedShard(format, shardFileName(format, i + 1, groups.length), group),
   );
-  const dataBytes = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const totals = {
+    parameters: countElements(tensors.filter(({ name }) => !isRotaryBuffer(name))),
+    bytes: tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0),
+  };
   const shardOf = new Map(
     shards.flatMap((shard) => shard.placed.map(({ tensor }) => [tensor.name, shard.fileName] as const)),
   );
@@ -89,11 +92,15 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
     scale,
     format,
     shards,
-    index: shards.length === 1 ? null : encodeShardIndex(shardOf, dataBytes),
-    parameterCount: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
+    index: shards.length === 1 ? null : encodeShardIndex(shardOf, totals),
+    parameterCount: countElements(tensors),
     bytesToRead: tensors.reduce((sum, { base, delta }) => sum + viewBytes(base) + viewBytes(delta), 0),
     bytesToWrite: shards.reduce((sum, shard) => sum + shard.byteLength, 0),
   };
+}
+
+function countElements(tensors: readonly PlannedTensor[]): number {
+  return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /** Bytes of a shard that are in its file before the first tensor is. */

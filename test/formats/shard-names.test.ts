@@ -11,22 +11,28 @@ const fixture = (name: string) => readFileSync(fixturePath(`shard-index/${name}`
 
 test("the index of a real save_pretrained, from its tensors in any order", () => {
   const text = fixture("pretrained/model.safetensors.index.json");
-  const index = JSON.parse(text) as { metadata: { total_size: number }; weight_map: Record<string, string> };
+  const index = JSON.parse(text) as {
+    metadata: { total_parameters: number; total_size: number };
+    weight_map: Record<string, string>;
+  };
+  const { total_parameters: parameters, total_size: bytes } = index.metadata;
   const shardOf = Object.entries(index.weight_map);
-  assert.equal(encodeShardIndex(new Map(shardOf), index.metadata.total_size), text);
-  assert.equal(encodeShardIndex(new Map(shardOf.reverse()), index.metadata.total_size), text);
+  assert.equal(encodeShardIndex(new Map(shardOf), { parameters, bytes }), text);
+  assert.equal(encodeShardIndex(new Map(shardOf.reverse()), { parameters, bytes }), text);
 });
 
 const escapes = JSON.parse(fixture("escapes.json")) as { names: string[]; shard: string; text: string };
 
 test("names are escaped and sorted as json.dumps does it", () => {
   const shardOf = new Map(escapes.names.map((name) => [name, escapes.shard]));
-  assert.equal(encodeShardIndex(shardOf, 7), escapes.text);
+  assert.equal(encodeShardIndex(shardOf, { parameters: 3, bytes: 7 }), escapes.text);
 });
 
 test("what is written reads back the same", async () => {
   const shardOf = new Map(escapes.names.map((name, i) => [name, `s${i}.safetensors`]));
-  const index = await readShardIndex(memoryFile(Buffer.from(encodeShardIndex(shardOf, 2 ** 53 - 1))));
+  const text = encodeShardIndex(shardOf, { parameters: 2 ** 52, bytes: 2 ** 53 - 1 });
+  const index = await readShardIndex(memoryFile(Buffer.from(text)));
+  assert.equal(index.totalBytes, 2 ** 53 - 1);
   assert.deepEqual(new Map([...index.shardOf].sort()), new Map([...shardOf].sort()));
 });
 

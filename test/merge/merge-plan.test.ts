@@ -182,11 +182,15 @@ test("the scale is handed on", () => {
   assert.equal(plan(tensors, tensors, { scale: 0.5 }).scale, 0.5);
 });
 
-test("the index counts the tensors' bytes, not the headers'", () => {
-  const tensors = tinyShapes().map(({ name, shape }) => view(name, shape));
+test("the index counts the tensors' bytes, not the headers', and parameters without buffers", () => {
+  const buffer = view("model.layers.0.self_attn.rotary_emb.inv_freq", [4]);
+  const tensors = [...tinyShapes().map(({ name, shape }) => view(name, shape)), buffer];
   const { index, tensors: planned } = plan(tensors, tensors, { maxShardBytes: 5000 });
-  const { metadata } = JSON.parse(index ?? "null") as { metadata: { total_size: number } };
-  assert.equal(metadata.total_size, 2 * planned.reduce((sum, { shape }) => sum + elementCount(shape), 0));
+  const { metadata } = JSON.parse(index ?? "null") as {
+    metadata: { total_parameters: number; total_size: number };
+  };
+  const elements = planned.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  assert.deepEqual(metadata, { total_parameters: elements - 4, total_size: 2 * elements });
 });
 
 test("the main dtype is that of most bytes", () => {

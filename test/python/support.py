@@ -1,5 +1,6 @@
 """What the comparisons share: tiny LLaMA models in many shapes, this tool as a process, tensors bit by bit."""
 
+import glob
 import json
 import os
 import shutil
@@ -48,8 +49,19 @@ def tuned(model, deviation=1e-3, seed=7):
     return result
 
 
+def write_total_parameters(model, folder):
+    """Makes the shard index, if there is one, what transformers writes since 4.53."""
+    for path in glob.glob(os.path.join(folder, "*.index.json")):
+        with open(path) as f:
+            index = json.load(f)
+        index["metadata"]["total_parameters"] = model.num_parameters()
+        with open(path, "w") as f:
+            f.write(json.dumps(index, indent=2, sort_keys=True) + "\n")
+
+
 def save(model, folder, safe, shard_size="150KB"):
     model.save_pretrained(folder, safe_serialization=safe, max_shard_size=shard_size)
+    write_total_parameters(model, folder)
     for name in TOKENIZER_FILES:
         shutil.copy(os.path.join(TOKENIZER, name), folder)
     return folder
