@@ -99,6 +99,10 @@ export const EXIT_OF = {
   "truncated-file": EXIT.malformed,
   /** A file that goes on after the data it announces. */
   "overlong-file": EXIT.malformed,
+  /** Zeros, text or bytes of 0xFF where weights should be. */
+  "damaged-weights": EXIT.malformed,
+  /** Infinities or NaN in a base or a delta. */
+  "not-finite": EXIT.malformed,
   /** A config or tokenizer file that is no JSON, or not what it must be. */
   "bad-json": EXIT.malformed,
   /** A tokenizer.model that can't be read. */

@@ -28,6 +28,11 @@ export function formatCount(count: number): string {
   return count.toLocaleString("en-US");
 }
 
+/** `6,738,415,616`: every digit, where the number is a proof. */
+export function formatExact(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
 /** `1 tensor`, `3 tensors`. */
 export function plural(count: number, noun: string): string {
   return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,9 +1,10 @@
 /** Whether base and delta belong together, tensor by tensor, and which release the delta is. */
 
 import { basename, resolve } from "node:path";
+import { checkBase } from "../base-check/check-base.js";
 import { configHints } from "../base-check/config-hints.js";
 import type { BaseCheck } from "../base-check/documents.js";
-import { baseAdvice, baseError, judgeBase } from "../base-check/judge-base.js";
+import { baseAdvice, baseError } from "../base-check/judge-base.js";
 import { baseSample } from "../base-check/sample-base.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
@@ -45,9 +46,16 @@ export async function checkSides(
   const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
   const release = await recognize(delta, configs.delta, options, log);
   const hints = configHints(configs.base, configs.delta);
+  const sample = (ofBase: Tensors, ofDelta: Tensors) =>
+    sampleModels(
+      baseSample,
+      { ...base, tensors: ofBase },
+      { ...delta, tensors: ofDelta },
+      { kernel, reporter: log, signal },
+    );
   const baseCheck = skipBaseCheck
     ? null
-    : judgeBase(await sampleModels(baseSample, base, delta, { kernel, reporter: log, signal }));
+    : await checkBase(base.tensors, delta.tensors, sample, { headWidths: headWidthsOf(configs.delta) });
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;
@@ -58,6 +66,14 @@ export async function checkSides(
   for (const hint of hints)
     (baseCheck?.verdict === "exact" ? log.detail : log.warn)(`${hint} (config.json).`);
   return { match, baseCheck, release: release.recognized };
+}
+
+type Tensors = Checkpoint["tensors"];
+
+/** Widths of an attention head, as a config has them. */
+function headWidthsOf(config: ReturnType<typeof readModelConfig>): number[] {
+  const { hiddenSize = null, attentionHeads = null } = config ?? {};
+  return hiddenSize === null || attentionHeads === null ? [] : [hiddenSize / attentionHeads];
 }
 
 function describeBaseCheck(baseCheck: BaseCheck): string {

@@ -1,82 +1,193 @@
-/**
- * The verdict on what was sampled. The thresholds come from the tables in docs/base-check.md, which
- * `npm run base-check-table` reproduces.
- */
-
+/** The verdict on the base, from those on its tensors, in words, and the error where it doesn't fit. */
 import { ApplyDeltaError } from "../errors.js";
-import type { SumDType } from "../tensor.js";
-import type { BaseCheck, BaseStatistics, BaseVerdict } from "./documents.js";
+import { formatExact, plural } from "../units.js";
+import type { BaseCheck, BaseStatistics, BaseVerdict, Cause, TensorCheck } from "./documents.js";
+import { findCause, type TensorPlaces } from "./find-cause.js";
+import { formatOf, judgeTensors, MODEL_RATIO, rmsOf } from "./judge-tensors.js";
+import { FORMATS, MADE_IN, type TensorSample } from "./tensor-sample.js";
 
-/** Fewer comparable elements than this decide nothing. */
+/** Fewer comparable pairs in all decide nothing. */
 const FEWEST_COMPARABLE = 256;
-
-/** Share of inexact sums above which the base is another model. */
-const OTHER_SHARE = 0.18;
-
-/** Share above which the delta must have been made in a wider format. */
-const WIDER_SHARE = 0.6;
-
-/** A whole model's rms is near the base's, a delta's a tenth of it or less; tuned or not, no delta comes to half. */
-export const MODEL_RATIO = 0.5;
 
 /** Base and delta swapped: the "delta" is this many times the "base". */
 const SWAPPED_RATIO = 2;
 
-/** Judges the statistics. Pure. */
-export function judgeBase(statistics: BaseStatistics): BaseCheck {
-  const { sampled, comparable, formats, baseRms, deltaRms } = statistics;
-  // The narrowest format whose sums don't say that the delta was made in a wider one.
-  const format = formats.find(({ inexact: count }) => count < WIDER_SHARE * comparable) ?? formats.at(-1);
-  const checkedIn = format?.dtype ?? null;
-  const inexact = format?.inexact ?? 0;
-  const judged = (verdict: BaseVerdict, isWarning: boolean, sentence: string): BaseCheck => ({
+/** A model's norms are around 0.5 and its matrices around 0.02; a delta's of both are hundredths of that. */
+const DELTA_NORM_RMS = 0.05;
+
+/** Verdicts on the whole model, of which a list of tensors says nothing. */
+const NOT_TOLD_BY_TENSOR: readonly BaseVerdict[] = ["swapped", "not-a-delta", "not-a-base"];
+
+/** Judges samples of all tensors that both sides have. `placeOf` says in which files a tensor lies. */
+export function judgeBase(
+  samples: readonly TensorSample[],
+  placeOf: (name: string) => TensorPlaces,
+): BaseCheck {
+  const checkedIn = formatOf(samples);
+  const tensors = judgeTensors(samples, checkedIn);
+  const statistics = poolSamples(samples, tensors);
+  const cause = findCause(tensors, placeOf);
+  const { verdict, sentence, isWarning } = verdictOf(samples, tensors, statistics, cause, checkedIn !== null);
+  return {
+    verdict,
+    sentence,
+    isWarning,
+    checkedIn,
+    inexact: sumOf(tensors, ({ inexact }) => inexact),
+    judged: tensors.filter(isJudged).length,
+    cause: NOT_TOLD_BY_TENSOR.includes(verdict) ? null : cause,
+    tensors,
+    statistics,
+  };
+}
+
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}
+
+const isJudged = ({ verdict }: TensorCheck) => verdict !== "zero" && verdict !== "too-few";
+
+function poolSamples(samples: readonly TensorSample[], tensors: readonly TensorCheck[]): BaseStatistics {
+  const sampled = sumOf(samples, (sample) => sample.sampled);
+  const squares = {
+    base: sumOf(samples, ({ base }) => base.squares),
+    delta: sumOf(samples, ({ delta }) => delta.squares),
+  };
+  const norm = Math.sqrt(squares.base * squares.delta);
+  const madeIn = FORMATS.filter((format) => samples.some(({ dtype }) => MADE_IN[dtype].includes(format)));
+  const judged = tensors.filter(({ verdict }) => verdict === "exact" || verdict === "near");
+  const names = new Set(judged.map(({ name }) => name));
+  const fitting = samples.filter(({ name }) => names.has(name));
+  return {
+    tensors: samples.length,
+    sampled,
+    comparable: sumOf(samples, ({ comparable }) => comparable),
+    formats: madeIn.map((dtype) => ({ dtype, inexact: sumOf(samples, ({ inexact }) => inexact[dtype]) })),
+    baseRms: Math.sqrt(squares.base / Math.max(1, sampled)),
+    deltaRms: Math.sqrt(squares.delta / Math.max(1, sampled)),
+    correlation: norm === 0 ? 0 : sumOf(samples, ({ products }) => products) / norm,
+    baseIsBFloat16:
+      fitting.length > 0 && fitting.every(({ dtype, baseFits }) => dtype !== "BF16" && baseFits.BF16),
+  };
+}
+
+interface Judgement {
+  readonly verdict: BaseVerdict;
+  readonly isWarning: boolean;
+  readonly sentence: string;
+}
+
+function verdictOf(
+  samples: readonly TensorSample[],
+  tensors: readonly TensorCheck[],
+  statistics: BaseStatistics,
+  cause: Cause | null,
+  isFormatKnown: boolean,
+): Judgement {
+  const judgement = (verdict: BaseVerdict, isWarning: boolean, sentence: string) => ({
     verdict,
     isWarning,
     sentence,
-    checkedIn,
-    inexact,
-    statistics,
   });
-  if (sampled === 0)
-    return judged("too-few", true, "the base can't be checked: no matrix stands on both sides");
-  if (deltaRms === 0)
-    return judged("zero-delta", true, "the delta is all zeros: the target will equal the base");
-  if (deltaRms > SWAPPED_RATIO * baseRms) return judged("swapped", true, "base and delta seem to be swapped");
-  if (deltaRms > MODEL_RATIO * baseRms)
-    return judged("not-a-delta", true, "the delta seems to be a whole model");
-  if (comparable < FEWEST_COMPARABLE) {
-    return judged("too-few", false, `the base can't be checked: only ${comparable} elements tell anything`);
+  if (statistics.sampled === 0)
+    return judgement("too-few", true, "the base can't be checked: no numbers stand on both sides");
+  if (statistics.deltaRms === 0)
+    return judgement("zero-delta", true, "the delta is all zeros: the target will equal the base");
+  const sizes = sizesOf(samples);
+  if (sizes.ratio > SWAPPED_RATIO && sizes.wholeShare > 0.5)
+    return judgement("swapped", true, "base and delta seem to be swapped");
+  if (sizes.wholeShare > 0.5) {
+    return sizes.isBaseDelta
+      ? judgement("not-a-base", true, "the base is itself a delta")
+      : judgement("not-a-delta", true, "the delta seems to be a whole model");
   }
-  if (checkedIn === null) {
-    const sentence = "the base can't be checked: the delta's float32 numbers are differences of 16-bit ones";
-    return judged("too-few", false, sentence);
+  const fits = tensors.filter(({ verdict }) => ["exact", "near", "wider", "other"].includes(verdict));
+  const comparable = sumOf(fits, (tensor) => tensor.comparable);
+  const inexact = sumOf(fits, (tensor) => tensor.inexact);
+  const counts = `${formatExact(inexact)} of ${formatExact(comparable)} sums are inexact`;
+  if (cause !== null && cause.kind !== "whole-values") {
+    if (cause.kind === "another-model")
+      return judgement("other", true, `the base is another model (${counts})`);
+    return judgement("mixed", true, describeMixed(cause, tensors.length));
   }
-  const share = inexact / comparable;
-  const counts = `${inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} sums are inexact`;
-  if (inexact === 0) {
-    return judged(
-      "exact",
+  if (comparable < FEWEST_COMPARABLE)
+    return judgement(
+      "too-few",
       false,
-      `the base is the one this delta was made from (${comparable.toLocaleString("en-US")} sums, all exact)`,
+      `the base can't be checked: only ${comparable} elements tell anything`,
     );
+  if (!isFormatKnown) {
+    const sentence = "the base can't be checked: the delta's float32 numbers are differences of 16-bit ones";
+    return judgement("too-few", false, sentence);
   }
-  if (share >= WIDER_SHARE) {
-    return judged(
+  if (fits.some(({ verdict }) => verdict === "wider"))
+    return judgement(
       "wider-delta",
       true,
       `the check can't tell: the delta was made in a wider format (${counts})`,
     );
-  }
-  if (share >= OTHER_SHARE)
-    return judged("other", true, `the base is another model than the delta's (${counts})`);
-  const cause = isRoundedThroughBFloat16(checkedIn, statistics)
-    ? "its values were rounded through bfloat16, as some versions of the LLaMA converter do"
-    : "it was rounded or tuned on the way";
-  return judged(
-    "near",
-    true,
-    `the base is of the right family but not bit for bit the delta's: ${cause} (${counts})`,
+  if (inexact === 0) return judgement("exact", false, describeExact(comparable, tensors));
+  const why = statistics.baseIsBFloat16 ? "rounded through bfloat16" : "rounded or tuned on the way";
+  return judgement("near", true, `the base is the right one, but was ${why} (${counts})`);
+}
+
+/** `exact: all 225,192 sums, in all 211 tensors`, and which tensors can't be judged. */
+export function describeExact(sums: number, tensors: readonly TensorCheck[]): string {
+  const judged = tensors.filter(isJudged).length;
+  const zero = tensors.filter(({ verdict }) => verdict === "zero").length;
+  const few = tensors.length - judged - zero;
+  const rest = [
+    ...(zero === 0 ? [] : [`the delta is zero in ${formatExact(zero)}`]),
+    ...(few === 0 ? [] : [`${formatExact(few)} too small to tell`]),
+  ];
+  const where =
+    rest.length === 0
+      ? `all ${plural(tensors.length, "tensor")} judged`
+      : `${formatExact(judged)} of ${plural(tensors.length, "tensor")} judged: ${rest.join(", ")}`;
+  return `exact: all ${formatExact(sums)} sums, ${where}`;
+}
+
+/** `2 of 211 tensors are another model's (model.layers.0.…, …)`. */
+export function describeMixed({ tensors, text }: Cause, all: number): string {
+  return `${tensors.length} of ${plural(all, "tensor")}: ${text} (${listNames(tensors)})`;
+}
+
+/** How the matrices' sizes compare. */
+function sizesOf(samples: readonly TensorSample[]): {
+  ratio: number;
+  wholeShare: number;
+  isBaseDelta: boolean;
+} {
+  const matrices = samples.filter(
+    ({ isMatrix, base, delta }) => isMatrix && base.squares > 0 && delta.squares > 0,
   );
+  const ratios = matrices.map(({ base, delta }) => Math.sqrt(delta.squares / base.squares));
+  const wholes = matrices.filter((_, i) => (ratios[i] as number) > MODEL_RATIO);
+  const norms = samples.filter(({ isMatrix, name }) => !isMatrix && /norm/.test(name));
+  return {
+    ratio: medianOf(ratios),
+    wholeShare:
+      sumOf(wholes, ({ sampled }) => sampled) /
+      Math.max(
+        1,
+        sumOf(matrices, ({ sampled }) => sampled),
+      ),
+    isBaseDelta:
+      norms.length > 0 && medianOf(norms.map(({ base, sampled }) => rmsOf(base, sampled))) < DELTA_NORM_RMS,
+  };
+}
+
+function medianOf(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+}
+
+/** Names that are shown. */
+const MOST_NAMES = 10;
+
+/** The first few names, and how many more there are. */
+export function listNames(names: readonly string[], most = MOST_NAMES): string {
+  const shown = names.slice(0, most).join(", ");
+  return names.length > most ? `${shown}, and ${formatExact(names.length - most)} more` : shown;
 }
 
 /**
@@ -84,7 +195,7 @@ export function judgeBase(statistics: BaseStatistics): BaseCheck {
  * (`configHints`).
  */
 export function baseError(check: BaseCheck, hints: readonly string[] = []): ApplyDeltaError | null {
-  const { baseRms, deltaRms, comparable, correlation } = check.statistics;
+  const { baseRms, deltaRms, correlation } = check.statistics;
   const sizes = `rms of base ${baseRms.toPrecision(3)}, of delta ${deltaRms.toPrecision(3)}, correlation ${correlation.toFixed(2)}`;
   const said = hints.map((hint) => `${hint.replace(/^the /, "The ").replace(/\.$/, "")}. `).join("");
   switch (check.verdict) {
@@ -94,28 +205,74 @@ export function baseError(check: BaseCheck, hints: readonly string[] = []): Appl
         got: sizes,
         hint: "Exchange --base and --delta.",
       });
-    case "not-a-delta":
-      if (isSameModel(check.statistics)) {
-        return new ApplyDeltaError("not-a-delta", "Base and delta are the same model.", {
-          expected: "a base, and a delta with much smaller values",
-          got: `the same numbers on both sides (rms ${baseRms.toPrecision(3)})`,
-          hint: "Give the original model as --base and the delta as --delta. A merged model needs neither: use it as it is.",
-        });
-      }
-      return new ApplyDeltaError("not-a-delta", "The delta is not a delta but a whole model.", {
-        expected: "a delta with much smaller values than the base",
+    case "not-a-base":
+      return new ApplyDeltaError("wrong-base", "The base is itself a delta.", {
+        expected: "a whole model as the base",
         got: sizes,
-        hint: `${said}A merged model needs no base: use it as it is. If the base is itself a delta, give the original model as --base; if the delta really is one, add --force.`,
+        hint: `${said}Give the original model as --base.`,
       });
+    case "not-a-delta":
+      return notADelta(check, sizes, said);
     case "other":
       return new ApplyDeltaError("wrong-base", "The base is not the model the delta was made from.", {
         expected: "sums that are exact where the delta is small",
-        got: `${check.inexact.toLocaleString("en-US")} of ${comparable.toLocaleString("en-US")} that are not`,
+        got: check.sentence,
         hint: `${said}Give the base the delta was made for (LLaMA 1 for Vicuna v0 and v1.1, not Llama 2; the same size), or add --force to merge all the same.`,
       });
+    case "mixed":
+      return check.cause === null ? null : mixedError(check.cause, check, said);
     default:
       return null;
   }
+}
+
+function notADelta({ statistics }: BaseCheck, sizes: string, said: string): ApplyDeltaError {
+  if (isSameModel(statistics)) {
+    return new ApplyDeltaError("not-a-delta", "Base and delta are the same model.", {
+      expected: "a base, and a delta with much smaller values",
+      got: `the same numbers on both sides (rms ${statistics.baseRms.toPrecision(3)})`,
+      hint: "Give the original model as --base and the delta as --delta. A merged model needs neither: use it as it is.",
+    });
+  }
+  return new ApplyDeltaError("not-a-delta", "The delta is not a delta but a whole model.", {
+    expected: "a delta with much smaller values than the base",
+    got: sizes,
+    hint: `Use it as it is: a merged model needs no base. ${said}If it really is a delta, add --force.`,
+  });
+}
+
+/** Some tensors don't fit: what they have in common, and the way out. */
+function mixedError(
+  { kind, side, files, tensors, text }: Cause,
+  check: BaseCheck,
+  said: string,
+): ApplyDeltaError {
+  const [file] = files;
+  const details = {
+    ...(file === undefined ? {} : { file }),
+    ...(tensors[0] === undefined ? {} : { tensor: tensors[0] }),
+    expected: `sums that are exact, as in the other ${plural(check.tensors.length - tensors.length, "tensor")}`,
+    got: `${plural(tensors.length, "tensor")}: ${listNames(tensors)}`,
+  };
+  const code = kind === "damaged" ? "damaged-weights" : side === "delta" ? "not-a-delta" : "wrong-base";
+  const where = files.length === 0 ? "" : ` (${files.join(", ")})`;
+  const headline: Partial<Record<Cause["kind"], string>> = {
+    damaged: `Weights are damaged${where}.`,
+    file: `A part of the ${side ?? "base"} is ${text}${where}.`,
+    "row-order": "The rows of q_proj and k_proj are in another order.",
+    "subtracted-twice": "The base was subtracted twice from tied embeddings.",
+  };
+  const cure: Partial<Record<Cause["kind"], string>> = {
+    damaged: "Download the file again and compare its SHA-256.",
+    file: "Download that file again, from where the others came from.",
+    "row-order": "Give a base that was converted as the delta's was: by transformers' own converter.",
+    "subtracted-twice": "Make the delta again with `vicuna-apply-delta make`, or ask its author to.",
+    vectors: "Give the original base; these vectors were changed.",
+  };
+  return new ApplyDeltaError(code, headline[kind] ?? "Some tensors of the base are not the delta's.", {
+    ...details,
+    hint: `${said}${cure[kind] ?? "Give the base the delta was made for, all of one download."} To merge all the same, add --force.`,
+  });
 }
 
 /** Whether all sampled numbers are equal, as far as their sums tell. */
@@ -124,20 +281,17 @@ function isSameModel({ baseRms, deltaRms, correlation }: BaseStatistics): boolea
 }
 
 /** Which of two models has values as small as a delta's to the other; null where neither has. */
-export function deltaOf({ baseRms, deltaRms }: BaseStatistics): "base" | "delta" | null {
-  if (deltaRms > SWAPPED_RATIO * baseRms) return "base";
-  return deltaRms < MODEL_RATIO * baseRms ? "delta" : null;
+export function deltaOf(samples: readonly TensorSample[]): "base" | "delta" | null {
+  const { ratio } = sizesOf(samples);
+  if (ratio > SWAPPED_RATIO) return "base";
+  return samples.length > 0 && ratio < MODEL_RATIO ? "delta" : null;
 }
 
 /** What to do about a verdict that is a warning, as a sentence; null where there is nothing to do. */
-export function baseAdvice({ verdict, checkedIn, statistics }: BaseCheck): string | null {
+export function baseAdvice({ verdict, statistics }: BaseCheck): string | null {
   if (verdict !== "near") return null;
-  const cure = isRoundedThroughBFloat16(checkedIn, statistics)
+  const cure = statistics.baseIsBFloat16
     ? "take a conversion of the base that was made in float16"
     : "give the original base, not one that was tuned or converted again";
   return `The target will be near the released model; to get its very bits, ${cure}.`;
-}
-
-function isRoundedThroughBFloat16(checkedIn: SumDType | null, { baseIsBFloat16 }: BaseStatistics): boolean {
-  return baseIsBFloat16 && checkedIn !== "BF16";
 }

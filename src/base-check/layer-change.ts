@@ -14,7 +14,7 @@ import { instantiateKernel } from "../kernel/select.js";
 import { EMBEDDING, isRotaryBuffer, LM_HEAD, layerOf } from "../llama/tensor-names.js";
 import type { Sample } from "../workers/sample.js";
 import type { ChangeSize, LayerChange } from "./documents.js";
-import { MODEL_RATIO } from "./judge-base.js";
+import { MODEL_RATIO } from "./judge-tensors.js";
 import {
   type ElementRun,
   type PairJob,

@@ -1,9 +1,9 @@
 /** Comparing, step by step: resolve, open, pair, compare tensors and files, judge. Reads both models whole. */
 import { realpathSync } from "node:fs";
-import type { BaseStatistics } from "../base-check/documents.js";
 import { deltaOf } from "../base-check/judge-base.js";
 import { baseSample } from "../base-check/sample-base.js";
 import { sampleModels } from "../base-check/sample-models.js";
+import type { TensorSample } from "../base-check/tensor-sample.js";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import { readRequest, withModels } from "../hub/models.js";
@@ -164,8 +164,8 @@ function byDifference(x: TensorComparison, y: TensorComparison): number {
 }
 
 /** Where most tensors differ, one model may be a delta. */
-function deltaHints(statistics: BaseStatistics): string[] {
-  const delta = deltaOf(statistics);
+function deltaHints(samples: readonly TensorSample[]): string[] {
+  const delta = deltaOf(samples);
   if (delta === null) return [];
   const [small, large] = delta === "base" ? ["a", "b"] : ["b", "a"];
   return [

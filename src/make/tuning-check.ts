@@ -1,6 +1,6 @@
 /** What is odd about a tuned model. Only warnings: unlike a delta (base-check.md), a pair of models proves nothing. */
 import type { LayerChange } from "../base-check/documents.js";
-import { MODEL_RATIO } from "../base-check/judge-base.js";
+import { MODEL_RATIO } from "../base-check/judge-tensors.js";
 
 /** One sentence, or null. `change` is null where no tensor could be compared. */
 export function tuningDoubt(change: LayerChange | null): string | null {

@@ -5,9 +5,10 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { BaseCheck, BaseStatistics, BaseVerdict } from "../../src/base-check/documents.js";
+import type { BaseCheck, BaseVerdict } from "../../src/base-check/documents.js";
 import { judgeBase } from "../../src/base-check/judge-base.js";
-import { BASE_SAMPLE_MEMORY_BYTES, sampleBase } from "../../src/base-check/sample-base.js";
+import { sampleBase } from "../../src/base-check/sample-base.js";
+import { SAMPLE_MEMORY_BYTES, type TensorSample } from "../../src/base-check/tensor-sample.js";
 import { noPause } from "../../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import type { FloatDType, SumDType } from "../../src/tensor.js";
@@ -18,7 +19,7 @@ import { roundTo, seededNormals } from "../support/numbers.js";
 const COUNT = 64 * 1024;
 const MATRIX = { rows: 64, columns: 128 };
 
-const kernel = instantiateKernel(await compileKernel("reference"), BASE_SAMPLE_MEMORY_BYTES);
+const kernel = instantiateKernel(await compileKernel("reference"), SAMPLE_MEMORY_BYTES);
 
 interface Stored {
   readonly base: FloatDType;
@@ -30,7 +31,7 @@ async function measure(
   { base, delta }: Numbers,
   stored: Stored,
   rows = MATRIX.rows,
-): Promise<BaseStatistics> {
+): Promise<TensorSample[]> {
   const folder = temporaryFolder(context);
   const sides = [
     matricesOf(folder, "base", stored.base, base, MATRIX),
@@ -49,8 +50,12 @@ async function judge(
   dtype: SumDType,
   stored: Partial<Stored> = {},
 ): Promise<BaseCheck> {
-  return judgeBase(await measure(context, numbers, { base: dtype, delta: dtype, ...stored }));
+  return judgeSamples(await measure(context, numbers, { base: dtype, delta: dtype, ...stored }));
 }
+
+/** One file on each side. */
+const judgeSamples = (samples: readonly TensorSample[]) =>
+  judgeBase(samples, () => ({ base: "b", delta: "d" }));
 
 const VERDICTS: Record<BaseCase, BaseVerdict> = {
   "the right base": "exact",
@@ -152,42 +157,45 @@ test("base and delta swapped, a merged model, a delta of zeros", async (context)
   assert.deepEqual([zero.verdict, zero.isWarning], ["zero-delta", true]);
 });
 
-test("infinities and NaN on either side are left out, and spoil nothing", async (context) => {
+test("infinities and NaN on either side are counted with their place, and spoil no other count", async (context) => {
   const { base, delta } = tune("F16", COUNT, 1e-3);
   const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const spoilt = (values: Float64Array, step: number) =>
     values.map((value, i) => (i % step === 0 ? (special[(i / step) % 3] ?? 0) : value));
   const numbers = { base: spoilt(base, 7), delta: spoilt(delta, 11) };
-  const clean = await measure(context, { base, delta }, { base: "F16", delta: "F16" });
-  const statistics = await measure(context, numbers, { base: "F16", delta: "F16" });
+  const clean = (await judge(context, { base, delta }, "F16")).statistics;
+  const check = await judge(context, numbers, "F16");
+  const { statistics } = check;
   assert.ok(statistics.sampled < clean.sampled * 0.8 && statistics.sampled > clean.sampled * 0.7);
   assert.ok(Number.isFinite(statistics.baseRms) && Number.isFinite(statistics.correlation));
-  assert.equal(judgeBase(statistics).verdict, "exact");
-  const rounded = numbers.base.map((value) => roundTo("F16", roundTo("BF16", value)));
-  assert.equal((await judge(context, { ...numbers, base: rounded }, "F16")).statistics.baseIsBFloat16, true);
+  assert.equal(check.inexact, 0);
+  assert.deepEqual([check.verdict, check.cause?.kind], ["mixed", "damaged"]);
+  const [first] = await measure(context, numbers, { base: "F16", delta: "F16" });
+  assert.deepEqual([first?.base.firstNotFinite, first?.delta.firstNotFinite], [0, 0]);
 });
 
 test("numbers near float16's end: a sum that overflows is inexact, subnormals are exact", async (context) => {
   const huge = { base: new Float64Array(COUNT).fill(65504), delta: new Float64Array(COUNT).fill(32) };
-  const { formats } = await measure(context, huge, { base: "F16", delta: "F16" });
-  assert.equal(formats.find(({ dtype }) => dtype === "F16")?.inexact, COUNT);
+  const inexact = (samples: TensorSample[]) => samples.reduce((sum, sample) => sum + sample.inexact.F16, 0);
+  assert.equal(inexact(await measure(context, huge, { base: "F16", delta: "F16" })), COUNT);
   const least = 2 ** -24;
   const tiny = {
     base: Float64Array.from({ length: COUNT }, (_, i) => (i % 1000) * least),
     delta: Float64Array.from({ length: COUNT }, (_, i) => (i % 7) * least),
   };
-  const subnormal = await measure(context, tiny, { base: "F16", delta: "F16" });
-  assert.equal(subnormal.formats.find(({ dtype }) => dtype === "F16")?.inexact, 0);
+  assert.equal(inexact(await measure(context, tiny, { base: "F16", delta: "F16" })), 0);
 });
 
 test("grown embeddings are compared in the rows that both have", async (context) => {
   const { base, delta } = tune("F16", COUNT, 1e-3);
   const count = MATRIX.rows * MATRIX.columns;
   const one = { base: base.subarray(0, count), delta: delta.subarray(0, count + 3 * MATRIX.columns) };
-  const statistics = await measure(context, one, { base: "F16", delta: "F16" }, MATRIX.rows + 3);
-  assert.equal(statistics.tensors, 1);
-  assert.equal(statistics.sampled, count);
-  assert.equal(judgeBase(statistics).verdict, "exact");
+  const samples = await measure(context, one, { base: "F16", delta: "F16" }, MATRIX.rows + 3);
+  assert.deepEqual(
+    samples.map(({ sampled }) => sampled),
+    [count],
+  );
+  assert.equal(judgeSamples(samples).verdict, "exact");
 });
 
 test("the sampled runs reach from a matrix's first element to its last", async (context) => {
@@ -203,9 +211,9 @@ test("the sampled runs reach from a matrix's first element to its last", async (
       matricesOf(folder, "base", "F16", broken, shape),
       matricesOf(folder, "delta", "F16", delta, shape),
     ] as const;
-    const { baseRms } = await sampleBase(...sides, kernel, noPause);
+    const [sample] = await sampleBase(...sides, kernel, noPause);
     for (const side of sides) side[0]?.file.close();
-    return baseRms > 1;
+    return (sample?.base.squares ?? 0) > (sample?.sampled ?? 0);
   };
   assert.deepEqual([await sampled(0), await sampled(count - 64)], [true, true]);
   assert.equal(await sampled(Math.floor(count / 6)), false);
@@ -225,9 +233,9 @@ test("nothing to compare: no common matrix, other widths, no float, no element",
     ["integers", changed({ dtype: "I16" })],
     ["no rows", changed({ shape: [0, 128] })],
   ] as const) {
-    const statistics = await sampleBase(bases, views, kernel, noPause);
-    assert.equal(statistics.sampled, 0, what);
-    assert.equal(judgeBase(statistics).verdict, "too-few", what);
+    const samples = await sampleBase(bases, views, kernel, noPause);
+    assert.deepEqual(samples, [], what);
+    assert.equal(judgeSamples(samples).verdict, "too-few", what);
   }
   bases[0]?.file.close();
   deltas[0]?.file.close();

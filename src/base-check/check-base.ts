@@ -1,0 +1,115 @@
+/**
+ * The base check from end to end: sample, judge, and where the pattern suggests a cause that can be tried, try it and
+ * judge again. What a trial confirms is certain, not likely.
+ */
+import { denseStrides, isDense, type TensorView } from "../tensor.js";
+import type { BaseCheck, Cause } from "./documents.js";
+import { describeMixed, judgeBase } from "./judge-base.js";
+import { formatOf, judgeTensors } from "./judge-tensors.js";
+import type { TensorSample } from "./tensor-sample.js";
+
+type Views = readonly TensorView[];
+
+/** Reads and counts: `sampleBase`, in this thread or another. */
+export type TakeBaseSample = (base: Views, delta: Views) => Promise<TensorSample[]>;
+
+export interface CheckBaseOptions {
+  /** Widths of an attention head that the configs name; LLaMA's 128 is tried as well. */
+  readonly headWidths: readonly number[];
+}
+
+/** Judges the base by a sample of all tensors. Throws what sampling throws. */
+export async function checkBase(
+  base: Views,
+  delta: Views,
+  sample: TakeBaseSample,
+  { headWidths }: CheckBaseOptions,
+): Promise<BaseCheck> {
+  const samples = await sample(base, delta);
+  const places = placesOf(base, delta);
+  const check = judgeBase(samples, (name) => places.get(name) ?? { base: "", delta: "" });
+  if (check.cause?.kind === "row-order")
+    return tryRowOrder(check, check.cause, base, delta, sample, headWidths);
+  if (check.cause?.kind === "vectors") return tryFactors(check, check.cause, samples);
+  return check;
+}
+
+function placesOf(base: Views, delta: Views): Map<string, { base: string; delta: string }> {
+  const inBase = new Map(base.map(({ name, file }) => [name, file.path]));
+  return new Map(delta.map(({ name, file }) => [name, { base: inBase.get(name) ?? "", delta: file.path }]));
+}
+
+/** LLaMA's, in all sizes. */
+const HEAD_WIDTH = 128;
+
+/** Looks at the base's q and k with their rows in Meta's order, and in the opposite one. */
+async function tryRowOrder(
+  check: BaseCheck,
+  cause: Cause,
+  base: Views,
+  delta: Views,
+  sample: TakeBaseSample,
+  headWidths: readonly number[],
+): Promise<BaseCheck> {
+  const unfit = (views: Views) => views.filter(({ name }) => cause.tensors.includes(name));
+  for (const width of new Set([...headWidths, HEAD_WIDTH])) {
+    for (const order of ["meta", "transformers"] as const) {
+      const turned = unfit(base).map((view) => reorderRows(view, width, order));
+      if (turned.some((view) => view === null)) continue;
+      const shapes = turned.map((view) => view?.shape ?? []);
+      const samples = await sample(
+        turned as Views,
+        unfit(delta).map((view, i) => reshape(view, shapes[i] ?? [])),
+      );
+      const isCertain = judgeTensors(samples, formatOf(samples)).every(({ verdict }) => verdict === "exact");
+      if (!isCertain) continue;
+      const name = order === "meta" ? "Meta's order" : "transformers' order";
+      return withCause(check, {
+        ...cause,
+        side: "base",
+        text: `with their rows in ${name}: not as the delta has them`,
+      });
+    }
+  }
+  return withCause(check, { ...cause, kind: "tensors", side: "base", text: "another model's" });
+}
+
+/**
+ * A view of a matrix whose rows are in the named order as one in the other's: transformers' row h·d + b·d/2 + i is
+ * Meta's row h·d + 2i + b (convert_llama_weights_to_hf.py, `permute`). Null where heads of that width don't divide it.
+ */
+export function reorderRows<T extends Views[number]>(
+  view: T,
+  headWidth: number,
+  order: "meta" | "transformers",
+): T | null {
+  const [rows = 0, columns = 0] = view.shape;
+  const [rowStride = 0, columnStride = 0] = view.strides;
+  if (view.shape.length !== 2 || rows % headWidth !== 0 || headWidth % 2 !== 0) return null;
+  const half = headWidth / 2;
+  const inner = order === "meta" ? [2, half] : [half, 2];
+  const steps = order === "meta" ? [rowStride, 2 * rowStride] : [rowStride, half * rowStride];
+  return {
+    ...view,
+    shape: [rows / headWidth, ...inner, columns],
+    strides: [headWidth * rowStride, ...steps, columnStride],
+  };
+}
+
+/** A dense view with other dimensions of as many elements. */
+function reshape<T extends Views[number]>(view: T, shape: readonly number[]): T {
+  return isDense(view.shape, view.strides) ? { ...view, shape, strides: denseStrides(shape) } : view;
+}
+
+/** Looks at vectors as half or twice what they are. */
+function tryFactors(check: BaseCheck, cause: Cause, samples: readonly TensorSample[]): BaseCheck {
+  const unfit = samples.filter(({ name }) => cause.tensors.includes(name));
+  const fits = (of: keyof TensorSample["inexactIf"]) => unfit.every(({ inexactIf }) => inexactIf[of] === 0);
+  if (fits("halved")) return withCause(check, { ...cause, text: "twice the original's" });
+  if (fits("doubled")) return withCause(check, { ...cause, text: "half the original's" });
+  return withCause(check, { ...cause, text: "another model's" });
+}
+
+function withCause(check: BaseCheck, cause: Cause): BaseCheck {
+  return { ...check, cause, sentence: describeMixed(cause, check.tensors.length) };
+}

@@ -1,0 +1,101 @@
+/**
+ * Why tensors don't fit, read off the pattern of those that don't: one file of a folder, one layer, two kinds of
+ * matrices, or all of them. A person who sees the pattern knows what to do; a list of names tells nothing.
+ */
+import { basename } from "node:path";
+import { EMBEDDING, LM_HEAD } from "../llama/tensor-names.js";
+import type { Cause, TensorCheck, TensorVerdict } from "./documents.js";
+
+/** Where a tensor is stored, by side. */
+export interface TensorPlaces {
+  readonly base: string;
+  readonly delta: string;
+}
+
+const UNFIT: readonly TensorVerdict[] = ["other", "whole", "twice", "damaged", "not-finite"];
+const TELLING: readonly TensorVerdict[] = ["exact", "near", ...UNFIT];
+
+const LAYER = /(?:^|\.)layers\.(\d+)\./;
+const ROTATED = /\.self_attn\.[qk]_proj\.weight$/;
+
+/** Share of the comparable pairs above which all of the model is another. */
+const NEARLY_ALL = 0.95;
+
+const pairsOf = (checks: readonly TensorCheck[]) =>
+  checks.reduce((sum, { comparable }) => sum + comparable, 0);
+
+/** The cause of every verdict that isn't as it should be; null where all tensors fit. */
+export function findCause(
+  checks: readonly TensorCheck[],
+  placeOf: (name: string) => TensorPlaces,
+): Cause | null {
+  const unfit = checks.filter(({ verdict }) => UNFIT.includes(verdict));
+  if (unfit.length === 0) return null;
+  const names = unfit.map(({ name }) => name);
+  const has = (...verdicts: TensorVerdict[]) => unfit.every(({ verdict }) => verdicts.includes(verdict));
+  const cause = (
+    kind: Cause["kind"],
+    text: string,
+    side: Cause["side"] = null,
+    files: readonly string[] = [],
+  ): Cause => ({
+    kind,
+    side,
+    files,
+    tensors: names,
+    text,
+  });
+
+  const ends = names.every((name) => name.endsWith(EMBEDDING) || name.endsWith(LM_HEAD));
+  if (ends && has("whole")) return cause("whole-values", "whole values that replace the base's", "delta");
+  if (ends && has("twice")) return cause("subtracted-twice", "had the base subtracted twice", "delta");
+
+  const telling = checks.filter(({ verdict }) => TELLING.includes(verdict));
+  const inFiles = filesOf(unfit, telling, placeOf);
+  const damaged = unfit.filter(({ verdict }) => verdict === "damaged" || verdict === "not-finite");
+  if (damaged.length > 0 && has("damaged", "not-finite"))
+    return cause(
+      "damaged",
+      "zeros, text or NaN stand where weights should be",
+      inFiles?.side,
+      inFiles?.files,
+    );
+  // The norms of two models are so alike that some sums come out exact.
+  if (pairsOf(unfit) >= NEARLY_ALL * pairsOf(telling))
+    return cause("another-model", "another model's", "base");
+  if (inFiles !== null) {
+    return cause("file", "from another model or another download", inFiles.side, inFiles.files);
+  }
+  if (names.every((name) => ROTATED.test(name)))
+    return cause("row-order", "in another order of rows: another conversion of the model");
+  const layers = layersOf(unfit, telling);
+  if (layers !== null) return cause("layers", `another model's (layers ${layers.join(", ")})`, "base");
+  if (unfit.every(({ name }) => /norm|bias/.test(name)))
+    return cause("vectors", "scaled, or another model's", "base");
+  return cause("tensors", "another model's", "base");
+}
+
+/** The files of one side that hold just the tensors that don't fit; null where no side's files tell them apart. */
+function filesOf(
+  unfit: readonly TensorCheck[],
+  telling: readonly TensorCheck[],
+  placeOf: (name: string) => TensorPlaces,
+): { side: "base" | "delta"; files: string[] } | null {
+  for (const side of ["base", "delta"] as const) {
+    const all = new Set(telling.map(({ name }) => placeOf(name)[side]));
+    const files = new Set(unfit.map(({ name }) => placeOf(name)[side]));
+    if (files.size === all.size) continue;
+    const inFiles = telling.filter(({ name }) => files.has(placeOf(name)[side]));
+    if (inFiles.length === unfit.length) return { side, files: [...files].map((path) => basename(path)) };
+  }
+  return null;
+}
+
+/** The layers that hold just the matrices that don't fit; null where these are spread otherwise. */
+function layersOf(unfit: readonly TensorCheck[], telling: readonly TensorCheck[]): number[] | null {
+  const layerOf = ({ name }: TensorCheck) => Number(LAYER.exec(name)?.[1] ?? Number.NaN);
+  const layers = new Set(unfit.map(layerOf));
+  if (layers.has(Number.NaN)) return null;
+  const inLayers = telling.filter((check) => layers.has(layerOf(check)));
+  return inLayers.length === unfit.length ? [...layers].sort((a, b) => a - b) : null;
+}

@@ -1,0 +1,261 @@
+/**
+ * What a sample says of one tensor: sizes, exactness of sums, what isn't finite, what can't be weights. The argument is
+ * in docs/base-check.md: where |d| <= |b|/2, the subtraction that made d was exact (Sterbenz), so b + d is a value of
+ * the format, or b is not the base.
+ */
+import { gather, type OpenView } from "../files/gather.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { FORMAT_BITS, isComparable } from "../kernel/reference.js";
+import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import { type Damage, findDamage } from "./damage.js";
+
+/** Longest run of elements; also what the kernel's memory is sized by. */
+export const MAX_RUN_ELEMENTS = 16 * 1024;
+
+/** The kernel's memory: a run of each side and of the sum, in the sum's dtype and as float32. */
+const REGION_BYTES = MAX_RUN_ELEMENTS * 4;
+const [BASE_AT, DELTA_AT, SUM_AT, BASE_F32_AT, DELTA_F32_AT, SUM_F32_AT, WORK_AT] = [0, 1, 2, 3, 4, 5, 6].map(
+  (region) => region * REGION_BYTES,
+) as [number, number, number, number, number, number, number];
+
+/** What a kernel for `TensorTally` needs; the last region holds a run as it is read, in float64 perhaps. */
+export const SAMPLE_MEMORY_BYTES = WORK_AT + 2 * REGION_BYTES;
+
+/** Narrowest first. */
+export const FORMATS = ["BF16", "F16", "F32"] as const satisfies readonly SumDType[];
+
+/** The formats that a delta of each dtype can have been made in. */
+export const MADE_IN: Record<SumDType, readonly SumDType[]> = {
+  BF16: ["BF16"],
+  F16: ["BF16", "F16"],
+  F32: FORMATS,
+};
+
+/** Of sums of float32 numbers, all but one in 16 have one of these bits set; of sums of 16-bit numbers hardly any. */
+const LAST_BITS = 0xf;
+
+/** What was found in one side of a tensor. */
+export interface SideFindings {
+  /** Sum of the squares of the finite pairs. */
+  squares: number;
+  /** Infinities and NaN. */
+  notFinite: number;
+  /** The first of them in row-major order; -1: there is none. */
+  firstNotFinite: number;
+  /** Bytes in runs of zeros that are longer than weights have them. */
+  zeroBytes: number;
+  /** The first element of the first such run; -1: there is none. */
+  firstZero: number;
+  /** Places that were looked at, and those that are zero outside of runs. */
+  places: number;
+  scatteredZeros: number;
+  /** Places that hold text, and the first element of the first; -1: there is none. */
+  textPlaces: number;
+  firstText: number;
+}
+
+/** What sampling one tensor found. */
+export interface TensorSample {
+  readonly name: string;
+  /** The dtype the sum is made in. */
+  readonly dtype: SumDType;
+  readonly isMatrix: boolean;
+  /** Pairs of finite elements. */
+  readonly sampled: number;
+  /** Of those, the pairs the lemma speaks of: see `SumCounts`. */
+  readonly comparable: number;
+  /** For each format that the delta can have been made in: comparable pairs whose sum is no value of it. */
+  readonly inexact: Readonly<Record<SumDType, number>>;
+  /** For each format: whether every value of the base is one it has. */
+  readonly baseFits: Readonly<Record<SumDType, boolean>>;
+  /** Comparable sums that use float32's last bits. */
+  readonly fineSums: number;
+  /** Pairs with 4|d| <= |b|; there a delta made in its own format hardly ever uses its last bit. */
+  readonly quarter: number;
+  /** Of those, the deltas that use it: about half of them where the delta was made in a wider format. */
+  readonly fineDeltas: number;
+  readonly products: number;
+  /** Of a vector: pairs that aren't exact if the base is half, or twice, what it is. */
+  readonly inexactIf: { readonly halved: number; readonly doubled: number };
+  readonly base: Readonly<SideFindings>;
+  readonly delta: Readonly<SideFindings>;
+}
+
+const noFindings = (): SideFindings => ({
+  squares: 0,
+  notFinite: 0,
+  firstNotFinite: -1,
+  zeroBytes: 0,
+  firstZero: -1,
+  places: 0,
+  scatteredZeros: 0,
+  textPlaces: 0,
+  firstText: -1,
+});
+
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+/** The bits of a number as float32. */
+function bitsOfFloat32(value: number): number {
+  scratch[0] = value;
+  return scratchBits[0] as number;
+}
+
+/** Whether a float32 number is one the format has. */
+export const HAS: Record<SumDType, (value: number) => boolean> = {
+  /** bfloat16 is the upper half of a float32. */
+  BF16: (value) => (bitsOfFloat32(value) & 0xffff) === 0,
+  /** Below 2^-14 float16 has the multiples of 2^-24, above it 10 bits of mantissa. */
+  F16: (value) =>
+    Math.abs(value) < 2 ** -14
+      ? Number.isInteger(value * 2 ** 24)
+      : (bitsOfFloat32(value) & 0x1fff) === 0 && Math.abs(value) <= 65504,
+  F32: () => true,
+};
+
+/** Whether b + d is a value of the format, where the lemma speaks of them. Sums of such numbers are exact in float64. */
+function isSumExact(dtype: SumDType, b: number, d: number): boolean {
+  if (2 * Math.abs(d) > Math.abs(b)) return true;
+  const sum = b + d;
+  return Math.fround(sum) === sum && HAS[dtype](sum);
+}
+
+/** The dtype a delta is added in. */
+export const sumDTypeOf = (delta: FloatDType): SumDType => (delta === "F64" ? "F32" : delta);
+
+/** Counts runs of one tensor. */
+export class TensorTally {
+  readonly #dtype: SumDType;
+  readonly #narrower: readonly SumDType[];
+  readonly #inexact: Record<SumDType, number> = { BF16: 0, F16: 0, F32: 0 };
+  readonly #baseFits: Record<SumDType, boolean> = { BF16: true, F16: true, F32: true };
+  readonly #base = noFindings();
+  readonly #delta = noFindings();
+  #sampled = 0;
+  #comparable = 0;
+  #fineSums = 0;
+  #quarter = 0;
+  #fineDeltas = 0;
+  #products = 0;
+  readonly #inexactIf = { halved: 0, doubled: 0 };
+
+  constructor(
+    readonly kernel: Kernel,
+    readonly tensor: { readonly name: string; readonly isMatrix: boolean },
+    deltaDType: FloatDType,
+  ) {
+    this.#dtype = sumDTypeOf(deltaDType);
+    this.#narrower = MADE_IN[this.#dtype].filter((format) => format !== this.#dtype);
+  }
+
+  /** Reads and counts `count` elements from `first` on, MAX_RUN_ELEMENTS at most. */
+  add(base: OpenView, delta: OpenView, first: number, count: number): void {
+    const dtype = this.#dtype;
+    const { memory } = this.kernel;
+    this.#read(base, first, count, BASE_AT, this.#base);
+    this.#read(delta, first, count, DELTA_AT, this.#delta);
+    memory.copyWithin(SUM_AT, DELTA_AT, DELTA_AT + count * bytesOf(dtype));
+    this.kernel.add(dtype, BASE_AT, SUM_AT, SUM_AT, count);
+    this.#count(first, count);
+  }
+
+  sample(): TensorSample {
+    return {
+      ...this.tensor,
+      dtype: this.#dtype,
+      sampled: this.#sampled,
+      comparable: this.#comparable,
+      inexact: this.#inexact,
+      baseFits: this.#baseFits,
+      fineSums: this.#fineSums,
+      quarter: this.#quarter,
+      fineDeltas: this.#fineDeltas,
+      products: this.#products,
+      inexactIf: this.#inexactIf,
+      base: this.#base,
+      delta: this.#delta,
+    };
+  }
+
+  #count(first: number, count: number): void {
+    const dtype = this.#dtype;
+    const bits = FORMAT_BITS[dtype];
+    const [baseBits, deltaBits] = [this.#bitsAt(BASE_AT, count), this.#bitsAt(DELTA_AT, count)];
+    const bases = this.#asFloat32(BASE_AT, BASE_F32_AT, count);
+    const deltas = this.#asFloat32(DELTA_AT, DELTA_F32_AT, count);
+    const sums = this.#asFloat32(SUM_AT, SUM_F32_AT, count);
+    for (let i = 0; i < count; i++) {
+      const b = bases[i] as number;
+      const d = deltas[i] as number;
+      if (!Number.isFinite(b)) countNotFinite(this.#base, first + i);
+      if (!Number.isFinite(d)) countNotFinite(this.#delta, first + i);
+      if (!Number.isFinite(b) || !Number.isFinite(d)) continue;
+      this.#sampled++;
+      this.#base.squares += b * b;
+      this.#delta.squares += d * d;
+      this.#products += b * d;
+      for (const format of this.#narrower) if (!HAS[format](b)) this.#baseFits[format] = false;
+      if (!this.tensor.isMatrix) {
+        if (!isSumExact(dtype, b / 2, d)) this.#inexactIf.halved++;
+        if (!isSumExact(dtype, b * 2, d)) this.#inexactIf.doubled++;
+      }
+      const size = deltaBits[i] as number;
+      if (d === 0 || !isComparable(bits, baseBits[i] as number, size)) continue;
+      this.#comparable++;
+      if (isComparable(bits, baseBits[i] as number, size + bits.least)) {
+        this.#quarter++;
+        if ((size & 1) === 1) this.#fineDeltas++;
+      }
+      const sum = sums[i] as number;
+      // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
+      const isExact = sum - b === d;
+      if (!isExact) this.#inexact[dtype]++;
+      for (const format of this.#narrower) if (!(isExact && HAS[format](sum))) this.#inexact[format]++;
+      if (dtype === "F32" && (bitsOfFloat32(sum) & LAST_BITS) !== 0) this.#fineSums++;
+    }
+  }
+
+  #read(view: OpenView, first: number, count: number, at: number, findings: SideFindings): void {
+    const { memory } = this.kernel;
+    const size = bytesOf(view.dtype);
+    gather(view, first, count, memory, WORK_AT);
+    addDamage(findings, findDamage(memory, WORK_AT, count * size), first, size);
+    this.#convert(view.dtype, this.#dtype, WORK_AT, at, count);
+  }
+
+  #bitsAt(at: number, count: number): Uint16Array | Uint32Array {
+    const { buffer, byteOffset } = this.kernel.memory;
+    return this.#dtype === "F32"
+      ? new Uint32Array(buffer, byteOffset + at, count)
+      : new Uint16Array(buffer, byteOffset + at, count);
+  }
+
+  #asFloat32(at: number, floatsAt: number, count: number): Float32Array {
+    this.#convert(this.#dtype, "F32", at, floatsAt, count);
+    return new Float32Array(this.kernel.memory.buffer, this.kernel.memory.byteOffset + floatsAt, count);
+  }
+
+  #convert(from: FloatDType, to: SumDType, source: number, destination: number, count: number): void {
+    const { memory } = this.kernel;
+    if (from === to) memory.copyWithin(destination, source, source + count * bytesOf(to));
+    else this.kernel.convert(from, to, source, destination, count);
+  }
+}
+
+function countNotFinite(findings: SideFindings, element: number): void {
+  findings.notFinite++;
+  if (findings.firstNotFinite < 0) findings.firstNotFinite = element;
+}
+
+function addDamage(findings: SideFindings, damage: Damage, first: number, elementBytes: number): void {
+  const elementAt = (offset: number) => first + Math.floor(offset / elementBytes);
+  findings.places += damage.places;
+  findings.scatteredZeros += damage.scatteredZeros;
+  findings.textPlaces += damage.textPlaces;
+  if (damage.firstText !== null && findings.firstText < 0) findings.firstText = elementAt(damage.firstText);
+  for (const { start, end } of damage.zeroRuns) {
+    findings.zeroBytes += end - start;
+    if (findings.firstZero < 0) findings.firstZero = elementAt(start);
+  }
+}
