@@ -72,7 +72,13 @@ export type {
   WeightsDocument,
 } from "./llama/documents.js";
 export type { PromptStyle } from "./llama/prompt-templates.js";
-export type { DeltaPlanDocument, MakeDocument, MakeSummary, Restoration } from "./make/documents.js";
+export type {
+  DeltaPlanDocument,
+  LostElements,
+  MakeDocument,
+  MakeSummary,
+  Restoration,
+} from "./make/documents.js";
 export type { TunedRules } from "./make/options.js";
 export type {
   Action,
@@ -86,7 +92,6 @@ export type {
 export type { MatchRules } from "./merge/options.js";
 export type { CallOptions } from "./options.js";
 export type { Activity, FileProgress, ProgressUpdate, Reporter } from "./progress.js";
-export type { LostElements } from "./target/journal.js";
 export type { DType, SumDType } from "./tensor.js";
 export type { UploadSummary } from "./upload/documents.js";
 export type { Check, CheckName, Verification } from "./verify/documents.js";

@@ -23,7 +23,8 @@ import { withStaging } from "../target/with-staging.js";
 import { assertVerified } from "../verify/verify-folder.js";
 import { defaultThreads } from "../workers/pool.js";
 import { chatTemplateStyle, checkSides } from "./check-sides.js";
-import type { MergePlanDocument, MergeSummary } from "./documents.js";
+import type { ElementCounts, MergePlanDocument, MergeSummary } from "./documents.js";
+import { judgeFindings } from "./judge-findings.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
 
@@ -32,13 +33,16 @@ export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 /** Merges base and delta into a new folder. Rejects with an `ApplyDeltaError`; then there is no target. */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
   const start = performance.now();
-  const { checksums = false, verify = false, signal } = options;
+  const { checksums = false, verify = false, force = false, signal } = options;
   return withPlan(options, async (merge, log) => {
     const { target, plan, files, record, release, baseCheck } = merge;
+    let counted: ElementCounts = { sums: 0, inexact: 0, notFinite: 0, findings: [] };
     const keptShards = await withStaging(stagedTarget(merge), options, log, async (staging) => {
-      await writeShards(merge, staging, log, signal);
+      const found = await writeShards(merge, staging, log, signal);
+      counted = judgeFindings(found, plan, { baseCheck, force, log });
       staging.writeAssets(files);
-      await writeProvenance(staging, record, namesOf(files), checksums);
+      const { findings: _, ...sums } = counted;
+      await writeProvenance(staging, { ...record, counted: sums }, namesOf(files), checksums);
       const written = [...namesOf(plan.shards), ...namesOf(files), PROVENANCE];
       if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
       if (verify) await assertVerified(staging.folder, { ...merge, reporter: log, signal });
@@ -49,6 +53,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
       scale: plan.scale,
       ...summarizeOutput(merge, keptShards, start),
       baseCheck,
+      counted,
       verified: verify,
       warnings: log.warnings,
     };

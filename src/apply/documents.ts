@@ -1,8 +1,9 @@
 /** What applying a delta prints with `--json` and with `--dry-run --json`. */
 import { z } from "zod";
 import { baseCheckSchema } from "../base-check/documents.js";
-import { type DocumentType, flag, number, text, texts } from "../documents.js";
+import { count, type DocumentType, flag, number, text, texts } from "../documents.js";
 import { layoutSchema, notAddedSchema, outputSummarySchema } from "../merge/documents.js";
+import { FINDING_KINDS } from "../target/findings.js";
 import { uploadSummarySchema } from "../upload/documents.js";
 
 const release = text
@@ -13,12 +14,32 @@ const baseCheck = baseCheckSchema
   .nullable()
   .describe("The verdict on the base; null if the check was skipped.");
 
+export const findingSchema = z.strictObject({
+  tensor: text.describe("The tensor's name."),
+  kind: z.enum(FINDING_KINDS).describe("What was found, and on which side."),
+  count: count.describe("How many: values, sums, bytes of zeros, or places that hold text."),
+  first: count.describe("Number of the first in row-major order, from 0; of sums, of a stretch with one."),
+});
+
+export const elementCountsSchema = z.strictObject({
+  sums: count.describe("Sums that were counted: all of the merge, or 0 with a scale."),
+  inexact: count.describe(
+    "Of those the check speaks of, sums that had to be rounded; 0 with the right base.",
+  ),
+  notFinite: count.describe("Infinities and NaN in base, delta and target."),
+  findings: z.array(findingSchema).describe("What was found in which tensor; empty if nothing was."),
+});
+
+/** What was counted of every element while adding. */
+export type ElementCounts = DocumentType<typeof elementCountsSchema>;
+
 export const mergeSummarySchema = z.strictObject({
   target: text.describe("Real path of the new folder."),
   release,
   scale,
   ...outputSummarySchema.shape,
   baseCheck,
+  counted: elementCountsSchema.describe("What was counted of every element while adding."),
   verified: flag.describe("Whether the target was read back and compared before it was published."),
 });
 

@@ -47,7 +47,14 @@ async function recordSide(side: Checkpoint & ModelOrigin): Promise<SourceRecord>
   };
 }
 
-function recordBaseCheck({ verdict, checkedIn, inexact, statistics }: BaseCheck): MergeRecord["baseCheck"] {
+function recordBaseCheck({
+  verdict,
+  checkedIn,
+  inexact,
+  judged,
+  cause,
+  statistics,
+}: BaseCheck): MergeRecord["baseCheck"] {
   const { sampled, comparable } = statistics;
-  return { verdict, checkedIn, sampled, comparable, inexact };
+  return { verdict, checkedIn, sampled, comparable, inexact, judged, unfit: [...(cause?.tensors ?? [])] };
 }

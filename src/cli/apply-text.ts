@@ -3,6 +3,7 @@
 import type { MergePlanDocument, MergeSummary } from "../apply/documents.js";
 import type { BaseCheck } from "../base-check/documents.js";
 import { printable } from "../printable.js";
+import { formatExact } from "../units.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
 import { type Palette, PLAIN } from "./terminal.js";
 
@@ -17,7 +18,7 @@ export function formatSummary(summary: MergeSummary, paint: Palette = PLAIN): st
     ...(summary.release === null ? [] : [`  release   ${summary.release}`]),
     ...(summary.scale === 1 ? [] : [`  scale     ${scaleText(summary.scale)}`]),
     ...weightsLines(summary),
-    ...baseLines(summary.baseCheck, paint),
+    ...baseLines(summary.baseCheck, paint, summary.counted.sums),
     ...(summary.verified
       ? ["  verified  read back from the disk: what base and delta give, bit for bit"]
       : []),
@@ -40,8 +41,11 @@ export function formatPlan(document: MergePlanDocument, paint: Palette = PLAIN):
   });
 }
 
-function baseLines(baseCheck: BaseCheck | null, paint: Palette): string[] {
+/** `counted`: sums that a merge counted; 0 before it. */
+function baseLines(baseCheck: BaseCheck | null, paint: Palette, counted = 0): string[] {
   if (baseCheck === null) return [];
-  const sentence = printable(baseCheck.sentence);
-  return [`  base      ${baseCheck.verdict === "exact" ? paint.good(sentence) : sentence}`];
+  const isExact = baseCheck.verdict === "exact";
+  const proven =
+    isExact && counted > 0 ? `exact: all ${formatExact(counted)} sums checked` : baseCheck.sentence;
+  return [`  base      ${isExact ? paint.good(printable(proven)) : printable(proven)}`];
 }

@@ -37,6 +37,11 @@ export function isLlavaProjector(name: string): boolean {
   return name.startsWith("model.mm_projector.");
 }
 
+/** Whether a matrix has a row for each token; it grows when tokens are added. */
+export function hasRowsOfTokens(name: string): boolean {
+  return name === EMBEDDING || name === LM_HEAD;
+}
+
 export function embeddingOf<T extends { readonly name: string }>(tensors: readonly T[]): T | undefined {
   return tensors.find(({ name }) => name === EMBEDDING);
 }

@@ -3,8 +3,17 @@ import { z } from "zod";
 import { changeSizeSchema } from "../base-check/documents.js";
 import { count, type DocumentType, flag, text, texts } from "../documents.js";
 import { layoutSchema, notAddedSchema, outputSummarySchema } from "../merge/documents.js";
-import { lostElementsSchema } from "../target/journal.js";
 import { uploadSummarySchema } from "../upload/documents.js";
+
+export const lostElementsSchema = z.strictObject({
+  tensor: z.string().describe("The tensor's name."),
+  elements: z.int().nonnegative().describe("How many of its elements don't come back."),
+  zeroSigns: z.int().nonnegative().describe("Zeros among them: -0 comes back as +0."),
+  first: z.int().nonnegative().describe("Number of the first such element in row-major order, from 0."),
+});
+
+/** Elements of a tensor that applying a delta doesn't give back. */
+export type LostElements = DocumentType<typeof lostElementsSchema>;
 
 export const restorationSchema = z.strictObject({
   isExact: flag.describe("Whether every element comes back, bit for bit."),

@@ -41,8 +41,8 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
     const { target, plan, base, tuned, applyWith } = made;
     let restores = judgeRestoration([], plan.parameterCount);
     const keptShards = await withStaging(stagedTarget(made), options, log, async (staging) => {
-      const losses = await writeShards(made, staging, log, signal);
-      restores = judgeRestoration(losses, plan.parameterCount);
+      const findings = await writeShards(made, staging, log, signal);
+      restores = judgeRestoration(findings, plan.parameterCount);
       const error = exact ? restorationError(restores) : null;
       if (error !== null) throw error;
       const proof = describeRestoration(restores);

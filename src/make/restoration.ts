@@ -1,13 +1,21 @@
 /** Whether applying a delta gives its model back. */
 import { ApplyDeltaError } from "../errors.js";
-import type { LostElements } from "../target/journal.js";
-import type { Restoration } from "./documents.js";
+import type { Finding } from "../target/findings.js";
+import type { LostElements, Restoration } from "./documents.js";
 
 /** How many tensors are named. */
 const LISTED = 10;
 
 /** Pure. `elements` is the number of elements of all tensors. */
-export function judgeRestoration(losses: readonly LostElements[], elements: number): Restoration {
+export function judgeRestoration(findings: readonly Finding[], elements: number): Restoration {
+  const losses = findings
+    .filter(({ kind }) => kind === "lost")
+    .map(({ tensor, count, first }) => ({
+      tensor,
+      elements: count,
+      zeroSigns: zeroSignsIn(findings, tensor),
+      first,
+    }));
   const sum = (key: "elements" | "zeroSigns") => losses.reduce((total, tensor) => total + tensor[key], 0);
   return {
     isExact: losses.length === 0,
@@ -17,6 +25,10 @@ export function judgeRestoration(losses: readonly LostElements[], elements: numb
     tensors: losses.length,
     listed: losses.slice(0, LISTED),
   };
+}
+
+function zeroSignsIn(findings: readonly Finding[], name: string): number {
+  return findings.find(({ kind, tensor }) => kind === "lost-zero-sign" && tensor === name)?.count ?? 0;
 }
 
 /** One sentence for the summary and the model card. */

@@ -1,14 +1,14 @@
 import type { ShardFile } from "../files/output-file.js";
 import type { CompiledKernel } from "../kernel/select.js";
-import type { LostElements } from "../target/journal.js";
+import type { Finding } from "../target/findings.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
 import { segmentedJob } from "../workers/segments.js";
+import { COUNTERS_PER_TENSOR, readFindings } from "./findings.js";
 import { fixedBytes, type MergePlan, type PlannedShard } from "./merge-plan.js";
 import type { MergeJob } from "./merge-segments.js";
 import { inputsOf, mergeTasks } from "./merge-tasks.js";
 import { newRows } from "./new-rows.js";
-import { LOSS_COUNTS, readLosses } from "./rounding-losses.js";
 import { checksumsFor, writeChecksums } from "./tensor-crc32s.js";
 
 const JOB_MODULE = new URL("./merge-segments.js", import.meta.url).href;
@@ -28,10 +28,10 @@ export interface ExecuteOptions {
   readonly signal: AbortSignal | undefined;
   onProgress(progress: Progress): void;
   /**
-   * Called when the last byte of a shard is written; the others go on meanwhile, and the end waits for all. `losses`:
-   * where a base was taken away, what adding it again loses of the shard's tensors.
+   * Called when the last byte of a shard is written; the others go on meanwhile, and the end waits for all. `findings`:
+   * what was counted in the shard's tensors.
    */
-  finishShard(shard: number, losses: readonly LostElements[]): Promise<void>;
+  finishShard(shard: number, findings: readonly Finding[]): Promise<void>;
 }
 
 /** Fills the shards. Throws the first error a worker or `finishShard` met, or `interrupted`. */
@@ -40,13 +40,13 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   const isMade = (shard: number) => outputs[shard] === null;
   const rows = await newRows(plan, isMade, { kernel, signal });
   const tasks = mergeTasks(plan, rows, isMade);
-  const countsLength = outputs.length + LOSS_COUNTS * plan.tensors.length;
+  const countsLength = outputs.length + COUNTERS_PER_TENSOR * plan.tensors.length;
   const segmented = segmentedJob(tasks, countsLength);
   const checksums = checksumsFor(plan, segmented.segmentCount);
   const job: MergeJob = { ...segmented, outputs, kernel, checksums };
-  const lossesOf = ({ placed }: PlannedShard) => {
+  const findingsOf = ({ placed }: PlannedShard) => {
     const tensors = new Set(placed.map(({ tensor }) => tensor));
-    return readLosses(job.shared.counts, outputs.length, plan.tensors, (tensor) => tensors.has(tensor));
+    return readFindings(job.shared.counts, outputs.length, plan.tensors, (tensor) => tensors.has(tensor));
   };
   for (const [shard, output] of outputs.entries()) {
     if (output === null) job.shared.counts[shard] = BigInt(dataBytes(plan.shards[shard] as PlannedShard));
@@ -58,7 +58,7 @@ export async function executePlan(options: ExecuteOptions): Promise<void> {
   };
   const finish = async (shard: number, planned: PlannedShard) => {
     writeChecksums(job, shard, planned);
-    await options.finishShard(shard, lossesOf(planned));
+    await options.finishShard(shard, findingsOf(planned));
   };
   const onTick = () => {
     throwIfFailed();

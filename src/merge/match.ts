@@ -7,7 +7,13 @@
 
 import { ApplyDeltaError } from "../errors.js";
 import type { Operation } from "../kernel/kernel.js";
-import { EMBEDDING, isLlavaProjector, isRotaryBuffer, LM_HEAD } from "../llama/tensor-names.js";
+import {
+  EMBEDDING,
+  hasRowsOfTokens,
+  isLlavaProjector,
+  isRotaryBuffer,
+  LM_HEAD,
+} from "../llama/tensor-names.js";
 import { isFloatDType, type TensorView } from "../tensor.js";
 import type { Action } from "./documents.js";
 import { explainNames, explainShapes, isQuantized, type OtherSide, quantizationOf } from "./explain.js";
@@ -42,9 +48,6 @@ export interface Match {
   readonly tensors: readonly MatchedTensor[];
   readonly dropped: readonly DroppedTensor[];
 }
-
-/** The matrices with one row for each token, which grow when tokens are added. */
-const EMBEDDINGS = new Set([EMBEDDING, LM_HEAD]);
 
 export type Outcome = MatchedTensor | DroppedTensor | { readonly problem: "names" | "shapes" };
 
@@ -216,7 +219,7 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
 /** How many rows of tokens the other side has more, in the same matrix; 0 where that isn't how they differ. */
 export function newRowsOf(base: TensorView, { name, shape }: TensorView): number {
   const isGrown = base.shape.length === 2 && shape.length === 2 && base.shape[1] === shape[1];
-  return EMBEDDINGS.has(name) && isGrown ? Math.max(0, (shape[0] ?? 0) - (base.shape[0] ?? 0)) : 0;
+  return hasRowsOfTokens(name) && isGrown ? Math.max(0, (shape[0] ?? 0) - (base.shape[0] ?? 0)) : 0;
 }
 
 /** `1 row that only the delta has`. */

@@ -4,11 +4,11 @@ import { type ShardFile, writeSegment } from "../files/output-file.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bytesOf } from "../tensor.js";
 import { type SegmentedJob, takeSegments } from "../workers/segments.js";
+import { addFindings } from "./findings.js";
 import type { MergeTask } from "./merge-tasks.js";
-import { addLosses } from "./rounding-losses.js";
 import { SUM_MEMORY_BYTES, targetSegment } from "./sum-segment.js";
 
-/** A merge as the workers get it. Its counts: the bytes written to each shard, then the losses of each tensor. */
+/** A merge as the workers get it. Its counts: the bytes written to each shard, then the findings of each tensor. */
 export interface MergeJob extends SegmentedJob<MergeTask> {
   /** The shards; null where none of the runs writes to it. */
   readonly outputs: readonly (ShardFile | null)[];
@@ -22,10 +22,8 @@ export function runJob(job: MergeJob): void {
   const kernel = instantiateKernel(job.kernel, SUM_MEMORY_BYTES);
   for (const { run: task, first, count, number } of takeSegments(job)) {
     const firstElement = task.firstElement + first;
-    const { at: resultAt, losses } = targetSegment(task, firstElement, count, kernel);
-    if (losses !== null) {
-      addLosses(job.shared.counts, job.outputs.length, task.tensorNumber, losses, firstElement);
-    }
+    const { at: resultAt, findings } = targetSegment(task, firstElement, count, kernel);
+    addFindings(job.shared.counts, job.outputs.length, task.tensorNumber, findings);
     const byteLength = count * bytesOf(task.dtype);
     const offsetBytes = task.outputOffsetBytes + first * bytesOf(task.dtype);
     const output = job.outputs[task.shard] as ShardFile;

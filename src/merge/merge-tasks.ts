@@ -1,6 +1,8 @@
 /** A plan cut into tasks: runs of elements of one target tensor that are all made the same way, as plain data. */
+
 import { type OpenView, openView } from "../files/gather.js";
 import type { Operation } from "../kernel/kernel.js";
+import { hasRowsOfTokens, isRotaryBuffer } from "../llama/tensor-names.js";
 import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
 import type { RunInput } from "../workers/reads.js";
 import { type Run, SEGMENT_BYTES } from "../workers/segments.js";
@@ -28,6 +30,10 @@ export interface MergeTask extends Run {
   readonly base: OpenView | RepeatedRow | null;
   /** The delta or the tuned model; null where the tensor is the base's. */
   readonly delta: OpenView | null;
+  /** Elements of a row whose values may all be zero (embeddings); 0 in other matrices, null in vectors. */
+  readonly rowElements: number | null;
+  /** Whether every comparable sum is exact if the base is the right one: docs/base-check.md. */
+  readonly isProof: boolean;
   /** What the delta is multiplied by before it is added. */
   readonly scale: number;
   /** The range of elements, in row-major order of the tensor. */
@@ -91,6 +97,8 @@ function tensorParts(
       dtype,
       base: from,
       delta: delta === null ? null : openView(delta),
+      rowElements: tensor.shape.length < 2 ? null : hasRowsOfTokens(tensor.name) ? (tensor.shape[1] ?? 0) : 0,
+      isProof: from !== null && !isRepeatedRow(from) && scale === 1 && !isRotaryBuffer(tensor.name),
       scale,
       firstElement,
       elementCount: count,

@@ -2,12 +2,15 @@
  * What a delta loses of its model: rounding keeps base + delta from always giving the tuned model back
  * (docs/architecture.md, "Making a delta"). Every bit counts but those of NaN, of which all are one.
  */
-import type { LostElements } from "../target/journal.js";
 import type { SumDType } from "../tensor.js";
-import { lower } from "../workers/segments.js";
 
 /** Losses among some elements; `first` is meaningless where there are none. */
-export type Losses = Omit<LostElements, "tensor">;
+export interface Losses {
+  readonly elements: number;
+  /** Of those, zeros that lose their sign. */
+  readonly zeroSigns: number;
+  readonly first: number;
+}
 
 const FORMATS: Record<SumDType, { readonly magnitude: number; readonly infinity: number }> = {
   F16: { magnitude: 0x7fff, infinity: 0x7c00 },
@@ -59,39 +62,4 @@ function nextDifference(a: Int32Array, b: Int32Array, start: number): number {
   let i = start;
   while (i < a.length && a[i] === b[i]) i++;
   return i;
-}
-
-/** How many counters each tensor has: elements, signs of zeros, and the first element + 1 (0: there is none). */
-export const LOSS_COUNTS = 3;
-
-/** Adds a segment's losses to its tensor's counters, which begin at `offset`. Any thread may. */
-export function addLosses(
-  counts: BigInt64Array<SharedArrayBuffer>,
-  offset: number,
-  tensorNumber: number,
-  { elements, zeroSigns, first }: Losses,
-  segmentStart: number,
-): void {
-  if (elements === 0) return;
-  const at = offset + LOSS_COUNTS * tensorNumber;
-  Atomics.add(counts, at, BigInt(elements));
-  Atomics.add(counts, at + 1, BigInt(zeroSigns));
-  lower(counts, at + 2, BigInt(segmentStart + first + 1));
-}
-
-/** The tensors with losses, in the order given, of those that are asked for. */
-export function readLosses<T extends { readonly name: string }>(
-  counts: BigInt64Array<SharedArrayBuffer>,
-  offset: number,
-  tensors: readonly T[],
-  isAsked: (tensor: T) => boolean,
-): LostElements[] {
-  return tensors.flatMap((tensor, number) => {
-    const at = offset + LOSS_COUNTS * number;
-    const [elements = 0, zeroSigns = 0, first = 0] = [0, 1, 2].map((i) =>
-      Number(Atomics.load(counts, at + i)),
-    );
-    if (elements === 0 || !isAsked(tensor)) return [];
-    return [{ tensor: tensor.name, elements, zeroSigns, first: first - 1 }];
-  });
 }

@@ -1,7 +1,7 @@
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { Reporter } from "../progress.js";
-import type { LostElements } from "../target/journal.js";
+import type { Finding } from "../target/findings.js";
 import type { Staging } from "../target/staging.js";
 import type { StagedTarget } from "../target/with-staging.js";
 import { executePlan } from "./execute-plan.js";
@@ -26,7 +26,7 @@ export function stagedTarget({ target, plan, sources }: WeightsOutput): StagedTa
 }
 
 /**
- * Computes and writes the shards that aren't there yet. Gives what was lost, in the plan's order; also in shards that
+ * Computes and writes the shards that aren't there yet. Gives what was found, in the plan's order; also in shards that
  * an interrupted run had finished. Errors: `source-changed`; those of `executePlan`.
  */
 export async function writeShards(
@@ -34,12 +34,12 @@ export async function writeShards(
   staging: Staging,
   reporter: Reporter,
   signal: AbortSignal | undefined,
-): Promise<LostElements[]> {
+): Promise<Finding[]> {
   const models = Object.values(sources);
   const outputs = plan.shards.map(({ fileName, byteLength, pieces }) =>
     staging.kept.has(fileName) ? null : staging.createFile(fileName, byteLength, pieces),
   );
-  const lossOf = new Map(staging.keptLosses.map((loss) => [loss.tensor, loss]));
+  const findings = [...staging.keptFindings];
   await executePlan({
     plan,
     outputs,
@@ -54,11 +54,12 @@ export async function writeShards(
         bytesFetched: bytesFetchedOf(models),
         current: plan.shards[shard]?.fileName ?? "",
       }),
-    async finishShard(shard, losses) {
+    async finishShard(shard, found) {
       for (const file of models.flatMap(({ files }) => files)) file.assertUnchanged();
-      for (const loss of losses) lossOf.set(loss.tensor, loss);
-      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, losses);
+      findings.push(...found);
+      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, found);
     },
   });
-  return plan.tensors.flatMap(({ name }) => lossOf.get(name) ?? []);
+  const order = new Map(plan.tensors.map(({ name }, number) => [name, number]));
+  return findings.sort((a, b) => (order.get(a.tensor) ?? 0) - (order.get(b.tensor) ?? 0));
 }

@@ -2,33 +2,31 @@
  * The record, beside the shards, of what an unfinished run has done. A shard counts as finished if it was on the disk
  * before its line was, and is as it was then. One JSON document a line: a line that was cut off spoils no other.
  */
+
 import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { DocumentType } from "../documents.js";
 import { errnoOf, isApplyDeltaError } from "../errors.js";
 import { onTarget, thenClose, writeFully } from "../files/write-errors.js";
+import { FINDING_KINDS, type Finding } from "./findings.js";
 
 /** What a merge depends on, by name: a digest for each. A shard is kept if all of them are what they were. */
 export type Fingerprint = Readonly<Record<string, string>>;
 
 const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
 
-export const lostElementsSchema = z.strictObject({
-  tensor: z.string().describe("The tensor's name."),
-  elements: z.int().nonnegative().describe("How many of its elements don't come back."),
-  zeroSigns: z.int().nonnegative().describe("Zeros among them: -0 comes back as +0."),
-  first: z.int().nonnegative().describe("Number of the first such element in row-major order, from 0."),
-});
-
-/** Elements of a tensor that applying a delta doesn't give back. */
-export type LostElements = DocumentType<typeof lostElementsSchema>;
+const findingSchema = z.strictObject({
+  tensor: z.string(),
+  kind: z.enum(FINDING_KINDS),
+  count: z.int().positive(),
+  first: z.int().nonnegative(),
+}) satisfies z.ZodType<Finding>;
 
 const shardSchema = z.object({
   shard: z.string(),
   bytes: z.int(),
   modifiedNs: z.string(),
-  losses: z.array(lostElementsSchema),
+  findings: z.array(findingSchema),
 });
 
 const replacedSchema = z.object({ replaced: z.string() });
@@ -38,7 +36,7 @@ export interface Journal {
   /** The shards that are whole, by file name. */
   readonly finished: ReadonlySet<string>;
   /** What was counted while they were made. */
-  readonly losses: readonly LostElements[];
+  readonly findings: readonly Finding[];
   /** Where the old target was put while the new one took its place; null where publishing hadn't come so far. */
   readonly replaced: string | null;
 }
@@ -54,13 +52,8 @@ export function startJournal(path: string, fingerprint: Fingerprint): void {
 }
 
 /** Remembers a shard of the folder, durably. It is on the disk already. */
-export function recordShard(
-  path: string,
-  folder: string,
-  shard: string,
-  losses: readonly LostElements[],
-): void {
-  append(path, { shard, ...stateOf(join(folder, shard)), losses }, "a");
+export function recordShard(path: string, folder: string, shard: string, findings: readonly Finding[]): void {
+  append(path, { shard, ...stateOf(join(folder, shard)), findings }, "a");
 }
 
 /** Remembers, durably, that the old target is about to be put aside. */
@@ -74,17 +67,17 @@ export function readJournal(path: string, folder: string): Journal | null {
   const head = parseLine(headSchema, lines[0]);
   if (head === null) return null;
   const finished = new Set<string>();
-  const losses: LostElements[] = [];
+  const findings: Finding[] = [];
   let replaced: string | null = null;
   for (const line of lines.slice(1)) {
     const entry = parseLine(shardSchema, line);
     if (entry !== null && isAsRecorded(join(folder, entry.shard), entry)) {
       finished.add(entry.shard);
-      losses.push(...entry.losses);
+      findings.push(...entry.findings);
     }
     replaced = parseLine(replacedSchema, line)?.replaced ?? replaced;
   }
-  return { fingerprint: head.fingerprint, finished, losses, replaced };
+  return { fingerprint: head.fingerprint, finished, findings, replaced };
 }
 
 function readLines(path: string): string[] {

@@ -60,6 +60,9 @@ const merge = {
       sampled: count,
       comparable: count,
       inexact: count,
+      /** Tensors with a verdict of their own, and those that don't fit; in records of 0.1.0 there are none. */
+      judged: z.exactOptional(count),
+      unfit: z.exactOptional(z.array(z.string())),
     })
     .nullable(),
   tensors: z.strictObject({
@@ -67,6 +70,8 @@ const merge = {
     /** Every tensor that isn't plainly added, and why. */
     others: z.array(z.strictObject({ name: z.string(), action: z.string(), reason: z.string() })),
   }),
+  /** Of every element, counted while adding. */
+  counted: z.exactOptional(z.strictObject({ sums: count, inexact: count, notFinite: count })),
 };
 
 const provenanceSchema = z.strictObject({

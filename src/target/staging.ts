@@ -3,6 +3,7 @@
  * target is there. Shards that are finished outlive a run that fails or is killed: a later run of the same merge keeps
  * them.
  */
+
 import { fsyncSync, lstatSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, isApplyDeltaError } from "../errors.js";
@@ -17,11 +18,11 @@ import {
 import { onTarget, quietly, thenClose, writeNewFile } from "../files/write-errors.js";
 import type { Asset } from "../llama/assets.js";
 import { type Claim, claimFolder } from "./claim.js";
+import type { Finding } from "./findings.js";
 import {
   type Fingerprint,
   fingerprintChanges,
   type Journal,
-  type LostElements,
   readJournal,
   recordReplaced,
   recordShard,
@@ -71,7 +72,7 @@ export class Staging {
   /** File names of shards that an earlier run finished. */
   readonly kept: ReadonlySet<string>;
   /** What that run counted in them. */
-  readonly keptLosses: readonly LostElements[];
+  readonly keptFindings: readonly Finding[];
   /** How many an earlier run had finished that were thrown away. */
   readonly discarded: number;
   /** The parts of the fingerprint for which they were; none where that was asked for. */
@@ -94,7 +95,7 @@ export class Staging {
     const finished = earlier?.finished ?? new Set<string>();
     const changed = earlier === null ? [] : fingerprintChanges(earlier.fingerprint, options.fingerprint);
     this.kept = changed.length > 0 || options.restart ? new Set() : finished;
-    this.keptLosses = this.kept.size > 0 ? (earlier?.losses ?? []) : [];
+    this.keptFindings = this.kept.size > 0 ? (earlier?.findings ?? []) : [];
     this.discarded = this.kept.size === 0 ? finished.size : 0;
     this.changed = finished.size > 0 ? changed : [];
     this.#finished = new Set(this.kept);
@@ -117,14 +118,14 @@ export class Staging {
   }
 
   /** Makes a shard whose last byte is written durable, and remembers it and what was counted in it. */
-  async finishFile(name: string, losses: readonly LostElements[]): Promise<void> {
+  async finishFile(name: string, findings: readonly Finding[]): Promise<void> {
     const file = this.#open.get(name);
     if (file === undefined || !this.#options.isDurable) return;
     await syncShardFile(file);
     // The run may have ended meanwhile.
     if (!this.#open.has(name)) return;
     syncPath(this.folder);
-    recordShard(this.#journal, this.folder, name, losses);
+    recordShard(this.#journal, this.folder, name, findings);
     this.#finished.add(name);
   }
 

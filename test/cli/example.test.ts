@@ -35,7 +35,7 @@ const SUMMARY = [
   "",
   "  tensors   39 added",
   "  weights   489 kB in 3 shards",
-  /^ {2}base {6}the base is the one this delta was made from \([\d,]+ sums, all exact\)$/,
+  /^ {2}base {6}exact: all [\d,]+ sums checked$/,
   /^ {2}took {6}\d+\.\d s \([\d.]+ [kMG]?B\/s read and written\), [\d.]+ MB of memory, (simd|reference) kernel, \d threads?$/,
 ];
 

@@ -230,7 +230,7 @@ describe("progress", { concurrency: 2 }, () => {
     }
     const reporter = new Listener();
     await applyDelta(options("made", { reporter }));
-    assert.deepEqual([...reporter.heard], ["base: ", "delta:", "the ba", "merging", "done"]);
+    assert.deepEqual([...reporter.heard], ["base: ", "delta:", "exact:", "merging", "done"]);
   });
 });
 

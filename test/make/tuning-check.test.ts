@@ -1,9 +1,10 @@
 /** What is odd about a pair of models, by the size of their difference; and how a loss is told. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { LostElements } from "../../src/make/documents.js";
 import { describeRestoration, judgeRestoration, restorationError } from "../../src/make/restoration.js";
 import { tuningDoubt } from "../../src/make/tuning-check.js";
-import type { LostElements } from "../../src/target/journal.js";
+import type { Finding } from "../../src/target/findings.js";
 import { changeOf } from "../support/changes.js";
 
 const overall = (baseRms: number, changeRms: number) => ({
@@ -38,6 +39,12 @@ test("the same model twice; not if a vector differs", () => {
 const lost = (count: number): LostElements[] =>
   Array.from({ length: count }, (_, i) => ({ tensor: `t${i}`, elements: 3, zeroSigns: 1, first: i }));
 
+const found = (losses: readonly LostElements[]): Finding[] =>
+  losses.flatMap(({ tensor, elements, zeroSigns, first }) => [
+    { tensor, kind: "lost", count: elements, first },
+    { tensor, kind: "lost-zero-sign", count: zeroSigns, first },
+  ]);
+
 test("a delta that gives everything back", () => {
   const restoration = judgeRestoration([], 1000);
   assert.deepEqual(restoration, {
@@ -53,7 +60,7 @@ test("a delta that gives everything back", () => {
 });
 
 test("losses are added up, ten tensors are named, the rest counted", () => {
-  const restoration = judgeRestoration(lost(12), 5000);
+  const restoration = judgeRestoration(found(lost(12)), 5000);
   assert.equal(restoration.lost, 36);
   assert.equal(restoration.zeroSigns, 12);
   assert.equal(restoration.tensors, 12);

@@ -38,6 +38,7 @@ export async function makeAndApply(
   await applyDelta({
     base: path("base"),
     delta: path("delta"),
+    force: true,
     target: path("again"),
     rules: { deltaOnly: "keep" },
     skipBaseCheck: true,

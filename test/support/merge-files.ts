@@ -25,6 +25,8 @@ export async function mergeFiles(
     delta: path("delta"),
     target: path("target"),
     skipBaseCheck: true,
+    // Infinities and NaN are added as any other numbers.
+    force: true,
     ...options,
   });
   const file = join(path("target"), "model.safetensors");

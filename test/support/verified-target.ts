@@ -52,7 +52,15 @@ export async function makeTarget(
   const base = writeModel(join(root, "base"), sides.base ?? PAIR.base, { files });
   const delta = writeModel(join(root, "delta"), sides.delta ?? PAIR.delta, { format: "torch", files });
   const folder = join(root, "target");
-  await applyDelta({ base, delta, target: folder, skipBaseCheck: true, maxShardBytes: 6_000, ...options });
+  await applyDelta({
+    base,
+    delta,
+    target: folder,
+    skipBaseCheck: true,
+    force: true,
+    maxShardBytes: 6_000,
+    ...options,
+  });
   return {
     root,
     base,

@@ -121,7 +121,7 @@ test("NaN and infinity are counted and named, and stop apply --verify", async (c
   assert.equal(checkOf(found, "numbers").detail, `${name} has 2 NaN and 1 infinite`);
   const again = join(root, "again");
   await refusal(
-    () => applyDelta({ base, delta, target: again, skipBaseCheck: true, verify: true }),
+    () => applyDelta({ base, delta, target: again, skipBaseCheck: true, force: true, verify: true }),
     "target-altered",
     { got: /^numbers: model\.layers\.1/ },
   );

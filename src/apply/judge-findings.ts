@@ -1,0 +1,152 @@
+/**
+ * What the counts of every element say, once all weights are written and before the target appears: they prove the base
+ * or stop the target. A sample of a few million can miss a hole; this can't.
+ */
+import type { BaseCheck } from "../base-check/documents.js";
+import { listNames } from "../base-check/judge-base.js";
+import { ApplyDeltaError, type ErrorCode } from "../errors.js";
+import { countFindings } from "../merge/findings.js";
+import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
+import type { WarningLog } from "../merge/warning-log.js";
+import type { Finding, FindingKind } from "../target/findings.js";
+import { bitsOf, byteLengthOf, elementCount, isDense, type TensorView } from "../tensor.js";
+import { formatExact, plural } from "../units.js";
+import type { ElementCounts } from "./documents.js";
+
+export interface JudgeFindingsOptions {
+  readonly baseCheck: BaseCheck | null;
+  /** Warn instead of refusing. */
+  readonly force: boolean;
+  readonly log: WarningLog;
+}
+
+/** Throws `not-finite`, `damaged-weights` or `wrong-base`, or warns; gives the counts for the summary. */
+export function judgeFindings(
+  found: readonly Finding[],
+  plan: MergePlan,
+  { baseCheck, force, log }: JudgeFindingsOptions,
+): ElementCounts {
+  const tensors = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
+  const findings = found.filter((finding) => !isWhollyZero(finding, tensors.get(finding.tensor)));
+  const error = refusalOf(findings, tensors, baseCheck);
+  if (error !== null && !force) throw error;
+  if (error !== null) log.warn(`${error.message} ${error.details.got}.`);
+  const made = findings.filter(({ kind }) => kind === "made-not-finite");
+  if (made.length > 0) log.warn(describeMade(made, plan));
+  return {
+    sums: sumsIn(plan),
+    inexact: countFindings(findings, "inexact"),
+    notFinite: countFindings(findings, "base-not-finite", "delta-not-finite", "made-not-finite"),
+    findings,
+  };
+}
+
+/** A delta that is zero from end to end leaves a tensor as it is. */
+function isWhollyZero({ kind, count }: Finding, tensor: PlannedTensor | undefined): boolean {
+  const delta = tensor?.delta ?? null;
+  return kind === "delta-zeros" && delta !== null && count > 0.9 * byteLengthOf(delta);
+}
+
+/** Sums that are exact if the base is the right one, or that the lemma says nothing of. */
+function sumsIn({ tensors, scale, operation }: MergePlan): number {
+  if (scale !== 1 || operation !== "add") return 0;
+  return tensors.reduce((sum, { base, delta, shape }) => {
+    if (base === null || delta === null) return sum;
+    return sum + Math.min(elementCount(base.shape), elementCount(shape));
+  }, 0);
+}
+
+function refusalOf(
+  findings: readonly Finding[],
+  tensors: ReadonlyMap<string, PlannedTensor>,
+  baseCheck: BaseCheck | null,
+): ApplyDeltaError | null {
+  const refuse = (
+    code: ErrorCode,
+    kinds: readonly FindingKind[],
+    headline: string,
+    what: string,
+    hint: string,
+  ) => {
+    const those = findings.filter(({ kind }) => kinds.includes(kind));
+    const [first] = those;
+    if (first === undefined) return null;
+    const names = [...new Set(those.map(({ tensor }) => tensor))];
+    return new ApplyDeltaError(code, headline, {
+      ...placeOf(first, tensors.get(first.tensor)),
+      got: `${formatExact(countFindings(those, ...kinds))} ${what} in ${plural(names.length, "tensor")}: ${listNames(names)}`,
+      hint: `${hint} To keep the result all the same, add --force.`,
+    });
+  };
+  const again = "Download the file again and compare its SHA-256.";
+  return (
+    refuse(
+      "not-finite",
+      ["base-not-finite"],
+      "The base has values that aren't finite.",
+      "infinities or NaN",
+      again,
+    ) ??
+    refuse(
+      "not-finite",
+      ["delta-not-finite"],
+      "The delta has values that aren't finite.",
+      "infinities or NaN",
+      again,
+    ) ??
+    refuse(
+      "damaged-weights",
+      ["base-text"],
+      "Text stands where the base's weights should be.",
+      "places",
+      again,
+    ) ??
+    refuse(
+      "damaged-weights",
+      ["delta-text"],
+      "Text stands where the delta's weights should be.",
+      "places",
+      again,
+    ) ??
+    refuse(
+      "damaged-weights",
+      ["base-zeros"],
+      "Zeros stand where the base's weights should be.",
+      "bytes",
+      again,
+    ) ??
+    refuse(
+      "damaged-weights",
+      ["delta-zeros"],
+      "Zeros stand where the delta's weights should be.",
+      "bytes",
+      again,
+    ) ??
+    (baseCheck?.verdict === "exact"
+      ? refuse(
+          "wrong-base",
+          ["inexact"],
+          "A part of the base is not what the delta was made from.",
+          "sums that had to be rounded, where the sample found none,",
+          "Download the base again, and compare its SHA-256.",
+        )
+      : null)
+  );
+}
+
+/** The file and the byte of the first finding. */
+function placeOf({ kind, tensor, first }: Finding, planned: PlannedTensor | undefined): object {
+  const view: TensorView | null | undefined = kind.startsWith("delta") ? planned?.delta : planned?.base;
+  if (view === null || view === undefined) return { tensor };
+  const file = { file: view.file.path, tensor };
+  if (!isDense(view.shape, view.strides)) return file;
+  return { ...file, offsetBytes: view.offsetBytes + (first * bitsOf(view.dtype)) / 8 };
+}
+
+function describeMade(made: readonly Finding[], { scale, tensors }: MergePlan): string {
+  const [first] = made as [Finding];
+  const isNarrowed = tensors.some(({ name, dtype, sumDType }) => name === first.tensor && dtype !== sumDType);
+  const by = isNarrowed ? "rounding to a narrower dtype" : scale === 1 ? "the sum" : "the sum with --scale";
+  const names = [...new Set(made.map(({ tensor }) => tensor))];
+  return `${plural(countFindings(made, "made-not-finite"), "value")} became infinite by ${by}: ${listNames(names)}; the first is element ${first.first} of ${first.tensor}.`;
+}
