@@ -1,22 +1,16 @@
 /** Finds out before hours of work whether an upload may succeed. Changes nothing on the Hub. */
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, type ErrorDetails } from "../errors.js";
 import { HubAnswer } from "../hub/answers.js";
-import { completeHubSettings, type HubOptions, type HubSettings } from "../hub/hub-settings.js";
+import { explainHubError } from "../hub/explain-error.js";
+import { completeHubSettings, type HubSettings } from "../hub/hub-settings.js";
 import { type HubListing, listRepository } from "../hub/listing.js";
 import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
 import { withRetries } from "../hub/retry.js";
-import { openSession, type SessionOptions } from "../hub/session.js";
+import { openSession } from "../hub/session.js";
 import { Interruption } from "../interrupt.js";
-import { explainUploadError, tokensPage } from "./explain-error.js";
-import { type Account, createHubWriter, type HubWriter } from "./writer.js";
-
-export interface UploadDestination {
-  /** `owner/name` on the Hub. */
-  readonly repository: string;
-  /** Whether the repository must be private; a new one is made so. */
-  readonly isPrivate: boolean;
-  readonly hub?: HubOptions | undefined;
-}
+import { silentReporter } from "../progress.js";
+import type { UploadOptions } from "./options.js";
+import { type Account, createHubWriter, type HubWriter, StorageAnswer } from "./writer.js";
 
 export interface UploadAccess {
   readonly repository: string;
@@ -37,14 +31,15 @@ const ANSWER_PATIENCE = 12;
  * `upload-failed`, `interrupted`.
  */
 export async function withUploadAccess<T>(
-  destination: UploadDestination,
-  options: SessionOptions,
+  options: UploadOptions,
   body: (access: UploadAccess) => Promise<T>,
 ): Promise<T> {
-  const settings = completeHubSettings(destination.hub);
+  const { reporter = silentReporter, signal } = options;
+  const settings = completeHubSettings(options.hub);
   const { endpoint, transfer } = settings;
-  const repository = readDestination(destination, settings);
-  const session = openSession(settings, { ...options, answerMs: ANSWER_PATIENCE * transfer.stallMs });
+  const repository = readDestination(options.repository, settings);
+  const answerMs = ANSWER_PATIENCE * transfer.stallMs;
+  const session = openSession(settings, { reporter, signal, answerMs });
   const writer = createHubWriter(session);
   const relist = () =>
     withRetries(session.retrier, () =>
@@ -55,24 +50,24 @@ export async function withUploadAccess<T>(
     judgeAccount(await writer.account(), repository, endpoint);
     const listing = await relist();
     if (listing !== null) {
-      judgeRepository(listing, repository, destination);
+      judgeRepository(listing, repository, options);
       await writer.probe(repository);
     }
     return await body({ repository, endpoint, listing, writer, relist });
   } catch (error) {
-    if (options.signal?.aborted === true) {
+    if (signal?.aborted === true) {
       throw new Interruption(
         "nothing was committed to the repository",
         "Run the same command again: files that arrived whole aren't sent again.",
       );
     }
-    throw explainUploadError(error, { repository, endpoint });
+    throw explainUploadError(error, repository, endpoint);
   } finally {
     await session.close();
   }
 }
 
-function readDestination({ repository }: UploadDestination, { offline }: HubSettings): string {
+function readDestination(repository: string, { offline }: HubSettings): string {
   const read = repository.includes("@") ? null : parseHubReference(repository);
   if (read === null) {
     throw new ApplyDeltaError("bad-usage", "The name of the repository is malformed.", {
@@ -90,11 +85,15 @@ function readDestination({ repository }: UploadDestination, { offline }: HubSett
   return read.repository;
 }
 
+function createToken(endpoint: string): string {
+  return `Create one at ${endpoint}/settings/tokens and set HF_TOKEN`;
+}
+
 function noToken({ endpoint, tokenFile }: HubSettings): ApplyDeltaError {
   return new ApplyDeltaError("no-upload-token", "The upload needs a token, and none is set.", {
     ...(tokenFile === null ? {} : { file: tokenFile }),
     expected: "a token with write access",
-    hint: `Create one at ${tokensPage(endpoint)} and set HF_TOKEN, or log in with \`hf auth login\`.`,
+    hint: `${createToken(endpoint)}, or log in with \`hf auth login\`.`,
   });
 }
 
@@ -104,30 +103,27 @@ function judgeAccount(
   repository: string,
   endpoint: string,
 ): void {
-  const owner = repository.slice(0, repository.indexOf("/"));
   if (!mayWrite) {
     throw new ApplyDeltaError("upload-denied", "The token has no write access.", {
       file: repository,
       expected: "a token with write access",
       got: `a read-only token of ${name}`,
-      hint: `Create one at ${tokensPage(endpoint)} and set HF_TOKEN.`,
+      hint: `${createToken(endpoint)}.`,
     });
   }
-  const isTheirs = (known: string) => known.toLowerCase() === owner.toLowerCase();
-  if (organizations === null || [name, ...organizations].some(isTheirs)) return;
+  if (organizations === null) return;
+  const owner = repository.slice(0, repository.indexOf("/"));
+  const owners = [name, ...organizations];
+  if (owners.some((known) => known.toLowerCase() === owner.toLowerCase())) return;
   throw new ApplyDeltaError("upload-denied", "The token can't write to this owner's repositories.", {
     file: repository,
-    expected: `one of ${[name, ...organizations].join(", ")}`,
+    expected: `one of ${owners.join(", ")}`,
     got: owner,
     hint: "Check the owner for a typo, or use a token of an account in that organisation.",
   });
 }
 
-function judgeRepository(
-  { name, isPrivate }: HubListing,
-  repository: string,
-  destination: UploadDestination,
-): void {
+function judgeRepository({ name, isPrivate }: HubListing, repository: string, options: UploadOptions): void {
   if (name !== null && name !== repository) {
     throw new ApplyDeltaError("bad-usage", "The repository has been renamed.", {
       got: repository,
@@ -135,21 +131,65 @@ function judgeRepository(
       hint: "If you mean that one, give its new name.",
     });
   }
-  if (destination.isPrivate && isPrivate === false) {
-    throw new ApplyDeltaError(
-      "repository-public",
-      "The repository is public, but you asked for a private one.",
-      {
-        file: repository,
-        hint: "Make it private in its settings on the Hub, or leave out --private.",
-      },
-    );
-  }
+  if (options.private !== true || isPrivate !== false) return;
+  throw new ApplyDeltaError(
+    "repository-public",
+    "The repository is public, but you asked for a private one.",
+    {
+      file: repository,
+      hint: "Make it private in its settings on the Hub, or leave out --private.",
+    },
+  );
 }
 
 /** A missing repository will be made; one without a commit is empty. */
 function noneWhereMissing(error: unknown): null {
-  const isMissing = error instanceof HubAnswer && error.status === 404;
-  if (isMissing || (error instanceof HubAnswer && error.errorCode === "RepoNotFound")) return null;
+  if (error instanceof HubAnswer && (error.status === 404 || error.errorCode === "RepoNotFound")) return null;
   throw error;
+}
+
+/** The typed error for a failed upload. Typed errors pass through. */
+function explainUploadError(error: unknown, repository: string, endpoint: string): unknown {
+  const failed = "The Hub doesn't accept the upload.";
+  const explainRefusal = (answer: HubAnswer, details: ErrorDetails): ApplyDeltaError | null => {
+    const { status } = answer;
+    if (status === 429) return null;
+    if (answer instanceof StorageAnswer && status < 500) {
+      return new ApplyDeltaError("upload-failed", "The Hub's storage refuses a file.", {
+        ...details,
+        hint: "The address for the file may have expired: the next attempt gets a new one.",
+      });
+    }
+    if (status === 401) {
+      return new ApplyDeltaError("upload-token-refused", "The Hub rejects the token.", {
+        ...details,
+        hint: `Create a token with write access at ${endpoint}/settings/tokens and set HF_TOKEN.`,
+      });
+    }
+    if (status === 403 || status === 404) {
+      return new ApplyDeltaError("upload-denied", `The token has no write access to ${repository}.`, {
+        ...details,
+        hint: `Use a token with write access (${endpoint}/settings/tokens), or a repository of your own.`,
+      });
+    }
+    return new ApplyDeltaError("upload-failed", failed, {
+      ...details,
+      hint: status >= 500 ? `The Hub may be down: see ${endpoint}.` : "See the Hub's reason above.",
+    });
+  };
+  return explainHubError(error, {
+    endpoint,
+    file: repository,
+    codes: {
+      unreachable: "upload-unreachable",
+      rateLimited: "upload-rate-limited",
+      failed: "upload-failed",
+    },
+    unreachable: "The Hub can't be reached.",
+    failed,
+    // The command line adds it: after a merge it isn't the same command that goes on.
+    again: "",
+    hasToken: true,
+    explainRefusal,
+  });
 }

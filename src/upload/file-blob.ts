@@ -1,9 +1,8 @@
 import { readFully, readInBackground } from "../files/local-file.js";
+import type { OnBytes } from "../hub/transfer-meter.js";
 import type { LocalFile } from "../tensor.js";
 
 const CHUNK_BYTES = 256 * 1024;
-
-export type OnBytes = (byteLength: number) => void;
 
 /**
  * A file, or a part of it, that is read chunk by chunk as it is sent: the announced bytes, or an error. The library's

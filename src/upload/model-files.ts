@@ -24,15 +24,11 @@ export function filesToSend(names: readonly string[], weights: readonly string[]
   return [...weights, ...beside].sort();
 }
 
-export interface RepositoryFiles {
-  /** Names that are there and would be replaced. */
-  readonly replaced: readonly string[];
-  /** Parts of another model that would stand beside the new one. */
-  readonly stale: readonly string[];
-}
-
-/** What sending these names meets in a repository. */
-export function meetFiles(inRepository: readonly string[], toSend: readonly string[]): RepositoryFiles {
+/** The names in a repository that sending would replace, and parts of another model that would stand beside the new one. */
+export function meetFiles(
+  inRepository: readonly string[],
+  toSend: readonly string[],
+): { replaced: string[]; stale: string[] } {
   return {
     replaced: inRepository.filter((name) => toSend.includes(name)),
     stale: inRepository.filter((name) => isModelPart(name) && !toSend.includes(name)),

@@ -2,7 +2,7 @@ import { type OnBytes, startMeter, type TransferMeter } from "../hub/transfer-me
 import type { Reporter } from "../progress.js";
 import type { CommitWatcher } from "./writer.js";
 
-export interface UploadProgress extends CommitWatcher {
+interface UploadProgress extends CommitWatcher {
   end(isWhole: boolean): void;
   /** Names of the large files that the Hub had already. */
   skipped(): string[];

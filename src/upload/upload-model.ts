@@ -14,9 +14,10 @@ import { PROGRAM_NAME } from "../version.js";
 import { type UploadAccess, withUploadAccess } from "./access.js";
 import type { UploadSummary } from "./documents.js";
 import { FileBlob } from "./file-blob.js";
-import { filesToSend, isModelPart, meetFiles, type RepositoryFiles } from "./model-files.js";
+import { filesToSend, isModelPart, meetFiles } from "./model-files.js";
 import type { UploadOptions } from "./options.js";
 import { trackUpload } from "./progress.js";
+import type { CommitContents } from "./writer.js";
 
 export { checkUploadOptions, type UploadOptions, uploadOptions } from "./options.js";
 
@@ -25,10 +26,10 @@ export { checkUploadOptions, type UploadOptions, uploadOptions } from "./options
  * holds. Changes nothing. Errors: those of `withUploadAccess`, `repository-occupied`.
  */
 export async function checkUpload(options: UploadOptions): Promise<void> {
-  await withAccess(options, async ({ repository, listing }) => {
+  await withUploadAccess(options, async ({ repository, listing }) => {
     const names = listing?.entries.map(({ path }) => path) ?? [];
     const taken = names.filter((name) => isModelPart(name) || name === MODEL_CARD);
-    if (taken.length > 0 && options.overwrite !== true) throw occupied(repository, taken);
+    if (options.overwrite !== true) refuseOccupied(repository, taken);
   });
 }
 
@@ -40,41 +41,33 @@ export async function checkUpload(options: UploadOptions): Promise<void> {
 export async function uploadModel(folder: string, options: UploadOptions): Promise<UploadSummary> {
   const start = performance.now();
   const names = await namesToSend(folder);
-  return withAccess(options, async (access) => {
+  return withUploadAccess(options, async (access) => {
     const { repository, endpoint, listing } = access;
-    const met = meetFiles(listing?.entries.map(({ path }) => path) ?? [], names);
+    const { replaced, stale } = meetFiles(listing?.entries.map(({ path }) => path) ?? [], names);
     const files = names.map((name) => openLocalFile(join(folder, name)));
     try {
       const blobs = files.map((file, i) => new FileBlob(names[i] as string, file));
-      const page = { repository, url: `${endpoint}/${repository}` };
-      if (listing !== null && met.stale.length === 0 && (await isThere(blobs, listing, options))) {
-        const bytesSkipped = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
-        return {
-          ...page,
-          private: listing.isPrivate,
-          commit: listing.commit,
-          commitUrl: `${page.url}/commit/${listing.commit}`,
-          ...{ sent: [], skipped: names, removed: [], bytesSent: 0, bytesSkipped },
-          seconds: (performance.now() - start) / 1000,
-        };
-      }
-      const taken = [...met.replaced, ...met.stale];
-      if (taken.length > 0 && options.overwrite !== true) throw occupied(repository, taken);
-      const sent = await send(folder, blobs, met, access, options);
-      return { ...page, ...sent, seconds: (performance.now() - start) / 1000 };
+      const sizes = new Map(blobs.map(({ fileName, size }) => [fileName, size]));
+      const bytesOf = (some: readonly string[]) =>
+        some.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+      const url = `${endpoint}/${repository}`;
+      const isThere = listing !== null && stale.length === 0 && (await holds(listing, blobs, options));
+      if (!isThere && options.overwrite !== true) refuseOccupied(repository, [...replaced, ...stale]);
+      const title = options.message ?? `Upload ${basename(resolve(folder))} with ${PROGRAM_NAME}`;
+      const { skipped, ...made } = isThere
+        ? unchanged(listing, url, names)
+        : await send({ title, files: blobs, remove: stale }, sizes, access, options);
+      const sent = names.filter((name) => !skipped.includes(name));
+      return {
+        ...{ repository, url, ...made, sent, skipped, removed: isThere ? [] : stale },
+        bytesSent: bytesOf(sent),
+        bytesSkipped: bytesOf(skipped),
+        seconds: (performance.now() - start) / 1000,
+      };
     } finally {
       for (const file of files) file.close();
     }
   });
-}
-
-function withAccess<T>(options: UploadOptions, body: (access: UploadAccess) => Promise<T>): Promise<T> {
-  const { repository, hub, reporter = silentReporter, signal } = options;
-  return withUploadAccess(
-    { repository, isPrivate: options.private ?? false, hub },
-    { reporter, signal },
-    body,
-  );
 }
 
 /** Headers, index and sizes are looked at: half a model isn't sent. */
@@ -100,67 +93,67 @@ async function namesToSend(folder: string): Promise<string[]> {
 }
 
 /** Whether the repository has the very files already. Sizes first: digests take a while. */
-async function isThere(
-  blobs: readonly FileBlob[],
+async function holds(
   { entries }: HubListing,
+  blobs: readonly FileBlob[],
   { reporter, signal }: UploadOptions,
 ): Promise<boolean> {
-  const pairs = blobs.map((blob) => ({ blob, entry: entries.find(({ path }) => path === blob.fileName) }));
-  if (pairs.some(({ blob, entry }) => entry?.byteLength !== blob.size)) return false;
-  for (const { blob, entry } of pairs) {
-    if (entry === undefined) return false;
+  const pairs = blobs.flatMap(({ fileName, file, size }) => {
+    const entry = entries.find(({ path }) => path === fileName);
+    return entry?.byteLength === size ? [{ fileName, file, entry }] : [];
+  });
+  if (pairs.length < blobs.length) return false;
+  for (const { fileName, file, entry } of pairs) {
     const onProgress = (progress: { readonly bytesDone: number; readonly bytesTotal: number }) =>
-      reporter?.progress({ activity: "comparing", ...progress, current: blob.fileName });
-    if ((await digestOf(blob.file.path, entry, { signal, onProgress })) !== entry.etag) return false;
+      reporter?.progress({ activity: "comparing", ...progress, current: fileName });
+    if ((await digestOf(file.path, entry, { signal, onProgress })) !== entry.etag) return false;
   }
   reporter?.progressDone();
   return true;
 }
 
-type Sent = Omit<UploadSummary, "repository" | "url" | "seconds">;
+type Commit = Pick<UploadSummary, "private" | "commit" | "commitUrl" | "skipped">;
+
+function unchanged({ isPrivate, commit }: HubListing, url: string, names: readonly string[]): Commit {
+  return { private: isPrivate, commit, commitUrl: `${url}/commit/${commit}`, skipped: names };
+}
 
 /** Makes the repository where it isn't there, sends, commits. */
 async function send(
-  folder: string,
-  blobs: readonly FileBlob[],
-  { stale }: RepositoryFiles,
+  contents: CommitContents,
+  sizes: ReadonlyMap<string, number>,
   { repository, listing, writer, relist }: UploadAccess,
-  options: UploadOptions,
-): Promise<Sent> {
-  const { reporter = silentReporter } = options;
-  const isPrivate = options.private ?? false;
-  const sizes = new Map(blobs.map(({ fileName, size }) => [fileName, size]));
-  const bytesOf = (names: readonly string[]) => names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
-  const all = [...sizes.keys()];
+  { private: isPrivate = false, reporter = silentReporter }: UploadOptions,
+): Promise<Commit> {
   if (listing === null) {
     reporter.note(`making the ${isPrivate ? "private " : ""}repository ${repository} on the Hub.`);
     await writer.create(repository, isPrivate);
   }
-  reporter.note(`sending ${formatBytes(bytesOf(all))} in ${plural(all.length, "file")} to ${repository}.`);
+  const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  reporter.note(`sending ${formatBytes(bytes)} in ${plural(sizes.size, "file")} to ${repository}.`);
   const progress = trackUpload(sizes, reporter);
   let isWhole = false;
   try {
-    const title = options.message ?? `Upload ${basename(resolve(folder))} with ${PROGRAM_NAME}`;
-    const { oid, url } = await writer.commit(repository, { title, files: blobs, remove: stale }, progress);
+    const { oid, url } = await writer.commit(repository, contents, progress);
     isWhole = true;
-    const skipped = progress.skipped();
-    const sent = all.filter((name) => !skipped.includes(name));
     return {
       private: listing?.isPrivate ?? (await relist())?.isPrivate ?? null,
       commit: oid,
       commitUrl: url,
-      ...{ sent, skipped, removed: stale, bytesSent: bytesOf(sent), bytesSkipped: bytesOf(skipped) },
+      skipped: progress.skipped(),
     };
   } finally {
     progress.end(isWhole);
   }
 }
 
-function occupied(repository: string, names: readonly string[]): ApplyDeltaError {
-  return new ApplyDeltaError("repository-occupied", "The repository holds another model.", {
+/** `taken`: the model files that are in the way. */
+function refuseOccupied(repository: string, taken: readonly string[]): void {
+  if (taken.length === 0) return;
+  throw new ApplyDeltaError("repository-occupied", "The repository holds another model.", {
     file: repository,
     expected: "a repository that is new or holds no model",
-    got: firstFew(names),
+    got: firstFew(taken),
     hint: `Choose another repository, or replace what it holds with \`${PROGRAM_NAME} upload <folder> ${repository} --overwrite\`; its history keeps the old files.`,
   });
 }

@@ -1,23 +1,23 @@
+/**
+ * The Hub as it is written to. The library sees no token, and sends files by Git LFS, not by Xet: docs/architecture.md
+ * says why.
+ */
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
 import { z } from "zod";
 import { HubAnswer, ProtocolError } from "../hub/answers.js";
+import type { Fetch } from "../hub/requests.js";
 import { withRetries } from "../hub/retry.js";
 import type { HubSession } from "../hub/session.js";
-import type { FileBlob } from "./file-blob.js";
-import { createUploadRequests, PLACEHOLDER_TOKEN, type UploadWatcher } from "./requests.js";
+import { createLimit } from "../limit.js";
+import { FileBlob } from "./file-blob.js";
 
 /** Whose token it is and what it may do, as far as the Hub tells. */
 export interface Account {
   readonly name: string;
-  /** The names of the organisations the account is in; null where the Hub doesn't say. */
+  /** The organisations the account is in; null where the Hub doesn't say. */
   readonly organizations: readonly string[] | null;
   /** False where the Hub says that the token can't write. */
   readonly mayWrite: boolean;
-}
-
-export interface Commit {
-  readonly oid: string;
-  readonly url: string;
 }
 
 export interface CommitContents {
@@ -27,20 +27,19 @@ export interface CommitContents {
   readonly remove: readonly string[];
 }
 
-export interface CommitWatcher extends UploadWatcher {
+export interface CommitWatcher {
   /** How much of a large file is hashed, 0 to 1. */
   onHashed(fileName: string, share: number): void;
+  /** The Hub lacks large files of so many bytes. */
+  onWanted(byteLength: number): void;
+  /** More bytes of a file are on their way; a negative number takes some back. */
+  onBytes(fileName: string, byteLength: number): void;
 }
 
-export interface HubWriter {
-  account(): Promise<Account>;
-  /** Asks the first question of every commit, which takes write access. */
-  probe(repository: string): Promise<void>;
-  /** Makes a repository, unless it exists. */
-  create(repository: string, isPrivate: boolean): Promise<void>;
-  /** A commit holds all files, or doesn't happen. */
-  commit(repository: string, contents: CommitContents, watcher: CommitWatcher): Promise<Commit>;
-}
+export type HubWriter = ReturnType<typeof createHubWriter>;
+
+/** An answer of the storage the Hub sends files to, not of the Hub. */
+export class StorageAnswer extends HubAnswer {}
 
 const named = z.object({ name: z.string() });
 const scoped = z.object({ permissions: z.array(z.string()) });
@@ -55,24 +54,39 @@ const accountSchema = named.extend({
     .optional(),
 });
 const commitSchema = z.object({ oid: z.string().regex(/^[0-9a-f]{40}$/), url: z.string() });
+const batchSchema = z.object({
+  objects: z.array(
+    z.object({
+      size: z.number().int().nonnegative(),
+      actions: z.object({ upload: z.object({ href: z.string() }).optional() }).optional(),
+    }),
+  ),
+});
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new ProtocolError(`unexpected JSON about ${what}`);
+}
 
 /** Lets a fine-grained token write to repositories. */
 const WRITE_PERMISSION = "repo.write";
 
-/**
- * The Hub as it is written to. The library never sees the token (requests.ts), and sends files by Git LFS, not by Xet:
- * docs/architecture.md says why.
- */
-export function createHubWriter(session: HubSession): HubWriter {
+/** Some functions of the library insist on a token of this form. It is taken out of every request. */
+const PLACEHOLDER_TOKEN = "hf_placeholder";
+
+/** Two, so that the line isn't idle while one ends and the next begins. */
+const FILES_AT_ONCE = 2;
+
+export function createHubWriter(session: HubSession) {
   const { connection, retrier, stop } = session;
   const { endpoint } = session.settings;
   const ask = (path: string, init?: RequestInit) =>
     withRetries(retrier, () => connection.fetchApi(`${endpoint}${path}`, init));
   return {
-    async account() {
-      const account = accountSchema.safeParse(await (await ask("/api/whoami-v2")).json());
-      if (!account.success) throw new ProtocolError("unexpected JSON about the account");
-      const { name, orgs, auth } = account.data;
+    async account(): Promise<Account> {
+      const answer = await (await ask("/api/whoami-v2")).json();
+      const { name, orgs, auth } = parsed(accountSchema, answer, "the account");
       const { role, fineGrained } = auth?.accessToken ?? {};
       const permissions = fineGrained?.scoped.flatMap((scope) => scope.permissions);
       return {
@@ -81,16 +95,17 @@ export function createHubWriter(session: HubSession): HubWriter {
         mayWrite: role !== "read" && permissions?.includes(WRITE_PERMISSION) !== false,
       };
     },
-    async probe(repository) {
+    /** Asks the first question of every commit, which takes write access. */
+    async probe(repository: string): Promise<void> {
       await ask(`/api/models/${repository}/preupload/main`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ files: [{ path: "README.md", size: 0, sample: "" }] }),
       });
     },
-    async create(repository, isPrivate) {
-      const silent = { onWanted: () => {}, onBytes: () => {} };
-      const { fetch } = createUploadRequests(session, silent);
+    /** Makes a repository, unless it exists. */
+    async create(repository: string, isPrivate: boolean): Promise<void> {
+      const { fetch } = createUploadRequests(session);
       const repo = { type: "model", name: repository } as const;
       // Without it the owner's own default holds.
       const visibility = isPrivate ? { visibility: "private" as const } : {};
@@ -100,7 +115,8 @@ export function createHubWriter(session: HubSession): HubWriter {
         if (!(error instanceof HubAnswer) || error.status !== 409) throw error;
       }
     },
-    async commit(repository, { title, files, remove }, watcher) {
+    /** A commit holds all files, or doesn't happen. */
+    async commit(repository: string, { title, files, remove }: CommitContents, watcher: CommitWatcher) {
       const requests = createUploadRequests(session, watcher);
       const operations: CommitOperation[] = [
         ...files.map((content) => ({ operation: "addOrUpdate" as const, path: content.fileName, content })),
@@ -119,9 +135,7 @@ export function createHubWriter(session: HubSession): HubWriter {
         if (event.event === "fileProgress" && event.state === "hashing")
           watcher.onHashed(event.path, event.progress);
       });
-      const commit = commitSchema.safeParse(output?.commit);
-      if (!commit.success) throw new ProtocolError("unexpected JSON about the commit");
-      return commit.data;
+      return parsed(commitSchema, output?.commit, "the commit");
     },
   };
 }
@@ -137,4 +151,85 @@ async function lastOf<Step>(
     if (step.done === true) return step.value;
     onStep(step.value);
   }
+}
+
+/** A file that is being sent, perhaps in parts. */
+interface SendingFile {
+  /** Resolves when it is the file's turn, with what ends it. */
+  readonly turn: Promise<() => void>;
+  bytesLeft: number;
+}
+
+/**
+ * Makes the library's requests, again where they fail for a while. The token goes to the Hub alone. Large files are sent
+ * a few at a time, in order, so that an interrupted upload has sent whole files. `failed` rejects with the first failure
+ * of a request, also where the library loses it.
+ */
+function createUploadRequests(
+  { retrier, settings, connection: { fetchAny, fetchApi } }: HubSession,
+  watcher?: CommitWatcher,
+): { readonly fetch: Fetch; readonly failed: Promise<never> } {
+  const files = createLimit(FILES_AT_ONCE);
+  const sending = new Map<string, SendingFile>();
+  const needsHttps = new URL(settings.endpoint).protocol === "https:";
+
+  async function put(url: URL, init: RequestInit, blob: FileBlob): Promise<Response> {
+    // As for redirects: an answer leads to the web only, and not from HTTPS to HTTP.
+    if (!/^https?:$/.test(url.protocol) || (needsHttps && url.protocol === "http:")) {
+      throw new ProtocolError(`storage at ${url.protocol}//${url.host}`);
+    }
+    const { fileName } = blob;
+    const file = sending.get(fileName) ?? { turn: files.enter(), bytesLeft: blob.file.byteLength };
+    sending.set(fileName, file);
+    const endTurn = await file.turn;
+    const answer = await withRetries(retrier, async () => {
+      let sent = 0;
+      const body = blob.watched((byteLength) => {
+        sent += byteLength;
+        watcher?.onBytes(fileName, byteLength);
+      });
+      try {
+        const got = await fetchAny(url, { ...init, body });
+        if (got.ok) return got;
+        throw new StorageAnswer(got.status, null, null, HubAnswer.of(got).retryAfterMs);
+      } catch (error) {
+        watcher?.onBytes(fileName, -sent);
+        throw error;
+      }
+    });
+    file.bytesLeft -= blob.size;
+    if (file.bytesLeft > 0) return answer;
+    sending.delete(fileName);
+    endTurn();
+    return answer;
+  }
+
+  async function ask(url: URL, init: RequestInit): Promise<Response> {
+    const answer = await withRetries(retrier, () => fetchApi(url, init));
+    if (!url.pathname.endsWith("/info/lfs/objects/batch")) return answer;
+    const { objects } = parsed(batchSchema, await answer.clone().json(), "the files that are wanted");
+    const wanted = objects.filter(({ actions }) => actions?.upload !== undefined);
+    watcher?.onWanted(wanted.reduce((sum, { size }) => sum + size, 0));
+    return answer;
+  }
+
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  // Perhaps nobody waits for it.
+  failed.catch(() => {});
+  const fetch: Fetch = async (input, init = {}) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const headers = new Headers(init.headers);
+    if (headers.get("authorization") === `Bearer ${PLACEHOLDER_TOKEN}`) headers.delete("authorization");
+    try {
+      const own = { ...init, headers };
+      return await (init.body instanceof FileBlob ? put(url, own, init.body) : ask(url, own));
+    } catch (error) {
+      fail(error);
+      throw error;
+    }
+  };
+  return { failed, fetch };
 }
