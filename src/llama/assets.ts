@@ -28,7 +28,12 @@ import type { PromptStyle } from "./prompt-templates.js";
 import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";
 import { MAX_TOKEN_ID } from "./tokenizer-files.js";
-import { repairTokenizer, type TokenizerFacts, type TokenizerFiles } from "./tokenizer-repair.js";
+import {
+  repairTokenizer,
+  type TokenizerFacts,
+  type TokenizerFiles,
+  type TokenizerRepair,
+} from "./tokenizer-repair.js";
 
 export type AssetFacts = Pick<TokenizerFacts, "rows" | "trimmedRows"> & Pick<ConfigFacts, "torchDType">;
 
@@ -118,12 +123,9 @@ function planModelFiles(
   return plan;
 }
 
-function planTokenizer(
-  folders: Folders,
-  facts: TokenizerFacts,
-): Assets & Pick<ReturnType<typeof repairTokenizer>, "ids"> {
-  const { from, found, repair, notes, warnings } = chooseTokenizer(folders, facts);
-  const { chatTemplate } = facts;
+function planTokenizer(folders: Folders, facts: TokenizerFacts): Assets & Pick<TokenizerRepair, "ids"> {
+  const { from, found, repair } = chooseTokenizer(folders, facts);
+  const { notes, warnings, ids } = repair;
   const files: Asset[] = [];
   if (found.model !== null) files.push({ fileName: TOKENIZER_MODEL, copyFrom: found.model.path });
   for (const fileName of TOKENIZER_TEXTS) {
@@ -131,38 +133,38 @@ function planTokenizer(
     if (text !== undefined) files.push(assetOf(fileName, found.texts[fileName], text));
   }
   for (const fileName of TEMPLATE_FILES) {
-    if (chatTemplate === null) files.push(...copyOf(from, fileName));
+    if (facts.chatTemplate === null) files.push(...copyOf(from, fileName));
     else if (findFile(from, fileName) !== undefined) {
-      notes.push(`${fileName} is left out: it would hide the template of Vicuna ${chatTemplate}.`);
+      notes.push(`${fileName} is left out: it would hide the template of Vicuna ${facts.chatTemplate}.`);
     }
   }
-  return {
-    files,
-    notes: [...notes, ...repair.notes],
-    warnings: [...warnings, ...repair.warnings],
-    ids: repair.ids,
-  };
+  return { files, notes, warnings, ids };
 }
 
 /** `from`: the folders the tokenizer's files come from, of each the first that has the file. */
 function chooseTokenizer({ delta, base, source, made }: Folders, facts: TokenizerFacts) {
-  const take = (from: readonly string[], remarks: Partial<Remarks> = {}) => {
+  const take = (...from: readonly string[]) => {
     const found = readTokenizer(from);
-    return { from, found, repair: repairTokenizer(found, facts), notes: [], warnings: [], ...remarks };
+    return { from, found, repair: repairTokenizer(found, facts) };
   };
   const hasVocabulary = (folder: string) => VOCABULARY_FILES.some((name) => sourceExists(join(folder, name)));
-  if (hasVocabulary(delta)) return take([delta]);
+  if (hasVocabulary(delta)) return take(delta);
   const lost = `the ${source} has no tokenizer.model or tokenizer.json`;
   let why = "neither has the base";
   if (hasVocabulary(base)) {
-    const choice = take([delta, base], { notes: [`${lost}: the base's is taken.`] });
-    const { vocabularySize, unnamed } = choice.repair;
+    const choice = take(delta, base);
+    const { vocabularySize, unnamed, notes } = choice.repair;
     const isTooLarge = facts.rows !== null && (vocabularySize ?? 0) > facts.rows;
-    if (unnamed.length === 0 && !isTooLarge) return choice;
+    if (unnamed.length === 0 && !isTooLarge) {
+      notes.unshift(`${lost}: the base's is taken.`);
+      return choice;
+    }
     why = isTooLarge ? "the base's has too many tokens" : `the base's lacks the tokens the ${source} adds`;
   }
+  const choice = take(delta);
   const cure = `copy the tokenizer's files from where the ${source} came from into the ${made} before you use it.`;
-  return take([delta], { warnings: [`${lost}, and ${why}: ${cure}`] });
+  choice.repair.warnings.unshift(`${lost}, and ${why}: ${cure}`);
+  return choice;
 }
 
 function readTokenizer(from: readonly string[]): TokenizerFiles {

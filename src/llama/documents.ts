@@ -3,11 +3,12 @@ import { z } from "zod";
 import { bytes, count, type DocumentType, flag, number, text, texts } from "../documents.js";
 import { PROMPT_STYLES } from "./prompt-templates.js";
 
-const extent = count.nullable();
+const countOrNull = count.nullable();
+const textOrNull = text.nullable();
 const tokenId = z.int().nullable();
 
 export const ropeScalingSchema = z.strictObject({
-  type: text.nullable().describe("`linear`, `dynamic`, `yarn`, …; null if the file doesn't say."),
+  type: textOrNull.describe("`linear`, `dynamic`, `yarn`, …; null if the file doesn't say."),
   factor: number.nullable().describe("The factor; null if the file doesn't say."),
 });
 
@@ -16,18 +17,18 @@ export type RopeScaling = DocumentType<typeof ropeScalingSchema>;
 
 export const modelConfigSchema = z.strictObject({
   architectures: texts.describe("Class names in transformers."),
-  modelType: text.nullable().describe("The kind of model: `llama`."),
-  hiddenSize: extent.describe("Width of the model."),
-  intermediateSize: extent.describe("Width of the feed-forward layers."),
-  layers: extent.describe("Number of layers."),
-  attentionHeads: extent.describe("Number of attention heads."),
-  keyValueHeads: extent.describe(
+  modelType: textOrNull.describe("The kind of model: `llama`."),
+  hiddenSize: countOrNull.describe("Width of the model."),
+  intermediateSize: countOrNull.describe("Width of the feed-forward layers."),
+  layers: countOrNull.describe("Number of layers."),
+  attentionHeads: countOrNull.describe("Number of attention heads."),
+  keyValueHeads: countOrNull.describe(
     "Number of key-value heads; by default `attentionHeads`, as in transformers.",
   ),
-  headDim: extent.describe("Width of a head; null if it is `hiddenSize` / `attentionHeads`."),
-  vocabSize: extent.describe("Rows of the embedding."),
-  maxPositionEmbeddings: extent.describe("Context length in tokens before any scaling."),
-  maxSequenceLength: extent.describe(
+  headDim: countOrNull.describe("Width of a head; null if it is `hiddenSize` / `attentionHeads`."),
+  vocabSize: countOrNull.describe("Rows of the embedding."),
+  maxPositionEmbeddings: countOrNull.describe("Context length in tokens before any scaling."),
+  maxSequenceLength: countOrNull.describe(
     "Context length in tokens in FastChat's own field, as in the 16k releases.",
   ),
   rmsNormEps: number.nullable().describe("Epsilon of the norms."),
@@ -36,15 +37,15 @@ export const modelConfigSchema = z.strictObject({
   tieWordEmbeddings: flag.describe(
     "Whether embedding and head share their weights; by default false, as in transformers.",
   ),
-  torchDType: text.nullable().describe("The dtype in PyTorch's spelling: `float16`."),
+  torchDType: textOrNull.describe("The dtype in PyTorch's spelling: `float16`."),
   bosTokenId: tokenId.describe(
     "Id of the token that begins a text, the first if there are several. Here and below old conversions write -1 for a token that doesn't exist.",
   ),
   eosTokenId: tokenId.describe("Id of the token that ends a text, the first if there are several."),
   padTokenId: tokenId.describe("Id of the token for padding, the first if there are several."),
-  nameOrPath: text
-    .nullable()
-    .describe("Where the model was loaded from before it was saved; a tuned model names its base here."),
+  nameOrPath: textOrNull.describe(
+    "Where the model was loaded from before it was saved; a tuned model names its base here.",
+  ),
 });
 
 /** What config.json says of a model; null is what it leaves out. */
@@ -52,15 +53,13 @@ export type ModelConfig = DocumentType<typeof modelConfigSchema>;
 
 export const tokenizerStateSchema = z.strictObject({
   files: texts.describe("Names of the tokenizer's files."),
-  pieces: count
-    .nullable()
-    .describe("Tokens in tokenizer.model, or else in tokenizer.json; null if neither can be read."),
-  addedTokens: count
-    .nullable()
-    .describe(
-      "Tokens added to those by added_tokens.json, tokenizer.json or tokenizer_config.json; null if `pieces` is null.",
-    ),
-  rows: count.nullable().describe("Rows of the embedding; null if there is none."),
+  pieces: countOrNull.describe(
+    "Tokens in tokenizer.model, or else in tokenizer.json; null if neither can be read.",
+  ),
+  addedTokens: countOrNull.describe(
+    "Tokens added to those by added_tokens.json, tokenizer.json or tokenizer_config.json; null if `pieces` is null.",
+  ),
+  rows: countOrNull.describe("Rows of the embedding; null if there is none."),
   problems: texts.describe("What is missing or unreadable, a sentence each."),
   faults: texts.describe(
     "The problems that make the model unusable: unreadable files, tokens without a row.",
@@ -73,7 +72,7 @@ export type TokenizerState = DocumentType<typeof tokenizerStateSchema>;
 export const publishedShardSchema = z.strictObject({
   file: text.describe("The file's name."),
   byteLength: bytes.nullable().describe("The file's size; null if unknown."),
-  sha256: text.nullable().describe("64 hexadecimal digits in lower case; null if unknown."),
+  sha256: textOrNull.describe("64 hexadecimal digits in lower case; null if unknown."),
 });
 
 /** A weights file of a release. */
@@ -85,9 +84,9 @@ export const releaseSchema = z.strictObject({
   kind: z.enum(["delta", "merged"]).describe("A delta, or a whole model."),
   repository: text.describe("`owner/name` on the Hub."),
   base: text.describe("The model it was tuned from, which is a delta's base: `LLaMA 1 7B`."),
-  date: text.nullable().describe("The version's date, `YYYY-MM-DD`; null if unknown."),
-  fastchat: text.nullable().describe("Version range of the Python package fschat; null if unknown."),
-  transformers: text.nullable().describe("Version range of transformers; null if unknown."),
+  date: textOrNull.describe("The version's date, `YYYY-MM-DD`; null if unknown."),
+  fastchat: textOrNull.describe("Version range of the Python package fschat; null if unknown."),
+  transformers: textOrNull.describe("Version range of transformers; null if unknown."),
   contextTokens: count.describe("Context length in tokens."),
   prompt: z
     .enum(PROMPT_STYLES)

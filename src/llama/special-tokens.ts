@@ -57,60 +57,49 @@ export function repairTokenizerConfig(
 /** Without a vocabulary it is for the tokenizer.model that the user adds. */
 function makeConfig(
   fileName: string,
-  names: SpecialNames,
+  { bos_token, eos_token, unk_token }: SpecialNames,
   vocabulary: Vocabulary | null,
   { isLlama, maxPositions }: ModelFacts,
   { notes, warnings }: Remarks,
 ): TokenFiles["config"] {
-  const positions = maxPositions ?? DEFAULT_MAX_POSITIONS;
-  const make = (value: object, how: string) => {
+  const make = (how: string, value: object) => {
     notes.push(`${fileName} was missing: written ${how}.`);
     return new JsonDraft({ path: fileName, text: formatJson(value) }, tokenizerConfigSchema);
   };
+  const model_max_length = maxPositions ?? DEFAULT_MAX_POSITIONS;
   if (vocabulary?.from === "tokenizer.json") {
-    return make(fastTokenizerConfig(names, positions), "to read tokenizer.json");
+    // For one of any kind: it says everything but the roles of the special tokens.
+    return make("to read tokenizer.json", {
+      bos_token,
+      clean_up_tokenization_spaces: false,
+      eos_token,
+      model_max_length,
+      tokenizer_class: "PreTrainedTokenizerFast",
+      unk_token,
+    });
   }
-  if (isLlama !== false && names.eos_token !== null) {
-    return make(llamaTokenizerConfig(names, positions), "as in Vicuna v1.1");
+  if (isLlama !== false && eos_token !== null) {
+    const marked = (name: string | null) => name && { __type: "AddedToken", ...addedToken(name) };
+    return make("as in Vicuna v1.1", {
+      add_bos_token: true,
+      add_eos_token: false,
+      bos_token: marked(bos_token),
+      clean_up_tokenization_spaces: false,
+      eos_token: marked(eos_token),
+      // How transformers tokenized behind special tokens when Vicuna was trained; versions differ in their default.
+      legacy: true,
+      model_max_length,
+      pad_token: null,
+      padding_side: "right",
+      sp_model_kwargs: {},
+      tokenizer_class: "LlamaTokenizer",
+      unk_token: marked(unk_token),
+    });
   }
   if (vocabulary !== null) {
     warnings.push(`the target has no ${fileName}, and its tokenizer's class is unknown: add the file.`);
   }
   return null;
-}
-
-/** For a tokenizer.json of any kind, which says everything but the roles of the special tokens. */
-function fastTokenizerConfig({ bos_token, eos_token, unk_token }: SpecialNames, maxPositions: number) {
-  return {
-    bos_token,
-    clean_up_tokenization_spaces: false,
-    eos_token,
-    model_max_length: maxPositions,
-    tokenizer_class: "PreTrainedTokenizerFast",
-    unk_token,
-  };
-}
-
-/**
- * As Vicuna v1.1 has it, plus `legacy`: how transformers tokenized behind special tokens when Vicuna was trained.
- * Versions differ in their default.
- */
-function llamaTokenizerConfig(names: SpecialNames, maxPositions: number) {
-  const marked = (name: string | null) => name && { __type: "AddedToken", ...addedToken(name) };
-  return {
-    add_bos_token: true,
-    add_eos_token: false,
-    bos_token: marked(names.bos_token),
-    clean_up_tokenization_spaces: false,
-    eos_token: marked(names.eos_token),
-    legacy: true,
-    model_max_length: maxPositions,
-    pad_token: null,
-    padding_side: "right",
-    sp_model_kwargs: {},
-    tokenizer_class: "LlamaTokenizer",
-    unk_token: marked(names.unk_token),
-  };
 }
 
 /** As early transformers wrote every special token. */
