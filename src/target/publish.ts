@@ -8,18 +8,14 @@ import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { takeLock } from "../files/lock.js";
 import { onTarget, quietly } from "../files/write-errors.js";
-import { type Fingerprint, fingerprintChanges, readJournal } from "./journal.js";
+import { type Fingerprint, fingerprintChanges, readJournal, recordReplaced } from "./journal.js";
 import { JOURNAL, LOCK, targetExists } from "./target.js";
 
 /**
- * Publishes a folder; returns where the old target is now, or null where there was none. `announce` is called before
- * the old target is put aside, with the name it gets.
+ * Puts the folder in the target's place; returns where the old target is now, or null where there was none. `journal`
+ * says so before it is put aside.
  */
-export function publish(
-  folder: string,
-  target: string,
-  { overwrite, announce }: { readonly overwrite: boolean; readonly announce: (aside: string) => void },
-): string | null {
+export function publish(folder: string, target: string, overwrite: boolean, journal: string): string | null {
   const names = exists(target) ? onTarget(target, () => readdirSync(target)) : null;
   if (names === null || names.length === 0) {
     if (names !== null) onTarget(target, () => rmdirSync(target));
@@ -35,7 +31,7 @@ export function publish(
       hint: "Move that away, or choose another folder.",
     });
   }
-  announce(basename(aside));
+  recordReplaced(journal, basename(aside));
   onTarget(target, () => renameSync(target, aside));
   try {
     onTarget(target, () => renameSync(folder, target));
@@ -59,7 +55,7 @@ function putBack(aside: string, target: string, error: unknown): unknown {
 
 /** Puts an old target back in its place that a run had put aside when it ended. Returns whether there was one. */
 export function restoreReplaced(target: string, replaced: string | null): boolean {
-  const aside = replaced === null ? null : asideOf(target, replaced);
+  const aside = asideOf(target, replaced ?? "");
   if (aside === null || exists(target) || !exists(aside)) return false;
   onTarget(target, () => renameSync(aside, target));
   return true;
@@ -81,14 +77,11 @@ export function takeUpPublished(
   let at = target;
   try {
     const journal = readJournal(path, target);
-    const aside = journal?.replaced == null ? null : asideOf(target, journal.replaced);
+    const aside = asideOf(target, journal?.replaced ?? "");
     // The new one is in its place.
     if (aside !== null) onTarget(aside, () => rmSync(aside, { recursive: true, force: true }));
-    if (
-      journal !== null &&
-      fingerprintChanges(journal.fingerprint, fingerprint).length === 0 &&
-      !exists(folder)
-    ) {
+    const isSame = journal !== null && fingerprintChanges(journal.fingerprint, fingerprint).length === 0;
+    if (isSame && !exists(folder)) {
       onTarget(target, () => renameSync(target, folder));
       at = folder;
     } else if (overwrite) {

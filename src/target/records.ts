@@ -17,7 +17,7 @@ export async function writeProvenance(
     const isMalformed = isApplyDeltaError(error) && error.exitCode === EXIT.malformed;
     throw isMalformed ? targetAltered(`weights: ${error.message}`) : error;
   });
-  staging.writeText(PROVENANCE, encodeProvenance(merge, target));
+  staging.writeFile(PROVENANCE, encodeProvenance(merge, target));
 }
 
 /** Writes the SHA-256 of every file named. Errors: those of reading; `interrupted`. */
@@ -33,7 +33,7 @@ export async function writeChecksums(
     onProgress: (progress) =>
       reporter.progress({ activity: "writing checksums", ...progress, current: CHECKSUMS }),
   });
-  staging.writeText(CHECKSUMS, encodeChecksums(sha256Of));
+  staging.writeFile(CHECKSUMS, encodeChecksums(sha256Of));
 }
 
 export function targetAltered(got: string): ApplyDeltaError {

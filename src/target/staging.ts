@@ -24,7 +24,6 @@ import {
   fingerprintChanges,
   type Journal,
   readJournal,
-  recordReplaced,
   recordShard,
   startJournal,
 } from "./journal.js";
@@ -37,8 +36,8 @@ export interface StagingOptions {
   /** Whether to throw away what an earlier run finished. */
   readonly restart: boolean;
   /**
-   * Whether everything is on the disk when the target appears. If not, that is left to the system, and no shard is
-   * remembered: after a power failure one could be remembered that was never written.
+   * Whether everything is on the disk when the target appears. If not, no shard is remembered: after a power failure
+   * one could be remembered that was never written.
    */
   readonly isDurable: boolean;
   /** Whether a target that isn't empty may be replaced. */
@@ -50,22 +49,21 @@ export function openStaging(target: string, options: StagingOptions): Staging {
   const folder = stagingPathOf(target);
   takeUpPublished(target, folder, options);
   const claim = claimFolder(folder);
-  let earlier: Journal | null;
+  let staging: Staging | null = null;
   try {
-    earlier = readJournal(join(folder, JOURNAL), folder);
-  } catch (error) {
-    quietly(() => claim.release(folder));
-    throw error;
-  }
-  const staging = new Staging(target, claim, earlier, options);
-  try {
+    const earlier = readJournal(join(folder, JOURNAL), folder);
+    staging = new Staging(target, claim, earlier, options);
     staging.begin(earlier?.replaced ?? null);
+    return staging;
   } catch (error) {
-    staging.suspend();
+    if (staging === null) quietly(() => claim.release(folder));
+    else staging.suspend();
     throw error;
   }
-  return staging;
 }
+
+/** What systems say that can't sync a folder: Windows, and some file systems. */
+const NO_SYNC = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP"]);
 
 export class Staging {
   readonly folder: string;
@@ -111,8 +109,9 @@ export class Staging {
 
   /** Creates a file of its final length with the pieces in it; it stays open until the end. */
   createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile {
-    const isDirect = this.#options.isDurable;
-    const file = createShardFile(join(this.folder, name), byteLength, pieces, { isDirect });
+    const file = createShardFile(join(this.folder, name), byteLength, pieces, {
+      isDirect: this.#options.isDurable,
+    });
     this.#open.set(name, file);
     return file;
   }
@@ -124,38 +123,28 @@ export class Staging {
     await syncShardFile(file);
     // The run may have ended meanwhile.
     if (!this.#open.has(name)) return;
-    syncPath(this.folder);
+    this.#sync(this.folder);
     recordShard(this.#journal, this.folder, name, findings);
     this.#finished.add(name);
   }
 
-  writeText(name: string, text: string): void {
-    writeNewFile(join(this.folder, name), text, this.#options.isDurable);
-  }
-
-  copyFile(source: string, name: string): void {
-    const bytes = onSource(source, () => readFileSync(source));
-    writeNewFile(join(this.folder, name), bytes, this.#options.isDurable);
+  writeFile(name: string, content: string | Uint8Array): void {
+    writeNewFile(join(this.folder, name), content, this.#options.isDurable);
   }
 
   writeAssets(assets: readonly Asset[]): void {
     for (const asset of assets) {
-      if ("text" in asset) this.writeText(asset.fileName, asset.text);
-      else this.copyFile(asset.copyFrom, asset.fileName);
+      const content =
+        "text" in asset ? asset.text : onSource(asset.copyFrom, () => readFileSync(asset.copyFrom));
+      this.writeFile(asset.fileName, content);
     }
   }
 
-  /**
-   * Publishes the folder as the target. What fails after that is no failure of the merge: the target is there, whole.
-   * Then it returns a line for the user, and null otherwise.
-   */
+  /** Publishes the folder as the target. What fails once that is there, whole, is a line for the user. */
   commit(): string | null {
     this.#closeAll();
     this.#sync(this.folder);
-    const aside = publish(this.folder, this.#target, {
-      overwrite: this.#options.overwrite,
-      announce: (name) => recordReplaced(this.#journal, name),
-    });
+    const aside = publish(this.folder, this.#target, this.#options.overwrite, this.#journal);
     this.#isOver = true;
     try {
       // The old one goes when the new one is sure to stay, and the mark last: until then the next run can tidy up.
@@ -173,9 +162,8 @@ export class Staging {
   }
 
   /**
-   * Ends without a target: keeps the finished shards for a later run and removes the rest; where there is none, removes
-   * the folder and every parent that was made for it. Returns how many shards are kept. Never throws: it is called with
-   * an error under way, and what it can't remove the next run removes.
+   * Ends without a target: keeps the finished shards for a later run, or removes all where there is none. Returns how
+   * many are kept. Never throws: it is called with an error under way, and the next run removes what it can't.
    */
   suspend(): number {
     if (this.#isOver || this.#finished.size === 0) {
@@ -218,32 +206,25 @@ export class Staging {
     }
   }
 
+  /** Waits until a folder's entries are on the disk. */
   #sync(path: string): void {
-    if (this.#options.isDurable) syncPath(path);
+    if (!this.#options.isDurable) return;
+    try {
+      const fd = onTarget(path, () => openSync(path, "r"));
+      thenClose(fd, path, () => onTarget(path, () => fsyncSync(fd)));
+    } catch (error) {
+      if (!isApplyDeltaError(error) || !NO_SYNC.has(errnoOf(error.details.cause) ?? "")) throw error;
+    }
   }
 }
 
 /** Bytes of the disk that an earlier run's folder holds: they will be kept as they are or freed. */
 export function stagedBytes(target: string): number {
   const folder = stagingPathOf(target);
-  const stat = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false }));
-  const names = stat?.isDirectory() === true ? onTarget(folder, () => readdirSync(folder)) : [];
-  if (!names.includes(JOURNAL)) return 0;
-  return names.reduce(
-    (sum, name) => sum + onTarget(folder, () => lstatSync(join(folder, name)).blocks * 512),
-    0,
-  );
-}
-
-/** What systems say that can't sync a folder: Windows, and some file systems. */
-const NO_SYNC = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP"]);
-
-/** Waits until a file or a folder's entries are on the disk. */
-function syncPath(path: string): void {
-  try {
-    const fd = onTarget(path, () => openSync(path, "r"));
-    thenClose(fd, path, () => onTarget(path, () => fsyncSync(fd)));
-  } catch (error) {
-    if (!isApplyDeltaError(error) || !NO_SYNC.has(errnoOf(error.details.cause) ?? "")) throw error;
-  }
+  return onTarget(folder, () => {
+    const isFolder = lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+    const names = isFolder ? readdirSync(folder) : [];
+    if (!names.includes(JOURNAL)) return 0;
+    return names.reduce((sum, name) => sum + lstatSync(join(folder, name)).blocks * 512, 0);
+  });
 }

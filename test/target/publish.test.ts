@@ -149,7 +149,7 @@ test("a target that came meanwhile is not replaced unasked", async (context) => 
 test("a run that is killed while it removes its folder leaves one that is known as ours", (context) => {
   const { work, open } = place(context);
   const staging = open();
-  staging.writeText("config.json", "{}");
+  staging.writeFile("config.json", "{}");
   const order: string[] = [];
   failing(context, "rmSync", (path) => {
     order.push(path.slice(work.length + 1));
@@ -170,7 +170,7 @@ for (const name of [LOCK, `${LOCK}.4711`])
 test("what cleaning up meets doesn't hide the error before it", async (context) => {
   const { root, open } = place(context);
   const staging = await whole(open);
-  staging.writeText("config.json", "{}");
+  staging.writeFile("config.json", "{}");
   const restore = failing(context, "rmSync", () => true);
   assert.equal(staging.suspend(), 1);
   restore();

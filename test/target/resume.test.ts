@@ -44,7 +44,7 @@ async function half(open: Place["open"], more: Partial<StagingOptions> = {}): Pr
   const staging = open(more);
   for (const name of SHARDS) create(staging, name);
   await staging.finishFile(FIRST, []);
-  staging.writeText("config.json", "{}");
+  staging.writeFile("config.json", "{}");
   return staging.suspend();
 }
 

@@ -52,7 +52,7 @@ function fill(staging: Staging, text = "new"): void {
     { offsetBytes: 0, bytes: Buffer.from("head") },
   ]);
   writeFully(fd, Buffer.from("tail"), 6, path);
-  staging.writeText("config.json", text);
+  staging.writeFile("config.json", text);
 }
 
 function fileAt(path: string, text = "old"): void {
@@ -277,8 +277,8 @@ test("a file is made of its final length at once, and only once", async (context
   const { path } = staging.createFile("a", 1_000_000, [{ offsetBytes: 0, bytes: Buffer.from("head") }]);
   assert.equal(statSync(path).size, 1_000_000);
   await refusal(() => staging.createFile("a", 4, []), "target-unwritable", { file: path });
-  staging.writeText("b", "");
-  await refusal(() => staging.writeText("b", ""), "target-unwritable", { file: join(staging.folder, "b") });
+  staging.writeFile("b", "");
+  await refusal(() => staging.writeFile("b", ""), "target-unwritable", { file: join(staging.folder, "b") });
   staging.discard();
 });
 
@@ -287,7 +287,7 @@ test("a file is copied byte for byte", (context) => {
   const bytes = Buffer.from([0, 255, 13, 10, 26]);
   writeFileSync(join(root, "tokenizer.model"), bytes);
   const staging = createStaging(target);
-  staging.copyFile(join(root, "tokenizer.model"), "tokenizer.model");
+  staging.writeAssets([{ fileName: "tokenizer.model", copyFrom: join(root, "tokenizer.model") }]);
   staging.commit();
   assert.deepEqual(readFileSync(join(target, "tokenizer.model")), bytes);
 });
