@@ -69,7 +69,7 @@ export function restoreReplaced(target: string, replaced: string | null): boolea
 export function takeUpPublished(
   target: string,
   folder: string,
-  { fingerprint, overwrite }: { readonly fingerprint: Fingerprint; readonly overwrite: boolean },
+  { fingerprint, overwrite }: { readonly fingerprint: Fingerprint; readonly overwrite?: boolean | undefined },
 ): void {
   const path = join(target, JOURNAL);
   if (!exists(path)) return;

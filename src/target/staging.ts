@@ -31,17 +31,17 @@ import { publish, restoreReplaced, takeUpPublished } from "./publish.js";
 import { JOURNAL, LOCK, stagingPathOf, targetExists } from "./target.js";
 
 export interface StagingOptions {
-  /** What the target is made of: shards are kept for the same only. */
+  /** What the target is made of: shards of an interrupted run are kept for the same only. */
   readonly fingerprint: Fingerprint;
-  /** Whether to throw away what an earlier run finished. */
-  readonly restart: boolean;
+  /** Throw away what an interrupted run has finished. */
+  readonly restart?: boolean | undefined;
   /**
-   * Whether everything is on the disk when the target appears. If not, no shard is remembered: after a power failure
-   * one could be remembered that was never written.
+   * Have everything on the disk when the target appears; default true. Without it no shard is remembered: after a power
+   * failure one could be remembered that was never written.
    */
-  readonly isDurable: boolean;
-  /** Whether a target that isn't empty may be replaced. */
-  readonly overwrite: boolean;
+  readonly sync?: boolean | undefined;
+  /** Replace a target that isn't empty. */
+  readonly overwrite?: boolean | undefined;
 }
 
 /** Errors: `target-exists` (the folder isn't ours or a run works in it), `target-unwritable`, `no-space`. */
@@ -79,6 +79,7 @@ export class Staging {
   readonly #claim: Claim;
   readonly #journal: string;
   readonly #options: StagingOptions;
+  readonly #isDurable: boolean;
   readonly #finished: Set<string>;
   readonly #open = new Map<string, ShardFile>();
   /** Whether the folder is no longer this run's to tidy up: published, suspended or discarded. */
@@ -88,6 +89,7 @@ export class Staging {
     this.#target = target;
     this.#claim = claim;
     this.#options = options;
+    this.#isDurable = options.sync ?? true;
     this.folder = stagingPathOf(target);
     this.#journal = join(this.folder, JOURNAL);
     const finished = earlier?.finished ?? new Set<string>();
@@ -109,9 +111,8 @@ export class Staging {
 
   /** Creates a file of its final length with the pieces in it; it stays open until the end. */
   createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile {
-    const file = createShardFile(join(this.folder, name), byteLength, pieces, {
-      isDirect: this.#options.isDurable,
-    });
+    const isDirect = this.#isDurable;
+    const file = createShardFile(join(this.folder, name), byteLength, pieces, { isDirect });
     this.#open.set(name, file);
     return file;
   }
@@ -119,7 +120,7 @@ export class Staging {
   /** Makes a shard whose last byte is written durable, and remembers it and what was counted in it. */
   async finishFile(name: string, findings: readonly Finding[]): Promise<void> {
     const file = this.#open.get(name);
-    if (file === undefined || !this.#options.isDurable) return;
+    if (file === undefined || !this.#isDurable) return;
     await syncShardFile(file);
     // The run may have ended meanwhile.
     if (!this.#open.has(name)) return;
@@ -129,7 +130,7 @@ export class Staging {
   }
 
   writeFile(name: string, content: string | Uint8Array): void {
-    writeNewFile(join(this.folder, name), content, this.#options.isDurable);
+    writeNewFile(join(this.folder, name), content, this.#isDurable);
   }
 
   writeAssets(assets: readonly Asset[]): void {
@@ -144,7 +145,7 @@ export class Staging {
   commit(): string | null {
     this.#closeAll();
     this.#sync(this.folder);
-    const aside = publish(this.folder, this.#target, this.#options.overwrite, this.#journal);
+    const aside = publish(this.folder, this.#target, this.#options.overwrite ?? false, this.#journal);
     this.#isOver = true;
     try {
       // The old one goes when the new one is sure to stay, and the mark last: until then the next run can tidy up.
@@ -208,7 +209,7 @@ export class Staging {
 
   /** Waits until a folder's entries are on the disk. */
   #sync(path: string): void {
-    if (!this.#options.isDurable) return;
+    if (!this.#isDurable) return;
     try {
       const fd = onTarget(path, () => openSync(path, "r"));
       thenClose(fd, path, () => onTarget(path, () => fsyncSync(fd)));

@@ -5,13 +5,6 @@ import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { onTarget } from "../files/write-errors.js";
 
-export interface TargetOptions {
-  /** Whether a folder that exists and isn't empty may be replaced. */
-  readonly overwrite: boolean;
-  /** The models that are read, as far as they are on this machine. */
-  readonly sources: readonly string[];
-}
-
 /** Marks a folder as ours, so that what is in it may be removed, and records what is finished. */
 export const JOURNAL = ".vicuna-apply-delta";
 
@@ -23,21 +16,25 @@ export function stagingPathOf(target: string): string {
   return `${target}.incomplete`;
 }
 
-/** The real path of the target. Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`. Creates nothing. */
-export function checkTarget(target: string, options: TargetOptions): string {
+/**
+ * The real path of the target; makes nothing. `sources`: the models that are read, as far as they are on this machine.
+ * Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`.
+ */
+export function checkTarget(
+  target: string,
+  { overwrite, sources }: { readonly overwrite: boolean; readonly sources: readonly string[] },
+): string {
   const real = realPathOf(resolve(target));
-  assertApart(real, options.sources, target);
+  assertApart(real, sources, target);
   const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
   if (stat === undefined) return real;
   if (!stat.isDirectory()) {
-    throw new ApplyDeltaError("target-exists", "A file is in the place of the folder to make.", {
-      file: real,
-      hint: "Choose another folder, or move the file away.",
-    });
+    const hint = "Choose another folder, or move the file away.";
+    throw exists(real, "A file is in the place of the folder to make.", hint);
   }
   const names = onTarget(real, () => readdirSync(real));
   // A run that was killed while it published left its journal there: publish.ts knows what becomes of it.
-  if (!options.overwrite && names.length > 0 && !names.includes(JOURNAL)) throw targetExists(real);
+  if (!overwrite && names.length > 0 && !names.includes(JOURNAL)) throw targetExists(real);
   assertReplaceable(real);
   return real;
 }

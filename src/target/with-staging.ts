@@ -5,26 +5,17 @@ import { quietly } from "../files/write-errors.js";
 import { throwIfAborted } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { plural } from "../units.js";
-import type { Fingerprint } from "./journal.js";
 import { freeSpaceAt } from "./room.js";
-import { openStaging, type Staging, stagedBytes } from "./staging.js";
+import { openStaging, type Staging, type StagingOptions, stagedBytes } from "./staging.js";
 
-export interface StagedTarget {
+export interface StagedTarget extends Pick<StagingOptions, "fingerprint"> {
   /** Its real path. */
   readonly target: string;
-  /** What it is made of: shards of an interrupted run are kept for the same only. */
-  readonly fingerprint: Fingerprint;
   readonly shards: readonly { readonly fileName: string }[];
   readonly bytesToWrite: number;
 }
 
-export interface WriteOptions {
-  /** Throw away what an interrupted run of the same merge has finished. */
-  readonly restart?: boolean | undefined;
-  /** Wait until everything is on the disk; default true. Without it no interrupted run can be gone on with. */
-  readonly sync?: boolean | undefined;
-  /** Replace a target that isn't empty. */
-  readonly overwrite?: boolean | undefined;
+export interface WriteOptions extends Omit<StagingOptions, "fingerprint"> {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,12 +34,11 @@ export async function withStaging(
   work: (staging: Staging) => Promise<void>,
 ): Promise<string[]> {
   const { target, fingerprint, shards } = made;
-  const { restart = false, sync = true, overwrite = false, signal } = options;
-  const staging = openStaging(target, { fingerprint, restart, isDurable: sync, overwrite });
+  const staging = openStaging(target, { ...options, fingerprint });
   try {
     describeLeftover(staging, shards.length, reporter);
     await work(staging);
-    throwIfAborted(signal);
+    throwIfAborted(options.signal);
     const warning = staging.commit();
     if (warning !== null) reporter.warn(warning);
     return shards.map(({ fileName }) => fileName).filter((name) => staging.kept.has(name));

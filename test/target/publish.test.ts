@@ -18,7 +18,7 @@ import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
 const SHARD = "model.safetensors";
-const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true, overwrite: false };
+const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, sync: true, overwrite: false };
 
 function place(context: TestContext) {
   const root = realpathSync(temporaryFolder(context));

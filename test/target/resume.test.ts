@@ -18,7 +18,7 @@ import { temporaryFolder } from "../support/model-folder.js";
 
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
 const [FIRST, SECOND] = SHARDS;
-const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, isDurable: true, overwrite: false };
+const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, sync: true, overwrite: false };
 
 interface Place {
   readonly root: string;
@@ -108,7 +108,7 @@ test("a restart keeps nothing", async (context) => {
 
 test("what isn't synced isn't remembered", async (context) => {
   const { root, open } = place(context);
-  assert.equal(await half(open, { isDurable: false }), 0);
+  assert.equal(await half(open, { sync: false }), 0);
   assert.deepEqual(readdirSync(root), []);
 });
 

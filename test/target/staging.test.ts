@@ -30,7 +30,7 @@ const createStaging = (target: string) =>
   openStaging(target, {
     fingerprint: { base: "b", delta: "d" },
     restart: false,
-    isDurable: true,
+    sync: true,
     overwrite: true,
   });
 
