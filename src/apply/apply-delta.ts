@@ -6,8 +6,10 @@ import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import type { RecognizedRelease } from "../llama/documents.js";
 import { describeRelease } from "../llama/recognize.js";
+import { LM_HEAD } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import { layOut, notAdded } from "../merge/merge-plan.js";
+import { openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
@@ -95,7 +97,7 @@ async function withPlan<T>(
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
     const log = createWarningLog(reporter);
-    const merge = await planTarget(await base.open(), await delta.open(), target, options, log);
+    const merge = await planTarget(await openSide(base), await openSide(delta), target, options, log);
     throwIfAborted(signal);
     return body(merge, log);
   });
@@ -114,6 +116,9 @@ interface PlannedMerge extends WeightsOutput {
   readonly freeBytes: number;
 }
 
+const BARE_HEAD =
+  "lm_head.weight is only in the delta and was copied as it is. If it is a difference, the target will write noise: give a base that has it.";
+
 /** Whatever can be found wrong without writing is found wrong here. */
 async function planTarget(
   base: OpenModel,
@@ -127,6 +132,8 @@ async function planTarget(
   const rules = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto");
   const { match, baseCheck, release } = await checkSides(base, delta, rules, kernel, options, log);
+  if (match.tensors.some(({ name, base: inBase }) => name === LM_HEAD && inBase === null))
+    log.warn(BARE_HEAD);
   const plan = layOut(match, options);
   const text = modelCard({
     target,

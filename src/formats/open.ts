@@ -75,13 +75,28 @@ export async function openCheckpoint(
       });
     }
     const inFileOrder = [...tensors.values()];
-    const isOrdered = [...formats].every((format) => FORMATS[format].keepsOrder);
-    const ordered = isOrdered ? inFileOrder : inStateDictOrder(inFileOrder);
-    return { path, folder: found.folder, formats: [...formats], files, tensors: ordered, notes, close };
+    const tensorsInOrder = inOrder(inFileOrder, [...formats]);
+    return {
+      path,
+      folder: found.folder,
+      formats: [...formats],
+      files,
+      tensors: tensorsInOrder,
+      notes,
+      close,
+    };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+/** Tensors in state-dict order, which some formats keep; of the others the names tell it. */
+export function inOrder(
+  tensors: readonly TensorView[],
+  formats: readonly CheckpointFormat[],
+): readonly TensorView[] {
+  return formats.every((format) => FORMATS[format].keepsOrder) ? tensors : inStateDictOrder(tensors);
 }
 
 /** What came of files over the network until now, in all. */

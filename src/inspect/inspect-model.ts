@@ -14,7 +14,9 @@ import { contextTokensOf, readModelConfig } from "../llama/model-config.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
+import { isPlaceholder, openSide, renamed } from "../merge/open-side.js";
 import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
+import { plural } from "../units.js";
 import type { InspectDocument, InspectedTensor } from "./documents.js";
 import type { InspectOptions } from "./options.js";
 
@@ -33,7 +35,7 @@ async function inspect(options: InspectOptions): Promise<InspectDocument> {
   }
   return withModels(requests, { hub, reporter, signal }, async (model, base?: Model) => {
     if (model === undefined) throw new Error("the model was not found");
-    return describeModel(await model.open(), (await base?.open()) ?? null, options);
+    return describeModel(await model.open(), base === undefined ? null : await openSide(base), options);
   });
 }
 
@@ -44,8 +46,9 @@ async function describeModel(
 ): Promise<InspectDocument> {
   const wanted = globToRegExp(options.filter ?? "*");
   const config = readModelConfig(model.folder);
-  const embedShape = embeddingOf(model.tensors)?.shape ?? null;
-  const change = base === null ? null : await changeOf(base, model, options);
+  const plain = renamed(model);
+  const embedShape = embeddingOf(plain.tensors)?.shape ?? null;
+  const change = base === null ? null : await changeOf(base, plain, options);
   const release = recognizeRelease({
     reference: options.model,
     folder: resolve(model.folder),
@@ -74,8 +77,16 @@ async function describeModel(
     tokenizer: readTokenizerState(model.folder, embedShape?.[0] ?? null),
     release,
     change: base === null || change === null ? null : { base: base.path, ...change },
-    notes: [...model.notes, ...(base?.notes ?? [])],
+    notes: [...plain.notes, ...placeholdersIn(model), ...(base?.notes ?? [])],
   };
+}
+
+function placeholdersIn({ tensors }: Checkpoint): string[] {
+  const { length } = tensors.filter(isPlaceholder);
+  if (length === 0) return [];
+  return [
+    `${length} of ${plural(tensors.length, "tensor")} are placeholders of DeepSpeed ZeRO-3 without elements: zero_to_fp32.py writes the weights`,
+  ];
 }
 
 async function changeOf(base: Checkpoint, model: Checkpoint, options: InspectOptions): Promise<LayerChange> {

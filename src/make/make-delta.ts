@@ -13,6 +13,7 @@ import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import type { Match } from "../merge/match.js";
 import { sideOf } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan, notAdded } from "../merge/merge-plan.js";
+import { openSide } from "../merge/open-side.js";
 import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
 import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
@@ -101,7 +102,7 @@ async function withPlan<T>(
   const target = checkTarget(options.delta, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, tuned) => {
     const log = createWarningLog(reporter);
-    const made = await planTarget(await base.open(), await tuned.open(), target, options, log);
+    const made = await planTarget(await openSide(base), await openSide(tuned), target, options, log);
     throwIfAborted(signal);
     return body(made, log);
   });

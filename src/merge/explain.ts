@@ -2,7 +2,7 @@
 
 import { sizeOfWidth } from "../base-check/config-hints.js";
 import { ApplyDeltaError } from "../errors.js";
-import { EMBEDDING } from "../llama/tensor-names.js";
+import { EMBEDDING, LM_HEAD } from "../llama/tensor-names.js";
 import type { TensorView } from "../tensor.js";
 
 /** How many names an error lists before it says "and N more". */
@@ -40,6 +40,9 @@ const WAYS_OUT: Record<
       "Base and tuned model belong to different models: give the base the tuned model was made from.",
   },
 };
+
+const NO_HEAD =
+  "The base was saved without its head (as LlamaModel, not LlamaForCausalLM): give one that has lm_head.weight. Only if the delta holds the whole head and no difference, take it with --delta-only keep.";
 
 /** `names-differ`, with the names on each side alone. */
 export function explainNames(
@@ -104,6 +107,7 @@ function namesHint(
     return `The base has ${layers.base} layers and the ${role} ${layers.other}: they are of different model sizes, or a shard is missing. ${WAYS_OUT[role].rightBase}`;
   }
   if (otherOnly.length === 0) return WAYS_OUT[role].baseOnly;
+  if (baseOnly.length === 0 && role === "delta" && otherOnly.includes(LM_HEAD)) return NO_HEAD;
   if (baseOnly.length === 0) return WAYS_OUT[role].otherOnly;
   return "Check that both are Hugging Face checkpoints of one model, neither in another naming (Meta's, GPTQ's, an adapter's).";
 }

@@ -11,6 +11,7 @@ import { compileKernel } from "../kernel/select.js";
 import { readModelConfig } from "../llama/model-config.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
+import { openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
 import { defaultThreads } from "../workers/pool.js";
@@ -37,7 +38,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
       const sources =
         base === undefined || delta === undefined
           ? null
-          : { base: await base.open(), delta: await delta.open() };
+          : { base: await openSide(base), delta: await openSide(delta) };
       const provenance = trustedProvenance(folder);
       const notes = sources === null ? [] : await compareSources(sources, provenance);
       const found = await verifyFolder(folder, {
