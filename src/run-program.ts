@@ -1,8 +1,8 @@
 /** Runs the work behind a call of the library: with options that were checked, and callbacks that can't harm it. */
 import type { z } from "zod";
-import { explainSystemError } from "./load-module.js";
 import { type CallOptions, callOptions, parseOptions } from "./options.js";
 import type { ProgressUpdate, Reporter } from "./progress.js";
+import { explainSystemError } from "./system-errors.js";
 
 /** The options of a call: those of its work, with the caller's callbacks in place of the work's reporter. */
 export type Callable<Options> = Omit<Options, keyof CallOptions> & CallOptions;

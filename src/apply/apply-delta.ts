@@ -4,8 +4,8 @@ import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/mo
 import { throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
+import { describeRelease } from "../llama/describe.js";
 import type { RecognizedRelease } from "../llama/documents.js";
-import { describeRelease } from "../llama/recognize.js";
 import { LM_HEAD } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import { layOut, notAdded } from "../merge/merge-plan.js";

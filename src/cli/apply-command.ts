@@ -1,59 +1,66 @@
-/** `vicuna-apply-delta --base … --delta … --target …`: the main job, and so the program's own action. */
+/** `vicuna-apply-delta --base … --delta … --target …`: the program's own action. */
 import type { Command } from "commander";
+import type { MergePlanDocument, MergeSummary } from "../apply/documents.js";
 import { applyOptions } from "../apply/options.js";
-import type { ApplyDeltaOptions } from "../index.js";
-import { addCommonOptions, type CommonOptions } from "./common-options.js";
-import { hubOptionsOf } from "./hub-options.js";
-import { addLibraryOptions, libraryOptionsOf, requireOptions } from "./library-options.js";
-import { type CommandContext, printResult, runCommand } from "./run-command.js";
-import {
-  announceUpload,
-  makeAndUpload,
-  printMade,
-  type UploadFlags,
-  uploadFlags,
-  uploadOf,
-} from "./upload-options.js";
+import type { BaseCheck } from "../base-check/documents.js";
+import { type ApplyDeltaOptions, applyDelta, planMerge } from "../index.js";
+import { printable } from "../printable.js";
+import { formatExact } from "../units.js";
+import { defineFolderCommand } from "./folder-command.js";
+import { addLibraryOptions } from "./library-options.js";
+import { formatLayout, tookLine, weightsLines } from "./output-text.js";
+import { linesIf, type Palette } from "./terminal.js";
 
-interface ApplyCommandOptions extends CommonOptions {
-  lowCpuMem?: true;
-  dryRun?: true;
-}
-
-/** Gives the program its options and its action. */
-export function addApplyCommand(program: Command): void {
-  addLibraryOptions(program, applyOptions);
-  addLibraryOptions(program, uploadFlags)
-    .option("--low-cpu-mem", "do nothing: FastChat's option, memory use is always low")
-    .option("--dry-run", "print the plan, write nothing; may download models");
-  addCommonOptions(program).action((options: ApplyCommandOptions) => {
-    requireOptions(program, ["base", "delta", "target"]);
-    const given = libraryOptionsOf<ApplyDeltaOptions & UploadFlags>(program);
-    return runCommand(options, (context) => apply(given, options, context));
+export function defineCommand(program: Command): void {
+  addLibraryOptions(program, applyOptions).option(
+    "--low-cpu-mem",
+    "do nothing: FastChat's option, memory use is always low",
+  );
+  defineFolderCommand<ApplyDeltaOptions, MergePlanDocument, MergeSummary>(program, {
+    folder: "target",
+    plan: planMerge,
+    formatPlan,
+    make: applyDelta,
+    formatMade: formatSummary,
   });
 }
 
-async function apply(
-  { upload: uploadGiven, ...given }: ApplyDeltaOptions & UploadFlags,
-  options: ApplyCommandOptions,
-  context: CommandContext,
-): Promise<void> {
-  const { signal, reporter } = context;
-  const { applyDelta, planMerge } = await import("../index.js");
-  const { formatPlan, formatSummary } = await import("./apply-text.js");
-  if (options.lowCpuMem) reporter.note("--low-cpu-mem changes nothing: memory use is always low.");
-  const hub = hubOptionsOf(given.hub);
-  const mergeOptions = { ...given, hub, reporter, signal };
-  const upload = uploadOf(uploadGiven, hub, context);
-  if (options.dryRun) {
-    await announceUpload(upload, reporter);
-    const plan = await planMerge(mergeOptions);
-    printResult({ json: options.json }, plan, (paint) => formatPlan(plan, paint));
-    return;
-  }
-  const { made, uploaded } = await makeAndUpload(upload, given.target, async () => {
-    const summary = await applyDelta(mergeOptions);
-    return { made: summary, folder: summary.target };
+function formatSummary(summary: MergeSummary, paint: Palette): string {
+  return [
+    paint.strong(printable(summary.target)),
+    ...releaseLines(summary),
+    ...weightsLines(summary),
+    ...baseLines(summary.baseCheck, paint, summary.counted.sums),
+    ...linesIf(
+      summary.verified,
+      "  verified  read back from the disk: what base and delta give, bit for bit",
+    ),
+    tookLine(summary),
+  ].join("\n");
+}
+
+function formatPlan(plan: MergePlanDocument, paint: Palette): string {
+  return formatLayout(plan, {
+    target: plan.target,
+    others: plan.notAdded,
+    above: releaseLines(plan),
+    below: baseLines(plan.baseCheck, paint),
+    paint,
   });
-  printMade(options, made, (paint) => formatSummary(made, paint), uploaded);
+}
+
+function releaseLines({ release, scale }: Pick<MergeSummary, "release" | "scale">): readonly string[] {
+  return [
+    ...linesIf(release !== null, printable(`  release   ${release}`)),
+    ...linesIf(scale !== 1, `  scale     target = base + ${scale} * delta`),
+  ];
+}
+
+/** `counted`: the sums a merge counted, which prove more than the sample of the base check. */
+function baseLines(baseCheck: BaseCheck | null, paint: Palette, counted = 0): string[] {
+  if (baseCheck === null) return [];
+  const isExact = baseCheck.verdict === "exact";
+  const proven = `exact: all ${formatExact(counted)} sums checked`;
+  const sentence = isExact && counted > 0 ? proven : printable(baseCheck.sentence);
+  return [`  base      ${isExact ? paint.good(sentence) : sentence}`];
 }

@@ -1,18 +1,12 @@
-/** `vicuna-apply-delta compare <a> <b>`: whether two models are the same, and where they are not. */
+/** `vicuna-apply-delta compare <a> <b>`: whether two models are the same, and where they differ. */
 import type { Command } from "commander";
 import { compareOptions } from "../compare/options.js";
 import { EXIT } from "../errors.js";
-import type { CompareOptions } from "../index.js";
-import { addCommonOptions, type CommonOptions } from "./common-options.js";
-import { hubOptionsOf } from "./hub-options.js";
-import { addLibraryOptions, libraryOptionsOf, parsePath } from "./library-options.js";
-import { type CommandContext, printResult, runCommand } from "./run-command.js";
+import { type CompareOptions, compareModels } from "../index.js";
+import { formatComparison } from "./compare-text.js";
+import { addCommonOptions, addLibraryOptions, setAction } from "./library-options.js";
 
-interface CompareCommandOptions extends CommonOptions {
-  all?: true;
-}
-
-const EXAMPLES = `
+const NOTES = `
 Without a tolerance every bit must be equal; --tolerance 0 compares values (-0 is 0, dtypes may differ).
 
 Examples:
@@ -21,31 +15,15 @@ Examples:
 
 Exit codes are those of vicuna-apply-delta: ${EXIT.done} equal, ${EXIT.verification} different.`;
 
-export function addCompareCommand(program: Command): void {
-  const command = program
-    .command("compare")
-    .argument("<a>", "a folder, a weights file, or owner/name[@revision] on the Hub", parsePath)
-    .argument("<b>", "another", parsePath)
-    .description("compare two models tensor by tensor");
+export function defineCommand(command: Command): void {
   addLibraryOptions(command, compareOptions).option("--all", "list everything that differs");
-  addCommonOptions(command, "print errors only: the exit code says the rest")
-    .addHelpText("after", EXAMPLES)
-    .action((a: string, b: string, options: CompareCommandOptions) => {
-      const given = { ...libraryOptionsOf<CompareOptions>(command), a, b };
-      return runCommand(options, (context) => compare(given, options, context));
-    });
-}
-
-async function compare(
-  given: CompareOptions,
-  options: CompareCommandOptions,
-  { signal, reporter, endWith }: CommandContext,
-): Promise<void> {
-  const { compareModels } = await import("../index.js");
-  const comparison = await compareModels({ ...given, hub: hubOptionsOf(given.hub), reporter, signal });
-  const { formatComparison } = await import("./compare-text.js");
-  printResult(options, comparison, (paint) =>
-    formatComparison(comparison, { all: options.all ?? false, paint }),
-  );
-  endWith(comparison.isEqual ? EXIT.done : EXIT.verification);
+  addCommonOptions(command, "print errors only: the exit code says the rest").addHelpText("after", NOTES);
+  setAction<CompareOptions, { all?: true }>(command, ["a", "b"], async (call, { all = false }) => {
+    const comparison = await compareModels(call);
+    return {
+      document: comparison,
+      format: (paint) => formatComparison(comparison, { all, paint }),
+      exitCode: comparison.isEqual ? EXIT.done : EXIT.verification,
+    };
+  });
 }

@@ -1,7 +1,3 @@
-/**
- * What `compare` finds: the document that `--json` prints, and the same for a terminal, on one screen.
- * Pure: a document in, text out. No control character of a name reaches the terminal.
- */
 import type {
   Comparison,
   FileComparison,
@@ -10,9 +6,9 @@ import type {
   Tolerance,
 } from "../compare/documents.js";
 import { formatCount, formatSeconds, plural } from "../units.js";
-import { type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
+import { joinSections, linesIf, type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 
-/** How many tensors or names are listed before "and N more", and keys of one file. */
+/** The most tensors or names listed, and keys of one file, before "and N more". */
 const LISTED = 10;
 const LISTED_KEYS = 4;
 
@@ -37,32 +33,31 @@ export function formatComparison(untrusted: Comparison, { all, paint = PLAIN }: 
       `  ${plural(tensors.compared, "tensor")} of ${formatCount(elements)} elements compared in ${formatSeconds(seconds)}, ${plural(threads, "thread")}`,
     ],
   ];
-  const written = sections.filter((lines) => lines.length > 0);
-  return written.map((lines) => lines.join("\n")).join("\n\n");
+  return joinSections(sections);
 }
 
 function verdict(comparison: Comparison, paint: Palette): string {
   const { isEqual, tensors, tolerance, files } = comparison;
   const beside = files === null ? "" : "; config and tokenizer too";
   if (!isEqual) return `${paint.bad("different:")} ${whatDiffers(comparison).join("; ")}`;
-  if (tensors.withinTolerance === 0)
-    return `${paint.good("equal:")} ${plural(tensors.compared, "tensor")}, every bit${beside}`;
-  return `${paint.good(`equal ${withinText(tolerance)}:`)} ${plural(tensors.compared, "tensor")}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
+  const all = plural(tensors.compared, "tensor");
+  if (tensors.withinTolerance === 0) return `${paint.good("equal:")} ${all}, every bit${beside}`;
+  const within = paint.good(`equal ${withinText(tolerance)}:`);
+  return `${within} ${all}, ${formatCount(tensors.equalBits)} of them in every bit${beside}`;
 }
 
 function whatDiffers(comparison: Comparison): string[] {
   const { tensors, onlyInA, onlyInB, otherShapes, otherDTypes, files } = comparison;
   const names = (files ?? []).filter(({ isDifferent }) => isDifferent).map(({ file }) => file);
-  const part = (length: number, text: string) =>
-    length === 0 ? [] : [`${plural(length, "tensor")} ${text}`];
+  const part = (length: number, text: string) => linesIf(length > 0, `${plural(length, "tensor")} ${text}`);
   return [
-    ...(tensors.different === 0 ? [] : [differentTensors(comparison)]),
+    ...linesIf(tensors.different > 0, differentTensors(comparison)),
     ...part(onlyInA.length, "only in a"),
     ...part(onlyInB.length, "only in b"),
     ...part(otherShapes.length, "of other shapes"),
     ...part(otherDTypes.length, "of dtypes that can't be compared"),
-    ...(names.length === 0 ? [] : [names.join(", ")]),
-    ...(tensors.different === 0 ? [equalTensors(comparison)] : []),
+    ...linesIf(names.length > 0, names.join(", ")),
+    ...linesIf(tensors.different === 0, equalTensors(comparison)),
   ];
 }
 
@@ -109,26 +104,16 @@ function listTensors({ differing, tolerance }: Comparison, most: number): string
   const rows = listed
     .slice(0, most)
     .map((tensor) => [tensor.name, dtypesOf(tensor), countsOf(tensor, tolerance), ...largestCells(tensor)]);
-  const heading = [
-    "tensor",
-    "dtype",
-    tolerance === null ? "differ" : "beyond",
-    "|a-b| up to",
-    "at",
-    "relative",
-  ];
+  const count = tolerance === null ? "differ" : "beyond";
+  const heading = ["tensor", "dtype", count, "|a-b| up to", "at", "relative"];
   return [...table([heading, ...rows]), ...andMore(listed.length, most, "tensor")];
 }
 
-/** `5 of 4,096`; `5 of 4,096 (3 in value)` where bits differ and values don't. */
+/** `5 of 4,096`; `5 of 4,096 (3 in value)` if more bits differ than values. */
 function countsOf(tensor: TensorComparison, tolerance: Tolerance | null): string {
-  const { differentBits, differentValues, elements } = tensor;
-  const inBitsAlone =
-    tolerance === null &&
-    differentBits !== null &&
-    differentValues !== null &&
-    differentBits !== differentValues;
-  const values = inBitsAlone ? ` (${differentValues.toLocaleString("en-US")} in value)` : "";
+  const { differentBits: bits, differentValues: inValue, elements } = tensor;
+  const isInBitsAlone = tolerance === null && bits !== null && bits !== inValue;
+  const values = isInBitsAlone && inValue !== null ? ` (${inValue.toLocaleString("en-US")} in value)` : "";
   return `${differenceCount(tensor, tolerance).toLocaleString("en-US")} of ${formatCount(elements)}${values}`;
 }
 
@@ -164,20 +149,13 @@ function dtypeNotes({ differing }: Comparison): string[] {
 }
 
 function listUnpaired({ onlyInA, onlyInB, otherShapes, otherDTypes }: Comparison, most: number): string[] {
-  const shape = (extents: readonly number[]) => `[${extents.join(", ")}]`;
+  const shapes = otherShapes.map(({ name, a, b }) => `${name}: a ${indexText(a)}, b ${indexText(b)}`);
+  const dtypes = otherDTypes.map(({ name, a, b }) => `${name}: a ${a}, b ${b}`);
   return [
     ...listing("only in a", onlyInA, most),
     ...listing("only in b", onlyInB, most),
-    ...listing(
-      "other shapes",
-      otherShapes.map(({ name, a, b }) => `${name}: a ${shape(a)}, b ${shape(b)}`),
-      most,
-    ),
-    ...listing(
-      "dtypes that can't be compared",
-      otherDTypes.map(({ name, a, b }) => `${name}: a ${a}, b ${b}`),
-      most,
-    ),
+    ...listing("other shapes", shapes, most),
+    ...listing("dtypes that can't be compared", dtypes, most),
   ];
 }
 
@@ -190,7 +168,7 @@ function listing(title: string, items: readonly string[], most: number): string[
   ];
 }
 
-function andMore(count: number, most: number, noun: string): string[] {
+function andMore(count: number, most: number, noun: string): readonly string[] {
   return count <= most ? [] : [`  … and ${plural(count - most, `more ${noun}`)} (--all lists them)`];
 }
 
@@ -200,23 +178,20 @@ function describeFile(
 ): string[] {
   if (onlyIn !== null)
     return [`  ${file}: only in ${onlyIn}${isDifferent ? "" : " (no difference: both have the vocabulary)"}`];
-  const ofKind = (isNote: boolean) => keys.filter((key) => key.isNote === isNote);
-  const lines = (all: readonly FileKey[]) => all.slice(0, most).map((key) => `    ${describeKey(key)}`);
-  const more = (count: number) => andMore(count, most, "place").map((line) => `  ${line}`);
+  const listed = keys.filter(({ isNote }) => !isNote).slice(0, most);
+  const noted = keys.filter(({ isNote }) => isNote).map(({ at }) => at);
+  const more = andMore(differences, most, "place").map((line) => `  ${line}`);
   return [
-    ...(differences === 0
-      ? []
-      : [`  ${file}: ${plural(differences, "difference")}`, ...lines(ofKind(false)), ...more(differences)]),
-    ...(notes === 0
-      ? []
-      : [
-          `  ${file}: ${ofKind(true)
-            .map(({ at }) => at)
-            .join(", ")} (no difference to a loader)`,
-        ]),
+    ...linesIf(
+      differences > 0,
+      `  ${file}: ${plural(differences, "difference")}`,
+      ...listed.map(describeKey),
+      ...more,
+    ),
+    ...linesIf(notes > 0, `  ${file}: ${noted.join(", ")} (no difference to a loader)`),
   ];
 }
 
 function describeKey({ at, a, b }: FileKey): string {
-  return `${at}: a ${a ?? "has none"}, b ${b ?? "has none"}`;
+  return `    ${at}: a ${a ?? "has none"}, b ${b ?? "has none"}`;
 }

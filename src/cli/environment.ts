@@ -1,14 +1,9 @@
-/**
- * The variables that are read, in one table: the help prints it, and reading one that isn't in it is an error
- * of types.
- */
+/** What the environment says: the variables that are read, and how the Hub is reached by them. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { HubOptions } from "../index.js";
 
-export interface VariableDescription {
-  /** Its names, the usual one first. */
-  readonly names: readonly string[];
-  readonly meaning: string;
-}
-
+/** Every variable that is read, its usual name first. The help prints them; another can't be read, by its type. */
 export const VARIABLES = [
   { names: ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"], meaning: "a token for the Hub" },
   { names: ["HF_TOKEN_PATH"], meaning: "the file with the token; default: token in HF_HOME" },
@@ -27,13 +22,49 @@ export const VARIABLES = [
   { names: ["NO_COLOR"], meaning: "not empty: no colours" },
   { names: ["FORCE_COLOR"], meaning: "1: colours without a terminal, too; 0: none" },
   { names: ["TERM"], meaning: "dumb: no colours, and lines instead of a bar" },
-] as const satisfies readonly VariableDescription[];
+] as const;
 
-export type VariableName = (typeof VARIABLES)[number]["names"][number];
+type VariableName = (typeof VARIABLES)[number]["names"][number];
 
 /** `process.env`, as far as this program may look at it. */
 export type Environment = { readonly [Name in VariableName]?: string | undefined };
 
 export function environment(): Environment {
   return process.env;
+}
+
+/**
+ * What was given, else what the environment says. The variables and their defaults are those of Python's
+ * huggingface_hub (`constants.py`), so that both share a cache and a login.
+ */
+export function hubOptionsOf(given: HubOptions = {}, env: Environment = environment()): HubOptions {
+  const path = (name: VariableName) => expand(env[name], env);
+  const isOn = (name: VariableName) => /^(?:1|on|yes|true)$/i.test(env[name] ?? "");
+  const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
+  const isAnonymous = isOn("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+  const token = isAnonymous ? "" : env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN;
+  const stallSeconds = Number(env.HF_HUB_DOWNLOAD_TIMEOUT);
+  return {
+    ...(env.HF_ENDPOINT ? { endpoint: env.HF_ENDPOINT.replace(/\/+$/, "") } : {}),
+    cacheFolder: path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
+    token: token || null,
+    tokenFile: isAnonymous ? null : (path("HF_TOKEN_PATH") ?? join(home, "token")),
+    offline: isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE"),
+    useXet: !isOn("HF_HUB_DISABLE_XET"),
+    proxy: {
+      http: env.http_proxy ?? env.HTTP_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
+      https: env.https_proxy ?? env.HTTPS_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
+      except: env.no_proxy ?? env.NO_PROXY ?? "",
+    },
+    transfer: stallSeconds > 0 ? { stallMs: stallSeconds * 1000 } : {},
+    ...given,
+  };
+}
+
+/** Expands `~` and `$NAME` as Python does in these variables. An empty one counts as none. */
+function expand(text: string | undefined, env: Readonly<Record<string, string | undefined>>) {
+  if (!text) return undefined;
+  return text
+    .replace(/\$(?:(\w+)|\{(\w+)\})/g, (whole, bare, braced) => env[bare ?? braced] ?? whole)
+    .replace(/^~(?=$|[/\\])/, homedir());
 }

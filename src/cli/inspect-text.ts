@@ -1,24 +1,20 @@
 import type { InspectDocument, InspectedChange, InspectedTensor } from "../inspect/documents.js";
-import type { Recognition, TokenizerState } from "../llama/documents.js";
-import { describeRelease } from "../llama/recognize.js";
-import { formatBytes, formatCount, plural } from "../units.js";
+import { describeRelease } from "../llama/describe.js";
+import type { TokenizerState } from "../llama/documents.js";
+import { firstFew, formatBytes, formatCount, plural } from "../units.js";
 import { formatLayerChart, percentFormat } from "./layer-chart.js";
-import { type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
+import { joinSections, linesIf, type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 
 /** The document for a terminal. With a filter, tensors one by one; without, the layers' taken together. */
 export function formatInspection(untrusted: InspectDocument, paint: Palette = PLAIN): string {
   const document = withPrintableStrings(untrusted);
   const { model, parameters, bytes, shards, formats, dtypes, change, notes } = document;
+  const { recognized, doubts } = document.release;
   const fields: [string, string | null][] = [
-    ["release", describeRecognition(document.release)],
+    ["release", recognized === null ? null : describeRelease(recognized)],
     ["format", `${formats.join(" and ")}, ${formatBytes(bytes)} in ${plural(shards.length, "file")}`],
     ["weights", `${formatCount(parameters)} parameters in ${plural(document.tensorCount, "tensor")}`],
-    [
-      "dtypes",
-      dtypes
-        .map((of) => `${of.dtype} (${plural(of.tensors, "tensor")}, ${formatBytes(of.bytes)})`)
-        .join(", "),
-    ],
+    ["dtypes", dtypes.map(describeDType).join(", ")],
     ["config", describeConfig(document.config)],
     ["tokenizer", describeTokenizer(document.tokenizer)],
   ];
@@ -26,9 +22,7 @@ export function formatInspection(untrusted: InspectDocument, paint: Palette = PL
     [
       paint.strong(model),
       ...fields.flatMap(([label, text]) => (text === null ? [] : [`  ${label.padEnd(9)}  ${text}`])),
-      ...[...document.tokenizer.problems, ...document.release.doubts].map(
-        (odd) => `  ${paint.warning("look at:")} ${odd}`,
-      ),
+      ...[...document.tokenizer.problems, ...doubts].map((odd) => `  ${paint.warning("look at:")} ${odd}`),
       ...notes.map((note) => `  note: ${note}`),
     ],
     shards.length > 1
@@ -37,16 +31,15 @@ export function formatInspection(untrusted: InspectDocument, paint: Palette = PL
     listTensors(document),
     change === null ? [] : describeChange(change),
   ];
-  const written = sections.filter((lines) => lines.length > 0);
-  return written.map((lines) => lines.join("\n")).join("\n\n");
+  return joinSections(sections);
 }
 
-function describeRecognition({ recognized }: Recognition): string | null {
-  return recognized === null ? null : describeRelease(recognized);
+function describeDType({ dtype, tensors, bytes }: InspectDocument["dtypes"][number]): string {
+  return `${dtype} (${plural(tensors, "tensor")}, ${formatBytes(bytes)})`;
 }
 
 function describeConfig(config: InspectDocument["config"]): string {
-  if (config === null) return "there is no config.json";
+  if (config === null) return "no config.json";
   const { architectures, layers, hiddenSize, attentionHeads, keyValueHeads, contextTokens, torchDType } =
     config;
   const count = (value: number | null, noun: string) => (value === null ? [] : [plural(value, noun)]);
@@ -60,7 +53,7 @@ function describeConfig(config: InspectDocument["config"]): string {
     ...(torchDType === null ? [] : [torchDType]),
     ...(config.tieWordEmbeddings ? ["tied embeddings"] : []),
   ];
-  return facts.join(", ") || "config.json says nothing of the model";
+  return facts.join(", ") || "config.json says nothing about the model";
 }
 
 function describeTokenizer({ files, pieces, addedTokens, rows }: TokenizerState): string {
@@ -101,7 +94,8 @@ function shapeOf({ shape }: InspectedTensor): string {
 }
 
 function describeChange(change: InspectedChange): string[] {
-  const { overall, kinds, tensorsCompared, tensorsNotCompared, elementsSampled, elementsCompared } = change;
+  const { overall, kinds, comparedAs, tensorsCompared, tensorsNotCompared, notFinite } = change;
+  const { elementsSampled, elementsCompared } = change;
   const percent = percentFormat([overall, ...kinds]);
   const isWhole = elementsSampled === elementsCompared;
   const share = isWhole ? "all of them" : `${formatCount(elementsSampled)} of them sampled`;
@@ -112,14 +106,8 @@ function describeChange(change: InspectedChange): string[] {
     "",
     `  ${percent(overall.ratio)} over all matrices, compared with ${change.base}`,
     `  ${plural(tensorsCompared, "tensor")}, ${formatCount(elementsCompared)} elements, ${share}`,
-    ...(change.comparedAs === "difference" ? ["  a whole model, not a delta: its base was subtracted"] : []),
-    ...(change.notFinite === 0
-      ? []
-      : [`  ${plural(change.notFinite, "sampled element")} infinite or NaN, left out`]),
-    ...(tensorsNotCompared.length === 0
-      ? []
-      : [
-          `  not compared: ${tensorsNotCompared.slice(0, 5).join(", ")}${tensorsNotCompared.length > 5 ? ", …" : ""}`,
-        ]),
+    ...linesIf(comparedAs === "difference", "  a whole model, not a delta: its base was subtracted"),
+    ...linesIf(notFinite > 0, `  ${plural(notFinite, "sampled element")} infinite or NaN, left out`),
+    ...linesIf(tensorsNotCompared.length > 0, `  not compared: ${firstFew(tensorsNotCompared)}`),
   ];
 }

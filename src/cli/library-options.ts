@@ -1,16 +1,22 @@
-/** The options of a command of the library, as commander's: made of their rules, given back by the library's names. */
+/** A command of the library as one of commander's: its options are made of the rules, and given back by their names. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
+import type { HubOptions } from "../index.js";
 import { bareRule, describeRule, type Flag, flagOf } from "../options.js";
-import { formatSize, parseNumber, parseSize } from "./values.js";
+import { hubOptionsOf } from "./environment.js";
+import type { CommonOptions, Report } from "./output.js";
+import { type CallContext, runCommand } from "./run-command.js";
+import { parseNumber, parsePath, parseSize } from "./values.js";
 
 /** An option that commander stores by its path in the library's options: `rules.newRows`. */
 class LibraryOption extends Option {
-  readonly path: string;
-
-  constructor(path: string, { flags, help }: Flag) {
+  constructor(
+    readonly path: string,
+    { flags, help }: Flag,
+    /** Whether the call fails without it. Groups are optional. */
+    readonly isNeeded: boolean,
+  ) {
     super(flags, help);
-    this.path = path;
   }
 
   override attributeName(): string {
@@ -18,40 +24,30 @@ class LibraryOption extends Option {
   }
 }
 
-/** Adds an option for each rule with a flag, those of groups too. `without`: paths to leave out. */
+/** Adds an option for each rule with a flag, those of groups too, except the paths in `without`. */
 export function addLibraryOptions(
   command: Command,
   rules: z.ZodObject,
   without: readonly string[] = [],
+  prefix = "",
 ): Command {
-  for (const { path, rule, flag } of flaggedRules(rules, "")) {
-    if (!without.includes(path)) command.addOption(createOption(path, rule, flag));
+  for (const [name, shape] of Object.entries(rules.shape)) {
+    const rule = shape as z.ZodType;
+    const path = `${prefix}${name}`;
+    const flag = flagOf(rule);
+    const bare = bareRule(rule);
+    if (without.includes(path)) continue;
+    if (flag !== undefined) command.addOption(createOption(path, rule, flag));
+    else if (bare instanceof z.ZodObject) addLibraryOptions(command, bare, without, `${path}.`);
   }
   return command;
 }
 
-interface FlaggedRule {
-  readonly path: string;
-  readonly rule: z.ZodType;
-  readonly flag: Flag;
-}
-
-function flaggedRules(rules: z.ZodObject, prefix: string): FlaggedRule[] {
-  return Object.entries(rules.shape).flatMap(([name, rule]) => {
-    const path = `${prefix}${name}`;
-    const flag = flagOf(rule as z.ZodType);
-    if (flag !== undefined) return [{ path, rule: rule as z.ZodType, flag }];
-    const bare = bareRule(rule as z.ZodType);
-    return bare instanceof z.ZodObject ? flaggedRules(bare, `${path}.`) : [];
-  });
-}
-
 function createOption(path: string, rule: z.ZodType, flag: Flag): Option {
-  const option = new LibraryOption(path, flag);
+  const { success, data: byDefault } = rule.safeParse(undefined);
+  const option = new LibraryOption(path, flag, !success && !path.includes("."));
   if (!option.required && !option.optional) return option;
   const bare = bareRule(rule);
-  const isSize = flag.flags.endsWith("<size>");
-  const byDefault = rule.safeParse(undefined).data;
   if (bare instanceof z.ZodEnum) {
     const wordOf = (value: unknown) => flag.words[String(value)] ?? String(value);
     const values = new Map(bare.options.map((value) => [wordOf(value), value]));
@@ -61,11 +57,12 @@ function createOption(path: string, rule: z.ZodType, flag: Flag): Option {
     option.argParser((word: string) => values.get(String(check?.(word, undefined))));
     if (option.optional) option.preset(words[0]);
     if (typeof byDefault === "string") option.default(byDefault, JSON.stringify(wordOf(byDefault)));
-  } else {
-    option.argParser((word) => parseWord(word, bare, isSize));
-    if (typeof byDefault === "number")
-      option.default(byDefault, isSize ? formatSize(byDefault) : String(byDefault));
+    return option;
   }
+  const isSize = flag.flags.endsWith("<size>");
+  option.argParser((word) => parseWord(word, bare, isSize));
+  if (typeof byDefault === "number")
+    option.default(byDefault, isSize ? `${byDefault / 1e9}GB` : String(byDefault));
   return option;
 }
 
@@ -79,38 +76,59 @@ function parseWord(word: string, rule: z.ZodType, isSize: boolean): unknown {
   throw new InvalidArgumentError(`Use ${wanted}.`);
 }
 
-/** An empty path would mean the working folder: what `--target "$TARGET"` says when the variable isn't set. */
-export function parsePath(word: string): string {
-  if (word === "") throw new InvalidArgumentError("It is empty: is a variable of the shell not set?");
-  return word;
+/** Adds the options of every command, last. `quiet`: what --quiet does; null for a command without it. */
+export function addCommonOptions(
+  command: Command,
+  quiet: string | null = "print errors and warnings only",
+): Command {
+  command.option("--json", "print one JSON document on stdout").option("--no-progress", "show no progress");
+  if (quiet !== null) command.option("--quiet", quiet);
+  return command.option("--verbose", "print details, and stack traces of errors");
 }
 
-/** Ends with a usage error where models aren't given. Commander would miss --base before it sees `--bas`. */
-export function requireOptions(command: Command, paths: readonly string[]): void {
-  const missing = command.options.filter(
-    (option) =>
-      paths.includes(option.attributeName()) && command.getOptionValue(option.attributeName()) === undefined,
+/**
+ * Sets what the command does: `body` gets the library's options by their names, `positional` those of the arguments,
+ * and the command line's own flags.
+ */
+export function setAction<Options extends { readonly hub?: HubOptions | undefined }, Flags = object>(
+  command: Command,
+  positional: readonly string[],
+  body: (call: Options & CallContext, flags: Flags) => Promise<Report>,
+): void {
+  command.action((...words: unknown[]) => {
+    requireOptions(command);
+    const given = givenOptions(command);
+    for (const [i, name] of positional.entries()) given[name] = words[i];
+    const flags = command.opts<Flags & CommonOptions>();
+    return runCommand(flags, (context) => {
+      const call = { ...given, ...context, hub: hubOptionsOf(given.hub as HubOptions | undefined) };
+      return body(call as unknown as Options & CallContext, flags);
+    });
+  });
+}
+
+const libraryOptionsOf = (command: Command) =>
+  command.options.filter((option) => option instanceof LibraryOption);
+
+/** Ends with a usage error. Commander's own check would miss --base before it sees `--bas`. */
+function requireOptions(command: Command): void {
+  const missing = libraryOptionsOf(command).filter(
+    ({ isNeeded, path }) => isNeeded && command.getOptionValue(path) === undefined,
   );
   if (missing.length === 0) return;
   const names = new Intl.ListFormat("en-GB").format(missing.map(({ long }) => long ?? ""));
   command.error(`error: missing ${names}`);
 }
 
-/** What was given, by the library's names; the compiler is told what `requireOptions` saw. */
-export function libraryOptionsOf<Options>(command: Command): Options {
+function givenOptions(command: Command): Record<string, unknown> {
   const given: Record<string, unknown> = {};
-  for (const option of command.options) {
-    if (!(option instanceof LibraryOption)) continue;
-    const value: unknown = command.getOptionValue(option.path);
-    if (value !== undefined) put(given, option.path.split("."), value);
+  for (const { path } of libraryOptionsOf(command)) {
+    const value: unknown = command.getOptionValue(path);
+    if (value === undefined) continue;
+    const [first = "", ...rest] = path.split(".");
+    const name = rest.pop();
+    if (name === undefined) given[first] = value;
+    else given[first] = { ...(given[first] as object | undefined), [name]: value };
   }
-  return given as Options;
-}
-
-function put(target: Record<string, unknown>, [name = "", ...rest]: readonly string[], value: unknown): void {
-  if (rest.length === 0) target[name] = value;
-  else {
-    target[name] ??= {};
-    put(target[name] as Record<string, unknown>, rest, value);
-  }
+  return given;
 }

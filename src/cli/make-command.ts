@@ -1,73 +1,89 @@
 /** `vicuna-apply-delta make --base … --target … --delta …`: the delta of a model and the base it was tuned from. */
 import type { Command } from "commander";
 import { EXIT } from "../errors.js";
-import type { MakeDeltaOptions } from "../index.js";
-import { makeOptions } from "../make/options.js";
-import { addCommonOptions, type CommonOptions } from "./common-options.js";
-import { hubOptionsOf } from "./hub-options.js";
-import { addLibraryOptions, libraryOptionsOf, requireOptions } from "./library-options.js";
-import { type CommandContext, printResult, runCommand } from "./run-command.js";
 import {
-  announceUpload,
-  makeAndUpload,
-  printMade,
-  type UploadFlags,
-  uploadFlags,
-  uploadOf,
-} from "./upload-options.js";
+  type DeltaPlanDocument,
+  type MakeDeltaOptions,
+  type MakeSummary,
+  makeDelta,
+  planDelta,
+  type Restoration,
+} from "../index.js";
+import { makeOptions } from "../make/options.js";
+import { printable } from "../printable.js";
+import { formatCount, plural } from "../units.js";
+import { defineFolderCommand } from "./folder-command.js";
+import { addLibraryOptions } from "./library-options.js";
+import { formatLayout, tookLine, weightsLines } from "./output-text.js";
+import type { Palette } from "./terminal.js";
 
-interface MakeCommandOptions extends CommonOptions {
-  dryRun?: true;
-}
-
-const EXAMPLE = `
+const NOTES = `
 Example:
   $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
 
-The delta is in the tuned model's dtype; who has the base gets the tuned model back with
+The delta has the tuned model's dtype. Whoever has the base gets the tuned model back with
   $ vicuna-apply-delta --base llama-7b --delta my-vicuna-7b-delta --target my-vicuna-7b
 
-Exit codes are those of vicuna-apply-delta; ${EXIT.verification} also where --exact is asked for and not possible.`;
+Exit codes are those of vicuna-apply-delta; ${EXIT.verification} also if --exact can't be met.`;
 
-export function addMakeCommand(program: Command): void {
-  const command = program
-    .command("make")
-    .usage("--base <model> --target <model> --delta <folder> [options]")
-    .description("make a delta of a tuned model and its base");
+export function defineCommand(command: Command): void {
+  command.usage("--base <model> --target <model> --delta <folder> [options]").addHelpText("after", NOTES);
   addLibraryOptions(command, makeOptions);
-  addLibraryOptions(command, uploadFlags).option(
-    "--dry-run",
-    "print the plan, write nothing; may download models",
-  );
-  addCommonOptions(command)
-    .addHelpText("after", EXAMPLE)
-    .action((options: MakeCommandOptions) => {
-      requireOptions(command, ["base", "tuned", "delta"]);
-      const given = libraryOptionsOf<MakeDeltaOptions & UploadFlags>(command);
-      return runCommand(options, (context) => make(given, options, context));
-    });
+  defineFolderCommand<MakeDeltaOptions, DeltaPlanDocument, MakeSummary>(command, {
+    folder: "delta",
+    plan: planDelta,
+    formatPlan,
+    make: makeDelta,
+    formatMade: formatSummary,
+  });
 }
 
-async function make(
-  { upload: uploadGiven, ...given }: MakeDeltaOptions & UploadFlags,
-  options: MakeCommandOptions,
-  context: CommandContext,
-): Promise<void> {
-  const { signal, reporter } = context;
-  const { makeDelta, planDelta } = await import("../index.js");
-  const { formatDeltaPlan, formatMakeSummary } = await import("./make-text.js");
-  const hub = hubOptionsOf(given.hub);
-  const deltaOptions = { ...given, hub, reporter, signal };
-  const upload = uploadOf(uploadGiven, hub, context);
-  if (options.dryRun) {
-    await announceUpload(upload, reporter);
-    const plan = await planDelta(deltaOptions);
-    printResult({ json: options.json }, plan, (paint) => formatDeltaPlan(plan, paint));
-    return;
-  }
-  const { made, uploaded } = await makeAndUpload(upload, given.delta, async () => {
-    const summary = await makeDelta(deltaOptions);
-    return { made: summary, folder: summary.delta };
+function formatSummary(summary: MakeSummary, paint: Palette): string {
+  return [
+    paint.strong(printable(summary.delta)),
+    ...weightsLines(summary),
+    ...changeLines(summary),
+    ...wayBackLines(summary.restores, paint),
+    tookLine(summary),
+  ].join("\n");
+}
+
+function formatPlan(plan: DeltaPlanDocument, paint: Palette): string {
+  return formatLayout(plan, {
+    target: plan.delta,
+    others: plan.notSubtracted,
+    above: [],
+    below: changeLines(plan).map(printable),
+    paint,
   });
-  printMade(options, made, (paint) => formatMakeSummary(made, paint), uploaded);
+}
+
+function changeLines({ change, applyWith }: Pick<DeltaPlanDocument, "change" | "applyWith">): string[] {
+  const share = change?.ratio ?? null;
+  return [
+    ...(share === null ? [] : [`  change    ${formatShare(share)} of the base's weights (rms)`]),
+    ...(applyWith.length === 0 ? [] : [`  to apply  add ${applyWith.join(" ")}`]),
+  ];
+}
+
+/** `5.0%`, `0.012%`, `0%`, `2006%`. */
+function formatShare(share: number): string {
+  const percent = 100 * share;
+  return `${percent === 0 || percent >= 100 ? percent.toFixed(0) : percent.toPrecision(2)}%`;
+}
+
+function wayBackLines(restores: Restoration, paint: Palette): string[] {
+  const { isExact, elements, lost, zeroSigns, tensors, listed } = restores;
+  if (isExact) return [`  way back  ${paint.good("exact: applying it gives the tuned model, bit for bit")}`];
+  const zeros = zeroSigns === 0 ? "" : `, ${formatCount(zeroSigns)} of them only in the sign of a zero`;
+  const rounded = `rounded: ${formatCount(lost)} of ${formatCount(elements)} elements differ${zeros}`;
+  const more = tensors - listed.length;
+  return [
+    `  way back  ${paint.warning(rounded)}`,
+    ...listed.map(
+      ({ tensor, elements, first }) =>
+        `            ${tensor}: ${plural(elements, "element")}, the first at position ${first}`,
+    ),
+    ...(more > 0 ? [`            and ${plural(more, "more tensor")}`] : []),
+  ];
 }

@@ -1,10 +1,7 @@
-/**
- * What reports on a terminal share: colours, columns, escapes. Pure: values in, text out. Guards: nothing but a terminal
- * gets a colour, unless the user asks for it.
- */
+/** What texts for a terminal share: colours, columns, escapes. */
 import { bounded, escapeControls } from "../printable.js";
 
-/** The environment variables that have a say in how a stream is written to. */
+/** The environment variables that decide how a stream is written to. */
 export interface TerminalVariables {
   readonly NO_COLOR?: string | undefined;
   readonly FORCE_COLOR?: string | undefined;
@@ -28,55 +25,57 @@ function isColoured(stream: Stream, variables: TerminalVariables): boolean {
   return canRedraw(stream, variables);
 }
 
-const CODES = { strong: "1", good: "32", warning: "33", bad: "1;31" } as const;
-
 /** Paints text for its meaning, or leaves it as it is. Not to be nested. */
-export type Palette = Readonly<Record<keyof typeof CODES, (text: string) => string>>;
+export type Palette = Readonly<Record<"strong" | "good" | "warning" | "bad", (text: string) => string>>;
 
 const same = (text: string) => text;
 export const PLAIN: Palette = { strong: same, good: same, warning: same, bad: same };
 
-const sequence = (code: string) => `\u001b[${code}m`;
-const END = sequence("0");
-const paint = (code: string) => (text: string) => `${sequence(code)}${text}${END}`;
+const paint = (code: string) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
 const COLOURED: Palette = {
-  strong: paint(CODES.strong),
-  good: paint(CODES.good),
-  warning: paint(CODES.warning),
-  bad: paint(CODES.bad),
+  strong: paint("1"),
+  good: paint("32"),
+  warning: paint("33"),
+  bad: paint("1;31"),
 };
 
 export function paletteFor(stream: Stream, variables: TerminalVariables): Palette {
   return isColoured(stream, variables) ? COLOURED : PLAIN;
 }
 
-const SEQUENCES = new Set([END, ...Object.values(CODES).map(sequence)]);
-
-/** The text with its control characters escaped, but for line ends and what the palette itself paints with. */
+/** The text with its control characters escaped, except line ends and what the palette itself paints with. */
 export function escapeUnpainted(text: string, palette: Palette): string {
   if (palette === PLAIN) return escapeControls(text);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences begin with one.
-  const parts = text.split(/(\u001b\[[\d;]*m)/);
-  return parts.map((part) => (SEQUENCES.has(part) ? part : escapeControls(part))).join("");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the palette's sequences begin with one.
+  const parts = text.split(/(\u001b\[(?:0|1|32|33|1;31)m)/);
+  return parts.map((part, i) => (i % 2 === 1 ? part : escapeControls(part))).join("");
 }
 
-/** Columns two spaces apart, indented by two. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+/** Columns two spaces apart. */
+export function table(rows: readonly (readonly string[])[], indent = "  "): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
     rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   );
   return rows.map((row) =>
-    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
+    `${indent}${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
   );
 }
 
-/** Characters of a name that are shown: columns are as wide as the longest. */
+/** Sections with an empty line between; those without a line are left out. */
+export function joinSections(sections: readonly (readonly string[])[]): string {
+  const written = sections.filter((lines) => lines.length > 0);
+  return written.map((lines) => lines.join("\n")).join("\n\n");
+}
+
+/** The lines if the condition holds, else none. */
+export function linesIf(condition: boolean, ...lines: readonly string[]): readonly string[] {
+  return condition ? lines : [];
+}
+
+/** Columns are as wide as their longest name. */
 const MAX_SHOWN = 200;
 
-/**
- * The document with control characters, line ends and what turns the direction of writing as escapes, in every string
- * of it: names come from files of unknown origin.
- */
+/** The document with every string of it made safe to print, and bounded: names come from files of unknown origin. */
 export function withPrintableStrings<T>(document: T): T {
   const printable = (text: string) =>
     bounded(text, MAX_SHOWN).replace(

@@ -1,4 +1,11 @@
-/** Sizes and numbers, as words of the command line. */
+/** Paths, sizes and numbers as words of the command line. */
+import { InvalidArgumentError } from "commander";
+
+/** An empty path would mean the working folder: `--target "$TARGET"` with a variable that isn't set. */
+export function parsePath(word: string): string {
+  if (word === "") throw new InvalidArgumentError("It is empty: is a variable of the shell not set?");
+  return word;
+}
 
 const UNITS: Record<string, number> = {
   "": 1,
@@ -13,7 +20,7 @@ const UNITS: Record<string, number> = {
   tib: 2 ** 40,
 };
 
-/** `5GB`, `1.5GiB`, `500000`: bytes, or null where it is no size. */
+/** Bytes, from `5GB`, `1.5GiB` or `500000`; null if it isn't a size. */
 export function parseSize(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
   const unit = UNITS[match?.[2]?.toLowerCase() ?? "?"];
@@ -21,12 +28,7 @@ export function parseSize(text: string): number | null {
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
-/** `5GB`. */
-export function formatSize(bytes: number): string {
-  return `${bytes / 1e9}GB`;
-}
-
-/** Null where it is no number. */
+/** Null if it isn't a number. */
 export function parseNumber(text: string): number | null {
   const number = Number(text);
   return text.trim() === "" || Number.isNaN(number) ? null : number;

@@ -1,48 +1,54 @@
 /** `vicuna-apply-delta verify <target>`: whether a model is whole and is what it should be. */
 import type { Command } from "commander";
 import { ApplyDeltaError, EXIT } from "../errors.js";
-import type { VerifyOptions } from "../index.js";
+import { type Verification, type VerifyOptions, verifyTarget } from "../index.js";
+import { printable } from "../printable.js";
 import { verifyOptions } from "../verify/options.js";
-import { addCommonOptions, type CommonOptions } from "./common-options.js";
-import { hubOptionsOf } from "./hub-options.js";
-import { addLibraryOptions, libraryOptionsOf, parsePath } from "./library-options.js";
-import { type CommandContext, print, printReport, runCommand } from "./run-command.js";
+import { addCommonOptions, addLibraryOptions, setAction } from "./library-options.js";
+import { type Palette, PLAIN } from "./terminal.js";
 
 const NOTE = `
 --dtype, --scale and the rules say how the target was made. What you leave out is read from its
 vicuna-apply-delta.json.`;
 
-export function addVerifyCommand(program: Command): void {
-  const command = program
-    .command("verify")
-    .argument("<target>", "a model's folder, or owner/name on the Hub", parsePath)
-    .description("check that a model is whole, or is the sum it should be");
+export function defineCommand(command: Command): void {
   addLibraryOptions(command, verifyOptions, ["kernel", "hub.stream"]);
-  addCommonOptions(command)
-    .addHelpText("after", NOTE)
-    .action((target: string, options: CommonOptions) => {
-      const given = { ...libraryOptionsOf<VerifyOptions>(command), target };
-      return runCommand(options, (context) => verify(given, options, context));
-    });
+  addCommonOptions(command).addHelpText("after", NOTE);
+  setAction<VerifyOptions>(command, ["target"], async (call) => {
+    const sides = Object.keys(call.sources ?? {});
+    if (sides.length === 1) {
+      throw new ApplyDeltaError("bad-usage", "The sum needs both sides: --base and --delta.", {
+        got: `--${sides.join()} alone`,
+        hint: "Give both, or neither to check the target by itself.",
+      });
+    }
+    const verification = await verifyTarget(call);
+    const isFailed = verification.verdict === "failed";
+    return {
+      document: verification,
+      format: (paint) => formatVerification(verification, paint),
+      exitCode: isFailed ? EXIT.verification : EXIT.done,
+      isUrgent: isFailed,
+    };
+  });
 }
 
-async function verify(
-  given: VerifyOptions,
-  options: CommonOptions,
-  { signal, reporter, endWith }: CommandContext,
-): Promise<void> {
-  const sides = Object.keys(given.sources ?? {});
-  if (sides.length === 1) {
-    throw new ApplyDeltaError("bad-usage", "The sum needs both sides: --base and --delta.", {
-      got: `--${sides.join()} alone`,
-      hint: "Give both, or neither to check the target by itself.",
-    });
-  }
-  const { verifyTarget } = await import("../index.js");
-  const { formatVerification } = await import("./verify-text.js");
-  const verification = await verifyTarget({ ...given, hub: hubOptionsOf(given.hub), reporter, signal });
-  if (options.json) print(JSON.stringify(verification, null, 2));
-  else if (!options.quiet || verification.verdict === "failed")
-    printReport((paint) => formatVerification(verification, paint));
-  if (verification.verdict === "failed") endWith(EXIT.verification);
+const UNPROVEN =
+  "no fault found, but the weights' bytes were not checked: give --base and --delta, or make the target with --checksums";
+
+/** A line a check, then the verdict. It claims no more than was looked at. */
+export function formatVerification(verification: Verification, paint: Palette = PLAIN): string {
+  const { target, verdict, checks, weightsProven, notes } = verification;
+  const failed = checks.filter(({ status }) => status === "failed").map(({ name }) => name);
+  const lines = checks.map(({ name, status, detail }) => {
+    const word = status === "failed" ? paint.bad("FAILED".padEnd(7)) : status.padEnd(7);
+    return `  ${name.padEnd(9)}  ${word}  ${printable(detail)}`;
+  });
+  const passed = weightsProven ? paint.good("verified") : UNPROVEN;
+  return [
+    paint.strong(printable(target)),
+    ...lines,
+    ...notes.map((note) => printable(`  note: ${note}`)),
+    verdict === "failed" ? `${paint.bad("verification FAILED:")} ${failed.join(", ")}` : passed,
+  ].join("\n");
 }

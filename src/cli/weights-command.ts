@@ -1,20 +1,39 @@
-/** `vicuna-apply-delta weights`: the table of releases. */
+/** `vicuna-apply-delta weights`: the releases of Vicuna as a table of at most 100 columns. */
 import type { Command } from "commander";
-import type { CommonOptions } from "./common-options.js";
-import { print, runCommand } from "./run-command.js";
+import { listReleases, type Release, type WeightsDocument } from "../index.js";
+import { setAction } from "./library-options.js";
+import { table } from "./terminal.js";
 
-export function addWeightsCommand(program: Command): void {
-  program
-    .command("weights")
-    .description("list the releases of Vicuna, their bases and what works")
-    .option("--json", "print one JSON document on stdout")
-    .helpOption("--help", "print this help")
-    .action((options: CommonOptions) =>
-      runCommand(options, async () => {
-        const { listReleases } = await import("../index.js");
-        const { formatWeightsTable } = await import("./weights-text.js");
-        const document = await listReleases();
-        print(options.json ? JSON.stringify(document, null, 2) : formatWeightsTable(document));
-      }),
-    );
+export function defineCommand(command: Command): void {
+  command.option("--json", "print one JSON document on stdout");
+  setAction(command, [], async () => {
+    const document = await listReleases();
+    return { document, format: () => formatWeightsTable(document) };
+  });
+}
+
+/** Stands for what no source says. */
+const UNKNOWN = "-";
+
+const COLUMNS: Readonly<Record<string, (release: Release) => string>> = {
+  version: ({ version }) => version,
+  kind: ({ kind }) => kind,
+  base: ({ base }) => base,
+  date: ({ date }) => date ?? UNKNOWN,
+  fschat: ({ fastchat }) => fastchat ?? UNKNOWN,
+  transformers: ({ transformers }) => transformers ?? UNKNOWN,
+  context: ({ contextTokens }) => contextTokens.toLocaleString("en-US"),
+  "lmsys/…": ({ repository }) => repository.replace("lmsys/", ""),
+};
+
+const LEGEND = [
+  "delta: apply it to its base, for example",
+  "  vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b",
+  "merged: use it as it is; it needs no base.",
+  `${UNKNOWN}: no known version; v0 was made for the transformers of April 2023, before 4.28.0.`,
+];
+
+export function formatWeightsTable({ releases }: WeightsDocument): string {
+  const rows = releases.map((release) => Object.values(COLUMNS).map((cell) => cell(release)));
+  return [...table([Object.keys(COLUMNS), ...rows], ""), "", ...LEGEND].join("\n");
 }

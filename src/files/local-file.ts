@@ -12,9 +12,9 @@ import { basename } from "node:path";
 import { promisify } from "node:util";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
+import { typedSystemError } from "../system-errors.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
 import { readThroughExchange } from "./exchange.js";
-import { typedSystemError } from "./system-errors.js";
 
 /**
  * Opens a regular file for reading, with a pause before each read. Links are followed: a snapshot in the Hub's cache is

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
-import { typedSystemError } from "./system-errors.js";
+import { typedSystemError } from "../system-errors.js";
 
 /** Turns a system error into `no-space` or `target-unwritable`. Anything else passes through. */
 export function targetError(error: unknown, path: string, offsetBytes?: number): unknown {

@@ -5,8 +5,9 @@
  * makes it certain (verify-delta.ts).
  */
 import { formatCount } from "../units.js";
+import { nameOf } from "./describe.js";
 import type { Clue, ModelConfig, Recognition, RecognizedRelease, Release } from "./documents.js";
-import { DIMENSIONS, nameOf, RELEASES, titleOf } from "./releases.js";
+import { DIMENSIONS, RELEASES } from "./releases.js";
 
 export interface ReleaseClues {
   /** As the user gave it: a path, or `owner/name` on the Hub. */
@@ -29,38 +30,6 @@ export function recognizeRelease(clues: ReleaseClues): Recognition {
     return { recognized: doubts.length === 0 ? named : null, doubts };
   }
   return { recognized: byConfig(clues) ?? byShardSizes(clues) ?? byShape(clues), doubts: [] };
-}
-
-/** `Vicuna 7B v1.1 (delta), by the folder's name; works with fschat >= 0.2.1 and transformers >= 4.28.0`. */
-export function describeRelease({ release, clue, sureness }: RecognizedRelease): string {
-  const what = `${titleOf(release)} (${release.kind})`;
-  const isGuess = sureness === "possible";
-  const line = isGuess ? `possibly ${what}: ${CLUES[clue]}` : `${what}, ${CLUES[clue]}`;
-  const works = compatibilityOf(release);
-  return works === null ? line : `${line}; ${isGuess ? "it " : ""}${works}`;
-}
-
-const CLUES: Record<Clue, string> = {
-  checksum: "by its checksums",
-  repository: "by its repository",
-  folder: "by the folder's name",
-  config: "its config.json names it",
-  "shard-sizes": "its files have the same sizes, but other models share them",
-  shape: "its embedding has the same shape, but other models share it",
-};
-
-/** `works with fschat >= 0.2.1 and transformers >= 4.28.0`; null if none is known. */
-export function compatibilityOf({ fastchat, transformers }: Release): string | null {
-  const ranges = Object.entries({ fschat: fastchat, transformers }).flatMap(([name, range]) =>
-    range === null ? [] : [`${name} ${range.replace(/^([<>=]+)/, "$1 ")}`],
-  );
-  return ranges.length === 0 ? null : `works with ${ranges.join(" and ")}`;
-}
-
-/** A hint for a delta that is a whole model: `vicuna-7b-v1.5 is a merged model.` Null if its name doesn't say so. */
-export function mergedReleaseHint({ recognized }: Recognition): string | null {
-  const isMerged = recognized?.release.kind === "merged" && recognized.sureness !== "possible";
-  return isMerged ? `${nameOf(recognized.release)} is a merged model.` : null;
 }
 
 function byName({ reference, folder }: ReleaseClues): RecognizedRelease | null {

@@ -11,6 +11,7 @@
  * - rows: v0's tokenizer has `[PAD]` besides LLaMA's 32000 pieces; later ones don't.
  * - sizes and sha256 of shards: the Git LFS pointers of the repositories. Where one is null, no source was at hand.
  */
+import { titleOf } from "./describe.js";
 import type { ModelSize, Release, WeightsDocument } from "./documents.js";
 
 /** Rows of LLaMA's own embedding: the pieces of its tokenizer. */
@@ -88,16 +89,6 @@ export const DIMENSIONS: Record<ModelSize, { readonly hiddenSize: number; readon
   "13B": { hiddenSize: 5120, layers: 40 },
   "33B": { hiddenSize: 6656, layers: 60 },
 };
-
-/** `Vicuna 7B v1.1`, `Vicuna 13B v1.5-16k`. */
-export function titleOf({ size, version }: Release): string {
-  return `Vicuna ${size} ${version}`;
-}
-
-/** The repository's name without its owner: `vicuna-7b-delta-v1.1`. */
-export function nameOf({ repository }: Release): string {
-  return repository.slice(repository.indexOf("/") + 1);
-}
 
 export function weightsDocument(releases = RELEASES): WeightsDocument {
   return { releases: releases.map((release) => ({ title: titleOf(release), ...release })) };

@@ -2,8 +2,9 @@
 import { basename } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import type { FileSha256 } from "../workers/sha256.js";
+import { titleOf } from "./describe.js";
 import type { PublishedShard, RecognizedRelease, Release } from "./documents.js";
-import { RELEASES, titleOf } from "./releases.js";
+import { RELEASES } from "./releases.js";
 
 export interface DeltaVerification {
   /** `matches`: every file; `partly`: every file with a known checksum; `unknown`: none could be compared. */

@@ -1,4 +1,4 @@
-/** The help of each command, whole, and what holds for every text in it. */
+/** The help of the program and of each command, whole, and what holds for every text in it. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -6,15 +6,21 @@ import { createProgram } from "../../src/cli/main.js";
 import { projectPath } from "../support/fixture-path.js";
 import { runCli } from "../support/run-cli.js";
 
-const PROGRAM = createProgram();
+const PROGRAM = await createProgram();
 
-for (const command of PROGRAM.commands) {
-  test(`${command.name()} --help is its text`, async () => {
-    const { code, stdout, stderr } = await runCli([command.name(), "--help"]);
-    const text = readFileSync(projectPath(`test/fixtures/help/${command.name()}.txt`), "utf8");
+for (const command of ["", ...PROGRAM.commands.map((command) => command.name())]) {
+  test(`${command} --help is its text`, async () => {
+    const { code, stdout, stderr } = await runCli([command, "--help"].filter((word) => word !== ""));
+    const text = readFileSync(projectPath(`test/fixtures/help/${command || PROGRAM.name()}.txt`), "utf8");
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: text, stderr: "" });
   });
 }
+
+test("--version is the package's", async () => {
+  const { version } = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as { version: string };
+  const { code, stdout, stderr } = await runCli(["--version"]);
+  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${version}\n`, stderr: "" });
+});
 
 test("every help text starts in lower case and has at most 60 characters", () => {
   const texts = [PROGRAM, ...PROGRAM.commands].flatMap((command) => [

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { hubOptionsOf } from "../../src/cli/hub-options.js";
+import { hubOptionsOf } from "../../src/cli/environment.js";
 import { readProvenance } from "../../src/target/provenance.js";
 import { filesIn, tinyRepositories } from "../support/hub-run.js";
 import { type HubServer, startHub, TOKEN } from "../support/hub-server.js";

@@ -62,7 +62,7 @@ test("what is missing or odd is said", async (t) => {
   const text = formatInspection(
     await inspectModel({ model, base: writeModel(join(folder, "base"), tensors.slice(0, 1)) }),
   );
-  assert.match(text, /\n {2}config {5}there is no config\.json\n/);
+  assert.match(text, /\n {2}config {5}no config\.json\n/);
   assert.match(text, /\n {2}tokenizer {2}for 3 rows \(no files\)\n/);
   assert.match(text, /\n {2}look at: there is neither tokenizer\.model nor tokenizer\.json\n/);
   assert.match(

@@ -300,7 +300,7 @@ test("a result that can't be written: exit 6, and the target is made", {
   assert.equal(result.code, 6);
   assert.match(
     result.stderr,
-    /^error: The result can't be written \(ENOSPC\)\.\n {2}file: {5}stdout\n {2}what now: /m,
+    /^error: Can't write the result \(ENOSPC\)\.\n {2}file: {5}stdout\n {2}what now: /m,
   );
   assert.doesNotMatch(result.stderr, /at .*\.js/);
   assert.ok(existsSync(target));

@@ -115,9 +115,9 @@ describe("what can't come back", { concurrency: 3 }, () => {
     assert.equal(lines[0], join(root, "delta"));
     assert.equal(lines[1], "  tensors   21 subtracted");
     assert.match(lines[3] ?? "", /^ {2}change {4}[\d.]+% of the base's weights \(rms\)$/);
-    assert.match(lines[4] ?? "", /^ {2}way back {2}applying it gives the tuned model but for rounding: 3 of/);
-    assert.equal(lines[5], `            ${EMBED}: 2, the first is number 0`);
-    assert.equal(lines[6], `            ${NORM}: 1, the first is number 0`);
+    assert.match(lines[4] ?? "", /^ {2}way back {2}rounded: 3 of/);
+    assert.equal(lines[5], `            ${EMBED}: 2 elements, the first at position 0`);
+    assert.equal(lines[6], `            ${NORM}: 1 element, the first at position 0`);
     assert.match(lines[7] ?? "", /^ {2}took /);
   });
 });

@@ -35,23 +35,6 @@ function place(context: TestContext, base = PAIR.base, delta = PAIR.delta): Plac
   return { root, target, run: (...more) => runCli([...options, ...more], { cwd: root }) };
 }
 
-describe("help and version", { concurrency: 3 }, () => {
-  test("--help is this text, on stdout", async () => {
-    const { code, stdout, stderr } = await runCli(["--help"]);
-    assert.equal(stdout, HELP);
-    assert.equal(stderr, "");
-    assert.equal(code, 0);
-  });
-
-  test("--version is the package's", async () => {
-    const { version } = JSON.parse(
-      readFileSync(new URL("../../../package.json", import.meta.url), "utf8"),
-    ) as { version: string };
-    const { code, stdout, stderr } = await runCli(["--version"]);
-    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${version}\n`, stderr: "" });
-  });
-});
-
 const THREE = ["--base", "b", "--delta", "d", "--target", "t"];
 const WRONG_USAGE: readonly { args: readonly string[]; says: string }[] = [
   { args: [], says: "missing --base, --delta and --target" },
@@ -352,82 +335,3 @@ describe("the rules", { concurrency: 3 }, () => {
     );
   });
 });
-
-const HELP = `Usage: vicuna-apply-delta --base <model> --delta <model> --target <folder> [options]
-
-Applies delta weights to a base model: target = base + delta, bit for bit as
-PyTorch adds.
-
-Options:
-  --version                               print the version
-  --base-model-path, --base <model>       use this base: a folder, a weights file, or owner/name
-  --delta-path, --delta <model>           add this delta: a folder, a weights file, or owner/name
-  --target-model-path, --target <folder>  write the sum to this folder
-  --dtype <dtype>                         write this dtype; auto: each tensor as in the delta (choices: "auto", "float16", "bfloat16", "float32", default: "auto")
-  --scale <x>                             add x * delta, to apply it in part (default: 1)
-  --new-rows <rule>                       use this base value for embedding rows only the delta has (choices: "zero", "mean", "error", default: "zero")
-  --trim-pad                              leave out embedding rows only the delta has ([PAD] of v0)
-  --delta-only <rule>                     refuse, keep or drop tensors only the delta has (choices: "error", "keep", "drop", default: "error")
-  --base-only <rule>                      refuse, keep or drop tensors only the base has (choices: "error", "keep", "drop", default: "error")
-  --chat-template [style]                 write the release's prompt template for the tokenizer (choices: "auto", "v0", "v1.1", preset: "auto")
-  --format <format>                       store the weights in this format; bin: as torch.save does (choices: "safetensors", "bin", default: "safetensors")
-  --max-shard-size <size>                 write shards of at most this size, e.g. 500MB or 2GiB (default: 5GB)
-  --threads <n>                           run n threads (default: one a core, at most 4; 2 to stream)
-  --kernel <kernel>                       compute in this way; all give the same bits (choices: "auto", "simd", "reference", default: "auto")
-  --overwrite                             replace an existing folder once the new one is whole
-  --restart                               start over instead of resuming an interrupted run
-  --no-sync                               don't wait for the disk: unsafe if power fails, no resuming
-  --checksums                             write SHA256SUMS beside the weights, for sha256sum -c
-  --cache-dir <folder>                    use this Hub cache (default: as HF_HOME says)
-  --offline                               use the cache only, no network
-  --token <token>                         use this Hub token (default: HF_TOKEN, or your login)
-  --stream                                read weights from the Hub as needed and store none
-  --force                                 merge even if the base check finds a wrong base
-  --skip-base-check                       don't check whether the base is the delta's
-  --verify-delta                          compare the delta's files with the published SHA-256
-  --verify                                read the target back and compare it before it appears
-  --base-revision <revision>              read this branch, tag or commit of the base on the Hub
-  --delta-revision <revision>             read this branch, tag or commit of the delta on the Hub
-  --hub-repo-id, --upload <owner/name>    send the finished folder to this repository on the Hub
-  --private                               make the repository private
-  --message <text>                        commit with this message
-  --low-cpu-mem                           do nothing: FastChat's option, memory use is always low
-  --dry-run                               print the plan, write nothing; may download models
-  --json                                  print one JSON document on stdout
-  --no-progress                           show no progress
-  --quiet                                 print errors and warnings only
-  --verbose                               print details, and stack traces of errors
-  --help                                  print this help
-
-Commands:
-  weights [options]                       list the releases of Vicuna, their bases and what works
-  inspect [options] <model>               show what a checkpoint holds, or what a delta changes
-  verify [options] <target>               check that a model is whole, or is the sum it should be
-  compare [options] <a> <b>               compare two models tensor by tensor
-  make [options]                          make a delta of a tuned model and its base
-  upload [options] <folder> <owner/name>  send a model's folder to the Hugging Face Hub
-
-Examples:
-  $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b
-  $ vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run
-  $ vicuna-apply-delta --base huggyllama/llama-7b --delta lmsys/vicuna-7b-delta-v1.1 --target vicuna-7b
-  $ vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json
-  $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
-
-Exit codes:
-  0    done
-  1    a bug of this tool
-  2    usage
-  3    a source can't be found or read
-  4    a checkpoint is malformed, or of a kind that isn't read
-  5    base and delta don't fit each other
-  6    the target can't be written (it exists, no space, no permission) or sent to the Hub (no right, another model is there, no connection), or stdout can't be written
-  7    verification failed, two models that were compared differ, or make --exact can't be
-  130  interrupted by Ctrl-C
-  143  interrupted by SIGTERM
-
-Environment:
-  HF_TOKEN, HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME, HF_ENDPOINT,
-  HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_DISABLE_XET, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY,
-  NO_COLOR, FORCE_COLOR, TERM
-`;

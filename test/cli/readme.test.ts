@@ -8,7 +8,7 @@ import { EXIT, EXIT_MEANINGS } from "../../src/errors.js";
 import { projectPath } from "../support/fixture-path.js";
 
 const README = readFileSync(projectPath("README.md"), "utf8");
-const PROGRAM = createProgram();
+const PROGRAM = await createProgram();
 const OPTIONS = PROGRAM.createHelp().visibleOptions(PROGRAM);
 
 /** The rows below a heading, cell by cell, without the table's own heading. */

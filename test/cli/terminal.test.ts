@@ -9,7 +9,7 @@ import {
   paletteFor,
   type TerminalVariables,
 } from "../../src/cli/terminal.js";
-import { formatVerification } from "../../src/cli/verify-text.js";
+import { formatVerification } from "../../src/cli/verify-command.js";
 import type { Comparison } from "../../src/compare/documents.js";
 import type { Check, Verification } from "../../src/verify/documents.js";
 
@@ -91,7 +91,7 @@ describe("verdicts", () => {
 
   test("verify: what is not proven has no colour", () => {
     const text = formatVerification(verification("ok", false, check("ok")), paint);
-    assert.match(text, /\nno fault found; but /);
+    assert.match(text, /\nno fault found, but /);
   });
 
   test("compare: the first word", () => {

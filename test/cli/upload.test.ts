@@ -88,8 +88,8 @@ describe("sending what was made", { concurrency: 2 }, () => {
       [["--upload", "other/tuned", "--token", TOKEN], 6, /can't write to this owner's repositories/],
       [["--upload", "tuned", "--token", TOKEN], 2, /name of the repository is malformed/],
       [["--upload", "owner/tuned", "--token", TOKEN, "--offline"], 2, /An upload is impossible offline/],
-      [["--private"], 2, /--private without --upload/],
-      [["--message", "hello"], 2, /--message without --upload/],
+      [["--private"], 2, /--private needs --upload/],
+      [["--message", "hello"], 2, /--message needs --upload/],
     ] as const) {
       const { code: got, stderr, stdout } = await run(...APPLY, ...more, "--verbose");
       assert.equal(got, code, stderr);
@@ -127,7 +127,7 @@ describe("sending what was made", { concurrency: 2 }, () => {
     assert.equal(again.code, 6);
     assert.match(
       again.stderr,
-      /The folder to make exists.*\n[\s\S]*If it is what you want to send: vicuna-apply-delta upload tuned owner\/tuned --private/,
+      /The folder to make exists.*\n[\s\S]*To send the folder that exists: vicuna-apply-delta upload tuned owner\/tuned --private/,
     );
 
     hub.fault = () => undefined;
@@ -190,7 +190,7 @@ test("stopped in the middle, the same command goes on: what arrived whole isn't 
   const done = await run(...args);
   assert.equal(done.code, 0, done.stderr);
   assert.equal(puts().length, 1);
-  assert.match(done.stdout, /2 files \(8\.00 MB\) it had already$/m);
+  assert.match(done.stdout, /2 files \(8\.00 MB\) already there$/m);
   assert.deepEqual(sortedFiles(there("owner/large")), localFiles(folder));
 });
 

@@ -1,7 +1,7 @@
 /** The table of releases, as a terminal shows it, and its document. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatWeightsTable } from "../../src/cli/weights-text.js";
+import { formatWeightsTable } from "../../src/cli/weights-command.js";
 import { RELEASES, weightsDocument } from "../../src/llama/releases.js";
 
 /** Columns of a terminal that is not narrow. */

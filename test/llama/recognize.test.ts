@@ -1,15 +1,10 @@
 /** Releases are recognised by each clue, no surer than the clue is, and never by coincidence. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { compatibilityOf, describeRelease, mergedReleaseHint, nameOf } from "../../src/llama/describe.js";
 import { parseModelConfig } from "../../src/llama/model-config.js";
-import {
-  compatibilityOf,
-  describeRelease,
-  mergedReleaseHint,
-  type ReleaseClues,
-  recognizeRelease,
-} from "../../src/llama/recognize.js";
-import { nameOf, RELEASES } from "../../src/llama/releases.js";
+import { type ReleaseClues, recognizeRelease } from "../../src/llama/recognize.js";
+import { RELEASES } from "../../src/llama/releases.js";
 
 function clues(changes: Partial<ReleaseClues>): ReleaseClues {
   return { reference: "somewhere", config: null, embedShape: null, shards: [], isDelta: false, ...changes };

@@ -1,7 +1,8 @@
 /** The table of releases agrees with itself and with the names on the Hub. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DIMENSIONS, nameOf, RELEASES, titleOf } from "../../src/llama/releases.js";
+import { nameOf, titleOf } from "../../src/llama/describe.js";
+import { DIMENSIONS, RELEASES } from "../../src/llama/releases.js";
 
 test("every release that was published is there, once", () => {
   const expected = [

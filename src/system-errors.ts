@@ -1,6 +1,7 @@
+/** What errors of the operating system mean to a user. */
 import { basename } from "node:path";
-import { ApplyDeltaError, type ErrorCode, errnoOf } from "../errors.js";
-import { bounded } from "../printable.js";
+import { ApplyDeltaError, type ErrorCode, errnoOf } from "./errors.js";
+import { bounded } from "./printable.js";
 
 /** Whether a file is read or written. */
 type Side = "source" | "target";
@@ -71,4 +72,32 @@ function writeError(errno: string, name: string): [ErrorCode, string] {
   if (errno === "ENOSPC") return ["no-space", "The disk is full."];
   if (errno === "EDQUOT") return ["no-space", "The disk quota is used up."];
   return ["target-unwritable", `Can't write ${name} (${errno}).`];
+}
+
+/** Loads a module of this program. Errors: `source-unreadable` if too many files are open. */
+export async function loadModule<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    throw explainSystemError(error);
+  }
+}
+
+/** The same error, or a typed one if the system lacks what the program itself needs. */
+export function explainSystemError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof ApplyDeltaError) return error;
+  // Its own modules can't be loaded either.
+  if (errnoOf(error) === "EMFILE") {
+    return new ApplyDeltaError("source-unreadable", "The program can't open the files it needs (EMFILE).", {
+      hint: TOO_MANY_FILES,
+      cause: error,
+    });
+  }
+  if ("syscall" in error && error.syscall === "uv_cwd") {
+    return new ApplyDeltaError("source-not-found", "The folder you are in doesn't exist any more.", {
+      hint: "Go to one that does, for example by `cd ..`, and run the command again.",
+      cause: error,
+    });
+  }
+  return error;
 }
