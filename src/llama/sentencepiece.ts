@@ -1,5 +1,7 @@
 /**
- * Reads a `tokenizer.model`, SentencePiece's protobuf. A file cut anywhere is an error, not a smaller vocabulary.
+ * Reads a `tokenizer.model`, SentencePiece's protobuf, as sentencepiece does: it may lack its specs, and fields that are
+ * unknown or of another wire type are passed over. A file cut between two pieces is therefore a smaller vocabulary,
+ * which the embedding's rows show; cut anywhere else it is an error.
  * Format: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto and
  * https://protobuf.dev/programming-guides/encoding/
  */
@@ -34,16 +36,17 @@ export interface SentencePieceModel {
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
 }
 
-/** Wire types; 3 and 4 (groups) occur in no SentencePiece model. */
-const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+const WIRE = { varint: 0, fixed64: 1, bytes: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const;
 
 /** In bytes, by wire type; a varint is read with its tag. */
-const FIXED_LENGTHS: Readonly<Record<number, bigint>> = { 0: 0n, 1: 8n, 5: 4n };
+const FIXED_LENGTHS: Readonly<Record<number, bigint>> = { 0: 0n, 1: 8n, 3: 0n, 4: 0n, 5: 4n };
 
-/** Numbers of fields: `ModelProto`, `ModelProto.SentencePiece`, and from where on they are extensions, in both. */
+/** protobuf's own limit; stops groups in groups without end. */
+const MAX_GROUP_DEPTH = 100;
+
+/** Numbers of fields: `ModelProto`, `ModelProto.SentencePiece`. */
 const MODEL = { pieces: 1, trainer: 2, normalizer: 3, selfTest: 4, denormalizer: 5 } as const;
 const PIECE = { piece: 1, score: 2, type: 3 } as const;
-const FIRST_EXTENSION = 200;
 
 /** `SentencePiece.Type`: NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 6 */
 const NORMAL = 1;
@@ -96,9 +99,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
   const specialIds = new Map<number, number>();
   const specs = new Map<number, Uint8Array>();
   for (const { number, wireType, at, start, end } of fieldsOf(model)) {
-    if (number >= FIRST_EXTENSION) continue;
-    if (number > MODEL.denormalizer) fail(`field ${number} is unknown`, at);
-    if (wireType !== WIRE.bytes) fail(`field ${number} is not a message`, at);
+    if (wireType !== WIRE.bytes || number > MODEL.denormalizer) continue;
     const message = { ...model, start, end };
     if (number === MODEL.pieces) {
       if (ids.size === MAX_PIECES) fail(`it has more than ${MAX_PIECES} pieces`, at);
@@ -108,18 +109,15 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
       scores.push(score);
       types.push(type);
     } else {
-      specs.set(number, bytes.subarray(start, end));
+      // protobuf joins a message that comes in parts.
+      specs.set(number, Buffer.concat([specs.get(number) ?? Buffer.of(), bytes.subarray(start, end)]));
       // What else is in it doesn't matter here, but it must be whole.
       for (const inside of fieldsOf(message)) {
-        if (number === MODEL.trainer) noteSpecialId(inside, specialIds, fail);
+        if (number === MODEL.trainer) noteSpecialId(inside, specialIds);
       }
     }
   }
-  // The trainer writes the specs behind the pieces: a file cut between two pieces has neither.
-  const failCut = (name: string) => fail(`it has no ${name}, as if it had been cut`, bytes.length);
-  if (ids.size === 0) failCut("pieces");
-  if (!specs.has(MODEL.trainer)) failCut("trainer_spec");
-  if (!specs.has(MODEL.normalizer)) failCut("normalizer_spec");
+  if (ids.size === 0) fail("it has no pieces", bytes.length);
   const pieces = [...ids.keys()];
   const pieceOf = (role: SpecialRole): SpecialPiece | null => {
     const { field, byDefault } = SPECIAL_IDS[role];
@@ -154,27 +152,24 @@ function readPiece(message: Message, at: number): { piece: string; score: number
         fail("a piece is not UTF-8", start, { cause });
       }
     } else if (number === PIECE.type && wireType === WIRE.varint) {
-      if (value < 1n || value > LAST_TYPE) fail(`${value} is not a type of piece`, at);
-      type = Number(value);
+      if (value >= NORMAL && value <= LAST_TYPE) type = Number(value);
     } else if (number === PIECE.score && wireType === WIRE.fixed32) {
       score = data.getFloat32(start, true);
-    } else if (number < FIRST_EXTENSION) {
-      fail(`field ${number} of a piece is unknown`, at);
     }
   }
   if (piece === "") fail("a piece is empty", at);
   return { piece, score, type };
 }
 
-/** Other fields of the trainer's spec describe the training; new ones come with new versions. */
-function noteSpecialId({ number, wireType, at, value }: Field, ids: Map<number, number>, fail: Fail): void {
+/** Other fields of the trainer's spec describe the training. */
+function noteSpecialId({ number, wireType, value }: Field, ids: Map<number, number>): void {
   if (!Object.values(SPECIAL_IDS).some(({ field }) => field === number)) return;
-  if (wireType !== WIRE.varint) fail(`field ${number} of trainer_spec is not an integer`, at);
+  if (wireType !== WIRE.varint) return;
   // int32: -1, for "none", is written with ten bytes.
   ids.set(number, Number(BigInt.asIntN(32, value)));
 }
 
-/** The fields of one message, front to back. */
+/** The fields of one message, front to back, without those inside a group. */
 function* fieldsOf({ bytes, start, end, fail }: Message): Generator<Field> {
   let position = start;
   const varint = (): bigint => {
@@ -188,6 +183,7 @@ function* fieldsOf({ bytes, start, end, fail }: Message): Generator<Field> {
       if (byte < 0x80) return value;
     }
   };
+  const groups: { readonly number: number; readonly at: number }[] = [];
   while (position < end) {
     const at = position;
     const tag = varint();
@@ -203,6 +199,15 @@ function* fieldsOf({ bytes, start, end, fail }: Message): Generator<Field> {
     }
     const fieldStart = position;
     position += Number(byteLength);
-    yield { number, wireType, at, value, start: fieldStart, end: position };
+    if (wireType === WIRE.groupStart) {
+      if (groups.length === MAX_GROUP_DEPTH) fail(`groups are nested deeper than ${MAX_GROUP_DEPTH}`, at);
+      groups.push({ number, at });
+    } else if (wireType === WIRE.groupEnd) {
+      if (groups.pop()?.number !== number) fail("a group ends that did not begin", at);
+    } else if (groups.length === 0) {
+      yield { number, wireType, at, value, start: fieldStart, end: position };
+    }
   }
+  const open = groups.at(-1);
+  if (open !== undefined) fail("it ends inside a group", open.at);
 }

@@ -4,7 +4,7 @@
  */
 import { deflateRawSync } from "node:zlib";
 import { safetensorsOf } from "../support/model-folder.js";
-import { bytesField, NORMALIZER_SPEC, piece, trainerSpec, varint } from "../support/sentencepiece-samples.js";
+import { varint } from "../support/sentencepiece-samples.js";
 import {
   assemble,
   checkpointEntries,
@@ -263,10 +263,5 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "lfs-pointer--for-the-tokenizer": { "tokenizer.model": "version https://git-lfs.github.com/spec/v1\n" },
   "tokenizer-malformed--length-of-2-to-the-63": pieces(varint(10), varint(1n << 63n)),
   "tokenizer-malformed--varint-without-end": pieces(Buffer.alloc(1000, 0x80)),
-  "tokenizer-malformed--special-id-no-integer": pieces(
-    piece("a"),
-    trainerSpec(bytesField(41, "x")),
-    NORMALIZER_SPEC,
-  ),
   "tokenizer-malformed--length-just-too-long": pieces(varint(10), varint(4), Buffer.from("\n\x01a")),
 };
