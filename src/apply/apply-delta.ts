@@ -29,6 +29,7 @@ import type { ElementCounts, MergePlanDocument, MergeSummary } from "./documents
 import { judgeFindings } from "./judge-findings.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
+import { refuseMergedRelease } from "./refuse-merged.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
@@ -94,6 +95,7 @@ async function withPlan<T>(
     readRequest({ role: "base", reference: options.base, revision: options.baseRevision }),
     readRequest({ role: "delta", reference: options.delta, revision: options.deltaRevision }),
   ] as const;
+  if (options.force !== true) refuseMergedRelease(requests[1]);
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
     const log = createWarningLog(reporter);

@@ -16,6 +16,7 @@ import { assertApart } from "../target/target.js";
 import { isLocalFile } from "../tensor.js";
 import { plural } from "../units.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
+import { adviceFor } from "./model-address.js";
 import { hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
 import type { StreamedWeights } from "./stream-weights.js";
 
@@ -88,7 +89,7 @@ export function readRequest(request: ModelRequest): ReadRequest {
     {
       file: reference,
       expected: "a model's folder, its weights file, or owner/name on the Hugging Face Hub",
-      hint: "Check the path for a typo.",
+      hint: adviceFor(reference),
     },
   );
 }

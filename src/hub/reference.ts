@@ -1,4 +1,5 @@
 import { ApplyDeltaError } from "../errors.js";
+import { readAddress } from "./model-address.js";
 
 export interface HubReference {
   /** `owner/name`. */
@@ -34,11 +35,12 @@ export function hasHubScheme(reference: string): boolean {
 }
 
 /**
- * Reads `owner/name`, `owner/name@revision` and `hf://owner/name`; null for anything else. `revision` comes from an
+ * Reads `owner/name`, `owner/name@revision`, `hf://owner/name` and the address of a model's page; null for anything else. `revision` comes from an
  * option. Errors: `bad-usage` for two different revisions, or one that is malformed.
  */
 export function parseHubReference(reference: string, revision?: string): HubReference | null {
-  const text = hasHubScheme(reference) ? reference.slice(SCHEME.length) : reference;
+  const text =
+    readAddress(reference) ?? (hasHubScheme(reference) ? reference.slice(SCHEME.length) : reference);
   const at = text.indexOf("@");
   const repository = at < 0 ? text : text.slice(0, at);
   const inReference = at < 0 ? undefined : text.slice(at + 1);

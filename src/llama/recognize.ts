@@ -52,8 +52,8 @@ function nameIn(reference: string): { owner?: string | undefined; name: string |
   const parts = reference.split(/[/\\]/).filter((part) => part !== "" && part !== ".");
   const cached = parts.findLast((part) => part.startsWith("models--")) ?? "";
   const onHub =
-    /^(?:hf:\/\/)?(lmsys)\/([^/@]+)(?:@.*)?$/.exec(reference) ?? /^models--(.+?)--(.+)$/.exec(cached);
-  if (onHub !== null) return { owner: onHub[1], name: onHub[2]?.toLowerCase() };
+    /^(?:hf:\/\/)?(lmsys)\/([^/@]+)(?:@.*)?$/i.exec(reference) ?? /^models--(.+?)--(.+)$/.exec(cached);
+  if (onHub !== null) return { owner: onHub[1]?.toLowerCase(), name: onHub[2]?.toLowerCase() };
   // A weights file or an index stands for its folder.
   const isFile = /\.(?:safetensors|bin|pt|pth|json)$/.test(parts.at(-1) ?? "");
   const name = parts.at(isFile ? -2 : -1)?.replace(/^lmsys_/, "");

@@ -1,6 +1,6 @@
 /** The main job with models named as on the Hub, by the command line: cold, warm, offline, stopped, refused. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { hubOptionsOf } from "../../src/cli/environment.js";
@@ -74,6 +74,34 @@ describe("owner/name", { concurrency: 2 }, () => {
     const { stderr } = await apply("out");
     // A tiny model under the name: the name is known, and doubted.
     assert.match(stderr, /^warning: it is named vicuna-7b-delta-v1\.1, but its embedding has 64 rows/m);
+  });
+
+  test("a release of whole models is refused before the Hub is asked", async (context) => {
+    const root = temporaryFolder(context);
+    const { base, delta } = tinyRepositories(root);
+    const hub = await startHub({ [BASE]: base, "lmsys/vicuna-7b-v1.3": delta }, context);
+    const env = { HF_ENDPOINT: hub.url, HF_HOME: join(root, "home"), HF_HUB_OFFLINE: undefined };
+    const apply = (given: string, ...more: string[]) =>
+      runCli(["--base", BASE, "--delta", given, "--target", "out", ...more], { cwd: root, env });
+    const cached = "hub/models--lmsys--vicuna-33b-v1.3/snapshots/0123";
+    mkdirSync(join(root, cached), { recursive: true });
+    const both = "The deltas of 7B are lmsys/vicuna-7b-delta-v1.1 and lmsys/vicuna-7b-delta-v0.";
+    const cases: [given: string, name: string, hint: string][] = [
+      ["lmsys/vicuna-7b-v1.3", "vicuna-7b-v1.3", both],
+      ["lmsys/vicuna-7b-v1.1@main", "vicuna-7b-v1.1", both],
+      ["https://huggingface.co/LMSYS/vicuna-7b-v1.5-16k/tree/main", "vicuna-7b-v1.5-16k", both],
+      ["hf://lmsys/vicuna-13b-v1.5", "vicuna-13b-v1.5", "The deltas of 13B are lmsys/vicuna-13b-delta-v1.1"],
+      [cached, "vicuna-33b-v1.3", "There is no delta of 33B."],
+    ];
+    for (const [given, name, hint] of cases) {
+      const { code, stderr } = await apply(given, ...(given === cached ? ["--dry-run"] : []));
+      assert.equal(code, 5, stderr);
+      assert.match(stderr, new RegExp(`^error: ${name} is a complete model, not a delta\\.$`, "m"));
+      assert.ok(stderr.includes(`what now: Use it as it is: it needs no base. ${hint}`), stderr);
+    }
+    assert.deepEqual(hub.requests, []);
+    const forced = await apply("lmsys/vicuna-7b-v1.3", "--force");
+    assert.equal(forced.code, 0, forced.stderr);
   });
 
   test("inspect takes one, a dry run and a revision too", async (context) => {

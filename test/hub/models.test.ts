@@ -45,6 +45,18 @@ for (const [reference, repository, revision] of [
   ["lmsys/vicuna-7b-delta-v1.1", "lmsys/vicuna-7b-delta-v1.1", "main"],
   ["hf://huggyllama/llama-7b", "huggyllama/llama-7b", "main"],
   ["huggyllama/llama-7b@refs/pr/1", "huggyllama/llama-7b", "refs/pr/1"],
+  ["https://huggingface.co/lmsys/vicuna-7b-delta-v1.1", "lmsys/vicuna-7b-delta-v1.1", "main"],
+  ["https://huggingface.co/a/b/", "a/b", "main"],
+  ["https://huggingface.co/a/b?library=transformers#usage", "a/b", "main"],
+  ["http://www.huggingface.co/a/b/tree/main", "a/b", "main"],
+  ["https://huggingface.co/a/b/tree/refs%2Fpr%2F1", "a/b", "refs/pr/1"],
+  ["https://hf.co/a/b/tree/refs/pr/1", "a/b", "refs/pr/1"],
+  ["https://huggingface.co/a/b/commit/0123abc", "a/b", "0123abc"],
+  ["huggingface.co/a/b.git", "a/b", "main"],
+  ["https://huggingface.co/models/a/b", "a/b", "main"],
+  ["git@hf.co:a/b", "a/b", "main"],
+  ["hf://models/a/b", "a/b", "main"],
+  ["hf://models/a/b@v1", "a/b", "v1"],
   [`a/b@${"0".repeat(40)}`, "a/b", "0".repeat(40)],
 ] as const) {
   test(`${reference} is a model on the Hub`, () => {
@@ -61,6 +73,33 @@ for (const reference of [...NEITHER, "a/..", "a/b--c", "-a/b", "a b/c", `a/${"x"
       message: /^No such file or folder for the base: /,
       expected: /owner\/name/,
     });
+  });
+}
+
+const ADVICE: [reference: string, hint: string | RegExp][] = [
+  ["https://huggingface.co/a/b/resolve/main/pytorch_model.bin", /^This leads to one file.*: a\/b\.$/],
+  ["https://huggingface.co/a/b/blob/main/model.safetensors?download=true", /: a\/b\.$/],
+  ["https://huggingface.co/a/b/tree/main/original", /: a\/b\.$/],
+  ["https://huggingface.co/datasets/a/b", /only models of huggingface\.co/],
+  ["https://modelscope.cn/models/a/b", /^Download it and give the folder/],
+  ["s3://bucket/vicuna", /^Download it and give the folder/],
+  ["https://hf-mirror.com/a/b", /HF_ENDPOINT=https:\/\/hf-mirror\.com/],
+  ["file:///data/llama", "Give the path: /data/llama."],
+  ["a/b/", "Did you mean a/b?"],
+  [" a/b", "Did you mean a/b?"],
+  ['"a/b"', "Did you mean a/b?"],
+  ["a\\b", "Did you mean a/b?"],
+  ["models--a--b", "Did you mean a/b?"],
+  ["vicuna-7b-delta-v1.1", "Did you mean lmsys/vicuna-7b-delta-v1.1?"],
+  ["$MODELS/llama", /^The shell replaces/],
+  ["~user/llama", /^The shell replaces/],
+  ["llama/*.bin", /^The shell replaces/],
+  ["C:\\models\\llama", "Check the path for a typo."],
+  ["lama-7b", "Check the path for a typo."],
+];
+for (const [reference, hint] of ADVICE) {
+  test(`what to do about ${JSON.stringify(reference)}`, async () => {
+    await refusal(() => read(reference), "source-not-found", { file: reference, hint });
   });
 }
 
