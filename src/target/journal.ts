@@ -2,7 +2,6 @@
  * The record, beside the shards, of what an unfinished run has done. A shard counts as finished if it was on the disk
  * before its line was, and is as it was then. One JSON document a line: a line that was cut off spoils no other.
  */
-
 import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -29,7 +28,7 @@ const shardSchema = z.object({
   findings: z.array(findingSchema),
 });
 
-const replacedSchema = z.object({ replaced: z.string() });
+const entrySchema = z.union([shardSchema, z.object({ replaced: z.string() })]);
 
 export interface Journal {
   readonly fingerprint: Fingerprint;
@@ -41,22 +40,21 @@ export interface Journal {
   readonly replaced: string | null;
 }
 
-/** The parts in which two differ. */
+/** The parts in which the two differ. */
 export function fingerprintChanges(a: Fingerprint, b: Fingerprint): string[] {
   return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((part) => a[part] !== b[part]);
 }
 
-/** Starts a record, durably. */
 export function startJournal(path: string, fingerprint: Fingerprint): void {
   append(path, { fingerprint }, "w");
 }
 
-/** Remembers a shard of the folder, durably. It is on the disk already. */
+/** Remembers a shard that is on the disk. */
 export function recordShard(path: string, folder: string, shard: string, findings: readonly Finding[]): void {
   append(path, { shard, ...stateOf(join(folder, shard)), findings }, "a");
 }
 
-/** Remembers, durably, that the old target is about to be put aside. */
+/** Remembers that the old target is about to be put aside. */
 export function recordReplaced(path: string, replaced: string): void {
   append(path, { replaced }, "a");
 }
@@ -69,13 +67,14 @@ export function readJournal(path: string, folder: string): Journal | null {
   const finished = new Set<string>();
   const findings: Finding[] = [];
   let replaced: string | null = null;
-  for (const line of lines.slice(1)) {
-    const entry = parseLine(shardSchema, line);
-    if (entry !== null && isAsRecorded(join(folder, entry.shard), entry)) {
+  for (const entry of lines.slice(1).map((line) => parseLine(entrySchema, line))) {
+    if (entry === null) continue;
+    if ("replaced" in entry) {
+      replaced = entry.replaced;
+    } else if (isAsRecorded(join(folder, entry.shard), entry)) {
       finished.add(entry.shard);
       findings.push(...entry.findings);
     }
-    replaced = parseLine(replacedSchema, line)?.replaced ?? replaced;
   }
   return { fingerprint: head.fingerprint, finished, findings, replaced };
 }
@@ -89,6 +88,7 @@ function readLines(path: string): string[] {
   }
 }
 
+/** Adds a line, durably. */
 function append(path: string, entry: object, flag: "w" | "a"): void {
   // The line before may have been cut off where the disk was full.
   const line = `${flag === "a" ? "\n" : ""}${JSON.stringify(entry)}\n`;
@@ -99,9 +99,9 @@ function append(path: string, entry: object, flag: "w" | "a"): void {
   });
 }
 
-function parseLine<T>(schema: z.ZodType<T>, line: string | undefined): T | null {
+function parseLine<T>(schema: z.ZodType<T>, line = ""): T | null {
   try {
-    return schema.parse(JSON.parse(line ?? ""));
+    return schema.parse(JSON.parse(line));
   } catch {
     return null;
   }

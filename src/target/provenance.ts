@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { headerSha256 } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
@@ -14,6 +15,7 @@ import { compareNames } from "../tensor.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { malformedRecord, readRecord } from "./read-record.js";
 import { checksumFiles } from "./sha256sums.js";
+import type { Staging } from "./staging.js";
 
 export const PROVENANCE = "vicuna-apply-delta.json";
 
@@ -92,7 +94,6 @@ export type MergeRecord = z.infer<z.ZodObject<typeof merge>>;
 export type SourceRecord = z.infer<typeof source>;
 export type WeightsRecord = z.infer<typeof weightsFile>;
 export type Provenance = z.infer<typeof provenanceSchema>;
-export type TargetRecord = Provenance["target"];
 
 /** What identifies a checkpoint's weights: names, sizes, digests of the headers. */
 export async function recordWeights({ files, tensors }: Checkpoint): Promise<WeightsRecord[]> {
@@ -108,13 +109,22 @@ export async function recordWeights({ files, tensors }: Checkpoint): Promise<Wei
   return records;
 }
 
-/** What identifies the files of a folder that holds a whole model, `fileNames` being those beside the weights. */
-export async function recordTarget(
-  folder: string,
-  fileNames: readonly string[],
-  { checksums }: { readonly checksums: boolean },
-): Promise<TargetRecord> {
-  const names = [...fileNames].sort(compareNames);
+/** Writes what the target was made from; `names`: every other file beside the weights. Errors: `target-altered`. */
+export async function writeProvenance(
+  staging: Staging,
+  merge: MergeRecord,
+  names: readonly string[],
+  checksums: boolean,
+): Promise<void> {
+  const target = await recordTarget(staging.folder, [...names].sort(compareNames)).catch((error: unknown) => {
+    // What this program wrote is well-formed, unless it was changed since.
+    const isMalformed = isApplyDeltaError(error) && error.exitCode === EXIT.malformed;
+    throw isMalformed ? targetAltered(`weights: ${error.message}`) : error;
+  });
+  staging.writeFile(PROVENANCE, encodeProvenance(merge, { ...target, checksums }));
+}
+
+async function recordTarget(folder: string, names: readonly string[]) {
   const sha256Of = await checksumFiles(folder, names, {});
   const files = names.map((name) => ({
     name,
@@ -123,14 +133,21 @@ export async function recordTarget(
   }));
   const target = await openCheckpoint(folder);
   try {
-    return { weights: await recordWeights(target), files, checksums };
+    return { weights: await recordWeights(target), files };
   } finally {
     target.close();
   }
 }
 
+export function targetAltered(got: string): ApplyDeltaError {
+  return new ApplyDeltaError("target-altered", "The target failed its verification and was not made.", {
+    got,
+    hint: "If `weights`, `sum` or `checksums` failed, what was written isn't what was read back: check the disk, or choose a folder on another. Otherwise base or delta is at fault: look at them with `inspect`.",
+  });
+}
+
 /** The text of the record. */
-export function encodeProvenance(made: MergeRecord, target: TargetRecord): string {
+export function encodeProvenance(made: MergeRecord, target: Provenance["target"]): string {
   const program = { name: PROGRAM_NAME, version: programVersion() };
   return withDigest({ format: FORMAT, program, ...made, target });
 }

@@ -4,9 +4,11 @@
  */
 import { join } from "node:path";
 import { openLocalFile } from "../files/local-file.js";
+import type { Reporter } from "../progress.js";
 import { compareNames, type LocalFile } from "../tensor.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 import { malformedRecord, readRecord } from "./read-record.js";
+import type { Staging } from "./staging.js";
 
 export const CHECKSUMS = "SHA256SUMS";
 
@@ -29,10 +31,21 @@ export async function checksumFiles(
   }
 }
 
-/** One line a file, by name. */
-export function encodeChecksums(sha256Of: ReadonlyMap<string, string>): string {
-  const lines = [...sha256Of].sort(([a], [b]) => compareNames(a, b));
-  return lines.map(([name, sha256]) => `${sha256}  ${name}\n`).join("");
+/** Writes the SHA-256 of every file named. Errors: those of reading; `interrupted`. */
+export async function writeChecksums(
+  staging: Staging,
+  names: readonly string[],
+  { reporter, signal }: { readonly reporter: Reporter; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  const sha256Of = await checksumFiles(staging.folder, [...names].sort(compareNames), {
+    signal,
+    // Shards are written past the page cache: this reads them several at a time, ahead of the hash.
+    fromDisk: true,
+    onProgress: (progress) =>
+      reporter.progress({ activity: "writing checksums", ...progress, current: CHECKSUMS }),
+  });
+  const lines = [...sha256Of].map(([name, sha256]) => `${sha256}  ${name}\n`);
+  staging.writeFile(CHECKSUMS, lines.join(""));
 }
 
 /** Reads `SHA256SUMS`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */

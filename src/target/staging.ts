@@ -3,7 +3,6 @@
  * target is there. Shards that are finished outlive a run that fails or is killed: a later run of the same merge keeps
  * them.
  */
-
 import { fsyncSync, lstatSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, isApplyDeltaError } from "../errors.js";
