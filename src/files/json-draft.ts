@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
-import { parseBoundedJson } from "./bounded-json.js";
+import { maskPythonWords, parsePythonJson } from "./json.js";
 
 /** A file as it was found; `path` is for messages. */
 export interface JsonFile {
@@ -51,7 +51,7 @@ export class JsonDraft<T> {
 
   #parse(): T {
     try {
-      return this.schema.parse(parseBoundedJson(this.#text));
+      return this.schema.parse(parsePythonJson(this.#text));
     } catch (cause) {
       throw this.#bad(cause instanceof z.ZodError ? describeIssue(cause) : String(cause), cause);
     }
@@ -73,9 +73,10 @@ export class JsonDraft<T> {
  * for every line, which for a large value takes minutes.
  */
 function withValue(text: string, at: JSONPath, value: unknown): string {
-  const made = applyEdits(text, modify(text, at, value === undefined ? undefined : null, STYLE));
+  const edits = modify(maskPythonWords(text), at, value === undefined ? undefined : null, STYLE);
+  const made = applyEdits(text, edits);
   if (value === undefined) return made;
-  const root = parseTree(made);
+  const root = parseTree(maskPythonWords(made));
   const place = root && findNodeAtLocation(root, at);
   if (place === undefined) return made;
   const written = JSON.stringify(value, null, 2).replaceAll("\n", `\n${"  ".repeat(at.length)}`);
@@ -97,4 +98,34 @@ function describeIssue(error: z.ZodError): string {
 /** As transformers writes JSON: two spaces, a final newline. */
 export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** As `z.array`, which notes an issue for every wrong item, with only the first one noted. */
+export function listOf<T>(item: z.ZodType<T>): z.ZodType<T[]> {
+  return z.custom<T[]>().superRefine((value, context) => {
+    if (Array.isArray(value)) refineEach(value.entries(), item, context);
+    else context.addIssue({ code: "custom", message: "expected a list" });
+  });
+}
+
+/** As `z.record`, with only the first issue noted; a key named `__proto__` is a key like any other. */
+export function recordOf<T>(item: z.ZodType<T>): z.ZodType<Record<string, T>> {
+  return z.custom<Record<string, T>>().superRefine((value, context) => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      refineEach(Object.entries(value), item, context);
+    } else context.addIssue({ code: "custom", message: "expected an object" });
+  });
+}
+
+function refineEach(
+  entries: Iterable<[string | number, unknown]>,
+  item: z.ZodType,
+  context: z.RefinementCtx,
+): void {
+  for (const [key, value] of entries) {
+    const issue = item.safeParse(value).error?.issues[0];
+    if (issue === undefined) continue;
+    context.addIssue({ code: "custom", message: issue.message, path: [key, ...issue.path] });
+    return;
+  }
 }

@@ -1,5 +1,5 @@
 import { ApplyDeltaError } from "../errors.js";
-import { isJsonObject, parseStrictJson } from "../files/strict-json.js";
+import { isJsonObject, parseStrictJson } from "../files/json.js";
 import { compareNames, type RandomAccessFile } from "../tensor.js";
 
 /** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
@@ -10,7 +10,7 @@ export interface ShardIndex {
   readonly shards: readonly string[];
   /** Tensor name to shard file name. */
   readonly shardOf: ReadonlyMap<string, string>;
-  /** What the index says all tensors' data come to, in bytes; null where it says nothing. */
+  /** What the index says all tensors' data come to, in bytes; null where it says nothing, or no size. */
   readonly totalBytes: number | null;
 }
 
@@ -28,11 +28,11 @@ export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex
     file: file.path,
     offsetBytes: 0,
     malformed: "index-malformed",
-    duplicate: "duplicate-tensor",
+    isPython: true,
     hint: "Download the index again from where the model came from.",
   });
   if (!isJsonObject(json)) return fail("the document is not an object with `weight_map`");
-  const weightMap = json.weight_map;
+  const { weight_map: weightMap, metadata } = json;
   if (!isJsonObject(weightMap)) return fail("`weight_map` is not an object");
   const shardOf = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(weightMap)) {
@@ -49,8 +49,8 @@ export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex
     shardOf.set(tensor, shard);
   }
   if (shardOf.size === 0) fail("`weight_map` names no tensor");
-  const metadata = isJsonObject(json) && isJsonObject(json.metadata) ? json.metadata : {};
-  const totalBytes = typeof metadata.total_size === "number" ? metadata.total_size : null;
+  const total = isJsonObject(metadata) ? metadata.total_size : null;
+  const totalBytes = typeof total === "number" && Number.isSafeInteger(total) && total >= 0 ? total : null;
   return { shards: [...new Set(shardOf.values())].sort(), shardOf, totalBytes };
 }
 

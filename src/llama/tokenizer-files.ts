@@ -1,7 +1,6 @@
 /** What the files of a tokenizer hold, as far as this program looks at it. */
 import { z } from "zod";
-import { listOf, recordOf } from "../files/bounded-json.js";
-import { JsonDraft, type JsonFile } from "../files/json-draft.js";
+import { JsonDraft, type JsonFile, listOf, recordOf } from "../files/json-draft.js";
 import { readSentencePiece, type SpecialPiece, type SpecialRole } from "./sentencepiece.js";
 
 /** The largest vocabularies have some 260 000 tokens. Ids are counted through; stops one that would take years. */

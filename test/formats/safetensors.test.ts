@@ -156,7 +156,7 @@ const REJECTIONS: Record<string, Rejection> = {
   },
   "a header that ends early": malformed('{"t":', { offsetBytes: 13, message: /value expected/ }),
   "text behind the header": malformed("{}  {}", { offsetBytes: 12, message: /end of file expected/ }),
-  "padding with zeros": malformed("{}\u0000", { offsetBytes: 10, message: /invalid symbol/ }),
+  "padding with zeros": malformed("{}\u0000", { offsetBytes: 10, message: /end of file expected/ }),
   "a tensor twice": rejectedHeader(`{"t":${entry()},"t":${entry()}}`, "duplicate-tensor", {
     offsetBytes: 8 + 6 + entry().length,
     message: /"t" stands twice/,
@@ -193,8 +193,6 @@ const REJECTIONS: Record<string, Rejection> = {
   "no dtype": badEntry({ dtype: "" }, /`dtype` is not a string/),
   "no shape": badEntry({ shape: "" }, /`shape` is not a list/),
   "no data_offsets": badEntry({ data_offsets: "" }, /`data_offsets` is not a pair/),
-  "an unknown field": badEntry({ more: ',"device":"cpu"' }, /unknown field "device"/),
-  "an unknown field `__proto__`": badEntry({ more: ',"__proto__":{}' }, /unknown field "__proto__"/),
   "65 dimensions": badEntry({ shape: `[${Array(64).fill(1)},2]` }, /`shape` is not a list/),
   "a shape whose product is no safe integer": badEntry(
     { shape: "[4294967296,4294967296]" },
@@ -208,21 +206,20 @@ const REJECTIONS: Record<string, Rejection> = {
     { shape: "[4503599627370496]" },
     /beyond any file/,
   ),
-  "an extent beyond the safe integers": malformed(one({ shape: "[9007199254740992]" }), {
-    offsetBytes: 8 + one().indexOf("[2]") + 1,
-    message: /9007199254740992 is too large/,
-  }),
-  "an offset beyond the safe integers": malformed(one({ data_offsets: "[0,18446744073709551616]" }), {
-    offsetBytes: 8 + one().indexOf("[0,4]") + 3,
-    message: /18446744073709551616 is too large/,
-  }),
+  "an extent beyond the safe integers": badEntry(
+    { shape: "[9007199254740992]" },
+    /`shape` is not a list of sizes/,
+  ),
+  "an offset beyond the safe integers": badEntry(
+    { data_offsets: "[0,18446744073709551616]" },
+    /`data_offsets` is not a pair/,
+  ),
   "metadata with a number": malformed('{"__metadata__":{"a":1}}', { message: /__metadata__/ }),
   "metadata with a decimal": malformed('{"__metadata__":{"a":1.5}}', { message: /__metadata__/ }),
   "metadata with an object": malformed('{"__metadata__":{"a":{}}}', { message: /__metadata__/ }),
-  "metadata that is null": malformed('{"__metadata__":null}', { message: /__metadata__/ }),
   "metadata that is a list": malformed('{"__metadata__":["a"]}', { message: /__metadata__/ }),
   "metadata that looks like a tensor": malformed(`{"__metadata__":${entry()}}`, { message: /__metadata__/ }),
-  "deep nesting": malformed(`{"t":${"[".repeat(100_000)}`, { offsetBytes: 8 + 5 + 15, message: /nesting/ }),
+  "deep nesting": malformed(`{"t":${"[".repeat(100_000)}`, { offsetBytes: 8 + 5 + 63, message: /nested/ }),
   "half a surrogate pair in a name": malformed(`{"\\ud83d":${entry()}}`, {
     offsetBytes: 9,
     message: /surrogate/,
@@ -326,4 +323,11 @@ test("a header padded with spaces, and one that isn't", async () => {
   for (const padding of ["", " ", "       ", "\n"]) {
     assert.equal((await readSafetensors(file(one() + padding, Buffer.alloc(4)))).length, 1);
   }
+});
+
+test("metadata that is null, and fields that the format doesn't know, are passed over", async () => {
+  const more = ',"device":"cpu","__proto__":{"a":[1.5,{}]},"large":123456789012345678901234567890';
+  const header = `{"__metadata__":null,"t":${entry({ more })}}`;
+  const [view] = await readSafetensors(file(header, Buffer.alloc(4)));
+  assert.deepEqual([view?.name, view?.dtype, view?.shape], ["t", "F16", [2]]);
 });

@@ -30,6 +30,9 @@ test("an index of save_pretrained", async () => {
 const FINE: Record<string, string> = {
   "a total_size that is a decimal": '{"metadata":{"total_size":13476839424.0},"weight_map":{"a":"s.bin"}}',
   "a total_size beyond what a file can have": '{"metadata":{"total_size":1e300},"weight_map":{"a":"s.bin"}}',
+  "a total_size beyond what a number can be":
+    '{"metadata":{"total_size":123456789012345678901234567890},"weight_map":{"a":"s.bin"}}',
+  "a total_size that is infinite": '{"metadata":{"total_size":Infinity},"weight_map":{"a":"s.bin"}}',
   "more metadata": '{"metadata":{"total_size":1,"total_parameters":2},"weight_map":{"a":"s.bin"}}',
   "no metadata": '{"weight_map":{"a":"s.bin"}}',
   "more fields": '{"weight_map":{"a":"s.bin"},"made_by":["someone",1.5,null]}',

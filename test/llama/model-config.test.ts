@@ -86,6 +86,13 @@ test("an empty config, and nulls, say nothing", () => {
   );
 });
 
+test("Python's words for numbers are read as Python reads them", (t) => {
+  const folder = temporaryFolder(t);
+  const text = '{"hidden_size": 64, "time_step_limit": [0.0, Infinity], "other": NaN}';
+  writeFileSync(join(folder, "config.json"), text);
+  assert.equal(readModelConfig(folder)?.hiddenSize, 64);
+});
+
 test("a folder without one", (t) => {
   const folder = temporaryFolder(t);
   assert.equal(readModelConfig(folder), null);

@@ -1,5 +1,5 @@
-import { ApplyDeltaError } from "../../errors.js";
-import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "../../files/strict-json.js";
+import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
+import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "../../files/json.js";
 import {
   bitsOf,
   denseStrides,
@@ -12,8 +12,6 @@ import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./h
 
 /** Characters of a malformed value that an error shows. */
 const MAX_EXCERPT = 100;
-
-const DOWNLOAD_AGAIN = "The file is damaged or not a safetensors file: download or copy it again.";
 
 interface Entry<File extends RandomAccessFile> {
   view: TensorView<File>;
@@ -30,36 +28,7 @@ interface Entry<File extends RandomAccessFile> {
 export async function readSafetensors<File extends RandomAccessFile>(
   file: File,
 ): Promise<TensorView<File>[]> {
-  if (file.byteLength < LENGTH_BYTES) {
-    throw new ApplyDeltaError("truncated-file", "The file is too short for a safetensors header.", {
-      file: file.path,
-      expected: "at least 8 bytes",
-      got: `${file.byteLength} bytes`,
-      hint: DOWNLOAD_AGAIN,
-    });
-  }
-  const lengthBytes = await file.read(0, LENGTH_BYTES);
-  const headerLength = new DataView(lengthBytes.buffer, lengthBytes.byteOffset).getBigUint64(0, true);
-  if (headerLength > MAX_HEADER_BYTES) {
-    throw new ApplyDeltaError("header-too-long", "The safetensors header is longer than the format allows.", {
-      file: file.path,
-      offsetBytes: 0,
-      expected: `at most ${MAX_HEADER_BYTES} bytes`,
-      got: `${headerLength} bytes`,
-      hint: DOWNLOAD_AGAIN,
-    });
-  }
-  const dataStart = LENGTH_BYTES + Number(headerLength);
-  if (dataStart > file.byteLength) {
-    throw new ApplyDeltaError("truncated-file", "The file ends inside its safetensors header.", {
-      file: file.path,
-      offsetBytes: file.byteLength,
-      expected: `${dataStart} bytes or more`,
-      got: `${file.byteLength} bytes`,
-      hint: DOWNLOAD_AGAIN,
-    });
-  }
-  const header = parseHeader(await file.read(LENGTH_BYTES, Number(headerLength)), file);
+  const { header, dataStart } = await readHeader(file);
   const entries: Entry<File>[] = [];
   for (const [name, value] of Object.entries(header)) {
     if (name === METADATA_KEY) checkMetadata(value, file);
@@ -70,71 +39,80 @@ export async function readSafetensors<File extends RandomAccessFile>(
   return entries.map((entry) => entry.view);
 }
 
-function parseHeader(bytes: Uint8Array, file: RandomAccessFile): JsonObject {
-  if (bytes[0] !== OPENING_BRACE) {
-    throw new ApplyDeltaError("header-malformed", "The safetensors header does not begin with `{`.", {
-      file: file.path,
-      offsetBytes: LENGTH_BYTES,
-      hint: DOWNLOAD_AGAIN,
+async function readHeader(file: RandomAccessFile): Promise<{ header: JsonObject; dataStart: number }> {
+  if (file.byteLength < LENGTH_BYTES) {
+    throw refusal(file, "truncated-file", "The file is too short for a safetensors header.", {
+      expected: "at least 8 bytes",
+      got: `${file.byteLength} bytes`,
     });
   }
-  return parseStrictJson(bytes, {
-    file: file.path,
-    offsetBytes: LENGTH_BYTES,
-    malformed: "header-malformed",
-    duplicate: "duplicate-tensor",
-    hint: DOWNLOAD_AGAIN,
-  }) as JsonObject;
+  const lengthBytes = await file.read(0, LENGTH_BYTES);
+  const headerLength = new DataView(lengthBytes.buffer, lengthBytes.byteOffset).getBigUint64(0, true);
+  if (headerLength > MAX_HEADER_BYTES) {
+    throw refusal(file, "header-too-long", "The safetensors header is longer than the format allows.", {
+      offsetBytes: 0,
+      expected: `at most ${MAX_HEADER_BYTES} bytes`,
+      got: `${headerLength} bytes`,
+    });
+  }
+  const dataStart = LENGTH_BYTES + Number(headerLength);
+  if (dataStart > file.byteLength) {
+    throw refusal(file, "truncated-file", "The file ends inside its safetensors header.", {
+      offsetBytes: file.byteLength,
+      expected: `${dataStart} bytes or more`,
+      got: `${file.byteLength} bytes`,
+    });
+  }
+  const bytes = await file.read(LENGTH_BYTES, Number(headerLength));
+  if (bytes[0] !== OPENING_BRACE) {
+    const message = "The safetensors header does not begin with `{`.";
+    throw refusal(file, "header-malformed", message, { offsetBytes: LENGTH_BYTES });
+  }
+  const json = { file: file.path, offsetBytes: LENGTH_BYTES, malformed: "header-malformed" } as const;
+  return { header: parseStrictJson(bytes, json) as JsonObject, dataStart };
 }
 
 function checkMetadata(value: JsonValue, file: RandomAccessFile): void {
+  if (value === null) return;
   if (isJsonObject(value) && Object.values(value).every((text) => typeof text === "string")) return;
-  throw new ApplyDeltaError("header-malformed", "`__metadata__` does not map strings to strings.", {
-    file: file.path,
-    hint: DOWNLOAD_AGAIN,
-  });
+  throw refusal(file, "header-malformed", "`__metadata__` does not map strings to strings.");
 }
 
+/** Fields beyond the three are no concern of the format's reader, nor of this one. */
 function readEntry<File extends RandomAccessFile>(
   name: string,
   value: JsonValue,
   file: File,
   dataStart: number,
 ): Entry<File> {
-  const fail = (what: string, got?: JsonValue): never => {
-    throw new ApplyDeltaError("header-malformed", `A tensor's entry in the header is malformed: ${what}.`, {
-      file: file.path,
+  const malformed = (what: string, got: JsonValue | undefined): ApplyDeltaError =>
+    refusal(file, "header-malformed", `A tensor's entry in the header is malformed: ${what}.`, {
       tensor: name,
       ...(got === undefined ? {} : { got: excerptOf(got) }),
-      hint: DOWNLOAD_AGAIN,
     });
-  };
-  if (!isJsonObject(value)) return fail("it is not an object", value);
-  const unknown = Object.keys(value).find((key) => !["dtype", "shape", "data_offsets"].includes(key));
-  if (unknown !== undefined) return fail(`it has the unknown field ${JSON.stringify(unknown)}`);
+  if (!isJsonObject(value)) throw malformed("it is not an object", value);
   const { dtype, shape, data_offsets: range } = value;
-  if (typeof dtype !== "string") return fail("`dtype` is not a string", dtype);
+  if (typeof dtype !== "string") throw malformed("`dtype` is not a string", dtype);
   if (!isDType(dtype)) {
-    throw new ApplyDeltaError("unsupported-dtype", `The dtype ${JSON.stringify(dtype)} is unknown.`, {
-      file: file.path,
+    throw refusal(file, "unsupported-dtype", `The dtype ${JSON.stringify(dtype)} is unknown.`, {
       tensor: name,
       hint: "Give the checkpoint in float16, bfloat16 or float32.",
     });
   }
-  if (!isCountList(shape) || shape.length > MAX_RANK) return fail("`shape` is not a list of sizes", shape);
-  if (!isCountList(range) || range.length !== 2)
-    return fail("`data_offsets` is not a pair of offsets", range);
+  if (!isCountList(shape) || shape.length > MAX_RANK) {
+    throw malformed("`shape` is not a list of sizes", shape);
+  }
+  if (!isCountList(range) || range.length !== 2) {
+    throw malformed("`data_offsets` is not a pair of offsets", range);
+  }
   const [begin = 0, end = 0] = range;
-  const elements = checkedProduct(shape);
-  const bits = elements * bitsOf(dtype);
-  if (!Number.isSafeInteger(bits)) return fail("the shape's size is beyond any file", shape);
+  const bits = checkedProduct(shape) * bitsOf(dtype);
+  if (!Number.isSafeInteger(bits)) throw malformed("the shape's size is beyond any file", shape);
   if (end < begin || (end - begin) * 8 !== bits) {
-    throw new ApplyDeltaError("wrong-size", "A tensor's byte range does not match its dtype and shape.", {
-      file: file.path,
+    throw refusal(file, "wrong-size", "A tensor's byte range does not match its dtype and shape.", {
       tensor: name,
       expected: `${bits / 8} bytes for ${dtype} [${shape.join(", ")}]`,
       got: `data_offsets [${begin}, ${end}]`,
-      hint: DOWNLOAD_AGAIN,
     });
   }
   const view = { name, dtype, shape, strides: denseStrides(shape), file, offsetBytes: dataStart + begin };
@@ -163,9 +141,9 @@ function checkedProduct(shape: readonly number[]): number {
 }
 
 /** The ranges, in order, must start at 0, leave no hole, not overlap, and end at the file's end. */
-function checkTiling<File extends RandomAccessFile>(
-  entries: Entry<File>[],
-  file: File,
+function checkTiling(
+  entries: readonly Entry<RandomAccessFile>[],
+  file: RandomAccessFile,
   dataStart: number,
 ): void {
   let at = 0;
@@ -173,25 +151,28 @@ function checkTiling<File extends RandomAccessFile>(
     if (begin !== at) {
       const code = begin > at ? "data-hole" : "data-overlap";
       const what = begin > at ? "leaves a hole after" : "overlaps";
-      throw new ApplyDeltaError(code, `A tensor's byte range ${what} the one before it.`, {
-        file: file.path,
+      throw refusal(file, code, `A tensor's byte range ${what} the one before it.`, {
         tensor: view.name,
         expected: `data_offsets from ${at}`,
         got: `from ${begin}`,
-        hint: DOWNLOAD_AGAIN,
       });
     }
     at = end;
   }
-  const dataLength = file.byteLength - dataStart;
-  if (at === dataLength) return;
-  const code = at > dataLength ? "truncated-file" : "overlong-file";
-  const what =
-    at > dataLength ? "The file ends before its last tensor." : "There are bytes after the last tensor.";
-  throw new ApplyDeltaError(code, what, {
-    file: file.path,
-    expected: `${dataStart + at} bytes`,
-    got: `${file.byteLength} bytes`,
-    hint: DOWNLOAD_AGAIN,
-  });
+  const end = dataStart + at;
+  if (end === file.byteLength) return;
+  const [code, message]: [ErrorCode, string] =
+    end > file.byteLength
+      ? ["truncated-file", "The file ends before its last tensor."]
+      : ["overlong-file", "There are bytes after the last tensor."];
+  throw refusal(file, code, message, { expected: `${end} bytes`, got: `${file.byteLength} bytes` });
+}
+
+function refusal(
+  { path }: RandomAccessFile,
+  code: ErrorCode,
+  message: string,
+  details: ErrorDetails = {},
+): ApplyDeltaError {
+  return new ApplyDeltaError(code, message, { file: path, ...details });
 }

@@ -1,24 +1,9 @@
-/** JSON within limits: what is beyond them is refused before anything is made of it. */
+/** Changes to JSON files, and the checks of their lists and records. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
-import { listOf, parseBoundedJson, recordOf } from "../../src/files/bounded-json.js";
-import { JsonDraft } from "../../src/files/json-draft.js";
+import { JsonDraft, listOf, recordOf } from "../../src/files/json-draft.js";
 import { refusal } from "../support/refusal.js";
-
-test("JSON as deep as real files is read, and deeper is not", () => {
-  const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
-  assert.ok(Array.isArray(parseBoundedJson(nested(64))));
-  assert.throws(() => parseBoundedJson(nested(65)), /nested deeper than 64/);
-  assert.equal(
-    parseBoundedJson(`"${"[".repeat(100)}\\"${"{".repeat(100)}"`),
-    `${"[".repeat(100)}"${"{".repeat(100)}`,
-  );
-});
-
-test("a file of nothing but values is refused", () => {
-  assert.throws(() => parseBoundedJson(`[${"1,".repeat(1 << 22)}1]`), /more than 4194304 values/);
-});
 
 test("of wrong items the first is named, and no other", () => {
   const wrong = z.object({ a: listOf(z.string()) }).safeParse({ a: ["x", 1, 2, 3] });
@@ -46,4 +31,20 @@ test("a key that stands twice is refused where it is changed", async () => {
   const schema = z.looseObject({ a: z.number() });
   const draft = new JsonDraft({ path: "config.json", text: '{"a": 1, "a": 2}' }, schema);
   await refusal(() => draft.set(["a"], 3), "bad-json", { file: "config.json", got: /a stands twice/ });
+});
+
+const ANY = z.record(z.string(), z.unknown());
+
+test("Python's words for numbers stay as they are beside what is changed", () => {
+  const text = '{\n  "limit": [\n    0.0,\n    Infinity\n  ],\n  "NaN": "Infinity \\"NaN",\n  "x": NaN\n}\n';
+  const draft = new JsonDraft({ path: "config.json", text }, ANY);
+  assert.deepEqual(draft.value.limit, [0, Number.POSITIVE_INFINITY]);
+  draft.set(["added"], [1]);
+  draft.set(["NaN"], undefined);
+  draft.set(["x"], 2);
+  draft.set(["limit", 0], 1);
+  assert.equal(
+    draft.text,
+    '{\n  "limit": [\n    1,\n    Infinity\n  ],\n  "x": 2,\n  "added": [\n    1\n  ]\n}\n',
+  );
 });
