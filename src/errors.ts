@@ -1,9 +1,7 @@
 /**
- * Every error a user can meet, as one typed value: what happened, where, what was expected and found, and
- * the next thing to do. The code decides the exit code; nothing else does. Anything thrown that is not one
- * of these is a bug of this program (exit 1).
+ * Every error a user can meet, as one typed value. Its code alone decides the exit code. Anything else thrown is a bug
+ * of this program (exit 1).
  */
-
 import type { ReportedDetails } from "./documents.js";
 import { bounded, printable } from "./printable.js";
 
@@ -31,7 +29,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/** What each exit code means: the help and the README's table say it in these words. */
+/** What each exit code means, in the words of the help and of the README's table. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: "done",
   bug: "a bug of this tool",
@@ -216,28 +214,25 @@ export interface ErrorDetails extends ReportedDetails {
 
 const GET_AGAIN = "The file is damaged: download or copy it again, and compare its sha256.";
 
-/** What to do where the place that throws has nothing better to say: a damaged file is damaged however it shows. */
-const USUAL_HINTS: Partial<Record<ErrorCode, string>> = {
-  "truncated-file": GET_AGAIN,
-  "overlong-file": GET_AGAIN,
-  "header-malformed": GET_AGAIN,
-  "header-too-long": GET_AGAIN,
-  "wrong-size": GET_AGAIN,
-  "data-hole": GET_AGAIN,
-  "data-overlap": GET_AGAIN,
-  "zip-malformed": GET_AGAIN,
-  "pickle-malformed": GET_AGAIN,
-  "pickle-too-large": GET_AGAIN,
-  "storage-missing": GET_AGAIN,
-  "storage-size": GET_AGAIN,
-  "view-out-of-bounds": GET_AGAIN,
-  "duplicate-tensor": GET_AGAIN,
-};
+/** The codes whose usual hint is to get the file again. */
+const DAMAGED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "truncated-file",
+  "overlong-file",
+  "header-malformed",
+  "header-too-long",
+  "wrong-size",
+  "data-hole",
+  "data-overlap",
+  "zip-malformed",
+  "pickle-malformed",
+  "pickle-too-large",
+  "storage-missing",
+  "storage-size",
+  "view-out-of-bounds",
+  "duplicate-tensor",
+]);
 
-/**
- * An expected failure. `message` is one sentence without location; `format` adds the location, the expected and
- * found values and the way out.
- */
+/** An expected failure. `message` is one sentence without location; `format` adds `details`. */
 export class ApplyDeltaError extends Error {
   override readonly name = "ApplyDeltaError";
 
@@ -251,10 +246,8 @@ export class ApplyDeltaError extends Error {
     details: ErrorDetails = {},
   ) {
     super(bounded(message), details.cause === undefined ? undefined : { cause: details.cause });
-    const usualHint = USUAL_HINTS[code];
-    const given =
-      details.hint === undefined && usualHint !== undefined ? { ...details, hint: usualHint } : details;
-    const entries = Object.entries(given) as [string, unknown][];
+    const usual = DAMAGED.has(code) ? { hint: GET_AGAIN } : {};
+    const entries = Object.entries({ ...usual, ...details });
     this.details = Object.fromEntries(
       entries.map(([key, value]) => [key, typeof value === "string" ? bounded(value) : value]),
     );
@@ -268,14 +261,11 @@ export class ApplyDeltaError extends Error {
   /** The text a user sees: one fact a line. */
   format(): string {
     const { file, tensor, offsetBytes, expected, got, hint } = this.details;
-    const lines = [this.message];
-    if (file !== undefined) lines.push(`  file:     ${file}`);
-    if (offsetBytes !== undefined) lines.push(`  at byte:  ${offsetBytes}`);
-    if (tensor !== undefined) lines.push(`  tensor:   ${tensor}`);
-    if (expected !== undefined) lines.push(`  expected: ${expected}`);
-    if (got !== undefined) lines.push(`  got:      ${got}`);
-    if (hint !== undefined) lines.push(`  what now: ${hint}`);
-    return lines.map(printable).join("\n");
+    const facts = { file, "at byte": offsetBytes, tensor, expected, got, "what now": hint };
+    const lines = Object.entries(facts)
+      .filter(([, value]) => value !== undefined)
+      .map(([label, value]) => `  ${`${label}:`.padEnd(9)} ${value}`);
+    return [this.message, ...lines].map(printable).join("\n");
   }
 }
 
@@ -300,7 +290,7 @@ export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Does a system call again for as long as a signal cuts it short: reads on a network file system are. */
+/** Repeats a system call that a signal cut short, as happens to reads on a network file system. */
 export function uninterrupted<T>(operation: () => T): T {
   for (;;) {
     try {

@@ -1,7 +1,7 @@
 /**
- * The library: what a program, or the command line, may use. Importing it loads next to nothing, and each call what it
- * needs. No call changes the process: nothing is printed, no signal is listened for, no variable of the environment is
- * read or set, and when a promise settles every file, thread, timer and connection of its call is closed.
+ * The library, as a program or the command line uses it. Each call loads what it needs. No call changes the process:
+ * it prints nothing, listens for no signal, reads and sets no environment variable, and when its promise settles, its
+ * files, threads, timers and connections are closed.
  */
 
 import type { MergePlanDocument, MergeSummary } from "./apply/documents.js";
@@ -131,10 +131,8 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
 }
 
 /**
- * Everything `applyDelta` would check and decide before it writes the first byte: what becomes of which tensor, files,
- * sizes, the verdict on the base. Makes no target; models on the Hub are downloaded for it.
- *
- * Rejects with what `applyDelta` would reject with before it writes.
+ * Everything `applyDelta` checks and decides before it writes: each tensor's action, files, sizes, the verdict on the
+ * base. Makes no target, but downloads models on the Hub. Rejects as `applyDelta` would before it writes.
  */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
   const program = await loadModule(() => import("./apply/apply-delta.js"));
@@ -153,10 +151,8 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
 }
 
 /**
- * Everything `makeDelta` would check and decide before it writes the first byte. Makes no delta; models on the Hub are
- * downloaded for it.
- *
- * Rejects with what `makeDelta` would reject with before it writes.
+ * Everything `makeDelta` checks and decides before it writes. Makes no delta, but downloads models on the Hub. Rejects
+ * as `makeDelta` would before it writes.
  */
 export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
   const program = await loadModule(() => import("./make/make-delta.js"));
@@ -165,10 +161,10 @@ export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDoc
 
 /**
  * Compares two models, whatever their formats, shards and dtypes: every tensor bit by bit or within a tolerance, config
- * and tokenizer key by key. That they differ is a result, no error.
+ * and tokenizer key by key. A difference is a result, not an error.
  *
- * Rejects with an `ApplyDeltaError` where a model can't be found or read, where both are one model (`bad-usage`), or
- * with `interrupted`.
+ * Rejects with an `ApplyDeltaError` if a model can't be found or read, if both are one model (`bad-usage`), or with
+ * `interrupted`.
  */
 export async function compareModels(options: CompareOptions): Promise<Comparison> {
   const program = await loadModule(() => import("./compare/compare-models.js"));
@@ -189,7 +185,7 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
 
 /**
  * Checks a model's folder: headers, sizes, index, config, tokenizer, records, numbers; with `sources`, that every bit
- * is what base and delta give. A model that is wrong is a result with the verdict `failed`, no error.
+ * is what base and delta give. A wrong model is a result with the verdict `failed`, not an error.
  *
  * Rejects with an `ApplyDeltaError` where the folder can't be found or read, where the sources can't be or don't fit
  * each other, or with `interrupted`.
@@ -200,8 +196,8 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
 }
 
 /**
- * Sends a model's folder to the Hub, as one commit that holds all of it. What the Hub has already isn't sent again, so
- * a call after one that broke off goes on from there.
+ * Sends a model's folder to the Hub as one commit. It doesn't send what the Hub already has, so a call after one that
+ * broke off goes on from there.
  *
  * Rejects with an `ApplyDeltaError`; then the repository holds what it held.
  */
@@ -213,10 +209,8 @@ export async function uploadModel(options: UploadModelOptions): Promise<UploadSu
 }
 
 /**
- * Finds out whether a model that is still to be made may be sent: the repository's name, the token and its rights, and
- * that no other model is in the way. Changes nothing.
- *
- * Rejects with what `uploadModel` would reject with before it looks at the folder.
+ * Checks whether a model may be sent before it is made: the repository's name, the token and its rights, and that no
+ * other model is in the way. Changes nothing. Rejects as `uploadModel` would before it looks at the folder.
  */
 export async function checkUpload(options: UploadOptions): Promise<void> {
   const program = await loadModule(() => import("./upload/upload-model.js"));

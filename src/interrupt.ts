@@ -1,12 +1,11 @@
 /**
- * How Ctrl-C or a caller's signal is noticed and reported. The main thread only sees a signal between two turns of the
- * event loop, so long steps take a `Pause` and await it now and then: reading headers takes no time from a good disk
- * and half a minute from a slow one.
+ * How Ctrl-C or a caller's signal is noticed and reported. The main thread sees a signal only between two turns of the
+ * event loop, so long steps await a `Pause` now and then: reading headers takes half a minute from a slow disk.
  */
 import { setImmediate } from "node:timers/promises";
 import { ApplyDeltaError, isApplyDeltaError } from "./errors.js";
 
-/** Resolves at once where the work is to go on; rejects with `interrupted` where it was stopped. */
+/** Resolves at once, or rejects with `interrupted` if the work was stopped. */
 export type Pause = () => Promise<void>;
 
 /** For callers that can't be stopped. */

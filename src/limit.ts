@@ -1,8 +1,8 @@
-/** A bound on how much is done at once: first come, first served. */
+/** Bounds how much is done at once: first come, first served. */
 export interface Limit {
-  /** Waits for a place, and keeps it until the function that comes back is called. */
+  /** Waits for a place and keeps it until the returned function is called. */
   enter(): Promise<() => void>;
-  /** Does `action` in a place of its own. */
+  /** Runs `action` in a place of its own. */
   run<T>(action: () => Promise<T>): Promise<T>;
 }
 

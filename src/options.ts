@@ -51,6 +51,13 @@ export const anyText = () => z.string({ error: "text" });
 
 export const yesOrNo = () => z.boolean({ error: "true or false" });
 
+/** An option that is off by default. */
+export const toggle = (spelling: string, help: string) => flag(spelling, help, yesOrNo()).default(false);
+
+/** Of a model on the Hub; by default `main`. */
+export const revision = (spelling: string, model: string) =>
+  flag(`${spelling} <revision>`, `use this branch, tag or commit of ${model} on the Hub`, text()).optional();
+
 export const oneOf = <const Words extends readonly string[]>(words: Words) =>
   z.enum(words, { error: listWords.format(words) });
 

@@ -1,10 +1,6 @@
-/**
- * How the program speaks while it works. One interface, several voices: a progress bar on a terminal, a line
- * now and then without one, a program's own callbacks, silence. On the command line everything goes to stderr;
- * stdout is for the result alone.
- */
+/** How the program speaks while it works: to a terminal's progress bar, a log, a program's callbacks, or nobody. */
 
-/** A stretch of a run, with a progress of its own. */
+/** A part of a call with a progress of its own. */
 export type Activity =
   | "downloading"
   | "sampling"
@@ -19,17 +15,17 @@ export type Activity =
 
 /** How far an activity is. */
 export interface ProgressUpdate {
-  /** What is being done. A call has one activity after another, each with a total of its own. */
+  /** What is being done: one activity after another, each with its own total. */
   readonly activity: Activity;
-  /** Never fewer than the update before said, and `bytesTotal` in the last update of an activity that succeeds. */
+  /** Never goes back, and reaches `bytesTotal` in the last update of an activity that succeeds. */
   readonly bytesDone: number;
-  /** The same in every update of an activity; sending to the Hub finds out bit by bit how much there is. */
+  /** The same in every update of an activity, except that an upload learns its total on the way. */
   readonly bytesTotal: number;
-  /** What came over the network for it until now, where it comes from there. */
+  /** Bytes that came over the network for it until now, if any. */
   readonly bytesFetched?: number;
   /** What is being read or written now, for example a shard's name. */
   readonly current: string;
-  /** The files under way, where there are several at once. */
+  /** The files under way, if there are several at once. */
   readonly files?: readonly FileProgress[];
 }
 
@@ -45,15 +41,15 @@ export interface FileProgress {
 
 /** Who is told what happens. */
 export interface Reporter {
-  /** A detail of how things are done; the command line shows it with --verbose. */
+  /** A detail of the work; the command line shows it with --verbose. */
   detail(text: string): void;
   /** A fact the user should know. */
   note(text: string): void;
-  /** Something that may be wrong. What concerns the result stands in its `warnings`, too. */
+  /** Something may be wrong. Warnings about the result are in its `warnings`, too. */
   warn(text: string): void;
-  /** How far it is; several times a second. */
+  /** How far the work is, several times a second. */
   progress(update: ProgressUpdate): void;
-  /** No more progress of this activity is to come, whether it succeeded or not: a bar can be taken away. */
+  /** The activity has ended, whether it succeeded or not: a bar can be removed. */
   progressDone(): void;
 }
 

@@ -1,4 +1,3 @@
-/** Runs the work behind a call of the library: with options that were checked, and callbacks that can't harm it. */
 import type { z } from "zod";
 import { type CallOptions, callOptions, parseOptions } from "./options.js";
 import type { ProgressUpdate, Reporter } from "./progress.js";
@@ -11,16 +10,6 @@ export type Callable<Options> = Omit<Options, keyof CallOptions> & CallOptions;
 interface Inner {
   readonly signal: AbortSignal;
   readonly reporter: Reporter;
-}
-
-/** A transfer that failed is repeated: until it has caught up, its progress stands still. */
-function monotonic(): (update: ProgressUpdate) => ProgressUpdate {
-  const most = new Map<ProgressUpdate["activity"], number>();
-  return (update) => {
-    const bytesDone = Math.max(update.bytesDone, most.get(update.activity) ?? 0);
-    most.set(update.activity, bytesDone);
-    return { ...update, bytesDone };
-  };
 }
 
 /** A reporter that calls the caller's callbacks until one throws, which `onThrow` is told. */
@@ -38,22 +27,25 @@ function guardedReporter({ onProgress, reporter }: CallOptions, onThrow: (error:
         onThrow(error);
       }
     };
-  const withoutFalling = monotonic();
+  const most = new Map<ProgressUpdate["activity"], number>();
   return {
     detail: guarded((text) => reporter?.detail?.(text)),
     note: guarded((text) => reporter?.note?.(text)),
     warn: guarded((text) => reporter?.warn?.(text)),
     progress: guarded((update) => {
-      const risen = withoutFalling(update);
-      reporter?.progress?.(risen);
-      onProgress?.(risen);
+      // A transfer that failed is repeated: its progress stands still until it has caught up.
+      const bytesDone = Math.max(update.bytesDone, most.get(update.activity) ?? 0);
+      most.set(update.activity, bytesDone);
+      reporter?.progress?.({ ...update, bytesDone });
+      onProgress?.({ ...update, bytesDone });
     }),
     progressDone: guarded(() => reporter?.progressDone?.()),
   };
 }
 
 /**
- * Runs `work`. Errors: `bad-usage` where an option is unknown or breaks its rule; what a callback threw; the work's own.
+ * Runs the work of a call with options that are checked and callbacks that can't harm it. Errors: `bad-usage` if an
+ * option is unknown or breaks its rule; what a callback threw; the work's own.
  */
 export async function runProgram<Rules extends z.ZodObject, Result>(
   given: z.input<Rules> & CallOptions,
@@ -74,14 +66,13 @@ export async function runProgram<Rules extends z.ZodObject, Result>(
       stop.abort(error);
     }),
   };
-  let result: Result | undefined;
   try {
-    result = await work({ ...(options as unknown as z.output<Rules>), ...inner });
+    const result = await work({ ...(options as unknown as z.output<Rules>), ...inner });
+    if (thrown.length === 0) return result;
   } catch (error) {
     if (thrown.length === 0) throw explainSystemError(error);
   } finally {
     signal?.removeEventListener("abort", abort);
   }
-  if (thrown.length > 0) throw thrown[0];
-  return result as Result;
+  throw thrown[0];
 }

@@ -1,15 +1,11 @@
 /**
- * The vocabulary every room shares: what a tensor is once a file format has been read.
- *
- * A tensor is a name, a dtype, a shape and a view: an element offset into one file plus a stride for each
- * dimension. Nearly every view is dense (one span of bytes); the general form covers a transposed tensor in
- * a pickle and tensors that share a storage. Nothing behind `checkpoint/` knows which format it came from.
+ * What a tensor is once its file has been read, whatever the format: a name, a dtype, a shape and a view. Nearly every
+ * view is dense, one span of bytes; strides cover a transposed tensor in a pickle and tensors that share a storage.
  */
 
 /**
- * Element types and their size in bits, spelled as safetensors spells them and in the order in which the
- * reference writer ranks them: a file lists the highest rank first, then names (safetensors/src/tensor.rs,
- * `enum Dtype`, `bitsize` and `prepare`).
+ * Element types and their size in bits, spelled and ranked as by safetensors: its writer puts the highest rank first,
+ * then sorts by name (safetensors/src/tensor.rs, `enum Dtype`, `bitsize` and `prepare`).
  */
 const BITS = {
   BOOL: 8,
@@ -69,20 +65,14 @@ export function isFloatDType(dtype: DType): dtype is FloatDType {
 /** How PyTorch and config.json spell the dtypes a target can have. */
 export const TORCH_NAMES: Record<SumDType, string> = { F16: "float16", BF16: "bfloat16", F32: "float32" };
 
-/**
- * A file that is read at offsets, never as a whole. `read` gives exactly `byteLength` bytes or rejects with a
- * typed error that names the file and the offset.
- */
+/** A file that is read at offsets. `read` gives exactly `byteLength` bytes or rejects with a typed error. */
 export interface RandomAccessFile {
   readonly path: string;
   readonly byteLength: number;
   read(offsetBytes: number, byteLength: number): Promise<Uint8Array>;
 }
 
-/**
- * Memory that all threads share, by which any of them gets bytes that only one can fetch: those of files on the Hub
- * (checkpoint/exchange.ts).
- */
+/** Shared memory by which every thread gets bytes of files on the Hub, which only one thread can fetch. */
 export interface Exchange {
   readonly control: Int32Array<SharedArrayBuffer>;
   readonly requests: Float64Array<SharedArrayBuffer>;
@@ -98,7 +88,7 @@ export interface RemoteDescriptor {
   readonly file: number;
 }
 
-/** What a file is read by, in any thread: the system's descriptor, or a place to ask for it. Plain data. */
+/** How any thread reads a file: by the system's descriptor or over the exchange. Plain data. */
 export type Descriptor = number | RemoteDescriptor;
 
 /** A file as any thread can read it. */
@@ -109,9 +99,9 @@ export interface ReadableFile {
 
 /** A file held open; `fd` is valid in every thread of the process until `close`. */
 export interface OpenFile extends RandomAccessFile, ReadableFile {
-  /** What tells this state of the file from others of the same size. */
+  /** Differs for another state of the file with the same size. */
   readonly version: string;
-  /** Throws `source-changed` where the file isn't what it was when it was opened. */
+  /** Throws `source-changed` if the file was changed since it was opened. */
   assertUnchanged(): void;
   /** How much of it came over the network until now. */
   bytesFetched(): number;
@@ -138,25 +128,16 @@ export interface TensorView<File extends { readonly path: string } = OpenFile> {
   readonly offsetBytes: number;
 }
 
-/**
- * PyTorch and NumPy allow 64 dimensions; stops a shape that is millions long: whatever walks the dimensions may then
- * do so by recursion.
- */
+/** As in PyTorch and NumPy. Stops a crafted shape that is millions long, so that dimensions can be walked by recursion. */
 export const MAX_RANK = 64;
 
-/** Number of elements of a shape; 1 for rank 0, 0 where any extent is, though the others' product be beyond counting. */
+/** Number of elements of a shape: 1 for rank 0; 0 if an extent is 0, even if the others' product overflows. */
 export function elementCount(shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, extent) => product * extent, 1);
 }
 
-/** Bytes of a tensor's elements, one behind the other; a last byte that is used in part counts whole. */
-export function byteLengthOf({
-  dtype,
-  shape,
-}: {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-}): number {
+/** Bytes of a tensor's elements, packed; a last byte that is used in part counts whole. */
+export function byteLengthOf({ dtype, shape }: Pick<TensorView, "dtype" | "shape">): number {
   return Math.ceil((elementCount(shape) * bitsOf(dtype)) / 8);
 }
 
@@ -183,16 +164,14 @@ export function denseStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Whether the elements lie in row-major order without gaps, as one span. Strides of extents 0 and 1 do not count. */
+/** Whether the elements are one span in row-major order. Strides of extents 0 and 1 don't count. */
 export function isDense(shape: readonly number[], strides: readonly number[]): boolean {
   if (elementCount(shape) === 0) return true;
   const dense = denseStrides(shape);
   return shape.every((extent, dim) => extent === 1 || strides[dim] === dense[dim]);
 }
 
-const encoder = new TextEncoder();
-
-/** Order of names by their UTF-8 bytes, as Rust and Python sort them (JavaScript's own order differs above U+D7FF). */
+/** Orders names by their UTF-8 bytes, as Rust and Python do (JavaScript's own order differs above U+D7FF). */
 export function compareNames(a: string, b: string): number {
-  return Buffer.compare(encoder.encode(a), encoder.encode(b));
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { PROMPT_STYLES } from "../llama/prompt-templates.js";
 import { baseOptions, outputOptions, sumOptions } from "../merge/options.js";
-import { flag, oneOf, text, type WorkOptions, yesOrNo } from "../options.js";
+import { flag, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
 
 export const applyOptions = z.strictObject({
   base: baseOptions.base,
-  /** The delta: likewise. */
+  /** The delta, in any of the same forms. */
   delta: flag(
     "--delta-path, --delta <model>",
     "add this delta: a folder, a weights file, or owner/name",
@@ -14,10 +14,7 @@ export const applyOptions = z.strictObject({
   /** The folder to make. */
   target: flag("--target-model-path, --target <folder>", "write the sum to this folder", text()),
   ...sumOptions,
-  /**
-   * Write a prompt template into the tokenizer's config; `auto`: that of the recognised release. Default null:
-   * none.
-   */
+  /** Prompt template to write into the tokenizer's config; `auto`: the recognized release's. Default null: none. */
   chatTemplate: flag(
     "--chat-template [style]",
     "write the release's prompt template for the tokenizer",
@@ -26,27 +23,17 @@ export const applyOptions = z.strictObject({
     .nullable()
     .default(null),
   ...outputOptions,
-  /** Go on where the base check says that the base is another model, or the delta none; default false. */
-  force: flag("--force", "merge even if the base check finds a wrong base", yesOrNo()).default(false),
+  /** Go on if the base check finds another base, or no delta; default false. */
+  force: toggle("--force", "merge even if the base check finds a wrong base"),
   /** Don't check whether the base is the delta's; default false. */
-  skipBaseCheck: flag("--skip-base-check", "don't check whether the base is the delta's", yesOrNo()).default(
-    false,
-  ),
-  /** Compare the delta's files with the published SHA-256 first; default false. */
-  verifyDelta: flag(
-    "--verify-delta",
-    "compare the delta's files with the published SHA-256",
-    yesOrNo(),
-  ).default(false),
+  skipBaseCheck: toggle("--skip-base-check", "don't check whether the base is the delta's"),
+  /** First compare the delta's files with the published SHA-256; default false. */
+  verifyDelta: toggle("--verify-delta", "compare the delta's files with the published SHA-256"),
   /** Read the target back from the disk and compare it, before it appears; default false. */
-  verify: flag("--verify", "read the target back and compare it before it appears", yesOrNo()).default(false),
+  verify: toggle("--verify", "read the target back and compare it before it appears"),
   baseRevision: baseOptions.baseRevision,
   /** The same for a delta on the Hub. */
-  deltaRevision: flag(
-    "--delta-revision <revision>",
-    "read this branch, tag or commit of the delta on the Hub",
-    text(),
-  ).optional(),
+  deltaRevision: revision("--delta-revision", "the delta"),
 });
 
 export type ApplyDeltaOptions = z.input<typeof applyOptions> & WorkOptions;

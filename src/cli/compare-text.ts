@@ -5,7 +5,7 @@ import type {
   TensorComparison,
   Tolerance,
 } from "../compare/documents.js";
-import { formatCount, formatSeconds, plural } from "../units.js";
+import { formatCount, formatExact, formatSeconds, plural } from "../units.js";
 import { joinSections, linesIf, type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 
 /** The most tensors or names listed, and keys of one file, before "and N more". */
@@ -63,7 +63,7 @@ function whatDiffers(comparison: Comparison): string[] {
 
 function differentTensors({ tensors, elements, differing, tolerance }: Comparison): string {
   const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance);
-  const ofTensors = `${tensors.different.toLocaleString("en-US")} of ${plural(tensors.compared, "tensor")}`;
+  const ofTensors = `${formatExact(tensors.different)} of ${plural(tensors.compared, "tensor")}`;
   if (different.every(({ differentValues }) => differentValues === 0)) {
     const dtypes = different.some(({ dtypes: { a, b } }) => a !== b);
     const what = dtypes ? "dtypes differ" : "bits differ (-0, or another NaN)";
@@ -71,7 +71,7 @@ function differentTensors({ tensors, elements, differing, tolerance }: Compariso
   }
   const count = different.reduce((sum, tensor) => sum + differenceCount(tensor, tolerance), 0);
   const beyond = tolerance === null ? "" : ` not ${withinText(tolerance)}`;
-  return `${ofTensors}, ${count.toLocaleString("en-US")} of ${formatCount(elements)} elements${beyond}`;
+  return `${ofTensors}, ${formatExact(count)} of ${formatCount(elements)} elements${beyond}`;
 }
 
 function equalTensors({ tensors: { compared, withinTolerance }, tolerance }: Comparison): string {
@@ -113,8 +113,8 @@ function listTensors({ differing, tolerance }: Comparison, most: number): string
 function countsOf(tensor: TensorComparison, tolerance: Tolerance | null): string {
   const { differentBits: bits, differentValues: inValue, elements } = tensor;
   const isInBitsAlone = tolerance === null && bits !== null && bits !== inValue;
-  const values = isInBitsAlone && inValue !== null ? ` (${inValue.toLocaleString("en-US")} in value)` : "";
-  return `${differenceCount(tensor, tolerance).toLocaleString("en-US")} of ${formatCount(elements)}${values}`;
+  const values = isInBitsAlone && inValue !== null ? ` (${formatExact(inValue)} in value)` : "";
+  return `${formatExact(differenceCount(tensor, tolerance))} of ${formatCount(elements)}${values}`;
 }
 
 function dtypesOf({ dtypes: { a, b } }: TensorComparison): string {
@@ -162,7 +162,7 @@ function listUnpaired({ onlyInA, onlyInB, otherShapes, otherDTypes }: Comparison
 function listing(title: string, items: readonly string[], most: number): string[] {
   if (items.length === 0) return [];
   return [
-    `  ${title} (${items.length.toLocaleString("en-US")})`,
+    `  ${title} (${formatExact(items.length)})`,
     ...items.slice(0, most).map((item) => `    ${item}`),
     ...andMore(items.length, most, "tensor").map((line) => `  ${line}`),
   ];

@@ -1,7 +1,7 @@
 import type { InspectDocument, InspectedChange, InspectedTensor } from "../inspect/documents.js";
 import { describeRelease } from "../llama/describe.js";
 import type { TokenizerState } from "../llama/documents.js";
-import { firstFew, formatBytes, formatCount, plural } from "../units.js";
+import { firstFew, formatBytes, formatCount, formatExact, plural } from "../units.js";
 import { formatLayerChart, percentFormat } from "./layer-chart.js";
 import { joinSections, linesIf, type Palette, PLAIN, table, withPrintableStrings } from "./terminal.js";
 
@@ -46,10 +46,10 @@ function describeConfig(config: InspectDocument["config"]): string {
   const facts = [
     ...architectures,
     ...count(layers, "layer"),
-    ...(hiddenSize === null ? [] : [`${hiddenSize.toLocaleString("en-US")} wide`]),
+    ...(hiddenSize === null ? [] : [`${formatExact(hiddenSize)} wide`]),
     ...count(attentionHeads, "head"),
     ...(keyValueHeads === attentionHeads ? [] : count(keyValueHeads, "key-value head")),
-    ...(contextTokens === null ? [] : [`${contextTokens.toLocaleString("en-US")} tokens of context`]),
+    ...(contextTokens === null ? [] : [`${formatExact(contextTokens)} tokens of context`]),
     ...(torchDType === null ? [] : [torchDType]),
     ...(config.tieWordEmbeddings ? ["tied embeddings"] : []),
   ];
@@ -57,10 +57,9 @@ function describeConfig(config: InspectDocument["config"]): string {
 }
 
 function describeTokenizer({ files, pieces, addedTokens, rows }: TokenizerState): string {
-  const count = (value: number) => value.toLocaleString("en-US");
   const facts = [
     ...(pieces === null ? [] : [plural(pieces, "piece")]),
-    ...(addedTokens === null || addedTokens === 0 ? [] : [`${count(addedTokens)} added`]),
+    ...(addedTokens === null || addedTokens === 0 ? [] : [`${formatExact(addedTokens)} added`]),
     ...(rows === null ? [] : [`for ${plural(rows, "row")}`]),
   ];
   const names = files.join(", ") || "no files";
@@ -69,7 +68,7 @@ function describeTokenizer({ files, pieces, addedTokens, rows }: TokenizerState)
 
 function listTensors({ filter, tensors, tensorCount }: InspectDocument): string[] {
   if (filter === null) return table(collapseLayers(tensors));
-  const heading = `${plural(tensors.length, "tensor")} of ${tensorCount.toLocaleString("en-US")} like ${filter}`;
+  const heading = `${plural(tensors.length, "tensor")} of ${formatExact(tensorCount)} like ${filter}`;
   return [
     heading,
     ...table(tensors.map((tensor) => [tensor.name, tensor.dtype, shapeOf(tensor), tensor.file])),

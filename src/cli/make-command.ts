@@ -11,7 +11,7 @@ import {
 } from "../index.js";
 import { makeOptions } from "../make/options.js";
 import { printable } from "../printable.js";
-import { formatCount, plural } from "../units.js";
+import { formatExact, plural } from "../units.js";
 import { defineFolderCommand } from "./folder-command.js";
 import { addLibraryOptions } from "./library-options.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
@@ -75,8 +75,8 @@ function formatShare(share: number): string {
 function wayBackLines(restores: Restoration, paint: Palette): string[] {
   const { isExact, elements, lost, zeroSigns, tensors, listed } = restores;
   if (isExact) return [`  way back  ${paint.good("exact: applying it gives the tuned model, bit for bit")}`];
-  const zeros = zeroSigns === 0 ? "" : `, ${formatCount(zeroSigns)} of them only in the sign of a zero`;
-  const rounded = `rounded: ${formatCount(lost)} of ${formatCount(elements)} elements differ${zeros}`;
+  const zeros = zeroSigns === 0 ? "" : `, ${formatExact(zeroSigns)} of them only in the sign of a zero`;
+  const rounded = `rounded: ${formatExact(lost)} of ${formatExact(elements)} elements differ${zeros}`;
   const more = tensors - listed.length;
   return [
     `  way back  ${paint.warning(rounded)}`,

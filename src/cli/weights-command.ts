@@ -1,6 +1,7 @@
 /** `vicuna-apply-delta weights`: the releases of Vicuna as a table of at most 100 columns. */
 import type { Command } from "commander";
 import { listReleases, type Release, type WeightsDocument } from "../index.js";
+import { formatExact } from "../units.js";
 import { setAction } from "./library-options.js";
 import { table } from "./terminal.js";
 
@@ -22,7 +23,7 @@ const COLUMNS: Readonly<Record<string, (release: Release) => string>> = {
   date: ({ date }) => date ?? UNKNOWN,
   fschat: ({ fastchat }) => fastchat ?? UNKNOWN,
   transformers: ({ transformers }) => transformers ?? UNKNOWN,
-  context: ({ contextTokens }) => contextTokens.toLocaleString("en-US"),
+  context: ({ contextTokens }) => formatExact(contextTokens),
   "lmsys/…": ({ repository }) => repository.replace("lmsys/", ""),
 };
 

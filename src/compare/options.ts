@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { hubOption, threadsOption } from "../merge/options.js";
-import { flag, text, tolerance, type WorkOptions, yesOrNo } from "../options.js";
+import { flag, text, toggle, tolerance, type WorkOptions } from "../options.js";
 
 export const compareOptions = z.strictObject({
   /** A local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
   a: text(),
-  /** The model to compare it with, likewise. */
+  /** The model to compare it with, in any of the same forms. */
   b: text(),
-  /** An element is equal where |a - b| is at most this. Without any tolerance, bits are compared. */
+  /** An element is equal if |a - b| is at most this. Without any tolerance, bits are compared. */
   tolerance: flag("--tolerance <x>", "take |a - b| <= x for equal", tolerance()).optional(),
   /** … or where |a - b| / max(|a|, |b|) is at most this. */
   relativeTolerance: flag(
@@ -15,8 +15,8 @@ export const compareOptions = z.strictObject({
     "take |a - b| <= x * max(|a|, |b|) for equal",
     tolerance(),
   ).optional(),
-  /** Leaves config and tokenizer out; default false. */
-  weightsOnly: flag("--weights-only", "leave config and tokenizer out", yesOrNo()).default(false),
+  /** Leave config and tokenizer out; default false. */
+  weightsOnly: toggle("--weights-only", "leave config and tokenizer out"),
   ...threadsOption,
   ...hubOption,
 });

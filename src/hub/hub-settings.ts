@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
-import { anyText, flag, text, wholeNumber, yesOrNo } from "../options.js";
+import { anyText, flag, text, toggle, wholeNumber, yesOrNo } from "../options.js";
 
 const inCache = (name: string) => join(homedir(), ".cache", "huggingface", name);
 
@@ -19,7 +19,7 @@ export const hubSettings = z.strictObject({
     () => inCache("hub"),
   ),
   /** Whether the cache has to do, and nothing is asked of the network; default false. */
-  offline: flag("--offline", "use the cache only, no network", yesOrNo()).default(false),
+  offline: toggle("--offline", "use the cache only, no network"),
   /** Sent to the endpoint, and to nothing else; default null: what `tokenFile` holds. */
   token: flag("--token <token>", "use this Hub token (default: HF_TOKEN, or your login)", text())
     .nullable()
@@ -37,7 +37,7 @@ export const hubSettings = z.strictObject({
    */
   useXet: yesOrNo().default(true),
   /** Whether weights are read from the Hub as they are needed, and not stored in the cache; default false. */
-  stream: flag("--stream", "read weights from the Hub as needed and store none", yesOrNo()).default(false),
+  stream: toggle("--stream", "read weights from the Hub as needed and store none"),
   /** How requests leave the network: any part; default: without a proxy. */
   proxy: z
     .strictObject({

@@ -1,15 +1,12 @@
 /** Options that several commands share. */
 import { z } from "zod";
 import { hubSettings } from "../hub/hub-settings.js";
-import { factor, flag, oneOf, text, wholeNumber, yesOrNo } from "../options.js";
+import { factor, flag, oneOf, revision, text, toggle, wholeNumber, yesOrNo } from "../options.js";
 import { TORCH_NAMES } from "../tensor.js";
 
 /** Of every command that reads models. */
 export const hubOption = {
-  /**
-   * How the Hub is reached; what isn't given is as huggingface_hub has it, but for the environment, which isn't
-   * read.
-   */
+  /** How to reach the Hub; by default as huggingface_hub does, except that the environment isn't read. */
   hub: hubSettings.optional(),
 };
 
@@ -36,22 +33,17 @@ export const kernelOption = {
 
 const BASE_HELP = "use this base: a folder, a weights file, or owner/name";
 
-/** Of the commands that make a folder of a base and another model. */
 export const baseOptions = {
   /** The original model: a local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
   base: flag("--base-model-path, --base <model>", BASE_HELP, text()),
   /** Branch, tag or commit of a base on the Hub; default `main`. */
-  baseRevision: flag(
-    "--base-revision <revision>",
-    "read this branch, tag or commit of the base on the Hub",
-    text(),
-  ).optional(),
+  baseRevision: revision("--base-revision", "the base"),
 };
 
 /** transformers 4's default. */
 export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
-/** How a folder is made, whatever is in it. */
+/** Of the commands that make a folder. */
 export const outputOptions = {
   /** How the weights are stored; default `safetensors`. */
   format: flag(
@@ -68,47 +60,36 @@ export const outputOptions = {
   ...threadsOption,
   ...kernelOption,
   /** Replace a folder that exists, once the new one is whole; default false. */
-  overwrite: flag("--overwrite", "replace an existing folder once the new one is whole", yesOrNo()).default(
-    false,
-  ),
-  /** Throw away what an interrupted run of the same work has finished; default false. */
-  restart: flag("--restart", "start over instead of resuming an interrupted run", yesOrNo()).default(false),
-  /** Wait until everything is on the disk; default true. Without it an interrupted run starts over. */
+  overwrite: toggle("--overwrite", "replace an existing folder once the new one is whole"),
+  /** Throw away what an interrupted run of the same work finished; default false. */
+  restart: toggle("--restart", "start over instead of resuming an interrupted run"),
+  /** Wait until everything is on the disk; default true. Without it, an interrupted run starts over. */
   sync: flag("--no-sync", "don't wait for the disk: unsafe if power fails, no resuming", yesOrNo()).default(
     true,
   ),
   /** Write `SHA256SUMS` beside the weights; default false. */
-  checksums: flag("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c", yesOrNo()).default(
-    false,
-  ),
+  checksums: toggle("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c"),
   ...hubOption,
 };
 
 const SIDES = ["error", "keep", "drop"] as const;
 
 export const matchRules = z.strictObject({
-  /**
-   * What the base counts as in rows that only the delta's embeddings have: zeros (default), the mean of its rows,
-   * or an error.
-   */
+  /** Base value for embedding rows that only the delta has: zeros (default), the mean of its rows, or an error. */
   newRows: flag(
     "--new-rows <rule>",
     "use this base value for embedding rows only the delta has",
     oneOf(["zero", "mean", "error"]),
   ).default("zero"),
-  /** Whether rows that only the delta's embeddings have are left out instead (`[PAD]` of Vicuna v0); default false. */
-  trimRows: flag(
-    "--trim-pad",
-    "leave out embedding rows only the delta has ([PAD] of v0)",
-    yesOrNo(),
-  ).default(false),
-  /** What becomes of tensors that only the delta has and no rule knows; default `error`. */
+  /** Leave out embedding rows that only the delta has (`[PAD]` of Vicuna v0); default false. */
+  trimRows: toggle("--trim-pad", "leave out embedding rows only the delta has ([PAD] of v0)"),
+  /** What to do with tensors that only the delta has and no rule knows; default `error`. */
   deltaOnly: flag(
     "--delta-only <rule>",
     "refuse, keep or drop tensors only the delta has",
     oneOf(SIDES),
   ).default("error"),
-  /** What becomes of tensors that only the base has and no rule knows; default `error`. */
+  /** What to do with tensors that only the base has and no rule knows; default `error`. */
   baseOnly: flag(
     "--base-only <rule>",
     "refuse, keep or drop tensors only the base has",
@@ -116,10 +97,10 @@ export const matchRules = z.strictObject({
   ).default("error"),
 });
 
-/** What becomes of tensors and rows that only one side has. */
+/** What to do with tensors and rows that only one side has. */
 export type MatchRules = z.output<typeof matchRules>;
 
-/** What decides every number of a merge; `verify` takes what isn't given from the target's record. */
+/** Decides every number of a merge. */
 export const sumOptions = {
   /** The dtype to write; `auto` (default): each tensor as in the delta. */
   dtype: flag(
@@ -130,6 +111,6 @@ export const sumOptions = {
   ).default("auto"),
   /** target = base + scale * delta; any number but 0, default 1. */
   scale: flag("--scale <x>", "add x * delta, to apply it in part", factor()).default(1),
-  /** What becomes of tensors and rows that only one side has. */
+  /** What to do with tensors and rows that only one side has. */
   rules: matchRules.optional(),
 };

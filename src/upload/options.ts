@@ -1,16 +1,16 @@
 import { z } from "zod";
 import { hubOption } from "../merge/options.js";
-import { flag, text, type WorkOptions, yesOrNo } from "../options.js";
+import { flag, text, toggle, type WorkOptions } from "../options.js";
 
 export const checkUploadOptions = z.strictObject({
-  /** `owner/name` on the Hub; made where it isn't there. */
+  /** `owner/name` on the Hub; created if it doesn't exist. */
   repository: text(),
   /** Make the repository private, and refuse one that is public; default: a new one is as its owner's settings say. */
-  private: flag("--private", "make the repository private", yesOrNo()).default(false),
+  private: toggle("--private", "make the repository private"),
   /** The commit's message; default `Upload`, the folder's name and this program's. */
   message: flag("--message <text>", "commit with this message", text()).optional(),
   /** Replace the model files that the repository holds; its history keeps them. Default false. */
-  overwrite: flag("--overwrite", "replace the model in the repository", yesOrNo()).default(false),
+  overwrite: toggle("--overwrite", "replace the model in the repository"),
   ...hubOption,
 });
 

@@ -7,23 +7,20 @@ const rules = matchRules.shape;
 export const verifyOptions = z.strictObject({
   /** A model's folder, or `owner/name` on the Hub. */
   target: text(),
-  /** What it was made from, both or neither: every number is then computed again and compared. */
+  /** What it was made from, both or neither: computes every number again and compares. */
   sources: z
     .strictObject({
       /** The original model, as for `applyDelta`. */
       base: flag("--base <model>", "compute the sum again, from this base and --delta", text()),
-      /** The delta, likewise. */
+      /** The delta, as for `applyDelta`. */
       delta: flag("--delta <model>", "compute the sum again, from --base and this delta", text()),
     })
     .optional(),
-  /**
-   * The dtype it was written in. What is left out of this and the next two is taken from the target's record, and
-   * without one it is apply's default.
-   */
+  /** The dtype it was written in; by default, like the next two, as its record says, else as `applyDelta`'s. */
   dtype: sumOptions.dtype.unwrap().optional(),
   /** What the delta was multiplied by. */
   scale: sumOptions.scale.unwrap().optional(),
-  /** What became of tensors and rows that only one side has. */
+  /** What was done with tensors and rows that only one side has. */
   rules: z
     .strictObject({
       newRows: rules.newRows.unwrap().optional(),
