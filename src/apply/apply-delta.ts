@@ -28,6 +28,7 @@ import type { ElementCounts, MergePlanDocument, MergeSummary } from "./documents
 import { judgeFindings } from "./judge-findings.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
+import { refuseHollowSides } from "./refuse-hollow.js";
 import { refuseMergedRelease } from "./refuse-merged.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
@@ -133,6 +134,7 @@ async function planTarget(
   const rules = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto");
   const { match, baseCheck, release } = await checkSides(base, delta, rules, kernel, options, log);
+  if (baseCheck !== null && options.force !== true) refuseHollowSides(baseCheck);
   if (match.tensors.some(({ name, base: inBase }) => name === LM_HEAD && inBase === null))
     log.warn(BARE_HEAD);
   const plan = layOut(match, options);

@@ -1,9 +1,10 @@
+import { basename, dirname } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import type { RandomAccessFile } from "../tensor.js";
 import { startsWith } from "./format.js";
 import { type CheckpointFormat, FORMATS } from "./table.js";
 
-const SNIFF_BYTES = 512;
+export const SNIFF_BYTES = 512;
 
 interface ForeignFormat {
   matches(head: Buffer): boolean;
@@ -40,6 +41,24 @@ const FOREIGN: readonly ForeignFormat[] = [
   },
 ];
 
+/** What to do about files that were published as the difference by XOR from LLaMA's. */
+export const XOR_CURE =
+  "If it is of an XOR release (OpenAssistant's), decode it with that release's xor_codec.py and the original LLaMA.";
+
+/** Fewer zeros can begin a file by chance. */
+const FEWEST_ZEROS = 16;
+
+/** Refuses a file that begins with zeros, where every format has its name. Errors: `unknown-format`. */
+export function refuseZeros(file: RandomAccessFile, head: Uint8Array): void {
+  if (head.length < FEWEST_ZEROS || head.subarray(0, FEWEST_ZEROS).some((byte) => byte !== 0)) return;
+  throw new ApplyDeltaError("unknown-format", "The file begins with zeros, as no model's file does.", {
+    file: file.path,
+    expected: "the first bytes of a weights file or of its index",
+    got: `first bytes ${"0".repeat(FEWEST_ZEROS)}`,
+    hint: `${XOR_CURE} Otherwise its download has not finished: some programs allocate a file first.`,
+  });
+}
+
 /**
  * Tells a file's format by its first bytes, whatever its name.
  * Errors: `empty-file`, `lfs-pointer`, `html-page`, `foreign-format`, `unknown-format`.
@@ -59,6 +78,12 @@ export async function detectFormat(file: RandomAccessFile): Promise<CheckpointFo
   refuseForeign(file, head);
   const likely = formats.find((name) => FORMATS[name].resembles?.(head, file.path));
   if (likely !== undefined) return likely;
+  if (/\.(?:json|jsonl|txt|md|py|model|jinja)$/.test(file.path)) {
+    throw new ApplyDeltaError("unknown-format", `${basename(file.path)} holds no weights.`, {
+      file: file.path,
+      hint: `Give the model's folder: ${dirname(file.path)}.`,
+    });
+  }
   throw new ApplyDeltaError(
     "unknown-format",
     "This is neither a safetensors file nor a PyTorch checkpoint.",
@@ -80,6 +105,7 @@ function refuseForeign(file: RandomAccessFile, head: Buffer): void {
       hint: "Use the file's download link (…/resolve/main/…, not …/blob/main/…), or hf download.",
     });
   }
+  refuseZeros(file, head);
   const foreign = FOREIGN.find(({ matches }) => matches(head));
   if (foreign === undefined) return;
   throw new ApplyDeltaError("foreign-format", `This is ${foreign.what}, which can't be a base or a delta.`, {

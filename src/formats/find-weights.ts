@@ -1,7 +1,8 @@
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, sourceExists } from "../files/local-file.js";
+import { XOR_CURE } from "./detect.js";
 import { FORMATS, INDEX_SUFFIX } from "./table.js";
 
 export interface FoundWeights {
@@ -110,6 +111,20 @@ function checkShardCount(folder: string, names: readonly string[]): void {
   }
 }
 
+/** What programs that download leave beside a file, or call it, until it is whole. */
+const UNFINISHED_ENDINGS = [".aria2", ".part", ".crdownload", ".!qB", ".incomplete", ".download", ".tmp"];
+
+/** Refuses a file whose download is under way: many programs allocate it first. Errors: `truncated-file`. */
+export function refuseUnfinished(path: string): void {
+  const trace = UNFINISHED_ENDINGS.map((ending) => path + ending).find((beside) => existsSync(beside));
+  if (trace === undefined) return;
+  throw new ApplyDeltaError("truncated-file", "The download of a weights file has not finished.", {
+    file: path,
+    got: `${basename(trace)} beside it`,
+    hint: `Let the download finish, then run this again. If it has finished, remove ${basename(trace)}.`,
+  });
+}
+
 interface Clue {
   pattern: RegExp;
   what: string;
@@ -144,9 +159,34 @@ const CLUES: readonly Clue[] = [
     hint: "Give the PyTorch or safetensors version of the model.",
   },
   {
-    pattern: /\.(?:incomplete|part|crdownload|aria2|tmp)$/,
+    pattern: /\.(?:aria2|part|crdownload|!qB|incomplete|download|tmp)$/,
     what: "an unfinished download",
     hint: "Let the download finish, then run this again.",
+  },
+  {
+    pattern: /^(?:xor_codec\.py|.*[.-]xor)$/,
+    what: "an XOR release, which is not a delta",
+    hint: `${XOR_CURE} The result is a complete model.`,
+  },
+  {
+    pattern: /\.enc$/,
+    what: "encrypted weights (*.enc), which are not a delta",
+    hint: "Decrypt them with the release's own script and the original LLaMA. The result is a complete model: use it as it is.",
+  },
+  {
+    pattern: /^(?:zero_to_fp32\.py|global_step\d+)$/,
+    what: "a checkpoint of DeepSpeed ZeRO, shared out over processes",
+    hint: "Run `python zero_to_fp32.py . pytorch_model.bin` in that folder, then run this again.",
+  },
+  {
+    pattern: /\.ckpt$/,
+    what: "a training checkpoint (*.ckpt)",
+    hint: "Save its model with transformers' save_pretrained, and give the folder that makes.",
+  },
+  {
+    pattern: /\.(?:zip|7z|rar|tar|tgz|gz|zst)$/,
+    what: "an archive",
+    hint: "Unpack it, and give the folder that makes.",
   },
 ];
 
@@ -161,12 +201,13 @@ const FOLDER_WORDS = {
  */
 export function noWeights(folder: string, names: readonly string[], words = FOLDER_WORDS): ApplyDeltaError {
   const clue = CLUES.find(({ pattern }) => names.some((name) => pattern.test(name)));
-  const inside =
-    words === FOLDER_WORDS ? names.find((name) => folderHoldsWeights(join(folder, name))) : undefined;
+  const inside = words === FOLDER_WORDS ? names.filter((name) => folderHoldsWeights(join(folder, name))) : [];
   const shown =
     names.length === 0 ? "nothing" : names.slice(0, 8).join(", ") + (names.length > 8 ? ", …" : "");
   let hint = clue?.hint ?? words.hint;
-  if (clue === undefined && inside !== undefined) hint = `Did you mean ${join(folder, inside)}?`;
+  if (clue === undefined && inside.length === 1) hint = `Did you mean ${join(folder, inside[0] as string)}?`;
+  if (clue === undefined && inside.length > 1)
+    hint = `Give the folder of one of the models inside: ${inside.slice(0, 8).join(", ")}.`;
   const snapshot = snapshotOf(folder, names);
   if (snapshot !== null) hint = `This is a model's folder in the Hub's cache: give ${snapshot}.`;
   const what = `The ${words.what} holds ${clue?.what ?? "no weights"}.`;
@@ -180,8 +221,10 @@ export function noWeights(folder: string, names: readonly string[], words = FOLD
 
 function folderHoldsWeights(path: string): boolean {
   try {
-    return readdirSync(path).some((name) =>
-      Object.values(FORMATS).some(({ endings }) => isWeights(name, endings)),
+    return readdirSync(path).some(
+      (name) =>
+        /^consolidated\..*\.pth$/.test(name) ||
+        Object.values(FORMATS).some(({ endings }) => isWeights(name, endings)),
     );
   } catch {
     return false; // Not a folder, or not ours to look into: no hint then.

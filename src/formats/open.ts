@@ -5,8 +5,8 @@ import { onSource, openLocalFile } from "../files/local-file.js";
 import { noPause, type Pause } from "../interrupt.js";
 import { inStateDictOrder } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
-import { detectFormat } from "./detect.js";
-import { type FoundWeights, findWeights } from "./find-weights.js";
+import { detectFormat, refuseZeros, SNIFF_BYTES } from "./detect.js";
+import { type FoundWeights, findWeights, refuseUnfinished } from "./find-weights.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
 import { type CheckpointFormat, FORMATS } from "./table.js";
 
@@ -57,6 +57,7 @@ export async function openCheckpoint(
     const formats = new Set<CheckpointFormat>();
     const tensors = new Map<string, TensorView>();
     for (const shardPath of paths) {
+      if (remote === null) refuseUnfinished(shardPath);
       const file = index === null ? open(shardPath) : openShard(shardPath, found.folder, index, open);
       files.push(file);
       const format = await detectFormat(file);
@@ -111,6 +112,7 @@ function beside(folder: string, { index, names }: RemoteWeights): FoundWeights {
 async function readIndex(path: string, pause: Pause): Promise<ShardIndex> {
   const file = openLocalFile(path, pause);
   try {
+    refuseZeros(file, await file.read(0, Math.min(file.byteLength, SNIFF_BYTES)));
     return await readShardIndex(file);
   } finally {
     file.close();

@@ -186,6 +186,27 @@ const UNUSABLE: [title: string, names: string[], details: ExpectedDetails][] = [
   ["a download under way", ["pytorch_model.bin.incomplete"], { message: /unfinished download/ }],
   ["a browser's download under way", ["model.safetensors.crdownload"], { message: /unfinished download/ }],
   ["a download under way of aria2", ["model.safetensors.aria2"], { message: /unfinished download/ }],
+  ["a torrent under way", ["model.safetensors.!qB"], { message: /unfinished download/ }],
+  [
+    "ZeRO's shares",
+    ["global_step100/zero_pp_rank_0_mp_rank_00_model_states.pt", "latest"],
+    { message: /DeepSpeed ZeRO/, hint: /zero_to_fp32\.py/ },
+  ],
+  ["ZeRO's script", ["config.json", "zero_to_fp32.py"], { message: /DeepSpeed ZeRO/ }],
+  ["Lightning's checkpoint", ["last.ckpt"], { message: /training checkpoint/, hint: /save_pretrained/ }],
+  ["an archive", ["delta.zip"], { message: /an archive/, hint: /^Unpack it/ }],
+  ["a compressed archive", ["delta.tar.gz"], { message: /an archive/ }],
+  [
+    "encrypted weights",
+    ["pytorch_model.bin.0ab.enc"],
+    { message: /encrypted/, hint: /Decrypt.*complete model/ },
+  ],
+  [
+    "an XOR release",
+    ["oasst-xor/pytorch_model.bin", "xor_codec.py"],
+    { message: /XOR/, hint: /xor_codec\.py/ },
+  ],
+  ["XOR files", ["pytorch_model.bin.xor"], { message: /XOR release/ }],
   ["many files", Array.from("abcdefghij", (letter) => `${letter}.txt`), { got: /^a\.txt, .*, h\.txt, …$/ }],
 ];
 for (const [title, names, details] of UNUSABLE) {
@@ -202,6 +223,13 @@ test("weights one folder down are pointed at, unless a surer clue is there", asy
   });
   writeFileSync(join(folder, "consolidated.00.pth"), "");
   await refusal(() => findWeights(folder), "no-weights", { hint: /convert_llama/ });
+});
+
+test("several models one folder down are named, Meta's among them", async (context) => {
+  const folder = folderOf(context, ["7B/consolidated.00.pth", "13B/consolidated.00.pth", "tokenizer.model"]);
+  await refusal(() => findWeights(folder), "no-weights", {
+    hint: "Give the folder of one of the models inside: 13B, 7B.",
+  });
 });
 
 test("a folder of the Hub's cache is told its snapshot", async (context) => {

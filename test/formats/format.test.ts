@@ -57,6 +57,18 @@ const tar = Buffer.alloc(1024);
 tar.write("model/", 0);
 tar.write("ustar", 257);
 
+test("zeros where a format has its name, and a file that can't be weights by its name", async () => {
+  const zeros = memoryFile(Buffer.alloc(4096), "pytorch_model-00001-of-00002.bin");
+  await refusal(() => detectFormat(zeros), "unknown-format", {
+    message: /begins with zeros/,
+    hint: /xor_codec\.py.*download has not finished/,
+  });
+  await refusal(() => detectFormat(memoryFile(Buffer.from("{}"), "llama/config.json")), "unknown-format", {
+    message: /^config\.json holds no weights\.$/,
+    hint: "Give the model's folder: llama.",
+  });
+});
+
 const FOREIGN: [title: string, content: Uint8Array | string, code: ErrorCode, details: ExpectedDetails][] = [
   ["nothing", "", "empty-file", { message: /empty/ }],
   [

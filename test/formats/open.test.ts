@@ -69,6 +69,31 @@ for (const format of ["safetensors", "torch"] as const) {
   });
 }
 
+for (const ending of [".aria2", ".part", ".crdownload", ".!qB"]) {
+  test(`a shard with ${ending} beside it is still being downloaded`, async (context) => {
+    const folder = twoShards(context);
+    writeFileSync(join(folder, SECOND + ending), "");
+    await refusal(() => openCheckpoint(folder), "truncated-file", {
+      file: join(folder, SECOND),
+      message: /has not finished/,
+      got: `${SECOND}${ending} beside it`,
+    });
+    await refusal(() => openCheckpoint(join(folder, SECOND)), "truncated-file", {
+      message: /has not finished/,
+    });
+    assert.deepEqual(await namesOf(join(folder, FIRST)), ["a", "b"]);
+  });
+}
+
+test("an index that begins with zeros is of an XOR release, or was never filled", async (context) => {
+  const folder = twoShards(context);
+  writeFileSync(join(folder, INDEX), Buffer.alloc(500));
+  await refusal(() => openCheckpoint(folder), "unknown-format", {
+    file: join(folder, INDEX),
+    hint: /XOR release/,
+  });
+});
+
 test("every tensor's bytes are where its view says", async (context) => {
   for (const format of ["safetensors", "torch"] as const) {
     const checkpoint = await openCheckpoint(twoShards(context, format));
