@@ -32,7 +32,7 @@ const COMMAND_LINE_IMPORTS = [
 const ONLY_IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   commander: ["cli"],
   "@huggingface/hub": ["hub/listing.ts", "hub/hub-file.ts", "upload/writer.ts"],
-  undici: ["hub/connection.ts"],
+  undici: ["hub/session.ts"],
 };
 
 const MAX_LINES = 320;

@@ -71,14 +71,11 @@ export function createExchange(byteLength: number, feed: RemoteFeed): Exchange {
   return exchange;
 }
 
-/**
- * Tells the feed what threads will read. `end` when they are done; `cancel` where they are to end at once. Null: all of
- * it is on this machine.
- */
-export function readAhead(reads: ReadAhead | null): { end(): void; cancel(): void } {
+/** Tells the feed what threads will read, and gives it; undefined where all of it is on this machine. */
+export function readAhead(reads: ReadAhead | null): RemoteFeed | undefined {
   const feed = reads === null ? undefined : feeds.get(reads.exchange);
   feed?.expect(reads?.ranges ?? []);
-  return { end: () => feed?.forget(), cancel: () => feed?.cancel() };
+  return feed;
 }
 
 const mailboxes = new WeakMap<Exchange, number>();
@@ -110,6 +107,7 @@ export function readThroughExchange(
   }
 }
 
+/** This thread's. */
 function takeMailbox(exchange: Exchange): number {
   const mailbox = Atomics.add(exchange.control, NEXT_MAILBOX, 1);
   if (mailbox >= MAILBOXES) throw new Error("more threads read by one exchange than it has mailboxes");
@@ -139,7 +137,7 @@ export function wakeListener({ control }: Exchange): void {
   Atomics.notify(control, BELL);
 }
 
-/** Wishes that aren't answered yet, those in `known` apart; `onTaken` is told of answers that were copied. */
+/** Wishes that aren't answered yet, those in `known` apart; `onTaken` is told, often, of answers that were copied. */
 export function openWishes(
   exchange: Exchange,
   known: { has(mailbox: number): boolean },
@@ -150,13 +148,10 @@ export function openWishes(
   const count = Math.min(MAILBOXES, Atomics.load(control, NEXT_MAILBOX));
   for (let mailbox = 0; mailbox < count; mailbox++) {
     const state = Atomics.load(control, STATES_AT + mailbox);
-    if (state === STATE.taken) {
-      // The thread may ask anew in this very moment; then that is its state.
-      Atomics.compareExchange(control, STATES_AT + mailbox, STATE.taken, STATE.idle);
-      onTaken(mailbox);
-    }
-    if (state !== STATE.asked || known.has(mailbox)) continue;
-    onTaken(mailbox); // Its last answer, if it has had one: it asks again.
+    const isNew = state === STATE.asked && !known.has(mailbox);
+    // Who asks again has copied the last answer.
+    if (isNew || state === STATE.taken) onTaken(mailbox);
+    if (!isNew) continue;
     const [file = 0, offsetBytes = 0, byteLength = 0] = requests.subarray(mailbox * REQUEST_LENGTH);
     wishes.push({ mailbox, file, offsetBytes, byteLength });
   }

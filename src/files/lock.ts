@@ -1,9 +1,9 @@
 /** One run at a time works in a folder. A lock whose run was killed is recognised and taken over. */
-import { readFileSync, renameSync, rmSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { z } from "zod";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
-import { onTarget, writeNewFile } from "./write-errors.js";
+import { onTarget } from "./write-errors.js";
 
 /** Who holds a lock. `started` tells a process from a later one of the same number; null where that can't be known. */
 const holderSchema = z.object({ pid: z.int().positive(), host: z.string(), started: z.string().nullable() });
@@ -18,53 +18,62 @@ export interface Lock {
 /** The locks of this process: two runs of one process share a process number. */
 const held = new Set<string>();
 
+/** Locks a folder to be made. Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`. */
+export function takeLock(path: string): Lock {
+  const lock = onTarget(path, () => tryLock(path, () => false));
+  if (lock !== null) return { release: (at) => onTarget(at, () => lock.release(at)) };
+  const holder = onTarget(path, () => readHolder(path));
+  const who = holder === null ? "" : ` (process ${holder.pid} on ${holder.host})`;
+  throw new ApplyDeltaError("target-exists", `Another run is making this folder${who}.`, {
+    file: path,
+    hint: "Wait until it has ended. If there is no such run, remove this file.",
+  });
+}
+
 /**
- * `isAbandoned` says whether a run on another machine, which can't be seen, has ended; without it, none has.
- * Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`.
+ * Null where another run holds it. `isAbandoned` says whether a run on another machine, which can't be seen, has ended.
+ * Throws the system's errors.
  */
-export function takeLock(path: string, isAbandoned: () => boolean = () => false): Lock {
-  if (held.has(path)) throw heldError(path, me());
-  if (!create(path, me())) takeOver(path, isAbandoned);
+export function tryLock(path: string, isAbandoned: () => boolean): Lock | null {
+  if (held.has(path)) return null;
+  if (!create(path, me()) && !takeOver(path, isAbandoned)) return null;
   held.add(path);
   return {
     release(at) {
       held.delete(path);
-      onTarget(at, () => rmSync(at, { force: true }));
+      rmSync(at, { force: true });
     },
   };
 }
 
 /** Of two runs that find a dead one's lock, one renames it and one creates the next; the other gives way. */
-function takeOver(path: string, isAbandoned: () => boolean): void {
+function takeOver(path: string, isAbandoned: () => boolean): boolean {
   const holder = readHolder(path);
-  if (holder !== null && isAlive(holder, isAbandoned)) throw heldError(path, holder);
+  if (holder !== null && isAlive(holder, isAbandoned)) return false;
   const aside = `${path}.${process.pid}`;
-  try {
-    onTarget(path, () => renameSync(path, aside));
-  } catch (error) {
-    // Another run was faster: its lock is seen below.
-    if (!isFor(error, "ENOENT")) throw error;
-  }
+  // Where another run was faster, its lock is seen below …
+  succeeds("ENOENT", () => renameSync(path, aside));
   // … or faster still, and it is that lock which was put aside: it goes back.
   const moved = readHolder(aside);
   const isTheDead = () => JSON.stringify(moved) === JSON.stringify(holder);
   if (moved !== null && isAlive(moved, isTheDead)) create(path, moved);
-  onTarget(aside, () => rmSync(aside, { force: true }));
-  if (!create(path, me())) throw heldError(path, readHolder(path));
+  rmSync(aside, { force: true });
+  return create(path, me());
 }
 
 function create(path: string, holder: Holder): boolean {
-  try {
-    writeNewFile(path, JSON.stringify(holder), false);
-    return true;
-  } catch (error) {
-    if (isFor(error, "EEXIST")) return false;
-    throw error;
-  }
+  return succeeds("EEXIST", () => writeFileSync(path, JSON.stringify(holder), { flag: "wx" }));
 }
 
-function isFor(error: unknown, errno: string): boolean {
-  return error instanceof ApplyDeltaError && errnoOf(error.details.cause) === errno;
+/** False where it fails with this errno. */
+function succeeds(errno: string, step: () => void): boolean {
+  try {
+    step();
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === errno) return false;
+    throw error;
+  }
 }
 
 function me(): Holder {
@@ -74,9 +83,9 @@ function me(): Holder {
 /** Null where the file is gone, none of ours, or was cut off: its run is dead. One that can't be read may be alive. */
 function readHolder(path: string): Holder | null {
   try {
-    return holderSchema.parse(JSON.parse(onTarget(path, () => readFileSync(path, "utf8"))));
+    return holderSchema.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch (error) {
-    if (error instanceof ApplyDeltaError && !isFor(error, "ENOENT")) throw error;
+    if ((errnoOf(error) ?? "ENOENT") !== "ENOENT") throw error;
     return null;
   }
 }
@@ -101,12 +110,4 @@ export function startOf(pid: number): string | null {
   } catch {
     return null;
   }
-}
-
-function heldError(path: string, holder: Holder | null): ApplyDeltaError {
-  const who = holder === null ? "" : ` (process ${holder.pid} on ${holder.host})`;
-  return new ApplyDeltaError("target-exists", `Another run is making this folder${who}.`, {
-    file: path,
-    hint: "Wait until it has ended. If there is no such run, remove this file.",
-  });
 }

@@ -14,27 +14,20 @@ export class HubAnswer extends Error {
     super(`the Hub answered with status ${status}`);
   }
 
-  /** Reads the answer's head, and its body where the head says nothing. Leaves out the `token` if it is quoted. */
-  static of(
-    { status, headers }: Pick<Response, "status" | "headers">,
-    { body, token = null }: { readonly body?: Uint8Array; readonly token?: string | null } = {},
-  ): HubAnswer {
+  /** Reads the answer's head, and its `body` where the head says nothing. Leaves out the `token` if it is quoted. */
+  static of({ status, headers }: Response, token: string | null, body?: string): HubAnswer {
     const message = headers.get("x-error-message") ?? errorIn(body);
-    return new HubAnswer(
-      status,
-      headers.get("x-error-code"),
-      token === null ? message : (message?.replaceAll(token, "…") ?? null),
-      waitAskedFor(headers),
-    );
+    const shown = token === null ? message : (message?.replaceAll(token, "…") ?? null);
+    return new HubAnswer(status, headers.get("x-error-code"), shown, waitAskedFor(headers));
   }
 }
 
 const errorBody = z.object({ error: z.string() });
 
 /** The Hub's other way to say it: `{"error": "…"}`. */
-function errorIn(body: Uint8Array | undefined): string | null {
+function errorIn(body = ""): string | null {
   try {
-    return errorBody.parse(JSON.parse(new TextDecoder().decode(body))).error;
+    return errorBody.parse(JSON.parse(body)).error;
   } catch {
     return null;
   }
@@ -45,9 +38,9 @@ export class ProtocolError extends Error {}
 
 /** `Retry-After` in seconds or as a date; the Hub's own `RateLimit: "api";r=0;t=55` names the seconds as `t`. */
 function waitAskedFor(headers: Headers): number | null {
-  const after = headers.get("retry-after");
-  if (after !== null && /^\d+(?:\.\d+)?$/.test(after)) return Number(after) * 1000;
-  const date = after === null ? Number.NaN : Date.parse(after);
+  const after = headers.get("retry-after") ?? "";
+  if (/^\d+(?:\.\d+)?$/.test(after)) return Number(after) * 1000;
+  const date = Date.parse(after);
   if (!Number.isNaN(date)) return Math.max(0, date - Date.now());
   const seconds = /;\s*t=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1];
   return seconds === undefined ? null : Number(seconds) * 1000;
@@ -67,9 +60,14 @@ const BROKEN = new Set([
   ...["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "HPE_INVALID_EOF_STATE", "UND_ERR_ABORTED"],
 ]);
 
+/** An error and those behind it. */
+export function* causesOf(error: unknown): Generator<Error> {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) yield cause;
+}
+
 /** The code of the network's error behind a failed fetch, or null where it isn't one. */
 export function networkCodeOf(error: unknown): string | null {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+  for (const cause of causesOf(error)) {
     const code = errnoOf(cause);
     if (code !== undefined) return code;
     // Happy eyeballs: one error for each address.
@@ -78,42 +76,26 @@ export function networkCodeOf(error: unknown): string | null {
   return null;
 }
 
-export function isUnreachable(error: unknown): boolean {
-  return UNREACHABLE.has(networkCodeOf(error) ?? "");
-}
-
-export interface NetworkTrouble {
-  readonly code: string;
-  readonly kind: "certificate" | "broken" | "unreachable";
-}
-
 /** Null where the network did its work. */
-export function networkTrouble(error: unknown): NetworkTrouble | null {
+export function networkTrouble(error: unknown): "certificate" | "broken" | "unreachable" | null {
   const code = networkCodeOf(error) ?? "";
-  if (/CERT|SIGNED|VERIFY|HOSTNAME_MISMATCH/.test(code)) return { code, kind: "certificate" };
-  if (BROKEN.has(code)) return { code, kind: "broken" };
-  return UNREACHABLE.has(code) ? { code, kind: "unreachable" } : null;
-}
-
-/** What is wrong with an answer that can't be understood. */
-export function describeOddAnswer(error: unknown): string {
-  if (error instanceof ProtocolError) return error.message;
-  if (error instanceof SyntaxError) return "something that isn't JSON";
-  return networkCodeOf(error) ?? String(error instanceof Error ? error.name : error);
+  if (/CERT|SIGNED|VERIFY|HOSTNAME_MISMATCH/.test(code)) return "certificate";
+  if (BROKEN.has(code)) return "broken";
+  return UNREACHABLE.has(code) ? "unreachable" : null;
 }
 
 /** Whether the same request may succeed in a while. */
 export function isTransient(error: unknown): boolean {
   const status = error instanceof HubAnswer ? error.status : proxyStatusOf(error);
   if (status !== null) return PASSING_STATUSES.has(status);
-  const code = networkCodeOf(error) ?? "";
-  return UNREACHABLE.has(code) || BROKEN.has(code);
+  const trouble = networkTrouble(error);
+  return trouble === "broken" || trouble === "unreachable";
 }
 
 /** The status with which a proxy refuses a tunnel, or null; undici has it in the message alone. */
 export function proxyStatusOf(error: unknown): number | null {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const status = /^Proxy response \((\d{3})\)/.exec(cause.message)?.[1];
+  for (const { message } of causesOf(error)) {
+    const status = /^Proxy response \((\d{3})\)/.exec(message)?.[1];
     if (status !== undefined) return Number(status);
   }
   return null;

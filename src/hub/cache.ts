@@ -17,71 +17,70 @@ import { dirname, join, relative, resolve } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { isCommit } from "./reference.js";
 
-export interface RepositoryCache {
+/** A ref is a commit; stops a file that would fill the memory. */
+const MAX_REF_BYTES = 1000;
+
+export class RepositoryCache {
   readonly folder: string;
+  readonly #locks: string;
+
+  /** `repository` is checked: `owner/name`. */
+  constructor(cacheFolder: string, repository: string) {
+    const name = ["models", ...repository.split("/")].join("--");
+    this.folder = join(resolve(cacheFolder), name);
+    this.#locks = join(resolve(cacheFolder), ".locks", name);
+  }
+
   /** Where the blob of an etag lies once it is whole. */
-  blobPath(etag: string): string;
-  /** Where our lock of a blob lies. */
-  lockPath(etag: string): string;
-  snapshotFolder(commit: string): string;
+  blobPath(etag: string): string {
+    return join(this.folder, "blobs", etag);
+  }
+
+  /** Not Python's `<etag>.lock`: that one is locked with flock, which Node doesn't have. */
+  lockPath(etag: string): string {
+    return join(this.#locks, `${etag}.vicuna-apply-delta.lock`);
+  }
+
+  snapshotFolder(commit: string): string {
+    return join(this.folder, "snapshots", commit);
+  }
+
   /** Size of a snapshot's file, or null where it isn't there or its link leads nowhere. */
-  sizeOf(commit: string, name: string): number | null;
+  sizeOf(commit: string, name: string): number | null {
+    return sizeOfFile(join(this.snapshotFolder(commit), name));
+  }
+
   /** The commit a revision stood for when it was last asked for, or null. */
-  readRef(revision: string): string | null;
-  writeRef(revision: string, commit: string): void;
+  readRef(revision: string): string | null {
+    if (isCommit(revision)) return revision;
+    const commit = readCacheText(join(this.folder, "refs", revision), MAX_REF_BYTES)?.trim() ?? "";
+    return isCommit(commit) ? commit : null;
+  }
+
+  writeRef(revision: string, commit: string): void {
+    if (isCommit(revision) || this.readRef(revision) === commit) return;
+    const path = join(this.folder, "refs", revision);
+    makeFolder(dirname(path));
+    onCache(path, () => writeFileSync(path, commit));
+  }
+
   /** Shows a whole blob in a snapshot. `isNew`: nothing else may use it yet. */
-  addToSnapshot(commit: string, name: string, etag: string, isNew: boolean): void;
-}
-
-export type MakeLink = (target: string, path: string) => void;
-
-/** `repository` is checked: `owner/name`. `makeLink` stands for the system's where links aren't allowed. */
-export function repositoryCache(
-  cacheFolder: string,
-  repository: string,
-  makeLink: MakeLink = symlinkSync,
-): RepositoryCache {
-  const name = ["models", ...repository.split("/")].join("--");
-  const folder = join(resolve(cacheFolder), name);
-  const blobPath = (etag: string) => join(folder, "blobs", etag);
-  const snapshotFolder = (commit: string) => join(folder, "snapshots", commit);
-  return {
-    folder,
-    blobPath,
-    // Not Python's `<etag>.lock`: that one is locked with flock, which Node doesn't have.
-    lockPath: (etag) => join(resolve(cacheFolder), ".locks", name, `${etag}.vicuna-apply-delta.lock`),
-    snapshotFolder,
-    sizeOf: (commit, fileName) => sizeOfFile(join(snapshotFolder(commit), fileName)),
-    readRef(revision) {
-      if (isCommit(revision)) return revision;
-      const path = join(folder, "refs", revision);
-      if (sizeOfFile(path) === null) return null;
-      const commit = onCache(path, () => readFileSync(path, "utf8")).trim();
-      return isCommit(commit) ? commit : null;
-    },
-    writeRef(revision, commit) {
-      if (isCommit(revision) || this.readRef(revision) === commit) return;
-      const path = join(folder, "refs", revision);
-      makeFolder(dirname(path));
-      onCache(path, () => writeFileSync(path, commit));
-    },
-    addToSnapshot(commit, fileName, etag, isNew) {
-      const path = join(snapshotFolder(commit), fileName);
-      makeFolder(dirname(path));
-      onCache(path, () => show(blobPath(etag), path, isNew, makeLink));
-    },
-  };
+  addToSnapshot(commit: string, name: string, etag: string, isNew: boolean): void {
+    const path = join(this.snapshotFolder(commit), name);
+    makeFolder(dirname(path));
+    onCache(path, () => show(this.blobPath(etag), path, isNew));
+  }
 }
 
 /** `EINVAL`, `ENOSYS`, … : file systems that know no links; `EPERM`: Windows without the right to make them. */
 const NO_LINKS = new Set(["EPERM", "EACCES", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "UNKNOWN"]);
 
 /** A relative link; where there are none, the blob itself moves, or is copied if something else may use it. */
-function show(blob: string, path: string, isNew: boolean, makeLink: MakeLink): void {
+function show(blob: string, path: string, isNew: boolean): void {
   const target = relative(dirname(path), blob);
   rmSync(path, { force: true });
   try {
-    makeLink(target, path);
+    symlinkSync(target, path);
   } catch (error) {
     const errno = errnoOf(error) ?? "";
     // Another run made the same link in this very moment.
@@ -104,6 +103,12 @@ export function sizeOfFile(path: string): number | null {
     }
   });
   return stat?.isFile() ? stat.size : null;
+}
+
+/** The text of a file of at most `mostBytes`; null where there is none. */
+export function readCacheText(path: string, mostBytes: number): string | null {
+  const size = sizeOfFile(path);
+  return size === null || size > mostBytes ? null : onCache(path, () => readFileSync(path, "utf8"));
 }
 
 export function makeFolder(folder: string): void {

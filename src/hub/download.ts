@@ -1,34 +1,30 @@
 /** Files on their way into the cache. No blob appears that wasn't checked: a wrong one is fetched once more. */
 import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
-import { lockBlob } from "./blob-lock.js";
-import { type RepositoryCache, sizeOfFile } from "./cache.js";
+import type { Reporter } from "../progress.js";
+import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
 import { digestOf } from "./listing.js";
-import { openPartialBlob } from "./partial-blob.js";
+import { lockBlob, openPartialBlob } from "./partial-blob.js";
 import type { HubSession } from "./session.js";
 import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.js";
-
-/** A file that the cache lacks. */
-export interface Download {
-  readonly remote: HubFile;
-  readonly cache: RepositoryCache;
-}
 
 /** More files at once only wait for connections. */
 const FILES_AT_ONCE = 4;
 
 /** Downloads all of them. The first failure stops the others; the next run resumes with the bytes that arrived. */
-export async function downloadFiles(downloads: readonly Download[], session: HubSession): Promise<void> {
-  const files = createLimit(FILES_AT_ONCE);
-  const requests = createLimit(session.settings.transfer.connections);
-  const bytesTotal = downloads.reduce((sum, { remote }) => sum + remote.entry.byteLength, 0);
-  const { reporter, stop } = session;
+export async function downloadFiles(
+  files: readonly HubFile[],
+  { settings, stop }: HubSession,
+  reporter: Reporter,
+): Promise<void> {
+  const requests = createLimit(settings.transfer.connections);
+  const bytesTotal = files.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const meter = startMeter("downloading", () => bytesTotal, "checking sha256", reporter);
   let isWhole = false;
   try {
-    const action = (download: Download) => downloadFile(download, requests, meter);
-    await doAll(downloads, files, action, () => stop.abort());
+    const action = (file: HubFile) => downloadFile(file, requests, meter);
+    await doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort());
     isWhole = true;
   } finally {
     meter.end(isWhole);
@@ -60,30 +56,30 @@ async function doAll<T>(
   if (hasFailed()) throw failures[0];
 }
 
-async function downloadFile({ remote, cache }: Download, requests: Limit, meter: TransferMeter) {
-  const { entry, session } = remote;
+async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter): Promise<void> {
+  const { entry, session, blobPath } = file;
+  const { cache, commit } = file.snapshot;
   const lockPath = cache.lockPath(entry.etag);
   const onWait = () =>
     session.reporter.note(
-      `waiting for another run that downloads ${remote.path}; if there is none, remove ${lockPath}.`,
+      `waiting for another run that downloads ${file.path}; if there is none, remove ${lockPath}.`,
     );
-  const lock = await lockBlob(lockPath, { signal: session.stop.signal, onWait });
+  const release = await lockBlob(lockPath, session.stop.signal, onWait);
   try {
     const onBytes = meter.begin(entry.path, entry.byteLength);
-    const blobPath = cache.blobPath(entry.etag);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) await makeBlob(blobPath, remote, requests, onBytes);
+    if (isNew) await makeBlob(file, requests, onBytes);
     else onBytes(entry.byteLength);
-    cache.addToSnapshot(remote.commit, entry.path, entry.etag, isNew);
+    cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
   } finally {
-    lock.release();
+    release();
   }
 }
 
 /** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
-async function makeBlob(blobPath: string, remote: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
-  const { entry, path } = remote;
-  const { settings, reporter, stop } = remote.session;
+async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
+  const { entry, path, blobPath } = file;
+  const { settings, reporter, stop } = file.session;
   const { noteBytes, rangeBytes } = settings.transfer;
   const partial = openPartialBlob(blobPath, entry.byteLength, noteBytes);
   try {
@@ -91,7 +87,7 @@ async function makeBlob(blobPath: string, remote: HubFile, requests: Limit, onBy
     for (let isAgain = false; ; isAgain = true) {
       await doAll(partial.missing(rangeBytes), requests, async ([start, end], hasFailed) => {
         let at = start;
-        for await (const bytes of remote.read(start, end)) {
+        for await (const bytes of file.read(start, end)) {
           partial.write(at, bytes);
           at += bytes.length;
           onBytes(bytes.length);
@@ -102,10 +98,10 @@ async function makeBlob(blobPath: string, remote: HubFile, requests: Limit, onBy
       if (got === entry.etag) break;
       partial.startOver();
       onBytes(-entry.byteLength);
-      if (isAgain) throw damaged(remote, got);
+      if (isAgain) throw damaged(file, got);
       reporter.warn(`${path} arrived damaged; downloading it once more.`);
     }
-    partial.publish(blobPath);
+    partial.publish();
   } finally {
     partial.close();
   }

@@ -4,9 +4,9 @@ import { describeInterruption } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { checkSpace, type SpaceNeed } from "../target/room.js";
 import { formatBytes } from "../units.js";
-import { makeFolder, repositoryCache } from "./cache.js";
+import { makeFolder, RepositoryCache } from "./cache.js";
 import { findCachedModel } from "./cached-model.js";
-import { type Download, downloadFiles } from "./download.js";
+import { downloadFiles } from "./download.js";
 import type { HubSettings } from "./hub-settings.js";
 import { bytesOf, describeAmount, describeLocated, type LocatedModel, locateModel } from "./locate-model.js";
 import { partialBytes } from "./partial-blob.js";
@@ -41,7 +41,7 @@ export async function fetchModels(
   options: FetchOptions,
 ): Promise<FetchedModel[]> {
   const { settings } = options;
-  const cacheOf = ({ repository }: HubReference) => repositoryCache(settings.cacheFolder, repository);
+  const cacheOf = ({ repository }: HubReference) => new RepositoryCache(settings.cacheFolder, repository);
   if (settings.offline) {
     const found = models.map((model) => findCachedModel(cacheOf(model), model));
     return (await Promise.all(found)).map((model) => ({ ...model, weights: null }));
@@ -96,11 +96,10 @@ async function downloadMissing(
     else reporter.note(`downloading ${describeLocated(model)}: ${describeAmount(own)}.`);
   }
   // One file may be in both models, or in one twice.
-  const blobPathOf = ({ cache, remote }: Download) => cache.blobPath(remote.entry.etag);
-  const downloads = [...new Map(missing.map((download) => [blobPathOf(download), download])).values()];
-  const total = bytesOf(downloads.map(({ remote }) => remote.entry));
+  const downloads = [...new Map(missing.map((file) => [file.blobPath, file])).values()];
+  const total = bytesOf(downloads.map(({ entry }) => entry));
   const arrived = downloads.reduce(
-    (sum, download) => sum + partialBytes(blobPathOf(download), download.remote.entry.byteLength),
+    (sum, { blobPath, entry }) => sum + partialBytes(blobPath, entry.byteLength),
     0,
   );
   const earlier = arrived === 0 ? "" : `, of which ${formatBytes(arrived)} arrived in an earlier run`;
@@ -110,8 +109,8 @@ async function downloadMissing(
     { path: settings.cacheFolder, bytes: total - arrived, what: "the Hub's cache" },
     ...otherNeeds(located.map(({ weights }) => bytesOf(weights))),
   ]);
-  await downloadFiles(downloads, session);
-  for (const { cache, remote } of missing.filter((download) => !downloads.includes(download))) {
-    cache.addToSnapshot(remote.commit, remote.entry.path, remote.entry.etag, false);
+  await downloadFiles(downloads, session, reporter);
+  for (const { snapshot, entry } of missing.filter((file) => !downloads.includes(file))) {
+    snapshot.cache.addToSnapshot(snapshot.commit, entry.path, entry.etag, false);
   }
 }

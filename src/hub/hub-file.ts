@@ -1,10 +1,11 @@
 import { downloadFile, fileDownloadInfo, HubApiError } from "@huggingface/hub";
 import { ApplyDeltaError } from "../errors.js";
 import { HubAnswer, isTransient, ProtocolError } from "./answers.js";
-import { boundedBody } from "./bounded-body.js";
+import type { RepositoryCache } from "./cache.js";
+import { explainReadError } from "./explain-error.js";
 import type { HubEntry } from "./listing.js";
-import { explainReadError } from "./read-errors.js";
 import type { WantedModel } from "./reference.js";
+import { boundedBody } from "./requests.js";
 import { withRetries } from "./retry.js";
 import type { HubSession } from "./session.js";
 
@@ -13,6 +14,13 @@ import type { HubSession } from "./session.js";
  * one that gives none.
  */
 const MEANINGFUL_BYTES = 16 * 1024;
+
+/** One commit of a repository, and where the cache has it. */
+export interface Snapshot {
+  readonly wanted: WantedModel;
+  readonly cache: RepositoryCache;
+  readonly commit: string;
+}
 
 /** A file of one commit, read at offsets. Failed requests are tried again; what they end in is a typed error. */
 export class HubFile {
@@ -26,8 +34,7 @@ export class HubFile {
 
   constructor(
     readonly session: HubSession,
-    readonly wanted: WantedModel,
-    readonly commit: string,
+    readonly snapshot: Snapshot,
     readonly entry: HubEntry,
   ) {
     this.#isXet = session.settings.useXet && entry.isXet;
@@ -35,7 +42,12 @@ export class HubFile {
 
   /** Its name in messages. */
   get path(): string {
-    return `${this.wanted.repository}/${this.entry.path}`;
+    return `${this.snapshot.wanted.repository}/${this.entry.path}`;
+  }
+
+  /** Where the cache has it, once it is whole. */
+  get blobPath(): string {
+    return this.snapshot.cache.blobPath(this.entry.etag);
   }
 
   /** Asks for one byte, to learn whether there is access. */
@@ -67,7 +79,7 @@ export class HubFile {
   }
 
   readonly #explain = (error: unknown): never => {
-    throw explainReadError(error, this.wanted, this.session, this.entry.path);
+    throw explainReadError(error, this.snapshot.wanted, this.session, this.path);
   };
 
   /** An end before `end` is an error. */
@@ -97,16 +109,17 @@ export class HubFile {
     this.#checkState(answer);
     const early = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
     const { stallMs } = this.session.settings.transfer;
-    yield* exactly(boundedBody(answer.body, { stallMs }), end - start, early);
+    yield* exactly(boundedBody(answer.body, stallMs), end - start, early);
   }
 
   async *#readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
-    const { fetchApi, fetchBounded } = this.session.connection;
+    const { fetchApi, fetchBounded, settings } = this.session;
+    const { wanted, commit } = this.snapshot;
     const library = {
-      repo: { type: "model", name: this.wanted.repository } as const,
+      repo: { type: "model", name: wanted.repository } as const,
       path: this.#encodedPath,
-      revision: this.commit,
-      hubUrl: this.session.settings.endpoint,
+      revision: commit,
+      hubUrl: settings.endpoint,
     };
     this.#xetInfo ??= fileDownloadInfo({ ...library, fetch: fetchApi }).catch((error) => {
       this.#xetInfo = undefined;
@@ -127,10 +140,11 @@ export class HubFile {
   }
 
   async #request(range: string): Promise<Response> {
-    const { settings, connection } = this.session;
-    const resolveUrl = `${settings.endpoint}/${this.wanted.repository}/resolve/${this.commit}/${this.#encodedPath}`;
+    const { settings, fetchAny, answerOf } = this.session;
+    const { wanted, commit } = this.snapshot;
+    const resolveUrl = `${settings.endpoint}/${wanted.repository}/resolve/${commit}/${this.#encodedPath}`;
     const known = this.#location;
-    const answer = await connection.fetchAny(known ?? resolveUrl, { headers: { range } });
+    const answer = await fetchAny(known ?? resolveUrl, { headers: { range } });
     if (answer.ok) {
       this.#location = answer.url;
       return answer;
@@ -140,7 +154,7 @@ export class HubFile {
     if (this.#location === known) this.#location = null;
     const hasExpired = known !== null && answer.status < 500 && answer.status !== 429;
     if (hasExpired) return this.#request(range);
-    throw connection.answerOf(answer);
+    throw answerOf(answer);
   }
 
   /** A commit never changes; a server that gives one file now and another then is at fault. */

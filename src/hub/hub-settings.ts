@@ -1,7 +1,4 @@
-/**
- * How the Hub is reached and where its files are kept, as plain data. The command line fills it from its options and
- * the environment; a program gives what it wants, and the rest is as Python's huggingface_hub has it.
- */
+/** How the Hub is reached and where its files are kept. What isn't given is as Python's huggingface_hub has it. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -24,17 +21,11 @@ export const hubSettings = z.strictObject({
   token: flag("--token <token>", "use this Hub token (default: HF_TOKEN, or your login)", text())
     .nullable()
     .default(null),
-  /**
-   * Holds the token where `token` is null; it needn't exist. Default `~/.cache/huggingface/token`, where `hf auth
-   * login` stores it; null: no token.
-   */
+  /** Holds the token where `token` is null, as `hf auth login` does; default `~/.cache/huggingface/token`; null: none. */
   tokenFile: text()
     .nullable()
     .default(() => inCache("token")),
-  /**
-   * Whether files in Xet storage are read by its protocol; otherwise over plain HTTP, as the Hub offers both.
-   * Default true.
-   */
+  /** Whether files in Xet storage are read by its protocol, or else over plain HTTP; default true. */
   useXet: yesOrNo().default(true),
   /** Whether weights are read from the Hub as they are needed, and not stored in the cache; default false. */
   stream: toggle("--stream", "read weights from the Hub as needed and store none"),
@@ -56,10 +47,7 @@ export const hubSettings = z.strictObject({
       connections: wholeNumber(1).default(8),
       /** What one request asks for, in bytes; default 32 MiB. */
       rangeBytes: wholeNumber(1).default(32 * 1024 * 1024),
-      /**
-       * After this many new bytes what has arrived is noted: what a killed run loses at most, for each file. Default 1
-       * MiB.
-       */
+      /** What a killed run loses at most of each file, in bytes; default 1 MiB. */
       noteBytes: wholeNumber(1).default(1024 * 1024),
       /** Silence for so many milliseconds ends a request; default 10 000, as HF_HUB_DOWNLOAD_TIMEOUT's. */
       stallMs: wholeNumber(1).default(10_000),
@@ -92,8 +80,8 @@ export function completeHubSettings(options: HubOptions = {}): HubSettings {
 /** Errors: `bad-usage` where there can be no Hub. */
 export function checkEndpoint(endpoint: string): void {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
-  if (url !== null && /^https?:$/.test(url.protocol) && `${url.username}${url.password}` === "") return;
   const hasPassword = url !== null && `${url.username}${url.password}` !== "";
+  if (url !== null && !hasPassword && /^https?:$/.test(url.protocol)) return;
   throw new ApplyDeltaError("bad-usage", "The Hub's address is malformed.", {
     got: hasPassword ? `${url.protocol}//…@${url.host}` : endpoint,
     expected: "an address like https://huggingface.co, without a password in it",

@@ -30,12 +30,10 @@ export interface HubListing {
 
 const digest = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
 const kindSchema = z.object({ type: z.string() });
-const entrySchema = z.object({
-  type: z.string(),
+const contentSchema = z.object({ oid: digest, size: z.int().nonnegative() });
+const entrySchema = contentSchema.extend({
   path: z.string(),
-  size: z.number().int().nonnegative(),
-  oid: digest,
-  lfs: z.object({ oid: digest, size: z.number().int().nonnegative() }).optional(),
+  lfs: contentSchema.optional(),
   xetHash: z.string().optional(),
 });
 const infoSchema = z.object({
@@ -49,7 +47,7 @@ const MOST_PAGES = 100;
 
 /** Asks for the commit of a revision and the files in its top folder. One attempt. */
 export async function listRepository(
-  { settings: { endpoint }, connection: { fetchApi } }: HubSession,
+  { settings: { endpoint }, fetchApi }: HubSession,
   { repository, revision }: HubReference,
 ): Promise<HubListing> {
   const asked = { name: repository, revision, additionalFields: ["sha" as const] };
@@ -65,7 +63,7 @@ export async function listRepository(
   for await (const item of listFiles({ hubUrl: endpoint, fetch: fetchPage, repo, revision: commit })) {
     if (parsed(kindSchema, item).type !== "file") continue;
     const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item);
-    const [byteLength, etag] = [lfs?.size ?? size, lfs?.oid ?? oid];
+    const { size: byteLength, oid: etag } = lfs ?? { size, oid };
     entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
   }
   return { commit, entries, name, isPrivate };

@@ -7,19 +7,16 @@ import { silentReporter } from "../progress.js";
 import { formatBytes, plural } from "../units.js";
 import { checkFileName, type RepositoryCache, sizeOfFile } from "./cache.js";
 import { describeCached, shardsOf } from "./cached-model.js";
-import { type Download, downloadFiles } from "./download.js";
-import { HubFile } from "./hub-file.js";
+import { downloadFiles } from "./download.js";
+import { explainReadError } from "./explain-error.js";
+import { HubFile, type Snapshot } from "./hub-file.js";
 import { type HubEntry, type HubListing, listRepository } from "./listing.js";
-import { explainReadError } from "./read-errors.js";
 import type { WantedModel } from "./reference.js";
 import { withRetries } from "./retry.js";
 import type { HubSession } from "./session.js";
 
 /** What a repository holds of a model, and what the cache lacks of it. */
-export interface LocatedModel {
-  readonly wanted: WantedModel;
-  readonly cache: RepositoryCache;
-  readonly commit: string;
+export interface LocatedModel extends Snapshot {
   /** The snapshot's folder. */
   readonly path: string;
   /** In the snapshot, where it is already; null where the weights have no index. */
@@ -27,9 +24,9 @@ export interface LocatedModel {
   /** The weights files, in order. */
   readonly weights: readonly HubEntry[];
   /** What the cache lacks of them. */
-  readonly absentWeights: readonly Download[];
+  readonly absentWeights: readonly HubFile[];
   /** What the cache lacks of config and tokenizer. */
-  readonly absentAssets: readonly Download[];
+  readonly absentAssets: readonly HubFile[];
 }
 
 /** `owner/name@main (commit 0123456789ab)`. */
@@ -42,9 +39,8 @@ export function bytesOf(entries: readonly HubEntry[]): number {
 }
 
 /** `13.5 GB in 3 files`. */
-export function describeAmount(downloads: readonly Download[]): string {
-  const bytes = bytesOf(downloads.map(({ remote }) => remote.entry));
-  return `${formatBytes(bytes)} in ${plural(downloads.length, "file")}`;
+export function describeAmount(files: readonly HubFile[]): string {
+  return `${formatBytes(bytesOf(files.map(({ entry }) => entry)))} in ${plural(files.length, "file")}`;
 }
 
 const OWNER_CAN_HELP = "Choose another revision, or tell the repository's owner.";
@@ -70,15 +66,15 @@ export async function locateModel(
       hint: OWNER_CAN_HELP,
     });
   };
-  const absentOf = (some: readonly HubEntry[]): Download[] => {
-    const absent = some.filter((entry) => {
-      if (isCached(entry.path)) return false;
-      if (sizeOfFile(cache.blobPath(entry.etag)) !== entry.byteLength) return true;
-      cache.addToSnapshot(commit, entry.path, entry.etag, false);
-      return false;
-    });
-    return absent.map((entry) => ({ cache, remote: new HubFile(session, wanted, commit, entry) }));
+  const snapshot = { wanted, cache, commit };
+  const isAbsent = ({ blobPath, entry }: HubFile) => {
+    if (isCached(entry.path)) return false;
+    if (sizeOfFile(blobPath) !== entry.byteLength) return true;
+    cache.addToSnapshot(commit, entry.path, entry.etag, false);
+    return false;
   };
+  const absentOf = (some: readonly HubEntry[]) =>
+    some.map((entry) => new HubFile(session, snapshot, entry)).filter(isAbsent);
   const names = [...byName.keys()].filter((name) => !name.includes("/")).sort();
   const chosen = chooseWeights(withoutUncached(names, isCached), repository);
   if (chosen === null) throw noWeights(repository, names, HUB_WORDS);
@@ -86,14 +82,18 @@ export async function locateModel(
   const indexPath = chosen.index === null ? null : join(path, chosen.index);
   if (chosen.index !== null) {
     const index = entryOf(chosen.index);
-    checkIndexSize(wanted, index);
-    await downloadQuietly(absentOf([index]), session);
+    // It comes before the amount is known and the disk is checked, so it must be small, and needs no progress bar.
+    if (index.byteLength > MAX_INDEX_BYTES) throw tooLarge(repository, index);
+    await downloadFiles(absentOf([index]), session, silentReporter);
   }
   const weights = (indexPath === null ? chosen.files : await shardsOf(indexPath)).map(entryOf);
   const absentAssets = absentOf(ASSET_NAMES.filter((name) => names.includes(name)).map(entryOf));
   const absentWeights = absentOf(weights);
-  await checkAccess([...absentAssets, ...absentWeights]);
-  return { wanted, cache, commit, path, indexPath, weights, absentWeights, absentAssets };
+  // Asks for the largest file, which is weights: config files are in the open even where a repository is gated.
+  const absent = [...absentAssets, ...absentWeights];
+  const [largest] = absent.sort((a, b) => b.entry.byteLength - a.entry.byteLength);
+  if (largest !== undefined && largest.entry.byteLength > 0) await largest.probe();
+  return { ...snapshot, path, indexPath, weights, absentWeights, absentAssets };
 }
 
 async function listFor(
@@ -128,26 +128,11 @@ function withoutUncached(names: readonly string[], isCached: (name: string) => b
   return names.filter((name) => !isSafetensors(name));
 }
 
-/** The index comes before the amount is known and the disk is checked, so it must be small. */
-function checkIndexSize({ repository }: WantedModel, { path, byteLength }: HubEntry): void {
-  if (byteLength <= MAX_INDEX_BYTES) return;
-  throw new ApplyDeltaError("index-malformed", "The shard index is too large.", {
+function tooLarge(repository: string, { path, byteLength }: HubEntry): ApplyDeltaError {
+  return new ApplyDeltaError("index-malformed", "The shard index is too large.", {
     file: `${repository}/${path}`,
     expected: `at most ${MAX_INDEX_BYTES} bytes`,
     got: `${byteLength} bytes`,
     hint: OWNER_CAN_HELP,
   });
-}
-
-/** A small file needs no progress bar. */
-function downloadQuietly(downloads: readonly Download[], session: HubSession): Promise<void> {
-  const { progress, progressDone } = silentReporter;
-  return downloadFiles(downloads, { ...session, reporter: { ...session.reporter, progress, progressDone } });
-}
-
-/** Asks for the largest file, which is weights: config files are in the open even where a repository is gated. */
-async function checkAccess(downloads: readonly Download[]): Promise<void> {
-  const files = downloads.map(({ remote }) => remote);
-  const [largest] = files.sort((a, b) => b.entry.byteLength - a.entry.byteLength);
-  if (largest !== undefined && largest.entry.byteLength > 0) await largest.probe();
 }

@@ -13,11 +13,12 @@ import { formatTitles } from "../formats/table.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
 import { type Reporter, silentReporter } from "../progress.js";
 import { assertApart } from "../target/target.js";
-import { isLocalFile } from "../tensor.js";
+import { isLocalFile, type OpenFile } from "../tensor.js";
 import { plural } from "../units.js";
+import type { FetchedModel } from "./fetch-models.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
 import { adviceFor } from "./model-address.js";
-import { hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
+import { type HubReference, hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
 import type { StreamedWeights } from "./stream-weights.js";
 
 export type ModelRole = "base" | "delta" | "tuned model" | "model";
@@ -33,8 +34,10 @@ export interface ModelRequest {
   readonly revision?: string | undefined;
 }
 
+type RemoteRequest = ModelRequest & { readonly wanted: WantedModel };
+
 /** A request that was understood: a local path, or a model on the Hub. */
-export type ReadRequest = ModelRequest & ({ readonly path: string } | { readonly wanted: WantedModel });
+export type ReadRequest = (ModelRequest & { readonly path: string }) | RemoteRequest;
 
 /** A model that was found. */
 export interface Model {
@@ -49,23 +52,19 @@ export interface Model {
   open(): Promise<OpenModel>;
 }
 
-export interface HubOrigin {
-  readonly repository: string;
-  readonly revision: string;
+export interface HubOrigin extends HubReference {
   readonly commit: string;
 }
 
 /** A model with its weights open. */
-export interface OpenModel extends Checkpoint {
-  readonly reference: string;
-  /** Null for a local path. */
-  readonly hub: HubOrigin | null;
-}
+export type OpenModel = Checkpoint & Pick<Model, "reference" | "hub">;
 
 export interface ModelsOptions {
   readonly hub?: HubOptions | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** The real path of a folder that will be made: it must overlap no model, and its disk must have room for it. */
+  readonly target?: string;
 }
 
 /** Errors: `source-not-found`, `source-unreadable`, `bad-usage`. Asks no network. */
@@ -83,15 +82,12 @@ export function readRequest(request: ModelRequest): ReadRequest {
   }
   const wanted = parseHubReference(reference, revision);
   if (wanted !== null) return { ...request, wanted: { ...wanted, reference } };
-  throw new ApplyDeltaError(
-    "source-not-found",
-    `No such file or folder for the ${role}: ${JSON.stringify(reference)}.`,
-    {
-      file: reference,
-      expected: "a model's folder, its weights file, or owner/name on the Hugging Face Hub",
-      hint: adviceFor(reference),
-    },
-  );
+  const message = `No such file or folder for the ${role}: ${JSON.stringify(reference)}.`;
+  throw new ApplyDeltaError("source-not-found", message, {
+    file: reference,
+    expected: "a model's folder, its weights file, or owner/name on the Hugging Face Hub",
+    hint: adviceFor(reference),
+  });
 }
 
 /** The paths of those that are on this machine as given. */
@@ -101,113 +97,81 @@ export function localPathsOf(requests: readonly ReadRequest[]): string[] {
 
 /**
  * Finds the models, runs `body` with them and closes whatever was opened, also where it fails. With `hub.stream` the
- * weights of models on the Hub stay there. `target` is the real path of a folder that will be made: it must overlap no
- * model, and its disk must have room for it beside what is downloaded.
+ * weights of models on the Hub stay there.
  * Errors: those of `fetchModels`; `target-overlaps-source`; `interrupted`.
  */
 export async function withModels<const Requests extends readonly ReadRequest[], T>(
   requests: Requests,
-  options: ModelsOptions & { readonly target?: string },
+  options: ModelsOptions,
   body: (...models: { readonly [Index in keyof Requests]: Model }) => Promise<T>,
 ): Promise<T> {
-  throwIfAborted(options.signal);
-  const set = new ModelSet(options);
-  try {
-    const here = requests.map((request) =>
-      "path" in request ? set.model(request, { path: request.path, hub: null, weights: null }) : null,
-    );
-    const remote = requests.flatMap((request) => ("wanted" in request ? [request] : []));
-    const fetched =
-      remote.length === 0 ? [] : await fetchRemote(remote, await bytesToMake(requests, here), options);
-    let next = 0;
-    const models = requests.map((request, i) => here[i] ?? set.model(request, fetched[next++] as Place));
-    return await body(...(models as { [Index in keyof Requests]: Model }));
-  } finally {
-    await set.close();
-  }
-}
-
-type RemoteRequest = Extract<ReadRequest, { readonly wanted: WantedModel }>;
-
-/** Where a model is. */
-interface Place extends Pick<Model, "path" | "hub"> {
-  /** Where the weights are read that aren't at `path`; null where all are. */
-  readonly weights: StreamedWeights | null;
-}
-
-/** The models of a command, and what is open of them. */
-class ModelSet {
-  readonly #options: ModelsOptions & { readonly target?: string };
-  readonly #checkpoints: Checkpoint[] = [];
-  readonly #weights: StreamedWeights[] = [];
-
-  constructor(options: ModelsOptions & { readonly target?: string }) {
-    this.#options = options;
-  }
-
-  model(request: ReadRequest, place: Place): Model {
-    const { path, hub, weights } = place;
-    if (weights !== null) this.#weights.push(weights);
+  const { reporter, signal, target } = options;
+  throwIfAborted(signal);
+  const closing: (() => unknown)[] = [];
+  const toModel = (
+    { role, reference }: ReadRequest,
+    path: string,
+    hub: HubOrigin | null,
+    weights: StreamedWeights | null,
+  ): Model => {
+    if (weights !== null) closing.push(weights.close);
+    const open = async () => {
+      const checkpoint = await openCheckpoint(path, pauseFor(signal), weights);
+      closing.unshift(checkpoint.close);
+      const localPaths = checkpoint.files.filter(isLocalFile).map((file) => file.path);
+      if (target !== undefined) assertApart(target, [path, ...localPaths]);
+      reporter?.detail(`${role}: ${describeCheckpoint(checkpoint)}`);
+      return { ...checkpoint, reference, hub };
+    };
     let opened: Promise<OpenModel> | undefined;
-    const open = () => {
-      opened ??= this.#open(request, place);
+    const openOnce = () => {
+      opened ??= open();
       return opened;
     };
-    return { reference: request.reference, path, hub, isStreamed: weights !== null, open };
-  }
-
-  async #open({ role, reference }: ReadRequest, { path, hub, weights }: Place): Promise<OpenModel> {
-    const { target, reporter, signal } = this.#options;
-    const checkpoint = await openCheckpoint(path, pauseFor(signal), weights);
-    this.#checkpoints.push(checkpoint);
-    const files = checkpoint.files.filter(isLocalFile).map((file) => file.path);
-    if (target !== undefined) assertApart(target, [path, ...files]);
-    reporter?.detail(`${role}: ${describeCheckpoint(checkpoint)}`);
-    return { ...checkpoint, reference, hub };
-  }
-
-  async close(): Promise<void> {
-    for (const checkpoint of this.#checkpoints) checkpoint.close();
-    for (const weights of this.#weights) await weights.close();
+    return { reference, path, hub, isStreamed: weights !== null, open: openOnce };
+  };
+  try {
+    const models = new Map<ReadRequest, Model>();
+    const remote: RemoteRequest[] = [];
+    for (const request of requests) {
+      if ("wanted" in request) remote.push(request);
+      else models.set(request, toModel(request, request.path, null, null));
+    }
+    if (remote.length > 0) {
+      // A local delta is opened before anything is downloaded for it: what is wrong with it is said at once.
+      const delta = await [...models].find(([request]) => isSized(request))?.[1].open();
+      const fetched = await fetchRemote(remote, delta?.files ?? [], options);
+      for (const [i, request] of remote.entries()) {
+        const { path, commit, weights } = fetched[i] as FetchedModel;
+        const { repository, revision } = request.wanted;
+        models.set(request, toModel(request, path, { repository, revision, commit }, weights));
+      }
+    }
+    const found = requests.map((request) => models.get(request));
+    return await body(...(found as { [Index in keyof Requests]: Model }));
+  } finally {
+    for (const close of closing) await close();
   }
 }
 
-/** Brings models onto this machine, or all of them but the weights. */
+/** Brings models onto this machine, or all of them but the weights. What is made is as large as one of them, or as `files`. */
 async function fetchRemote(
   requests: readonly RemoteRequest[],
-  localBytes: number,
-  { hub, reporter = silentReporter, signal, target }: ModelsOptions & { readonly target?: string },
-): Promise<Place[]> {
+  files: readonly OpenFile[],
+  { hub, reporter = silentReporter, signal, target }: ModelsOptions,
+): Promise<FetchedModel[]> {
   const { fetchModels } = await import("./fetch-models.js");
-  const fetched = await fetchModels(
-    requests.map(({ wanted }) => wanted),
-    {
-      settings: completeHubSettings(hub),
-      reporter,
-      signal,
-      otherNeeds(weightBytes) {
-        const bytes = weightBytes[requests.findIndex(isSized)] ?? localBytes;
-        return target === undefined ? [] : [{ path: target, bytes, what: "the target" }];
-      },
-    },
-  );
-  return fetched.map(({ path, commit, weights }, i) => {
-    const { repository, revision } = (requests[i] as RemoteRequest).wanted;
-    return { path, hub: { repository, revision, commit }, weights };
-  });
+  const localBytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const otherNeeds = (weightBytes: readonly number[]) => {
+    const bytes = weightBytes[requests.findIndex(isSized)] ?? localBytes;
+    return target === undefined ? [] : [{ path: target, bytes, what: "the target" }];
+  };
+  const wanted = requests.map((request) => request.wanted);
+  return fetchModels(wanted, { settings: completeHubSettings(hub), reporter, signal, otherNeeds });
 }
 
 function isSized({ role }: ModelRequest): boolean {
   return SIZED.includes(role);
-}
-
-/** A local delta is opened before anything is downloaded for it: what is wrong with it is said at once. */
-async function bytesToMake(
-  requests: readonly ReadRequest[],
-  here: readonly (Model | null)[],
-): Promise<number> {
-  const checkpoint = await here[requests.findIndex(isSized)]?.open();
-  return checkpoint?.files.reduce((sum, { byteLength }) => sum + byteLength, 0) ?? 0;
 }
 
 function describeCheckpoint({ path, formats, files, tensors }: Checkpoint): string {

@@ -1,5 +1,5 @@
 /**
- * A blob on its way: a file with holes, and a note of what is in it.
+ * A blob on its way: a file with holes, and a note of what is in it. One run at a time writes it.
  *
  * Python keeps a download's first bytes in `<etag>.incomplete` and appends. Several ranges at once leave holes, which
  * Python would take for data. So the bytes go to `<etag>.ranges.incomplete` and the list of what is there to
@@ -10,69 +10,65 @@
 import {
   closeSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { makeFolder, onCache, sizeOfFile } from "./cache.js";
-import { missingRanges, type Range, type Ranges, totalBytes, withRange } from "./ranges.js";
-
-export interface PartialBlob {
-  /** The file under way. */
-  readonly path: string;
-  bytesDone(): number;
-  /** What is missing, in pieces of at most `mostBytes`. */
-  missing(mostBytes: number): Range[];
-  write(offset: number, bytes: Uint8Array): void;
-  /** Writes the note and closes the file; both stay for the next run. */
-  close(): void;
-  /** Makes the file, which is whole, the blob. */
-  publish(blobPath: string): void;
-  /** Forgets everything that arrived. */
-  startOver(): void;
-}
+import { type Lock, tryLock } from "../files/lock.js";
+import { throwIfAborted } from "../interrupt.js";
+import { makeFolder, onCache, readCacheText, sizeOfFile } from "./cache.js";
+import { missingRanges, type Ranges, totalBytes, withRange } from "./ranges.js";
 
 /** A download of Python's that was not written to for so long has ended: its reads give up after 10 s. */
 const ABANDONED_MS = 60_000;
 
+/** A note has a range for each request that was cut off; stops a file that would fill the memory. */
+const MAX_NOTE_BYTES = 4_000_000;
+
 const noteSchema = z.object({
-  byteLength: z.number().int().nonnegative(),
-  ranges: z.array(z.tuple([z.number().int().nonnegative(), z.number().int().positive()])),
+  byteLength: z.int().nonnegative(),
+  ranges: z.array(z.tuple([z.int().nonnegative(), z.int().positive()])),
+});
+
+const pathsOf = (blobPath: string) => ({
+  path: `${blobPath}.ranges.incomplete`,
+  notePath: `${blobPath}.ranges.json`,
+  pythons: `${blobPath}.incomplete`,
 });
 
 /** Opens what an earlier run left, or begins. The caller holds the blob's lock. Errors: `cache-unwritable`, `no-space`. */
-export function openPartialBlob(blobPath: string, byteLength: number, noteBytes: number): PartialBlob {
-  const path = `${blobPath}.ranges.incomplete`;
-  const notePath = `${blobPath}.ranges.json`;
+export function openPartialBlob(blobPath: string, byteLength: number, noteBytes: number) {
+  const { path, notePath, pythons } = pathsOf(blobPath);
   makeFolder(dirname(path));
-  takeOver(`${blobPath}.incomplete`, path, byteLength);
-  let done: Ranges = readNote(path, notePath, byteLength);
+  takeOver(blobPath, byteLength);
+  let done = readNote(blobPath, byteLength);
   let notedBytes = totalBytes(done);
   const fd = onCache(path, () => openSync(path, sizeOfFile(path) === null ? "w+" : "r+"));
   let isOpen = true;
   const note = () => {
-    const text = JSON.stringify({ byteLength, ranges: done });
     onCache(notePath, () => {
-      writeFileSync(`${notePath}.new`, text);
+      writeFileSync(`${notePath}.new`, JSON.stringify({ byteLength, ranges: done }));
       renameSync(`${notePath}.new`, notePath);
     });
     notedBytes = totalBytes(done);
   };
   const close = () => {
-    if (!isOpen) return;
     isOpen = false;
     closeSync(fd);
   };
   return {
+    /** The file under way. */
     path,
     bytesDone: () => totalBytes(done),
-    missing: (mostBytes) => missingRanges(done, byteLength, mostBytes),
-    write(offset, bytes) {
+    /** In pieces of at most `mostBytes`. */
+    missing: (mostBytes: number) => missingRanges(done, byteLength, mostBytes),
+    write(offset: number, bytes: Uint8Array): void {
       onCache(path, () => {
         for (let at = 0; at < bytes.length; ) {
           at += writeSync(fd, bytes, at, bytes.length - at, offset + at);
@@ -81,7 +77,8 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteBytes:
       done = withRange(done, [offset, offset + bytes.length]);
       if (totalBytes(done) - notedBytes >= noteBytes) note();
     },
-    close() {
+    /** Writes the note and closes the file; both stay for the next run. */
+    close(): void {
       if (!isOpen) return;
       try {
         note();
@@ -89,14 +86,16 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteBytes:
         close();
       }
     },
-    publish(target) {
+    /** Makes the file, which is whole, the blob. */
+    publish(): void {
       close();
-      onCache(target, () => renameSync(path, target));
+      onCache(blobPath, () => renameSync(path, blobPath));
       rmSync(notePath, { force: true });
       // Where Python's own beginning was too fresh to take over and nobody went on with it.
-      removeIfAbandoned(`${blobPath}.incomplete`);
+      if (isAbandoned(pythons)) rmSync(pythons, { force: true });
     },
-    startOver() {
+    /** Forgets everything that arrived. */
+    startOver(): void {
       done = [];
       note();
     },
@@ -105,42 +104,34 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteBytes:
 
 /** What has arrived of a blob, by its note, without opening it. */
 export function partialBytes(blobPath: string, byteLength: number): number {
-  const path = `${blobPath}.ranges.incomplete`;
-  const own = sizeOfFile(path) !== null;
-  if (own) return totalBytes(readNote(path, `${blobPath}.ranges.json`, byteLength));
-  return isAbandoned(`${blobPath}.incomplete`)
-    ? Math.min(byteLength, sizeOfFile(`${blobPath}.incomplete`) ?? 0)
-    : 0;
+  const { path, pythons } = pathsOf(blobPath);
+  if (sizeOfFile(path) !== null) return totalBytes(readNote(blobPath, byteLength));
+  return isAbandoned(pythons) ? Math.min(byteLength, sizeOfFile(pythons) ?? 0) : 0;
 }
 
-/** The ranges that are noted and may be in the file; none where the note is of something else. */
-function readNote(path: string, notePath: string, byteLength: number): Ranges {
-  const size = sizeOfFile(path) ?? 0;
-  if (sizeOfFile(notePath) === null) return [];
-  const text = onCache(notePath, () => readFileSync(notePath, "utf8"));
-  const note = noteSchema.safeParse(jsonOf(text));
-  if (!note.success || note.data.byteLength !== byteLength) return [];
-  const within = note.data.ranges.filter(([start, end]) => start < end && end <= Math.min(size, byteLength));
-  return within.reduce<Ranges>(withRange, []);
-}
-
-function jsonOf(text: string): unknown {
+/** The ranges that are noted and may be in the file; none where the note is malformed or of something else. */
+function readNote(blobPath: string, byteLength: number): Ranges {
+  const { path, notePath } = pathsOf(blobPath);
+  const text = readCacheText(notePath, MAX_NOTE_BYTES) ?? "";
+  const most = Math.min(sizeOfFile(path) ?? 0, byteLength);
   try {
-    return JSON.parse(text);
+    const note = noteSchema.parse(JSON.parse(text));
+    const within = note.ranges.filter(([start, end]) => start < end && end <= most);
+    return note.byteLength === byteLength ? within.reduce<Ranges>(withRange, []) : [];
   } catch {
-    return null; // As good as no note.
+    return [];
   }
 }
 
 /** Python's beginning becomes ours, as a range from the first byte on. */
-function takeOver(theirs: string, ours: string, byteLength: number): void {
-  if (sizeOfFile(ours) !== null || !isAbandoned(theirs)) return;
-  const size = sizeOfFile(theirs) ?? 0;
+function takeOver(blobPath: string, byteLength: number): void {
+  const { path, notePath, pythons } = pathsOf(blobPath);
+  if (sizeOfFile(path) !== null || !isAbandoned(pythons)) return;
+  const size = sizeOfFile(pythons) ?? 0;
   if (size === 0 || size > byteLength) return;
-  const blobPath = theirs.slice(0, -".incomplete".length);
-  onCache(ours, () => {
-    writeFileSync(`${blobPath}.ranges.json`, JSON.stringify({ byteLength, ranges: [[0, size]] }));
-    renameSync(theirs, ours);
+  onCache(path, () => {
+    writeFileSync(notePath, JSON.stringify({ byteLength, ranges: [[0, size]] }));
+    renameSync(pythons, path);
   });
 }
 
@@ -149,6 +140,49 @@ function isAbandoned(path: string): boolean {
   return stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_MS;
 }
 
-function removeIfAbandoned(path: string): void {
-  if (isAbandoned(path)) rmSync(path, { force: true });
+/** How often a waiting run looks. */
+const LOOK_MS = 500;
+const TOUCH_MS = 10_000;
+
+/**
+ * Waits for the lock, and gives what releases it. `onWait` is called once if another run holds it. Machines and containers that share a cache can't see each other's processes, so a run touches the
+ * lock it holds now and then, and one that nobody touches for `silentMs` is free. Python has other locks and files.
+ * Errors: `interrupted`, `cache-unwritable`.
+ */
+export async function lockBlob(
+  path: string,
+  signal?: AbortSignal,
+  onWait: () => void = () => {},
+  silentMs = 6 * TOUCH_MS,
+): Promise<() => void> {
+  makeFolder(dirname(path));
+  // By this machine's clock: others may differ.
+  let seen = { mtimeMs: Number.NaN, at: 0 };
+  const isUntouched = () => {
+    const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (mtimeMs !== seen.mtimeMs) seen = { mtimeMs, at: performance.now() };
+    return performance.now() - seen.at > silentMs;
+  };
+  for (let isFirst = true; ; isFirst = false) {
+    throwIfAborted(signal);
+    const lock = onCache(path, () => tryLock(path, isUntouched));
+    if (lock !== null) return keepTouched(path, lock);
+    if (isFirst) onWait();
+    await sleep(LOOK_MS);
+  }
+}
+
+function keepTouched(path: string, lock: Lock): () => void {
+  const timer = setInterval(() => {
+    try {
+      const now = new Date();
+      utimesSync(path, now, now);
+    } catch {
+      // Someone removed it by hand, so that another run may go on; nothing here depends on it.
+    }
+  }, TOUCH_MS).unref();
+  return () => {
+    clearInterval(timer);
+    onCache(path, () => lock.release(path));
+  };
 }

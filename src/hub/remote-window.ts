@@ -35,16 +35,11 @@ const MOST_GAP_BYTES = 16 * 1024;
 /** Requests that are looked through for a wish that comes early. */
 const REQUESTS_IN_VIEW = 64;
 
-interface Waiting {
-  readonly wish: Wish;
-  readonly piece: RemotePiece;
-}
-
 export class RemoteWindow implements RemoteFeed {
   readonly #exchange = createExchange(SLOTS * SLOT_BYTES, this);
   readonly #files: HubFile[] = [];
   readonly #pieces = new WindowPieces();
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, { readonly wish: Wish; readonly piece: RemotePiece }>();
   readonly #readBy = new Map<number, RemotePiece>();
   readonly #transfer: TransferSettings;
   #expected: Iterator<JoinedRequest> | null = null;

@@ -1,53 +1,45 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { throwIfAborted } from "../interrupt.js";
-import { HubAnswer, isTransient, isUnreachable } from "./answers.js";
+import { HubAnswer, isTransient, networkTrouble } from "./answers.js";
 import type { TransferSettings } from "./hub-settings.js";
 
-/** Tries again what fails for a while. A pause that the server asks of one request holds for all. */
-export interface Retrier {
-  /** Waits as long as the server asked any request to. Errors: `interrupted`. */
-  ready(): Promise<void>;
-  /** Something arrived, so the Hub can be reached. */
-  succeeded(): void;
-  /**
-   * Waits after a failure, the `count`th in a row; throws it where waiting is pointless or was long enough.
-   */
-  afterFailure(error: unknown, count: number): Promise<void>;
-}
+export type Retrier = ReturnType<typeof createRetrier>;
 
-export interface RetryOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Told of every wait. */
-  readonly onWait?: (error: unknown, delayMs: number) => void;
-}
-
+/**
+ * Tries again what fails for a while. A pause that the server asks of one request holds for all. `onWait` is told of
+ * every wait.
+ */
 export function createRetrier(
   { attempts, firstDelayMs, longestDelayMs }: TransferSettings,
-  { signal, onWait }: RetryOptions = {},
-): Retrier {
+  signal: AbortSignal,
+  onWait: (error: unknown, delayMs: number) => void,
+) {
   let pauseUntil = 0;
   let hasAnswered = false;
   const wait = async (delayMs: number) => {
     throwIfAborted(signal);
     try {
-      await sleep(delayMs, undefined, signal === undefined ? {} : { signal });
+      await sleep(delayMs, undefined, { signal });
     } catch {
       throwIfAborted(signal);
     }
   };
   return {
-    async ready() {
+    /** Waits as long as the server asked any request to. Errors: `interrupted`. */
+    async ready(): Promise<void> {
       throwIfAborted(signal);
       const left = pauseUntil - Date.now();
       if (left > 0) await wait(left);
     },
-    succeeded() {
+    /** Something arrived, so the Hub can be reached. */
+    succeeded(): void {
       hasAnswered = true;
     },
-    async afterFailure(error, count) {
+    /** Waits after a failure, the `count`th in a row; throws it where waiting is pointless or was long enough. */
+    async afterFailure(error: unknown, count: number): Promise<void> {
       throwIfAborted(signal);
       // Where nothing ever answered, waiting won't bring the network.
-      const most = isUnreachable(error) && !hasAnswered ? 2 : attempts;
+      const most = networkTrouble(error) === "unreachable" && !hasAnswered ? 2 : attempts;
       if (!isTransient(error) || count >= most) throw error;
       const asked = error instanceof HubAnswer ? error.retryAfterMs : null;
       if (asked !== null && asked > longestDelayMs) throw error;
@@ -55,7 +47,7 @@ export function createRetrier(
       const backoff = Math.min(longestDelayMs, firstDelayMs * 2 ** (count - 1)) * (0.75 + Math.random() / 2);
       const delayMs = asked ?? backoff;
       if (asked !== null) pauseUntil = Math.max(pauseUntil, Date.now() + asked);
-      onWait?.(error, delayMs);
+      onWait(error, delayMs);
       await wait(delayMs);
     },
   };

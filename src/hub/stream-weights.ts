@@ -47,11 +47,11 @@ export function streamWeights(
     window.close();
     return session.close();
   };
-  const open = ({ path, wanted, commit, absentWeights }: LocatedModel, name: string) => {
-    const entry = absentWeights.find(({ remote }) => remote.entry.path === name)?.remote.entry;
-    if (entry === undefined) return openLocalFile(join(path, name));
+  const open = ({ path, absentWeights }: LocatedModel, name: string) => {
+    const file = absentWeights.find(({ entry }) => entry.path === name);
+    if (file === undefined) return openLocalFile(join(path, name));
     // Over plain HTTP, which gives exactly the range that is asked for; Xet's chunks are larger.
-    const remote = new HubFile(session, wanted, commit, { ...entry, isXet: false });
+    const remote = new HubFile(session, file.snapshot, { ...file.entry, isXet: false });
     return openStreamedFile(remote, window, headerRequests);
   };
   return new Map(
@@ -71,7 +71,7 @@ export function streamWeights(
 function openStreamedFile(remote: HubFile, window: RemoteWindow, requests: Limit): OpenFile {
   const { path, entry } = remote;
   const { byteLength } = entry;
-  const header = new HeaderBytes(remote, requests);
+  const header = headerReader(remote, requests);
   return {
     path,
     fd: window.add(remote),
@@ -99,63 +99,50 @@ interface Part {
   readonly bytes: Uint8Array;
 }
 
-/** The bytes of a file's header. Each is fetched once, however often it is read. */
-class HeaderBytes {
-  readonly #remote: HubFile;
-  /** Bounds requests: a zip has a local header for each tensor. */
-  readonly #requests: Limit;
-  readonly #kept: Part[] = [];
-  #keptBytes = 0;
-
-  constructor(remote: HubFile, requests: Limit) {
-    this.#remote = remote;
-    this.#requests = requests;
-  }
-
-  async read(offsetBytes: number, length: number): Promise<Uint8Array> {
-    const into = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const at = offsetBytes + done;
-      const { start, bytes } = await this.#partAt(at, offsetBytes + length);
-      const piece = bytes.subarray(at - start, at - start + length - done);
-      into.set(piece, done);
-      done += piece.length;
-    }
-    return into;
-  }
-
-  forget(): void {
-    this.#kept.length = 0;
-  }
-
-  /** Some bytes from `start` on: kept ones, or new ones up to `end` or to where kept ones begin. */
-  async #partAt(start: number, end: number): Promise<Part> {
-    const { byteLength } = this.#remote.entry;
-    const found = this.#kept.find((part) => part.start <= start && start < part.start + part.bytes.length);
-    if (found !== undefined) return found;
-    const atLeast = start === 0 ? Math.max(end, Math.min(HEAD_BYTES, byteLength)) : end;
-    const next = this.#kept.reduce(
-      (least, part) => (part.start > start ? Math.min(least, part.start) : least),
-      atLeast,
-    );
-    if (start === 0 || next - start > SMALL_BYTES) return this.#load(start, next);
-    return this.#load(Math.max(0, start - BEFORE_BYTES), Math.min(byteLength, next + BEHIND_BYTES));
-  }
-
-  async #load(start: number, end: number): Promise<Part> {
+/**
+ * Reads the bytes of a file's header, each once, however often they are asked for. `requests` bounds how many are under
+ * way: a zip has a local header for each tensor.
+ */
+function headerReader(remote: HubFile, requests: Limit) {
+  const kept: Part[] = [];
+  let keptBytes = 0;
+  const load = async (start: number, end: number): Promise<Part> => {
     const bytes = new Uint8Array(end - start);
     let at = 0;
-    await this.#requests.run(async () => {
-      for await (const part of this.#remote.read(start, end)) {
+    await requests.run(async () => {
+      for await (const part of remote.read(start, end)) {
         bytes.set(part, at);
         at += part.length;
       }
     });
-    const part = { start, bytes };
-    if (this.#keptBytes + bytes.length <= MOST_KEPT_BYTES) {
-      this.#kept.push(part);
-      this.#keptBytes += bytes.length;
+    if (keptBytes + bytes.length <= MOST_KEPT_BYTES) {
+      kept.push({ start, bytes });
+      keptBytes += bytes.length;
     }
-    return part;
-  }
+    return { start, bytes };
+  };
+  /** Some bytes from `start` on: kept ones, or new ones up to `end` or to where kept ones begin. */
+  const partAt = async (start: number, end: number): Promise<Part> => {
+    const { byteLength } = remote.entry;
+    const found = kept.find((part) => part.start <= start && start < part.start + part.bytes.length);
+    if (found !== undefined) return found;
+    let next = start === 0 ? Math.max(end, Math.min(HEAD_BYTES, byteLength)) : end;
+    for (const part of kept) if (part.start > start) next = Math.min(next, part.start);
+    if (start === 0 || next - start > SMALL_BYTES) return load(start, next);
+    return load(Math.max(0, start - BEFORE_BYTES), Math.min(byteLength, next + BEHIND_BYTES));
+  };
+  return {
+    async read(offsetBytes: number, length: number): Promise<Uint8Array> {
+      const into = new Uint8Array(length);
+      for (let done = 0; done < length; ) {
+        const at = offsetBytes + done;
+        const { start, bytes } = await partAt(at, offsetBytes + length);
+        const piece = bytes.subarray(at - start, at - start + length - done);
+        into.set(piece, done);
+        done += piece.length;
+      }
+      return into;
+    },
+    forget: () => void kept.splice(0),
+  };
 }

@@ -3,24 +3,16 @@ import type { Activity, FileProgress, Reporter } from "../progress.js";
 /** More bytes have arrived; a negative number takes some back. */
 export type OnBytes = (byteLength: number) => void;
 
-/** Tells how far a transfer of several files is. */
-export interface TransferMeter {
-  /** A file is under way from now on. */
-  begin(name: string, bytesTotal: number): OnBytes;
-  /** No more comes; `isWhole`: everything is there. */
-  end(isWhole: boolean): void;
-}
+export type TransferMeter = ReturnType<typeof startMeter>;
 
 /** Bars needn't move faster. */
 const PROGRESS_INTERVAL_MS = 100;
 
-/** `bytesTotal` may grow meanwhile; `idle` is what goes on while no file is under way. */
-export function startMeter(
-  activity: Activity,
-  bytesTotal: () => number,
-  idle: string,
-  reporter: Reporter,
-): TransferMeter {
+/**
+ * Tells how far a transfer of several files is. `bytesTotal` may grow meanwhile; `idle` is what goes on while no file
+ * is under way.
+ */
+export function startMeter(activity: Activity, bytesTotal: () => number, idle: string, reporter: Reporter) {
   const begun: { -readonly [Key in keyof FileProgress]: FileProgress[Key] }[] = [];
   let isShown = false;
   const report = () => {
@@ -33,14 +25,16 @@ export function startMeter(
   };
   const timer = setInterval(report, PROGRESS_INTERVAL_MS);
   return {
-    begin(name, bytesTotal) {
+    /** A file is under way from now on. */
+    begin(name: string, bytesTotal: number): OnBytes {
       const file = { name, bytesDone: 0, bytesTotal };
       begun.push(file);
       return (byteLength) => {
         file.bytesDone += byteLength;
       };
     },
-    end(isWhole) {
+    /** No more comes; `isWhole`: everything is there. */
+    end(isWhole: boolean): void {
       clearInterval(timer);
       if (isWhole) report();
       if (isShown) reporter.progressDone();

@@ -1,7 +1,7 @@
 /** Finds out before hours of work whether an upload may succeed. Changes nothing on the Hub. */
-import { ApplyDeltaError, type ErrorDetails } from "../errors.js";
+import { ApplyDeltaError } from "../errors.js";
 import { HubAnswer } from "../hub/answers.js";
-import { explainHubError } from "../hub/explain-error.js";
+import { type Explanation, explainHubError } from "../hub/explain-error.js";
 import { completeHubSettings, type HubSettings } from "../hub/hub-settings.js";
 import { type HubListing, listRepository } from "../hub/listing.js";
 import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
@@ -151,31 +151,24 @@ function noneWhereMissing(error: unknown): null {
 /** The typed error for a failed upload. Typed errors pass through. */
 function explainUploadError(error: unknown, repository: string, endpoint: string): unknown {
   const failed = "The Hub doesn't accept the upload.";
-  const explainRefusal = (answer: HubAnswer, details: ErrorDetails): ApplyDeltaError | null => {
+  const explainRefusal = (answer: HubAnswer): Explanation | null => {
     const { status } = answer;
+    const tokens = `${endpoint}/settings/tokens`;
     if (status === 429) return null;
     if (answer instanceof StorageAnswer && status < 500) {
-      return new ApplyDeltaError("upload-failed", "The Hub's storage refuses a file.", {
-        ...details,
-        hint: "The address for the file may have expired: the next attempt gets a new one.",
-      });
+      const hint = "The address for the file may have expired: the next attempt gets a new one.";
+      return ["upload-failed", "The Hub's storage refuses a file.", hint];
     }
     if (status === 401) {
-      return new ApplyDeltaError("upload-token-refused", "The Hub rejects the token.", {
-        ...details,
-        hint: `Create a token with write access at ${endpoint}/settings/tokens and set HF_TOKEN.`,
-      });
+      const hint = `Create a token with write access at ${tokens} and set HF_TOKEN.`;
+      return ["upload-token-refused", "The Hub rejects the token.", hint];
     }
     if (status === 403 || status === 404) {
-      return new ApplyDeltaError("upload-denied", `The token has no write access to ${repository}.`, {
-        ...details,
-        hint: `Use a token with write access (${endpoint}/settings/tokens), or a repository of your own.`,
-      });
+      const hint = `Use a token with write access (${tokens}), or a repository of your own.`;
+      return ["upload-denied", `The token has no write access to ${repository}.`, hint];
     }
-    return new ApplyDeltaError("upload-failed", failed, {
-      ...details,
-      hint: status >= 500 ? `The Hub may be down: see ${endpoint}.` : "See the Hub's reason above.",
-    });
+    const hint = status >= 500 ? `The Hub may be down: see ${endpoint}.` : "See the Hub's reason above.";
+    return ["upload-failed", failed, hint];
   };
   return explainHubError(error, {
     endpoint,

@@ -79,10 +79,10 @@ const PLACEHOLDER_TOKEN = "hf_placeholder";
 const FILES_AT_ONCE = 2;
 
 export function createHubWriter(session: HubSession) {
-  const { connection, retrier, stop } = session;
+  const { fetchApi, retrier, stop } = session;
   const { endpoint } = session.settings;
   const ask = (path: string, init?: RequestInit) =>
-    withRetries(retrier, () => connection.fetchApi(`${endpoint}${path}`, init));
+    withRetries(retrier, () => fetchApi(`${endpoint}${path}`, init));
   return {
     async account(): Promise<Account> {
       const answer = await (await ask("/api/whoami-v2")).json();
@@ -166,7 +166,7 @@ interface SendingFile {
  * of a request, also where the library loses it.
  */
 function createUploadRequests(
-  { retrier, settings, connection: { fetchAny, fetchApi } }: HubSession,
+  { retrier, settings, fetchAny, fetchApi }: HubSession,
   watcher?: CommitWatcher,
 ): { readonly fetch: Fetch; readonly failed: Promise<never> } {
   const files = createLimit(FILES_AT_ONCE);
@@ -191,7 +191,7 @@ function createUploadRequests(
       try {
         const got = await fetchAny(url, { ...init, body });
         if (got.ok) return got;
-        throw new StorageAnswer(got.status, null, null, HubAnswer.of(got).retryAfterMs);
+        throw new StorageAnswer(got.status, null, null, HubAnswer.of(got, null).retryAfterMs);
       } catch (error) {
         watcher?.onBytes(fileName, -sent);
         throw error;

@@ -48,10 +48,10 @@ export interface PoolOptions {
 export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise<unknown[]> {
   const { threads, signal, reads, onTick } = options;
   const { segmentCount, shared } = work.job;
-  const ahead = readAhead(reads);
+  const feed = readAhead(reads);
   const stop = () => {
     stopWorkers(shared);
-    ahead.cancel();
+    feed?.cancel();
   };
   const failures: unknown[] = [];
   const tick = () => {
@@ -79,7 +79,7 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   } finally {
     clearInterval(timer);
     signal?.removeEventListener("abort", stop);
-    ahead.end();
+    feed?.forget();
   }
   throwIfAborted(signal);
   onTick();

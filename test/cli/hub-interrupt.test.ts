@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { repositoryCache, sizeOfFile } from "../../src/hub/cache.js";
+import { RepositoryCache, sizeOfFile } from "../../src/hub/cache.js";
 import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { partialBytes } from "../../src/hub/partial-blob.js";
 import { type HubServer, sha256, startHub } from "../support/hub-server.js";
@@ -48,7 +48,7 @@ async function place(context: TestContext): Promise<Place> {
   const hub = await startHub({ "a/b": { files } }, context);
   hub.fault = ({ at }) => (at === "content" ? { kind: "throttle", bytesPerSecond: 4e6 } : undefined);
   const env = { HF_ENDPOINT: hub.url, HF_HOME: join(root, "home"), HF_HUB_OFFLINE: undefined };
-  const cache = repositoryCache(join(root, "home", "hub"), "a/b");
+  const cache = new RepositoryCache(join(root, "home", "hub"), "a/b");
   return {
     hub,
     byteLength: Object.values(weights).reduce((sum, { length }) => sum + length, 0),

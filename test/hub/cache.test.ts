@@ -1,13 +1,14 @@
 /** The parts of the cache by themselves: ranges, links and what stands for them, locks. */
 import assert from "node:assert/strict";
-import { existsSync, lstatSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import fs, { existsSync, lstatSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { lockBlob } from "../../src/hub/blob-lock.js";
-import { repositoryCache } from "../../src/hub/cache.js";
+import { RepositoryCache } from "../../src/hub/cache.js";
+import { lockBlob } from "../../src/hub/partial-blob.js";
 import { missingRanges, type Range, type Ranges, totalBytes, withRange } from "../../src/hub/ranges.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
@@ -40,12 +41,20 @@ describe("ranges", () => {
 const COMMIT = "c".repeat(40);
 
 describe("a snapshot's file", () => {
-  const noLinks = () => {
-    throw Object.assign(new Error("no"), { code: "EPERM" });
-  };
+  function failToLink(context: TestContext, code: string) {
+    const fail = () => {
+      throw Object.assign(new Error("no"), { code });
+    };
+    const mocked = context.mock.method(fs, "symlinkSync", fail);
+    syncBuiltinESMExports();
+    context.after(() => {
+      mocked.mock.restore();
+      syncBuiltinESMExports();
+    });
+  }
 
   test("is a relative link to the blob", (context) => {
-    const cache = repositoryCache(temporaryFolder(context), "a/b");
+    const cache = new RepositoryCache(temporaryFolder(context), "a/b");
     mkdirSync(dirname(cache.blobPath("e")), { recursive: true });
     writeFileSync(cache.blobPath("e"), "data");
     cache.addToSnapshot(COMMIT, "config.json", "e", true);
@@ -56,11 +65,12 @@ describe("a snapshot's file", () => {
   });
 
   test("is the blob itself where links aren't allowed, or a copy if the blob has other users", (context) => {
+    failToLink(context, "EPERM");
     for (const [isNew, blobStays] of [
       [true, false],
       [false, true],
     ] as const) {
-      const cache = repositoryCache(temporaryFolder(context), "a/b", noLinks);
+      const cache = new RepositoryCache(temporaryFolder(context), "a/b");
       mkdirSync(dirname(cache.blobPath("e")), { recursive: true });
       writeFileSync(cache.blobPath("e"), "data");
       cache.addToSnapshot(COMMIT, "config.json", "e", isNew);
@@ -72,15 +82,14 @@ describe("a snapshot's file", () => {
   });
 
   test("any other failure is an error", async (context) => {
-    const cache = repositoryCache(temporaryFolder(context), "a/b", () => {
-      throw Object.assign(new Error("full"), { code: "ENOSPC" });
-    });
+    failToLink(context, "ENOSPC");
+    const cache = new RepositoryCache(temporaryFolder(context), "a/b");
     await refusal(() => cache.addToSnapshot(COMMIT, "x", "e", true), "no-space", { hint: /--cache-dir/ });
   });
 });
 
 test("a ref is a commit or nothing", (context) => {
-  const cache = repositoryCache(temporaryFolder(context), "a/b");
+  const cache = new RepositoryCache(temporaryFolder(context), "a/b");
   assert.equal(cache.readRef("main"), null);
   cache.writeRef("refs/pr/1", COMMIT);
   assert.equal(cache.readRef("refs/pr/1"), COMMIT);
@@ -94,9 +103,9 @@ describe("a blob's lock", { concurrency: true }, () => {
     const path = join(temporaryFolder(context), "locks", "e.lock");
     const first = await lockBlob(path);
     let waited = 0;
-    const second = lockBlob(path, { onWait: () => waited++ });
-    setTimeout(() => first.release(), 20);
-    (await second).release();
+    const second = lockBlob(path, undefined, () => waited++);
+    setTimeout(() => first(), 20);
+    (await second)();
     assert.equal(waited, 1);
     assert.equal(existsSync(path), false);
   });
@@ -105,7 +114,7 @@ describe("a blob's lock", { concurrency: true }, () => {
     const path = join(temporaryFolder(context), "e.lock");
     // No process has this number: Linux ends at 2^22.
     writeFileSync(path, JSON.stringify({ pid: 2 ** 30, host: hostname(), started: null }));
-    (await lockBlob(path)).release();
+    (await lockBlob(path))();
   });
 
   test("of another machine is nobody's once nobody touches it", async (context) => {
@@ -117,14 +126,14 @@ describe("a blob's lock", { concurrency: true }, () => {
     }, 20);
     let touches = 0;
     let isHad = false;
-    const had = lockBlob(path, { silentMs: 300 }).then((lock) => {
+    const had = lockBlob(path, undefined, undefined, 300).then((lock) => {
       isHad = true;
       return lock;
     });
     await sleep(1500);
     assert.equal(isHad, false);
     clearInterval(touch);
-    (await had).release();
+    (await had)();
     assert.equal(existsSync(path), false);
   });
 
@@ -133,7 +142,7 @@ describe("a blob's lock", { concurrency: true }, () => {
     const held = await lockBlob(path);
     const stop = new AbortController();
     setTimeout(() => stop.abort(), 20);
-    await refusal(() => lockBlob(path, { signal: stop.signal }), "interrupted");
-    held.release();
+    await refusal(() => lockBlob(path, stop.signal), "interrupted");
+    held();
   });
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { repositoryCache } from "../../src/hub/cache.js";
+import { RepositoryCache } from "../../src/hub/cache.js";
 import { type HubRun, hubRun, QUICK, REPOSITORY, randomRepository } from "../support/hub-run.js";
 import { type Fault, type RecordedRequest, sha256 } from "../support/hub-server.js";
 import { seededNormals } from "../support/numbers.js";
@@ -163,7 +163,7 @@ describe("a download", { concurrency: 2 }, () => {
       got: /^[0-9a-f]{64}$/,
     });
     assert.equal(again.hub.requests.filter(isData).length, 2);
-    const cache = repositoryCache(again.cacheFolder, REPOSITORY);
+    const cache = new RepositoryCache(again.cacheFolder, REPOSITORY);
     assert.equal(existsSync(cache.blobPath(sha256(again.weights))), false);
     assert.equal(cache.sizeOf(again.hub.commitOf(REPOSITORY), "model.safetensors"), null);
   });
@@ -180,7 +180,7 @@ describe("a download", { concurrency: 2 }, () => {
       [0, false],
     ] as const) {
       const run = await start(context);
-      const cache = repositoryCache(run.cacheFolder, REPOSITORY);
+      const cache = new RepositoryCache(run.cacheFolder, REPOSITORY);
       const theirs = `${cache.blobPath(sha256(run.weights))}.incomplete`;
       mkdirSync(dirname(theirs), { recursive: true });
       writeFileSync(theirs, run.weights.subarray(0, 3_000_000));
@@ -195,7 +195,7 @@ describe("a download", { concurrency: 2 }, () => {
 
   test("a note that is wrong or of something else costs a new start and nothing more", async (context) => {
     const run = await start(context, 300_000);
-    const blob = repositoryCache(run.cacheFolder, REPOSITORY).blobPath(sha256(run.weights));
+    const blob = new RepositoryCache(run.cacheFolder, REPOSITORY).blobPath(sha256(run.weights));
     mkdirSync(dirname(blob), { recursive: true });
     const notes = [
       "",

@@ -93,7 +93,7 @@ const REFUSED: readonly Refused[] = [
     name: "no such revision",
     run: { reference: `${REPOSITORY}@v9` },
     code: "revision-not-found",
-    details: { got: "v9", hint: /tree\/main/ },
+    details: { message: /no revision v9/, got: /status 404/, hint: /tree\/main/ },
   },
   {
     name: "a repository without weights",

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
+import { explainReadError } from "../../src/hub/explain-error.js";
 import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { proxyFor } from "../../src/hub/proxy.js";
-import { explainReadError } from "../../src/hub/read-errors.js";
 import { createApiFetch, createFetch } from "../../src/hub/requests.js";
 import { hubRun, randomRepository } from "../support/hub-run.js";
 import { refusal } from "../support/refusal.js";
@@ -26,7 +26,8 @@ function network(answers: Record<string, { status: number; location?: string; bo
       const { status = 200, location, body = "ok" } = answers[url.href] ?? {};
       return new Response(body, { status, headers: location === undefined ? {} : { location } });
     },
-    { endpoint: HUB, token: "hf_secret" },
+    HUB,
+    "hf_secret",
   );
   return { sent, get };
 }
