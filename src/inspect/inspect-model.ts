@@ -1,5 +1,4 @@
 /** Inspecting, step by step: resolve, open, recognise, count; with a base, measure the change in a sample of the weights. */
-
 import { basename, resolve } from "node:path";
 import type { LayerChange } from "../base-check/documents.js";
 import { changeSample } from "../base-check/layer-change.js";
@@ -17,26 +16,23 @@ import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { isPlaceholder, openSide, renamed } from "../merge/open-side.js";
 import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
-import type { InspectDocument, InspectedTensor } from "./documents.js";
+import type { InspectDocument } from "./documents.js";
 import type { InspectOptions } from "./options.js";
 
 export { type InspectOptions, inspectOptions } from "./options.js";
 
 /** Errors: those of finding and opening a checkpoint; `bad-json`; `names-differ` where base and model have nothing in common; `interrupted`. */
 export async function inspectModel(options: InspectOptions): Promise<InspectDocument> {
-  return describeInterruption("the model was not inspected", () => inspect(options));
-}
-
-async function inspect(options: InspectOptions): Promise<InspectDocument> {
   const { hub, reporter, signal } = options;
   const requests = [readRequest({ role: "model", reference: options.model, revision: options.revision })];
   if (options.base !== undefined) {
     requests.push(readRequest({ role: "base", reference: options.base, revision: options.baseRevision }));
   }
-  return withModels(requests, { hub, reporter, signal }, async (model, base?: Model) => {
-    if (model === undefined) throw new Error("the model was not found");
-    return describeModel(await model.open(), base === undefined ? null : await openSide(base), options);
-  });
+  return describeInterruption("the model was not inspected", () =>
+    withModels(requests, { hub, reporter, signal }, async (model, base) =>
+      describeModel(await (model as Model).open(), base === undefined ? null : await openSide(base), options),
+    ),
+  );
 }
 
 async function describeModel(
@@ -72,7 +68,12 @@ async function describeModel(
     })),
     filter: options.filter ?? null,
     tensorCount: model.tensors.length,
-    tensors: model.tensors.filter(({ name }) => wanted.test(name)).map(describeTensor),
+    tensors: model.tensors
+      .filter(({ name }) => wanted.test(name))
+      .map((tensor) => {
+        const { name, dtype, shape, file } = tensor;
+        return { name, dtype, shape, bytes: byteLengthOf(tensor), file: basename(file.path) };
+      }),
     config: config === null ? null : { ...config, contextTokens: contextTokensOf(config) },
     tokenizer: readTokenizerState(model.folder, embedShape?.[0] ?? null),
     release,
@@ -111,11 +112,6 @@ function dtypesOf(tensors: readonly TensorView[]): InspectDocument["dtypes"] {
       bytes: ofDType.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0),
     };
   });
-}
-
-function describeTensor(tensor: TensorView): InspectedTensor {
-  const { name, dtype, shape, file } = tensor;
-  return { name, dtype, shape, bytes: byteLengthOf(tensor), file: basename(file.path) };
 }
 
 /** A glob over whole names: `*` is any characters, dots too, `?` is one; everything else is itself. */

@@ -1,11 +1,8 @@
 /**
- * The reference kernel: the definition of the arithmetic, in loops over typed arrays.
- *
- * Every float is widened to F32, added as F32 and rounded by integer operations on the F32's bits. Typed arrays are
- * views of the memory where the offset is aligned, else copies of the operands' size. They are little-endian as the
- * files are on every platform that this project supports.
+ * The reference kernel: the definition of the arithmetic, in loops over typed arrays. Every float is widened to F32,
+ * added as F32 and rounded by integer operations on the F32's bits. Typed arrays are little-endian, as the files are, on
+ * every platform that this project supports.
  */
-
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
 import { CANONICAL_NAN, checkRange, type Kernel, type SumCounts } from "./kernel.js";
 
@@ -143,6 +140,7 @@ export class ReferenceKernel implements Kernel {
     return counts;
   }
 
+  /** A view of the memory where the offset is aligned, else a copy. */
   #elements(dtype: FloatDType, offset: number, count: number): Elements {
     checkRange(this.memory, dtype, offset, count);
     const size = bytesOf(dtype);
@@ -244,7 +242,7 @@ function combineBF16(a: Elements, b: Elements, result: Elements, sign: 1 | -1): 
 function combineF32(a: Elements, b: Elements, result: Elements, sign: 1 | -1): SumCounts {
   let inexact = 0;
   let notFinite = 0;
-  const out = asFloat32(result);
+  const out = new Float32Array(result.buffer, result.byteOffset, result.length);
   for (let i = 0; i < out.length; i++) {
     const first = a[i] as number;
     const second = b[i] as number;
@@ -260,8 +258,4 @@ function combineF32(a: Elements, b: Elements, result: Elements, sign: 1 | -1): S
     if (isComparable(FORMAT_BITS.F32, first, second) && isRounded(left, right, sum)) inexact++;
   }
   return { inexact, notFinite };
-}
-
-function asFloat32({ buffer, byteOffset, length }: Elements): Float32Array {
-  return new Float32Array(buffer, byteOffset, length);
 }

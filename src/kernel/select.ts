@@ -17,9 +17,6 @@ export type CompiledKernel =
 /** WebAssembly memory comes in pages of this many bytes (https://webassembly.github.io/spec/core, memory types). */
 export const PAGE_BYTES = 65_536;
 
-/** The most memory one kernel can have, in bytes. */
-export const MAX_MEMORY_BYTES = 65_536 * PAGE_BYTES;
-
 /** The functions that assembly/simd.ts exports; all parameters are byte offsets except the last, a count of elements. */
 type SumFunction = (first: number, second: number, destination: number, count: number) => void;
 type ConvertFunction = (source: number, destination: number, count: number) => void;

@@ -17,37 +17,32 @@ export interface DeltaCardFacts {
 
 export function deltaCard({ delta, base, tuned, proof, applyWith, fastChatDiffers }: DeltaCardFacts): string {
   const names = { delta: basename(delta), base: modelName(base), tuned: modelName(tuned) };
-  const lines = [
-    ...cardHead(base),
-    "",
-    `# ${names.delta}`,
-    "",
-    `Delta weights: what was added to ${names.base} to make ${names.tuned}. They are differences, not a model: on their own they produce gibberish, and they hold no weights of the base. To get the model, apply them to your own copy of the base:`,
-    "",
-    "```",
-    [
-      "vicuna-apply-delta",
-      `--base path/to/${names.base}`,
-      `--delta path/to/${names.delta}`,
-      `--target ${names.tuned}`,
-      ...applyWith,
-    ].join(" "),
-    "```",
-    "",
-    "or with FastChat:",
-    "",
-    "```",
-    `python3 -m fastchat.model.apply_delta --base-model-path path/to/${names.base} --delta-path path/to/${names.delta} --target-model-path ${names.tuned}`,
-    "```",
-    "",
-    ...(fastChatDiffers.length === 0 ? [] : [fastChatDiffers.join(" "), ""]),
-    "Made by vicuna-apply-delta: delta = tuned model - base.",
-    "",
-    `- base: ${names.base}`,
-    `- tuned model: ${names.tuned}`,
-    `- way back: ${proof}`,
-    "",
-    "If the base is LLaMA, its licence applies to the model these weights give.",
+  const options = [
+    `--base path/to/${names.base} --delta path/to/${names.delta} --target ${names.tuned}`,
+    ...applyWith,
   ];
-  return `${lines.join("\n")}\n`;
+  return `${cardHead(base).join("\n")}
+
+# ${names.delta}
+
+Delta weights: what was added to ${names.base} to make ${names.tuned}. They are differences, not a model: on their own they produce gibberish, and they hold no weights of the base. To get the model, apply them to your own copy of the base:
+
+\`\`\`
+vicuna-apply-delta ${options.join(" ")}
+\`\`\`
+
+or with FastChat:
+
+\`\`\`
+python3 -m fastchat.model.apply_delta --base-model-path path/to/${names.base} --delta-path path/to/${names.delta} --target-model-path ${names.tuned}
+\`\`\`
+
+${fastChatDiffers.length === 0 ? "" : `${fastChatDiffers.join(" ")}\n\n`}Made by vicuna-apply-delta: delta = tuned model - base.
+
+- base: ${names.base}
+- tuned model: ${names.tuned}
+- way back: ${proof}
+
+If the base is LLaMA, its licence applies to the model these weights give.
+`;
 }

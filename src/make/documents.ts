@@ -6,10 +6,10 @@ import { layoutSchema, notAddedSchema, outputSummarySchema } from "../merge/docu
 import { uploadSummarySchema } from "../upload/documents.js";
 
 export const lostElementsSchema = z.strictObject({
-  tensor: z.string().describe("The tensor's name."),
-  elements: z.int().nonnegative().describe("How many of its elements don't come back."),
-  zeroSigns: z.int().nonnegative().describe("Zeros among them: -0 comes back as +0."),
-  first: z.int().nonnegative().describe("Number of the first such element in row-major order, from 0."),
+  tensor: text.describe("The tensor's name."),
+  elements: count.describe("How many of its elements don't come back."),
+  zeroSigns: count.describe("Zeros among them: -0 comes back as +0."),
+  first: count.describe("Number of the first such element in row-major order, from 0."),
 });
 
 /** Elements of a tensor that applying a delta doesn't give back. */

@@ -1,6 +1,6 @@
 /** Making a delta, step by step: resolve, open, check, plan, execute, prove, write, publish. */
-
 import type { LayerChange } from "../base-check/documents.js";
+import { MODEL_RATIO } from "../base-check/judge-tensors.js";
 import { changeSample } from "../base-check/layer-change.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
@@ -29,7 +29,6 @@ import type { DeltaPlanDocument, MakeSummary } from "./documents.js";
 import { matchTuned, optionsToApply } from "./match-tuned.js";
 import { type MakeDeltaOptions, tunedRules } from "./options.js";
 import { describeRestoration, judgeRestoration, restorationError } from "./restoration.js";
-import { tuningDoubt } from "./tuning-check.js";
 
 export { type MakeDeltaOptions, makeOptions } from "./options.js";
 
@@ -45,16 +44,12 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
       restores = judgeRestoration(findings, plan.parameterCount);
       const error = exact ? restorationError(restores) : null;
       if (error !== null) throw error;
-      const proof = describeRestoration(restores);
-      const text = deltaCard({
-        delta: target,
-        base,
-        tuned,
-        proof,
-        applyWith,
+      const card = {
+        ...{ delta: target, base, tuned, applyWith },
+        proof: describeRestoration(restores),
         fastChatDiffers: fastChatDiffers(plan),
-      });
-      const files = [{ fileName: MODEL_CARD, text }, ...made.files];
+      };
+      const files = [{ fileName: MODEL_CARD, text: deltaCard(card) }, ...made.files];
       staging.writeAssets(files);
       const written = [...plan.shards, ...files].map(({ fileName }) => fileName);
       if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
@@ -157,6 +152,27 @@ async function planTarget(
     threads,
     freeBytes: checkRoom(target, roomFor(target, plan, files.length)),
   };
+}
+
+/** What is odd about a tuned model, as a sentence; only a warning: unlike a delta, a pair of models proves nothing. */
+export function tuningDoubt(change: LayerChange | null): string | null {
+  if (change === null) return "base and tuned model have no tensor in common that could be compared.";
+  const { comparedAs, overall, kinds } = change;
+  const { baseRms, changeRms, ratio } = overall;
+  const sizes = `rms of the base ${baseRms.toPrecision(3)}`;
+  const consequence =
+    "Are they the right two, each behind its own option? Applying this delta takes --force.";
+  if (baseRms === 0) return `the base's weights are all zeros. ${consequence}`;
+  if (comparedAs === "delta") {
+    return `the tuned model's weights are much smaller than the base's (${sizes}, of the tuned model ${changeRms.toPrecision(3)}): it looks like a delta itself. ${consequence}`;
+  }
+  if ([overall, ...kinds].every((size) => size.changeRms === 0)) {
+    return "base and tuned model are the same wherever they were sampled: the delta will be all zeros.";
+  }
+  if (ratio !== null && ratio > MODEL_RATIO) {
+    return `these two don't look like a model and its tuned version: they differ by ${ratio.toFixed(2)} times the base's weights (${sizes}, of the difference ${changeRms.toPrecision(3)}). ${consequence}`;
+  }
+  return null;
 }
 
 /** Says which options the delta needs, and which values won't come back as they were. */

@@ -42,27 +42,17 @@ function matchPair(base: TensorView, tuned: TensorView): Outcome {
   return { ...matched, action: "grown", newRows: "zero", reason };
 }
 
-function matchTunedOnly(tuned: TensorView, rules: TunedRules): Outcome {
+function matchTunedOnly(tuned: TensorView, { targetOnly }: TunedRules): Outcome {
   const { name, shape } = tuned;
+  const dropped = { name, from: "tuned model" } as const;
   const copied = { name, shape, action: "copied", base: null, delta: tuned } as const;
   // In a delta it would be taken for a difference, and there is none.
-  if (isRotaryBuffer(name)) {
-    return {
-      name,
-      from: "tuned model",
-      reason: "rotary buffer, only in the tuned model: loaders compute it",
-    };
-  }
+  if (isRotaryBuffer(name))
+    return { ...dropped, reason: "rotary buffer, only in the tuned model: loaders compute it" };
   if (isLlavaProjector(name)) return { ...copied, reason: "LLaVA's projector, only in the tuned model" };
-  if (rules.targetOnly === "drop") {
-    return { name, from: "tuned model", reason: "only in the tuned model, dropped as asked" };
-  }
-  if (rules.targetOnly === "error") return { problem: "names" };
-  return {
-    ...copied,
-    reason: "only in the tuned model, kept as it is",
-    applyWith: "--delta-only keep",
-  };
+  if (targetOnly === "drop") return { ...dropped, reason: "only in the tuned model, dropped as asked" };
+  if (targetOnly === "error") return { problem: "names" };
+  return { ...copied, reason: "only in the tuned model, kept as it is", applyWith: "--delta-only keep" };
 }
 
 function matchBaseOnly({ name }: TensorView, rules: TunedRules): Outcome {

@@ -6,16 +6,13 @@ import type { LostElements, Restoration } from "./documents.js";
 /** How many tensors are named. */
 const LISTED = 10;
 
-/** Pure. `elements` is the number of elements of all tensors. */
+/** `elements`: those of all tensors. */
 export function judgeRestoration(findings: readonly Finding[], elements: number): Restoration {
-  const losses = findings
-    .filter(({ kind }) => kind === "lost")
-    .map(({ tensor, count, first }) => ({
-      tensor,
-      elements: count,
-      zeroSigns: zeroSignsIn(findings, tensor),
-      first,
-    }));
+  const ofKind = (wanted: Finding["kind"]) => findings.filter(({ kind }) => kind === wanted);
+  const zeroSigns = new Map(ofKind("lost-zero-sign").map(({ tensor, count }) => [tensor, count]));
+  const losses = ofKind("lost").map(({ tensor, count, first }) => {
+    return { tensor, elements: count, zeroSigns: zeroSigns.get(tensor) ?? 0, first };
+  });
   const sum = (key: "elements" | "zeroSigns") => losses.reduce((total, tensor) => total + tensor[key], 0);
   return {
     isExact: losses.length === 0,
@@ -25,10 +22,6 @@ export function judgeRestoration(findings: readonly Finding[], elements: number)
     tensors: losses.length,
     listed: losses.slice(0, LISTED),
   };
-}
-
-function zeroSignsIn(findings: readonly Finding[], name: string): number {
-  return findings.find(({ kind, tensor }) => kind === "lost-zero-sign" && tensor === name)?.count ?? 0;
 }
 
 /** One sentence for the summary and the model card. */

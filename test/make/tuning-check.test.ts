@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LostElements } from "../../src/make/documents.js";
+import { tuningDoubt } from "../../src/make/make-delta.js";
 import { describeRestoration, judgeRestoration, restorationError } from "../../src/make/restoration.js";
-import { tuningDoubt } from "../../src/make/tuning-check.js";
 import type { Finding } from "../../src/target/findings.js";
 import { changeOf } from "../support/changes.js";
 
