@@ -8,6 +8,7 @@ import { describeRelease } from "../llama/describe.js";
 import type { RecognizedRelease } from "../llama/documents.js";
 import { LM_HEAD } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
+import type { MatchedTensor } from "../merge/match.js";
 import { layOut, notAdded } from "../merge/merge-plan.js";
 import { openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
@@ -131,11 +132,12 @@ async function planTarget(
 ): Promise<PlannedMerge> {
   for (const text of [...base.notes, ...delta.notes]) log.note(text);
   const { dtype = "auto", chatTemplate = null, threads = defaultThreads([base, delta]) } = options;
-  const rules = matchRules.parse({ ...options.rules });
+  const asked = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto");
-  const { match, baseCheck, release } = await checkSides(base, delta, rules, kernel, options, log);
+  const { match, rules, baseCheck, release } = await checkSides(base, delta, asked, kernel, options, log);
   if (baseCheck !== null && options.force !== true) refuseHollowSides(baseCheck);
-  if (match.tensors.some(({ name, base: inBase }) => name === LM_HEAD && inBase === null))
+  const isBare = ({ name, base: inBase }: MatchedTensor) => name === LM_HEAD && inBase === null;
+  if (match.tensors.some((tensor) => isBare(tensor) && !rules.replace.includes(tensor.name)))
     log.warn(BARE_HEAD);
   const plan = layOut(match, options);
   const text = modelCard({

@@ -28,6 +28,8 @@ import type { ApplyDeltaOptions } from "./options.js";
 export interface CheckedSides {
   /** What becomes of every tensor. */
   readonly match: Match;
+  /** The rules it follows, with the tensors named that are replaced. */
+  readonly rules: MatchRules;
   /** Null where the check was skipped. */
   readonly baseCheck: BaseCheck | null;
   /** Null where the delta isn't one of the known releases. */
@@ -38,7 +40,7 @@ export interface CheckedSides {
 export async function checkSides(
   base: Checkpoint,
   delta: Checkpoint,
-  rules: MatchRules,
+  asked: MatchRules,
   kernel: CompiledKernel,
   options: ApplyDeltaOptions,
   log: WarningLog,
@@ -60,13 +62,28 @@ export async function checkSides(
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;
+  const rules = { ...asked, replace: replacedBy(asked, baseCheck) };
   const match = matchCheckpoints(base, delta, configs, rules);
   if (refusal !== null) throw refusal;
   if (release.recognized !== null) log.note(`${describeRelease(release.recognized)}.`);
   if (baseCheck !== null) (baseCheck.isWarning ? log.warn : log.detail)(describeBaseCheck(baseCheck));
+  if (baseCheck?.cause?.kind === "whole-values") describeWhole(baseCheck.cause.tensors, rules, log);
   for (const hint of hints)
     (baseCheck?.verdict === "exact" ? log.detail : log.warn)(`${hint} (config.json).`);
-  return { match, baseCheck, release: release.recognized };
+  return { match, rules, baseCheck, release: release.recognized };
+}
+
+/** The tensors that the delta holds whole: as asked, or those that the base check recognises. */
+function replacedBy({ replace }: MatchRules, baseCheck: BaseCheck | null): string {
+  if (replace !== "auto") return replace;
+  return baseCheck?.cause?.kind === "whole-values" ? baseCheck.cause.tensors.join() : "none";
+}
+
+function describeWhole(names: readonly string[], { replace }: MatchRules, log: WarningLog): void {
+  const isAdded = names.some((name) => !replace.split(",").includes(name));
+  const text = `the delta holds ${names.join(" and ")} whole, as large as the base's`;
+  if (isAdded) log.warn(`${text}: their sum is no model's. Leave out --replace ${replace}.`);
+  else log.note(`${text}: they replace the base's.`);
 }
 
 type Tensors = Checkpoint["tensors"];

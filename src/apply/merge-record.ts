@@ -25,13 +25,13 @@ export async function recordMerge({
   plan,
   baseCheck,
 }: MergeFacts): Promise<MergeRecord> {
-  const { newRows, trimRows, deltaOnly, baseOnly } = rules;
+  const { newRows, trimRows, deltaOnly, baseOnly, replace } = rules;
   const others = notAdded(plan);
   return {
     operation: "add",
     scale: plan.scale,
     dtype,
-    rules: { newRows, trimRows, deltaOnly, baseOnly },
+    rules: { newRows, trimRows, deltaOnly, baseOnly, replace },
     base: await recordSide(base),
     delta: await recordSide(delta),
     baseCheck: baseCheck === null ? null : recordBaseCheck(baseCheck),

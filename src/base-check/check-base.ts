@@ -2,7 +2,7 @@
  * The base check from end to end: sample, judge, and where the pattern suggests a cause that can be tried, try it and
  * judge again. What a trial confirms is certain, not likely.
  */
-import { denseStrides, isDense, type TensorView } from "../tensor.js";
+import { bitsOf, denseStrides, isDense, type TensorView } from "../tensor.js";
 import type { BaseCheck, Cause } from "./documents.js";
 import { describeMixed, judgeBase } from "./judge-base.js";
 import { formatOf, judgeTensors } from "./judge-tensors.js";
@@ -31,6 +31,7 @@ export async function checkBase(
   if (check.cause?.kind === "row-order")
     return tryRowOrder(check, check.cause, base, delta, sample, headWidths);
   if (check.cause?.kind === "vectors") return tryFactors(check, check.cause, samples);
+  if (check.cause?.kind === "damaged") return locateDamage(check, check.cause, samples, { base, delta });
   return check;
 }
 
@@ -108,6 +109,35 @@ function tryFactors(check: BaseCheck, cause: Cause, samples: readonly TensorSamp
   if (fits("halved")) return withCause(check, { ...cause, text: "twice the original's" });
   if (fits("doubled")) return withCause(check, { ...cause, text: "half the original's" });
   return withCause(check, { ...cause, text: "another model's" });
+}
+
+/** Says of damage what it is, on which side, in which file and where. */
+function locateDamage(
+  check: BaseCheck,
+  cause: Cause,
+  samples: readonly TensorSample[],
+  sides: Readonly<Record<"base" | "delta", Views>>,
+): BaseCheck {
+  for (const sample of samples.filter(({ name }) => cause.tensors.includes(name))) {
+    for (const side of ["base", "delta"] as const) {
+      const { firstNotFinite, firstText, firstZero, squares } = sample[side];
+      const [what, first] =
+        firstNotFinite >= 0
+          ? ["infinities or NaN stand", firstNotFinite]
+          : firstText >= 0
+            ? ["text stands", firstText]
+            : ["zeros stand", firstZero];
+      const isZero = side === "base" && squares === 0;
+      const view = sides[side].find(({ name }) => name === sample.name);
+      if (view === undefined || (first < 0 && !isZero)) continue;
+      const offsetBytes = isDense(view.shape, view.strides)
+        ? view.offsetBytes + (Math.max(0, first) * bitsOf(view.dtype)) / 8
+        : null;
+      const text = `${what} where the ${side}'s weights should be`;
+      return withCause(check, { ...cause, side, files: [view.file.path], offsetBytes, text });
+    }
+  }
+  return check;
 }
 
 function withCause(check: BaseCheck, cause: Cause): BaseCheck {

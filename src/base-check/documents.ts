@@ -62,6 +62,9 @@ export const causeSchema = z.strictObject({
   side: z.enum(["base", "delta"]).nullable().describe("The side at fault; null if that can't be told."),
   files: texts.describe("Names of the files that hold just these tensors; empty if the pattern is another."),
   tensors: texts.describe("The tensors that don't fit."),
+  offsetBytes: count
+    .nullable()
+    .describe("Of damage: where in the file the first begins; null for other causes."),
   text: text.describe("What is wrong with them."),
 });
 

@@ -43,6 +43,7 @@ export function findCause(
     side,
     files,
     tensors: names,
+    offsetBytes: null,
     text,
   });
 
@@ -53,7 +54,12 @@ export function findCause(
   const telling = checks.filter(({ verdict }) => TELLING.includes(verdict));
   const inFiles = filesOf(unfit, telling, placeOf);
   const damaged = unfit.filter(({ verdict }) => verdict === "damaged" || verdict === "not-finite");
-  if (damaged.length > 0 && has("damaged", "not-finite"))
+  // A cut may leave a number that is half one and half the other, so damage explains what lies in the same file.
+  const isBesideDamage = ({ name }: TensorCheck) =>
+    damaged.some((other) =>
+      (["base", "delta"] as const).some((side) => placeOf(other.name)[side] === placeOf(name)[side]),
+    );
+  if (damaged.length > 0 && unfit.every(isBesideDamage))
     return cause(
       "damaged",
       "zeros, text or NaN stand where weights should be",

@@ -243,7 +243,7 @@ function notADelta({ statistics }: BaseCheck, sizes: string, said: string): Appl
 
 /** Some tensors don't fit: what they have in common, and the way out. */
 function mixedError(
-  { kind, side, files, tensors, text }: Cause,
+  { kind, side, files, tensors, text, offsetBytes }: Cause,
   check: BaseCheck,
   said: string,
 ): ApplyDeltaError {
@@ -251,13 +251,18 @@ function mixedError(
   const details = {
     ...(file === undefined ? {} : { file }),
     ...(tensors[0] === undefined ? {} : { tensor: tensors[0] }),
-    expected: `sums that are exact, as in the other ${plural(check.tensors.length - tensors.length, "tensor")}`,
+    ...(offsetBytes === null ? {} : { offsetBytes }),
+    expected: `as in the other ${plural(check.tensors.length - tensors.length, "tensor")}: ${kind === "damaged" ? "weights" : "sums that are exact"}`,
     got: `${plural(tensors.length, "tensor")}: ${listNames(tensors)}`,
   };
-  const code = kind === "damaged" ? "damaged-weights" : side === "delta" ? "not-a-delta" : "wrong-base";
+  const isNotFinite = check.tensors.some(
+    ({ name, verdict }) => name === tensors[0] && verdict === "not-finite",
+  );
+  const damage = isNotFinite ? "not-finite" : "damaged-weights";
+  const code = kind === "damaged" ? damage : side === "delta" ? "not-a-delta" : "wrong-base";
   const where = files.length === 0 ? "" : ` (${files.join(", ")})`;
   const headline: Partial<Record<Cause["kind"], string>> = {
-    damaged: `Weights are damaged${where}.`,
+    damaged: `${capitalized(text)}.`,
     file: `A part of the ${side ?? "base"} is ${text}${where}.`,
     "row-order": "The rows of q_proj and k_proj are in another order.",
     "subtracted-twice": "The base was subtracted twice from tied embeddings.",
@@ -274,6 +279,8 @@ function mixedError(
     hint: `${said}${cure[kind] ?? "Give the base the delta was made for, all of one download."} To merge all the same, add --force.`,
   });
 }
+
+const capitalized = (text: string) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 
 /** Whether all sampled numbers are equal, as far as their sums tell. */
 function isSameModel({ baseRms, deltaRms, correlation }: BaseStatistics): boolean {

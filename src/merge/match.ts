@@ -173,6 +173,10 @@ function mergedOrder(base: readonly TensorView[], other: ReadonlyMap<string, Ten
 function matchPair(base: TensorView, delta: TensorView, rules: MatchRules): Outcome {
   const { name, shape } = delta;
   const matched = { name, shape, base, delta };
+  if (rules.replace.split(",").includes(name)) {
+    const reason = "the delta holds it whole: it replaces the base's";
+    return { ...matched, action: "copied", base: null, reason };
+  }
   if (sameShape(base.shape, shape)) return { ...matched, action: "added", reason: null };
   const rows = newRowsOf(base, delta);
   if (rows > 0) {

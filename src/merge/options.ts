@@ -95,6 +95,15 @@ export const matchRules = z.strictObject({
     "refuse, keep or drop tensors only the base has",
     oneOf(SIDES),
   ).default("error"),
+  /**
+   * Tensors that the delta holds whole, as some families do with their embeddings: they replace the base's. Names with
+   * commas between them, `none`, or `auto` (default): those that the base check recognises.
+   */
+  replace: flag(
+    "--replace <tensors>",
+    "take these tensors whole from the delta: names, auto or none",
+    text(),
+  ).default("auto"),
 });
 
 /** What to do with tensors and rows that only one side has. */

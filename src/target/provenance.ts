@@ -51,6 +51,8 @@ const merge = {
     trimRows: z.boolean(),
     deltaOnly: onOneSide,
     baseOnly: onOneSide,
+    /** Names of tensors with commas between them; in records of 0.1.0 there is none. */
+    replace: z.exactOptional(z.string()),
   }),
   base: source,
   delta: source,

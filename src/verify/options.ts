@@ -27,6 +27,7 @@ export const verifyOptions = z.strictObject({
       trimRows: rules.trimRows.unwrap().optional(),
       deltaOnly: rules.deltaOnly.unwrap().optional(),
       baseOnly: rules.baseOnly.unwrap().optional(),
+      replace: rules.replace.unwrap().optional(),
     })
     .optional(),
   ...threadsOption,

@@ -46,6 +46,7 @@ function namesAfter(
     trimRows: false,
     deltaOnly: options.includes("--delta-only keep") ? "keep" : "error",
     baseOnly: options.includes("--base-only drop") ? "drop" : "error",
+    replace: "none",
   };
   const delta = match.tensors.map(({ name, shape }) => view(name, shape));
   const applied = matchTensors(side(base, ties.base), side(delta, ties.delta), rules);

@@ -1,4 +1,5 @@
 /** Merges written as PyTorch files: the same tensors as in safetensors, the checksums of what is really there. */
+
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { compileKernel } from "../../src/kernel/select.js";
 import { executePlan } from "../../src/merge/execute-plan.js";
 import { matchTensors } from "../../src/merge/match.js";
 import { layOut } from "../../src/merge/merge-plan.js";
+import { matchRules } from "../../src/merge/options.js";
 import { SEGMENT_BYTES } from "../../src/workers/segments.js";
 import {
   floats,
@@ -151,7 +153,7 @@ test("a shard that counts as finished has its checksums; one that is kept is lef
     return { tensors: checkpoint.tensors, tiesEmbeddings: false };
   };
   const [from, by] = [await open("base", base), await open("delta", delta)];
-  const rules = { newRows: "zero", trimRows: false, deltaOnly: "error", baseOnly: "error" } as const;
+  const rules = matchRules.parse({});
   const plan = layOut(matchTensors(from, by, rules), {
     dtype: "auto",
     format: "bin",

@@ -21,7 +21,13 @@ import { tinyShapes } from "../support/model-folder.js";
 import { view } from "../support/views.js";
 import { wholeShard } from "../support/whole-shard.js";
 
-const RULES: MatchRules = { newRows: "zero", trimRows: false, deltaOnly: "keep", baseOnly: "keep" };
+const RULES: MatchRules = {
+  newRows: "zero",
+  trimRows: false,
+  deltaOnly: "keep",
+  baseOnly: "keep",
+  replace: "none",
+};
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 const side = (tensors: readonly TensorView[]) => ({ tensors, tiesEmbeddings: false });

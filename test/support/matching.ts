@@ -10,6 +10,7 @@ export const DEFAULT: MatchRules = {
   trimRows: false,
   deltaOnly: "error",
   baseOnly: "error",
+  replace: "none",
 };
 
 export const EMBED = "model.embed_tokens.weight";
