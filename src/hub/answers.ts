@@ -36,6 +36,14 @@ function errorIn(body = ""): string | null {
 /** An answer that breaks the protocol: too long, of the wrong range, redirected in circles. */
 export class ProtocolError extends Error {}
 
+/** JSON of an answer, of this shape; else a `ProtocolError`. */
+export function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const place = result.error.issues[0]?.path.join(".") || "its top";
+  throw new ProtocolError(`unexpected JSON about ${what}, at ${place}`);
+}
+
 /** `Retry-After` in seconds or as a date; the Hub's own `RateLimit: "api";r=0;t=55` names the seconds as `t`. */
 function waitAskedFor(headers: Headers): number | null {
   const after = headers.get("retry-after") ?? "";

@@ -46,7 +46,7 @@ export async function fetchModels(
     const found = models.map((model) => findCachedModel(cacheOf(model), model));
     return (await Promise.all(found)).map((model) => ({ ...model, weights: null }));
   }
-  const session = openSession(settings, options);
+  const session = openSession(settings, options.reporter, options.signal);
   const fetchAll = async () => {
     const located: LocatedModel[] = [];
     for (const model of models) located.push(await locateModel(model, cacheOf(model), session));

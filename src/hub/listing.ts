@@ -4,7 +4,7 @@ import { listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
 import { openLocalFile } from "../files/local-file.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
-import { ProtocolError } from "./answers.js";
+import { ProtocolError, parsed } from "./answers.js";
 import type { HubReference } from "./reference.js";
 import type { Fetch } from "./requests.js";
 import type { HubSession } from "./session.js";
@@ -52,7 +52,7 @@ export async function listRepository(
 ): Promise<HubListing> {
   const asked = { name: repository, revision, additionalFields: ["sha" as const] };
   const info = await modelInfo({ ...asked, hubUrl: endpoint, fetch: fetchApi });
-  const { sha: commit, name = null, private: isPrivate = null } = parsed(infoSchema, info);
+  const { sha: commit, name = null, private: isPrivate = null } = parsed(infoSchema, info, "the repository");
   const entries: HubEntry[] = [];
   let pages = 0;
   const fetchPage: Fetch = (input, init) => {
@@ -61,18 +61,12 @@ export async function listRepository(
   };
   const repo = { type: "model", name: repository } as const;
   for await (const item of listFiles({ hubUrl: endpoint, fetch: fetchPage, repo, revision: commit })) {
-    if (parsed(kindSchema, item).type !== "file") continue;
-    const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item);
+    if (parsed(kindSchema, item, "a file").type !== "file") continue;
+    const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item, "a file");
     const { size: byteLength, oid: etag } = lfs ?? { size, oid };
     entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
   }
   return { commit, entries, name, isPrivate };
-}
-
-function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new ProtocolError(`unexpected JSON at ${result.error.issues[0]?.path.join(".") ?? "its top"}`);
 }
 
 /**

@@ -17,8 +17,6 @@ export interface WantedModel extends HubReference {
 /** The Hub's name for the newest commit. */
 export const DEFAULT_REVISION = "main";
 
-const SCHEME = "hf://";
-
 /**
  * Letters, digits, `-`, `_` and `.`, without `-` or `.` at an end; no `--` and no `..`, which the cache's folder names
  * can't hold (huggingface_hub `validate_repo_id`). So it goes into a URL and into a path as it is.
@@ -31,19 +29,16 @@ const REVISION = /^(?!.*(?:\.\.|\/\/|@\{))[A-Za-z0-9_][\w.+=/-]*$/;
 
 /** Whether it can only mean a name on the Hub. */
 export function hasHubScheme(reference: string): boolean {
-  return reference.startsWith(SCHEME);
+  return reference.startsWith("hf://");
 }
 
 /**
- * Reads `owner/name`, `owner/name@revision`, `hf://owner/name` and the address of a model's page; null for anything else. `revision` comes from an
- * option. Errors: `bad-usage` for two different revisions, or one that is malformed.
+ * Reads `owner/name`, `owner/name@revision`, `hf://owner/name` and the address of a model's page; null for anything
+ * else. `revision` comes from an option. Errors: `bad-usage` for two different revisions, or one that is malformed.
  */
 export function parseHubReference(reference: string, revision?: string): HubReference | null {
-  const text =
-    readAddress(reference) ?? (hasHubScheme(reference) ? reference.slice(SCHEME.length) : reference);
-  const at = text.indexOf("@");
-  const repository = at < 0 ? text : text.slice(0, at);
-  const inReference = at < 0 ? undefined : text.slice(at + 1);
+  const text = readAddress(reference) ?? reference.replace(/^hf:\/\//, "");
+  const [, repository = "", inReference] = /^([^@]*)(?:@(.*))?$/s.exec(text) ?? [];
   const parts = repository.split("/");
   if (parts.length !== 2 || repository.length > MOST_NAME_LENGTH) return null;
   if (!parts.every((part) => PART.test(part))) return null;

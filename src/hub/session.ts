@@ -15,27 +15,27 @@ import { createRetrier } from "./retry.js";
 
 export type HubSession = Readonly<ReturnType<typeof openSession>>;
 
-export interface SessionOptions {
-  readonly reporter: Reporter;
-  readonly signal?: AbortSignal | undefined;
-  /** How long an answer may take to begin, once the request is sent; default: as long as any silence. */
-  readonly answerMs?: number;
-}
-
 /** A user who sees nothing move for so long wants to know why. */
 const LONG_WAIT_MS = 5_000;
 
-/** Asks nothing of the network yet. Errors: `bad-usage` for a malformed endpoint, `bad-token`. */
-export function openSession(settings: HubSettings, options: SessionOptions) {
+/**
+ * Asks nothing of the network yet. `answerMs` is how long an answer may take to begin, once the request is sent.
+ * Errors: `bad-usage` for a malformed endpoint, `bad-token`.
+ */
+export function openSession(
+  settings: HubSettings,
+  reporter: Reporter,
+  signal?: AbortSignal,
+  answerMs = settings.transfer.stallMs,
+) {
   const { endpoint, transfer } = settings;
-  const { reporter, signal } = options;
   checkEndpoint(endpoint);
   const token = readToken(settings);
   const stop = new AbortController();
   const abort = () => stop.abort();
   if (signal?.aborted === true) abort();
   signal?.addEventListener("abort", abort, { once: true });
-  const { send, close } = connect(settings, options.answerMs);
+  const { send, close } = connect(settings, answerMs);
   const fetchAny = createFetch(send, endpoint, token, stop.signal);
   const onWait = (error: unknown, delayMs: number) => {
     const say = delayMs >= LONG_WAIT_MS ? reporter.note : reporter.detail;
@@ -68,7 +68,7 @@ export function openSession(settings: HubSettings, options: SessionOptions) {
   };
 }
 
-function connect({ transfer: { stallMs }, proxy }: HubSettings, answerMs = stallMs) {
+function connect({ transfer: { stallMs }, proxy }: HubSettings, answerMs: number) {
   const dispatchers = new Map<string, Dispatcher>();
   const patience = { headersTimeout: answerMs, bodyTimeout: stallMs, connect: { timeout: stallMs } };
   const dispatcherFor = (url: URL) => {

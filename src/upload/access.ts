@@ -39,7 +39,7 @@ export async function withUploadAccess<T>(
   const { endpoint, transfer } = settings;
   const repository = readDestination(options.repository, settings);
   const answerMs = ANSWER_PATIENCE * transfer.stallMs;
-  const session = openSession(settings, { reporter, signal, answerMs });
+  const session = openSession(settings, reporter, signal, answerMs);
   const writer = createHubWriter(session);
   const relist = () =>
     withRetries(session.retrier, () =>

@@ -4,7 +4,7 @@
  */
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
 import { z } from "zod";
-import { HubAnswer, ProtocolError } from "../hub/answers.js";
+import { HubAnswer, ProtocolError, parsed } from "../hub/answers.js";
 import type { Fetch } from "../hub/requests.js";
 import { withRetries } from "../hub/retry.js";
 import type { HubSession } from "../hub/session.js";
@@ -62,12 +62,6 @@ const batchSchema = z.object({
     }),
   ),
 });
-
-function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new ProtocolError(`unexpected JSON about ${what}`);
-}
 
 /** Lets a fine-grained token write to repositories. */
 const WRITE_PERMISSION = "repo.write";

@@ -72,7 +72,7 @@ test("what was sent isn't kept in memory", async (context) => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const settings = completeHubSettings({ endpoint, tokenFile: null });
-  const session = openSession(settings, { reporter: silentReporter });
+  const session = openSession(settings, silentReporter);
   let most = 0;
   const body = new FileBlob("file", file).watched(() => {
     most = Math.max(most, process.memoryUsage().arrayBuffers);
