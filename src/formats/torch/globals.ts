@@ -169,7 +169,7 @@ function refuseMetadata(metadata: PickleValue | undefined, makeError: MakeError)
  * ("storage", storage type, key, location, numel), and in legacy streams a sixth item, None or
  * (view key, offset, view size).
  */
-export function storageOf(id: PickleValue, itemCount: 5 | 6, makeError: MakeError): StorageNode {
+export function storageOf(id: PickleValue | undefined, itemCount: 5 | 6, makeError: MakeError): StorageNode {
   const items = id instanceof Tuple ? id.items : [];
   const [tag, type, key, location, numel, view] = items;
   const isNamed = tag === "storage" && typeof key === "string" && typeof location === "string";

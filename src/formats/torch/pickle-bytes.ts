@@ -27,8 +27,7 @@ export class PickleBytes {
 
   /** A part of the bytes themselves, not a copy. */
   take(byteLength: number): Uint8Array {
-    const start = this.advance(byteLength);
-    return this.bytes.subarray(start, this.position);
+    return this.bytes.subarray(this.advance(byteLength), this.position);
   }
 
   /** Moves on by `byteLength` and gives the index it started from. */
@@ -71,20 +70,17 @@ export class PickleBytes {
     return Number.isSafeInteger(small) ? small : integer;
   }
 
-  text(byteLength: number): string {
-    return this.decode(this.take(byteLength));
-  }
-
   /** Up to the next newline, which is taken but not given. */
   line(): string {
     const end = this.bytes.indexOf(0x0a, this.position);
     if (end === -1) throw new OutOfBytes();
-    const bytes = this.take(end - this.position);
+    const line = this.text(end - this.position);
     this.advance(1);
-    return this.decode(bytes);
+    return line;
   }
 
-  private decode(bytes: Uint8Array): string {
+  text(byteLength: number): string {
+    const bytes = this.take(byteLength);
     try {
       return utf8.decode(bytes);
     } catch (cause) {

@@ -1,12 +1,5 @@
 import { elementCount, type SumDType } from "../../tensor.js";
-
-export interface PickledTensor {
-  readonly name: string;
-  readonly dtype: SumDType;
-  readonly shape: readonly number[];
-  /** The name of the storage's record. */
-  readonly key: string;
-}
+import type { LayoutEntry } from "../format.js";
 
 /** The type of a storage says what its elements are. */
 const STORAGE_TYPES: Record<SumDType, string> = {
@@ -22,20 +15,25 @@ const BATCH_ENTRIES = 1000;
  * The pickle of `{name: tensor, …}`, in the order given, byte for byte what Python's pickler makes in protocol 2 of
  * contiguous CPU tensors that share no storage, as in save_pretrained's shards (Python Lib/pickle.py; torch/_tensor.py
  * `_reduce_ex_internal`, torch/serialization.py `persistent_id`; transformers/modeling_utils.py `shard_checkpoint`).
+ * The storage of a tensor is named by its number.
  */
-export function pickleStateDict(tensors: readonly PickledTensor[]): Uint8Array {
-  const pickler = createPickler();
-  pickler.put(Buffer.from([0x80, 2]));
-  pickler.put("}");
+export function pickleStateDict(tensors: readonly LayoutEntry[]): Uint8Array {
+  const pickler = new Pickler();
+  const putEntries = (start: number, end: number) => {
+    for (const [i, tensor] of tensors.slice(start, end).entries()) {
+      putEntry(pickler, tensor, String(start + i));
+    }
+  };
+  pickler.put("\x80\x02}");
   pickler.memoize();
   if (tensors.length === 1) {
-    for (const tensor of tensors) putEntry(pickler, tensor);
+    putEntries(0, 1);
     pickler.put("s");
   } else if (tensors.length > 1) {
     // A last batch that is full has an empty one behind it, as the pickler's own loop leaves it.
     for (let start = 0; start <= tensors.length; start += BATCH_ENTRIES) {
       pickler.put("(");
-      for (const tensor of tensors.slice(start, start + BATCH_ENTRIES)) putEntry(pickler, tensor);
+      putEntries(start, start + BATCH_ENTRIES);
       pickler.put("u");
     }
   }
@@ -43,7 +41,7 @@ export function pickleStateDict(tensors: readonly PickledTensor[]): Uint8Array {
   return pickler.bytes();
 }
 
-function putEntry(pickler: Pickler, { name, dtype, shape, key }: PickledTensor): void {
+function putEntry(pickler: Pickler, { name, dtype, shape }: LayoutEntry, key: string): void {
   pickler.text(name);
   pickler.global("torch._utils", "_rebuild_tensor_v2");
   pickler.put("(");
@@ -51,14 +49,12 @@ function putEntry(pickler: Pickler, { name, dtype, shape, key }: PickledTensor):
   pickler.integer(0); // The tensor starts where its storage does.
   pickler.tuple(shape);
   pickler.tuple(contiguousStrides(shape));
-  pickler.put(Buffer.from([0x89])); // requires_grad: False
+  pickler.put("\x89"); // requires_grad: False
   pickler.global("collections", "OrderedDict"); // No backward hooks.
-  pickler.put(")R");
-  pickler.memoize();
-  pickler.put("t");
-  pickler.memoize();
-  pickler.put("R");
-  pickler.memoize();
+  for (const made of [")R", "t", "R"]) {
+    pickler.put(made);
+    pickler.memoize();
+  }
 }
 
 /** The persistent id `("storage", type, key, "cpu", numel)`. */
@@ -86,85 +82,87 @@ function contiguousStrides(shape: readonly number[]): number[] {
 }
 
 /** Opcodes, and the memo: every object that could be met again gets the next number. */
-interface Pickler {
-  /** Text is opcodes in ASCII. */
-  put(part: string | Uint8Array): void;
+class Pickler {
+  readonly #parts: Uint8Array[] = [];
+  readonly #shared = new Map<string, number>();
+  #memoLength = 0;
+
+  /** Each character is a byte. */
+  put(opcodes: string): void {
+    this.#parts.push(Buffer.from(opcodes, "latin1"));
+  }
+
+  bytes(): Uint8Array {
+    return Buffer.concat(this.#parts);
+  }
+
   /** Gives the object just made its number. */
-  memoize(): void;
+  memoize(): void {
+    this.#putNumbered("q", "r", this.#memoLength);
+    this.#memoLength++;
+  }
+
   /** An object of its own, even where one of the same text was written before. */
-  text(value: string): void;
+  text(value: string): void {
+    this.#putText(value);
+    this.memoize();
+  }
+
   /** One and the same object, wherever it is used. */
-  constant(value: string): void;
-  global(module: string, name: string): void;
-  integer(value: number): void;
-  tuple(values: readonly number[]): void;
-  bytes(): Uint8Array;
-}
+  constant(value: string): void {
+    this.#once(`constant ${value}`, () => this.#putText(value));
+  }
 
-function createPickler(): Pickler {
-  const parts: Uint8Array[] = [];
-  const shared = new Map<string, number>();
-  let memoLength = 0;
-  const put = (part: string | Uint8Array) => {
-    parts.push(typeof part === "string" ? Buffer.from(part, "latin1") : part);
-  };
-  const memoize = () => {
-    put(numbered("q", "r", memoLength));
-    memoLength++;
-  };
+  global(module: string, name: string): void {
+    this.#once(`global ${module} ${name}`, () => this.put(`c${module}\n${name}\n`));
+  }
+
+  /** BININT1, BININT2, BININT, or LONG1: little-endian, the highest bit is the sign, no byte too many. */
+  integer(value: number): void {
+    if (value < 0x100) this.#putNumber("K", value, 1);
+    else if (value < 0x10000) this.#putNumber("M", value, 2);
+    else if (value < 0x80000000) this.#putNumber("J", value, 4);
+    else {
+      const byteLength = value < 2 ** 39 ? 5 : 6; // No tensor has 2^47 elements.
+      this.put("\x8a");
+      this.#putNumber(String.fromCharCode(byteLength), value, byteLength);
+    }
+  }
+
+  tuple(values: readonly number[]): void {
+    if (values.length > 3) this.put("(");
+    for (const value of values) this.integer(value);
+    this.put(")\x85\x86\x87"[values.length] ?? "t");
+    if (values.length > 0) this.memoize(); // There is only one empty tuple.
+  }
+
   /** Writes an object once, and its number from then on. */
-  const once = (id: string, write: () => void) => {
-    const number = shared.get(id);
-    if (number !== undefined) return put(numbered("h", "j", number));
+  #once(id: string, write: () => void): void {
+    const number = this.#shared.get(id);
+    if (number !== undefined) {
+      this.#putNumbered("h", "j", number);
+      return;
+    }
     write();
-    shared.set(id, memoLength);
-    memoize();
-  };
-  const putText = (value: string) => {
+    this.#shared.set(id, this.#memoLength);
+    this.memoize();
+  }
+
+  #putText(value: string): void {
     const bytes = Buffer.from(value, "utf8");
-    put(withUInt32("X", bytes.length));
-    put(bytes);
-  };
-  const pickler: Pickler = {
-    put,
-    memoize,
-    text(value) {
-      putText(value);
-      memoize();
-    },
-    constant: (value) => once(`constant ${value}`, () => putText(value)),
-    global: (module, name) => once(`global ${module} ${name}`, () => put(`c${module}\n${name}\n`)),
-    integer: (value) => put(integerOpcode(value)),
-    tuple(values) {
-      if (values.length === 0) return put(")"); // There is only one such tuple; it isn't memoized.
-      if (values.length > 3) put("(");
-      for (const value of values) pickler.integer(value);
-      put(values.length > 3 ? "t" : Buffer.from([0x84 + values.length]));
-      memoize();
-    },
-    bytes: () => Buffer.concat(parts),
-  };
-  return pickler;
-}
+    this.#putNumber("X", bytes.length, 4);
+    this.#parts.push(bytes);
+  }
 
-/** An opcode with a number of one byte, or its long form with one of four. */
-function numbered(short: string, long: string, number: number): Uint8Array {
-  return number < 0x100 ? Buffer.of(short.charCodeAt(0), number) : withUInt32(long, number);
-}
+  /** An opcode with a number of one byte, or its long form with one of four. */
+  #putNumbered(short: string, long: string, number: number): void {
+    if (number < 0x100) this.#putNumber(short, number, 1);
+    else this.#putNumber(long, number, 4);
+  }
 
-function withUInt32(opcode: string, value: number): Uint8Array {
-  const bytes = Buffer.alloc(5, opcode, "latin1");
-  bytes.writeUInt32LE(value, 1);
-  return bytes;
-}
-
-/** BININT1, BININT2, BININT, or LONG1: little-endian, the highest bit is the sign, no byte too many. */
-function integerOpcode(value: number): Uint8Array {
-  if (value < 0x100) return Buffer.of(0x4b, value);
-  if (value < 0x10000) return Buffer.of(0x4d, value & 0xff, value >> 8);
-  if (value < 0x80000000) return withUInt32("J", value);
-  const bytes: number[] = [];
-  for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) bytes.push(rest % 256);
-  if ((bytes.at(-1) as number) >= 0x80) bytes.push(0);
-  return Buffer.of(0x8a, bytes.length, ...bytes);
+  #putNumber(opcode: string, value: number, byteLength: number): void {
+    const bytes = Buffer.alloc(1 + byteLength, opcode, "latin1");
+    bytes.writeUIntLE(value, 1, byteLength);
+    this.#parts.push(bytes);
+  }
 }

@@ -99,8 +99,8 @@ const OPCODES: ReadonlyMap<number, (m: Machine) => void> = new Map<number, (m: M
   [0x43, (m) => m.push(m.bytes.take(m.bytes.u8()))], // C SHORT_BINBYTES
   [0x42, (m) => m.push(m.bytes.take(m.bytes.u32()))], // B BINBYTES
   [0x8c, (m) => m.push(m.bytes.text(m.bytes.u8()))], // SHORT_BINUNICODE
-  [0x93, (m) => m.stackGlobal()], // STACK_GLOBAL
-  [0x94, (m) => m.memoize()], // MEMOIZE
+  [0x93, (m) => m.pushGlobal(...(m.popMany(2) as [PickleValue, PickleValue]))], // STACK_GLOBAL
+  [0x94, (m) => m.remember(m.memo.size)], // MEMOIZE
   [0x95, (m) => m.checkFrame(m.bytes.u64())], // FRAME
 ]);
 
@@ -110,7 +110,7 @@ class Machine {
   private opcodeAt = 0;
   private readonly stack: PickleValue[] = [];
   private readonly marks: number[] = [];
-  private readonly memo = new Map<number, PickleValue>();
+  readonly memo = new Map<number, PickleValue>();
   private readonly storages = new Map<string, StorageNode>();
 
   constructor(
@@ -127,9 +127,9 @@ class Machine {
       if (opcode === STOP) return this.finish();
       const carryOut = OPCODES.get(opcode);
       if (carryOut === undefined) {
-        const shown = `0x${opcode.toString(16).padStart(2, "0")}`;
-        throw this.error("pickle-opcode", `The pickle uses opcode ${shown}, which no state dict needs.`, {
-          got: shown,
+        const got = `0x${opcode.toString(16).padStart(2, "0")}`;
+        throw this.error("pickle-opcode", `The pickle uses opcode ${got}, which no state dict needs.`, {
+          got,
           hint: "Nothing in the file was run; get the weights as safetensors or from a source you trust.",
         });
       }
@@ -199,12 +199,8 @@ class Machine {
     return this.stack.splice(floor);
   }
 
-  private pop(): PickleValue {
-    return this.popMany(1)[0] as PickleValue;
-  }
-
   private top(): PickleValue {
-    const value = this.pop();
+    const [value] = this.popMany(1) as [PickleValue];
     this.push(value);
     return value;
   }
@@ -220,26 +216,21 @@ class Machine {
     const dict = this.top();
     if (!(dict instanceof Dict)) throw this.unexpected("Items are set in something other than a dict.", dict);
     if (items.length % 2 !== 0) throw this.error("pickle-malformed", "A dict has a key without a value.");
-    for (let i = 0; i < items.length; i += 2) this.setItem(dict, items[i], items[i + 1] as PickleValue);
-  }
-
-  /** No pickler writes a key twice, and letting the last one win would hide a tensor. */
-  private setItem(dict: Dict, key: PickleValue | undefined, value: PickleValue): void {
-    if (!isDictKey(key)) throw this.unexpected("A dict key is neither a string nor a number.", key);
-    if (dict.has(key)) {
-      const code = value instanceof TensorNode ? "duplicate-tensor" : "pickle-malformed";
-      const details = typeof key === "string" ? { tensor: key } : {};
-      throw this.error(code, `A dict has the key ${describe(key)} twice.`, details);
+    for (let i = 0; i < items.length; i += 2) {
+      const [key, value] = items.slice(i, i + 2) as [PickleValue, PickleValue];
+      if (!isDictKey(key)) throw this.unexpected("A dict key is neither a string nor a number.", key);
+      // No pickler writes a key twice, and letting the last one win would hide a tensor.
+      if (dict.has(key)) {
+        const code = value instanceof TensorNode ? "duplicate-tensor" : "pickle-malformed";
+        const details = typeof key === "string" ? { tensor: key } : {};
+        throw this.error(code, `A dict has the key ${describe(key)} twice.`, details);
+      }
+      dict.set(key, value);
     }
-    dict.set(key, value);
   }
 
   remember(index: number): void {
     this.memo.set(index, this.top());
-  }
-
-  memoize(): void {
-    this.remember(this.memo.size);
   }
 
   recall(index: number): void {
@@ -249,16 +240,11 @@ class Machine {
     this.push(value);
   }
 
-  pushGlobal(module: string, name: string): void {
-    this.push(allowedGlobal(module, name, this.error));
-  }
-
-  stackGlobal(): void {
-    const [module, name] = this.popMany(2);
+  pushGlobal(module: PickleValue | undefined, name: PickleValue | undefined): void {
     if (typeof module !== "string" || typeof name !== "string") {
       throw this.unexpected("A global is named by something other than strings.", module);
     }
-    this.pushGlobal(module, name);
+    this.push(allowedGlobal(module, name, this.error));
   }
 
   reduce(): void {
@@ -271,7 +257,7 @@ class Machine {
 
   /** Attributes exist on an OrderedDict only (`_metadata`), say nothing about tensors, and are dropped. */
   build(): void {
-    const state = this.pop();
+    const [state] = this.popMany(1);
     const instance = this.top();
     if (!(instance instanceof OrderedDict)) {
       throw this.unexpected("Attributes are set on something other than an OrderedDict.", instance);
@@ -281,7 +267,7 @@ class Machine {
   }
 
   pushStorage(): void {
-    const storage = storageOf(this.pop(), this.persistentIdItems, this.error);
+    const storage = storageOf(this.popMany(1)[0], this.persistentIdItems, this.error);
     const known = this.storages.get(storage.key);
     if (known === undefined) this.storages.set(storage.key, storage);
     else if (known.dtype !== storage.dtype || known.recordNumel !== storage.recordNumel) {
@@ -298,6 +284,6 @@ class Machine {
   }
 }
 
-function isDictKey(value: PickleValue | undefined): value is DictKey {
+function isDictKey(value: PickleValue): value is DictKey {
   return value === null || ["string", "number", "bigint", "boolean"].includes(typeof value);
 }

@@ -37,110 +37,73 @@ const MADE_BY = 0x031e;
 const NEEDED = 45;
 
 export interface ZipRecord {
-  readonly name: Buffer;
-  readonly headerOffsetBytes: number;
-  readonly dataOffsetBytes: number;
+  readonly name: string;
+  /** The bytes, or how many will come later. */
+  readonly content: Uint8Array | number;
+}
+
+interface PlacedRecord {
+  readonly offsetBytes: number;
   readonly byteLength: number;
-  /** 0 where the data is left open. */
+  /** Where the CRC-32 of data that comes later goes, four bytes each; nowhere for none, whose CRC-32 is 0. */
+  readonly checksumAt: readonly number[];
+}
+
+interface ZipLayout {
+  readonly byteLength: number;
+  /** Everything but the data that comes later, in file order. */
+  readonly pieces: readonly FixedPiece[];
+  readonly placed: readonly PlacedRecord[];
+}
+
+/** What a record's headers say. */
+interface Header {
+  readonly name: Buffer;
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+  /** 0 where the data comes later. */
   readonly checksum: number;
 }
 
-export interface ZipLayout {
-  /** Adds a record whose bytes are known. */
-  addBytes(name: string, bytes: Uint8Array): ZipRecord;
-  /** Adds a record whose bytes come later. */
-  addSpace(name: string, byteLength: number): ZipRecord;
-  /** Ends the file. */
-  finish(): FinishedZip;
-}
-
-export interface FinishedZip {
-  readonly byteLength: number;
-  /** Everything but the data of records left open, in file order. */
-  readonly pieces: readonly FixedPiece[];
-  /** Where the CRC-32 of a record left open goes, four bytes each; nowhere for an empty record, whose is 0. */
-  checksumsOf(record: ZipRecord): readonly number[];
-}
-
-export function createZipLayout(): ZipLayout {
-  const records: ZipRecord[] = [];
-  const writer = createPieces();
-  const begin = (text: string, byteLength: number, checksum: number): void => {
-    const name = Buffer.from(text, "utf8");
-    const headerOffsetBytes = writer.length();
-    writer.put(localHeader(name, byteLength, headerOffsetBytes));
-    records.push({ name, headerOffsetBytes, dataOffsetBytes: writer.length(), byteLength, checksum });
-  };
-  const end = (): ZipRecord => {
-    const record = records.at(-1) as ZipRecord;
-    if (record.byteLength > 0) writer.put(descriptor(record));
-    return record;
-  };
-  return {
-    addBytes(name, bytes) {
-      begin(name, bytes.length, crc32(bytes));
-      writer.put(bytes);
-      return end();
-    },
-    addSpace(name, byteLength) {
-      begin(name, byteLength, 0);
-      writer.skip(byteLength);
-      return end();
-    },
-    finish() {
-      const directoryOffsetBytes = writer.length();
-      const entryOffsets = new Map<ZipRecord, number>();
-      for (const record of records) {
-        entryOffsets.set(record, writer.length());
-        writer.put(directoryEntry(record));
-      }
-      writer.put(endRecords(records.length, directoryOffsetBytes, writer.length() - directoryOffsetBytes));
-      return {
-        byteLength: writer.length(),
-        pieces: writer.pieces(),
-        checksumsOf(record) {
-          if (record.byteLength === 0) return [];
-          return [
-            record.dataOffsetBytes + record.byteLength + CHECKSUM_IN_DESCRIPTOR,
-            (entryOffsets.get(record) as number) + CHECKSUM_IN_DIRECTORY,
-          ];
-        },
-      };
-    },
-  };
-}
-
-/** Bytes one behind the other, with gaps; what no gap parts is one piece. */
-function createPieces() {
-  const pieces: FixedPiece[] = [];
+export function layOutZip(records: readonly ZipRecord[]): ZipLayout {
+  let end = 0;
   let parts: Uint8Array[] = [];
-  let startBytes = 0;
-  let endBytes = 0;
-  const close = () => {
-    if (parts.length > 0) pieces.push({ offsetBytes: startBytes, bytes: Buffer.concat(parts) });
+  const runs = [{ offsetBytes: 0, parts }];
+  const put = (bytes: Uint8Array) => {
+    parts.push(bytes);
+    end += bytes.length;
+  };
+  const skip = (byteLength: number) => {
+    end += byteLength;
     parts = [];
-    startBytes = endBytes;
+    runs.push({ offsetBytes: end, parts });
   };
-  return {
-    length: () => endBytes,
-    put(bytes: Uint8Array) {
-      parts.push(bytes);
-      endBytes += bytes.length;
-    },
-    skip(byteLength: number) {
-      if (byteLength === 0) return;
-      close();
-      endBytes += byteLength;
-      startBytes = endBytes;
-    },
-    pieces(): FixedPiece[] {
-      close();
-      return pieces;
-    },
-  };
+  const written = records.map(({ name, content }) => {
+    const isLater = typeof content === "number";
+    const byteLength = isLater ? content : content.length;
+    const checksum = isLater ? 0 : crc32(content);
+    const header = { name: Buffer.from(name, "utf8"), offsetBytes: end, byteLength, checksum };
+    put(localHeader(header));
+    const dataOffsetBytes = end;
+    if (!isLater) put(content);
+    else if (content > 0) skip(content);
+    if (byteLength > 0) put(descriptor(header));
+    return { header, dataOffsetBytes };
+  });
+  const directoryOffsetBytes = end;
+  const placed = written.map(({ header, dataOffsetBytes }) => {
+    const { byteLength } = header;
+    const inDescriptor = dataOffsetBytes + byteLength + CHECKSUM_IN_DESCRIPTOR;
+    const checksumAt = byteLength === 0 ? [] : [inDescriptor, end + CHECKSUM_IN_DIRECTORY];
+    put(directoryEntry(header));
+    return { offsetBytes: dataOffsetBytes, byteLength, checksumAt };
+  });
+  put(endRecords(records.length, directoryOffsetBytes, end - directoryOffsetBytes));
+  const pieces = runs.map((run) => ({ offsetBytes: run.offsetBytes, bytes: Buffer.concat(run.parts) }));
+  return { byteLength: end, pieces, placed };
 }
 
-function localHeader(name: Buffer, byteLength: number, offsetBytes: number): Buffer {
+function localHeader({ name, byteLength, offsetBytes }: Header): Buffer {
   // The stored size is 0 here: the writer doesn't know it yet. Nor does APPNOTE want an offset in this place.
   const extra = zip64Extra(byteLength, 0, offsetBytes);
   const padding = paddingTo(offsetBytes + LOCAL_HEADER_BYTES + name.length + extra.length);
@@ -163,22 +126,20 @@ function paddingTo(offsetBytes: number): Buffer {
   return Buffer.concat([head, Buffer.alloc(length, "Z")]);
 }
 
-function descriptor({ byteLength, headerOffsetBytes, checksum }: ZipRecord): Buffer {
-  const sizes = isZip64(byteLength, headerOffsetBytes)
-    ? u64(byteLength, byteLength)
-    : u32(byteLength, byteLength);
-  return Buffer.concat([signature(DESCRIPTOR_MAGIC), u32(checksum), sizes]);
+function descriptor({ byteLength, offsetBytes, checksum }: Header): Buffer {
+  const size = isZip64(byteLength, offsetBytes) ? u64 : u32;
+  return Buffer.concat([signature(DESCRIPTOR_MAGIC), u32(checksum), size(byteLength, byteLength)]);
 }
 
-function directoryEntry({ name, byteLength, headerOffsetBytes, checksum }: ZipRecord): Buffer {
-  const extra = zip64Extra(byteLength, byteLength, headerOffsetBytes);
+function directoryEntry({ name, byteLength, offsetBytes, checksum }: Header): Buffer {
+  const extra = zip64Extra(byteLength, byteLength, offsetBytes);
   const size = Math.min(byteLength, ZIP64_FROM);
   return Buffer.concat([
     signature(DIRECTORY_ENTRY_MAGIC),
     u16(0, 0, flagsOf(byteLength), 0, 0, 0),
     u32(checksum, size, size),
     u16(name.length, extra.length, 0, 0, 0),
-    u32(0, Math.min(headerOffsetBytes, ZIP64_FROM)),
+    u32(0, Math.min(offsetBytes, ZIP64_FROM)),
     name,
     extra,
   ]);
@@ -223,20 +184,14 @@ function signature(magic: string): Buffer {
   return Buffer.from(magic, "latin1");
 }
 
-function u16(...values: number[]): Buffer {
-  const bytes = Buffer.alloc(2 * values.length);
-  for (const [i, value] of values.entries()) bytes.writeUInt16LE(value, 2 * i);
-  return bytes;
-}
+const u16 = (...values: number[]) => littleEndian(2, values);
+const u32 = (...values: number[]) => littleEndian(4, values);
+const u64 = (...values: number[]) => littleEndian(8, values);
 
-function u32(...values: number[]): Buffer {
-  const bytes = Buffer.alloc(4 * values.length);
-  for (const [i, value] of values.entries()) bytes.writeUInt32LE(value, 4 * i);
-  return bytes;
-}
-
-function u64(...values: number[]): Buffer {
-  const bytes = Buffer.alloc(8 * values.length);
-  for (const [i, value] of values.entries()) bytes.writeBigUInt64LE(BigInt(value), 8 * i);
+function littleEndian(byteLength: number, values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(byteLength * values.length);
+  // Node writes at most 48 bits, and no file is longer than they count.
+  for (const [i, value] of values.entries())
+    bytes.writeUIntLE(value, byteLength * i, Math.min(byteLength, 6));
   return bytes;
 }

@@ -1,7 +1,7 @@
 import { byteLengthOf } from "../../tensor.js";
 import type { LayoutEntry, ShardLayout } from "../format.js";
 import { pickleStateDict } from "./pickle-writer.js";
-import { createZipLayout } from "./zip-layout.js";
+import { layOutZip } from "./zip-layout.js";
 
 /** What PyTorch calls this version of its format (caffe2/serialize/versions.h). */
 const VERSION = "3\n";
@@ -17,25 +17,18 @@ export function layOutTorchZip<Entry extends LayoutEntry>(
   entries: readonly Entry[],
 ): ShardLayout<Entry> {
   const folder = fileName.replace(/\.[^.]*$/, "");
-  const keyed = entries.map((entry, i) => ({ entry, key: String(i) }));
-  const zip = createZipLayout();
-  zip.addBytes(`${folder}/data.pkl`, pickleStateDict(keyed.map(({ entry, key }) => ({ ...entry, key }))));
-  const spaces = keyed
-    .sort((a, b) => (a.key < b.key ? -1 : 1))
-    .map(({ entry, key }) => {
-      const byteLength = byteLengthOf(entry);
-      return { entry, byteLength, record: zip.addSpace(`${folder}/data/${key}`, byteLength) };
-    });
-  zip.addBytes(`${folder}/version`, Buffer.from(VERSION, "latin1"));
-  const { pieces, byteLength: fileByteLength, checksumsOf } = zip.finish();
+  const pickle = pickleStateDict(entries);
+  const sorted = entries
+    .map((entry, i) => ({ entry, key: String(i) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1));
+  const { placed, ...layout } = layOutZip([
+    { name: `${folder}/data.pkl`, content: pickle },
+    ...sorted.map(({ entry, key }) => ({ name: `${folder}/data/${key}`, content: byteLengthOf(entry) })),
+    { name: `${folder}/version`, content: Buffer.from(VERSION, "latin1") },
+  ]);
+  const storages = placed.slice(1, -1);
   return {
-    byteLength: fileByteLength,
-    pieces,
-    placed: spaces.map(({ entry, byteLength, record }) => ({
-      entry,
-      offsetBytes: record.dataOffsetBytes,
-      byteLength,
-      checksumAt: checksumsOf(record),
-    })),
+    ...layout,
+    placed: storages.map((record, i) => ({ ...record, entry: sorted[i]?.entry as Entry })),
   };
 }
