@@ -1,6 +1,6 @@
 /** What errors of the operating system mean to a user. */
 import { basename } from "node:path";
-import { ApplyDeltaError, type ErrorCode, errnoOf } from "./errors.js";
+import { ApplyDeltaError, type ErrorCode, errnoOf, uninterrupted } from "./errors.js";
 import { bounded } from "./printable.js";
 
 /** Whether a file is read or written. */
@@ -61,6 +61,20 @@ export function typedSystemError(error: unknown, side: Side, path: string, offse
     hint: HINTS[side][errno] ?? USUAL_HINTS[side],
     cause: error,
   });
+}
+
+/**
+ * Makes a function that runs a file operation on one side with its errors typed, again where a signal cut it short;
+ * `offsetBytes` is where in the file it is.
+ */
+export function onSide(side: Side) {
+  return <T>(path: string, operation: () => T, offsetBytes?: number): T => {
+    try {
+      return uninterrupted(operation);
+    } catch (error) {
+      throw typedSystemError(error, side, path, offsetBytes);
+    }
+  };
 }
 
 function readError(errno: string, name: string): [ErrorCode, string] {

@@ -10,11 +10,14 @@ import {
 } from "node:fs";
 import { basename } from "node:path";
 import { promisify } from "node:util";
-import { ApplyDeltaError, errnoOf, isApplyDeltaError, uninterrupted } from "../errors.js";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
-import { typedSystemError } from "../system-errors.js";
+import { onSide, typedSystemError } from "../system-errors.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
 import { readThroughExchange } from "./exchange.js";
+
+/** Errors: `source-not-found`, `source-unreadable`. */
+export const onSource = onSide("source");
 
 /**
  * Opens a regular file for reading, with a pause before each read. Links are followed: a snapshot in the Hub's cache is
@@ -125,18 +128,10 @@ export async function readInBackground(
   try {
     done = (await readAsync(directFd ?? fd, into, 0, into.length, offsetBytes)).bytesRead;
   } catch (error) {
-    if (directFd === null || errnoOf(error) !== "EINVAL") throw sourceError(error, path, offsetBytes);
+    if (directFd === null || errnoOf(error) !== "EINVAL")
+      throw typedSystemError(error, "source", path, offsetBytes);
   }
   if (done < byteLength) readFully(fd, into.subarray(done, byteLength), offsetBytes + done, path);
-}
-
-/** Runs a file operation on a source's side, with its errors typed; `offsetBytes` is where in the file it is. */
-export function onSource<T>(path: string, operation: () => T, offsetBytes?: number): T {
-  try {
-    return uninterrupted(operation);
-  } catch (error) {
-    throw sourceError(error, path, offsetBytes);
-  }
 }
 
 /** Whether there is something at a path; an error where that can't be told. */
@@ -147,9 +142,4 @@ export function sourceExists(path: string): boolean {
     if (isApplyDeltaError(error, "source-not-found")) return false;
     throw error;
   }
-}
-
-/** Turns a system error met while reading a source into a typed one. Typed errors pass through. */
-export function sourceError(error: unknown, path: string, offsetBytes?: number): unknown {
-  return typedSystemError(error, "source", path, offsetBytes);
 }

@@ -6,8 +6,9 @@
 import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../errors.js";
+import { typedSystemError } from "../system-errors.js";
 import { DirectTransfers, openDirect, PAGE_BYTES } from "./direct.js";
-import { closeFile, onTarget, quietly, targetError, writeFully } from "./write-errors.js";
+import { onTarget, quietly, writeFully } from "./write-errors.js";
 
 /** Bytes of a file that are known before its data is. */
 export interface FixedPiece {
@@ -52,16 +53,16 @@ export async function syncShardFile(file: ShardFile): Promise<void> {
   try {
     await promisify(fsync)(fd);
   } catch (error) {
-    if (errnoOf(error) !== "EINTR") throw targetError(error, path);
+    if (errnoOf(error) !== "EINTR") throw typedSystemError(error, "target", path);
     await syncShardFile(file);
   }
 }
 
 export function closeShardFile({ path, fd, directFd }: ShardFile): void {
   try {
-    if (directFd !== null) closeFile(directFd, path);
+    if (directFd !== null) onTarget(path, () => closeSync(directFd));
   } finally {
-    closeFile(fd, path);
+    onTarget(path, () => closeSync(fd));
   }
 }
 
@@ -88,7 +89,6 @@ export function writeSegment(
   if (inPage > 0) memory.copyWithin(at + inPage, at, at + byteLength);
   const part = (from: number, length: number) =>
     memory.subarray(at + inPage + from, at + inPage + from + length);
-  const tailStart = headLength + wholeLength;
   writeFully(file.fd, part(0, headLength), offsetBytes, file.path);
   const pages = part(headLength, wholeLength);
   const pagesAt = offsetBytes + headLength;
@@ -97,9 +97,7 @@ export function writeSegment(
     () => directWrites.attempt(file.directFd, (fd) => writeSync(fd, pages, 0, pages.length, pagesAt)),
     pagesAt,
   );
-  const rest = part(headLength + done, tailStart - headLength - done);
-  writeFully(file.fd, rest, offsetBytes + headLength + done, file.path);
-  writeFully(file.fd, part(tailStart, byteLength - tailStart), offsetBytes + tailStart, file.path);
+  writeFully(file.fd, part(headLength + done, byteLength - headLength - done), pagesAt + done, file.path);
 }
 
 /** Writes a CRC-32 to a place left for it. Errors: `no-space`, `target-unwritable`. */

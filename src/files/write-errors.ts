@@ -1,23 +1,9 @@
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
-import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
-import { typedSystemError } from "../system-errors.js";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { onSide } from "../system-errors.js";
 
-/** Turns a system error into `no-space` or `target-unwritable`. Anything else passes through. */
-export function targetError(error: unknown, path: string, offsetBytes?: number): unknown {
-  return typedSystemError(error, "target", path, offsetBytes);
-}
-
-/**
- * Runs a file operation on the target's side, with its errors typed; again where a signal cut it short. `offsetBytes`
- * is where in the file it is.
- */
-export function onTarget<T>(path: string, operation: () => T, offsetBytes?: number): T {
-  try {
-    return uninterrupted(operation);
-  } catch (error) {
-    throw targetError(error, path, offsetBytes);
-  }
-}
+/** Errors: `no-space`, `target-unwritable`. */
+export const onTarget = onSide("target");
 
 /** Runs a step of cleaning up after an error: that one is reported, and what can't be removed is the next run's. */
 export function quietly(step: () => void): void {
@@ -37,17 +23,8 @@ export function thenClose<T>(fd: number, path: string, use: () => T): T {
     quietly(() => closeSync(fd));
     throw error;
   }
-  closeFile(fd, path);
+  onTarget(path, () => closeSync(fd)); // libuv never gives EINTR here, so this closes once.
   return result;
-}
-
-/** Not through `onTarget`: a descriptor is closed once, whatever is said. */
-export function closeFile(fd: number, path: string): void {
-  try {
-    closeSync(fd);
-  } catch (error) {
-    throw targetError(error, path);
-  }
 }
 
 /**

@@ -125,14 +125,11 @@ export function refuseUnfinished(path: string): void {
   });
 }
 
-interface Clue {
-  pattern: RegExp;
-  what: string;
-  hint: string;
-}
+const QUANTIZED =
+  "Give the Hugging Face checkpoint in float16 it was made from; a quantized model can't take a delta.";
 
 /** What a folder without usable weights turns out to be, the surest clue first. */
-const CLUES: readonly Clue[] = [
+const CLUES: readonly { readonly pattern: RegExp; readonly what: string; readonly hint: string }[] = [
   {
     pattern: /^consolidated\..*\.pth$/,
     what: "Meta's original LLaMA checkpoint (consolidated.*.pth)",
@@ -141,12 +138,12 @@ const CLUES: readonly Clue[] = [
   {
     pattern: /\.gguf$/,
     what: "a llama.cpp model (GGUF)",
-    hint: "Give the Hugging Face checkpoint in float16 it was made from; a quantized model can't take a delta.",
+    hint: QUANTIZED,
   },
   {
     pattern: /^ggml-.*\.bin$/,
     what: "a llama.cpp model (GGML)",
-    hint: "Give the Hugging Face checkpoint in float16 it was made from; a quantized model can't take a delta.",
+    hint: QUANTIZED,
   },
   {
     pattern: /^adapter_(?:model\.|config\.json)/,
