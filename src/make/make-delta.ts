@@ -28,7 +28,7 @@ import { deltaCard } from "./delta-card.js";
 import type { DeltaPlanDocument, MakeSummary } from "./documents.js";
 import { matchTuned, optionsToApply } from "./match-tuned.js";
 import { type MakeDeltaOptions, tunedRules } from "./options.js";
-import { describeRestoration, judgeRestoration, restorationError } from "./restoration.js";
+import { describeRestoration, findingDoubts, judgeRestoration, restorationError } from "./restoration.js";
 
 export { type MakeDeltaOptions, makeOptions } from "./options.js";
 
@@ -41,6 +41,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
     let restores = judgeRestoration([], plan.parameterCount);
     const keptShards = await withStaging(stagedTarget(made), options, log, async (staging) => {
       const findings = await writeShards(made, staging, log, signal);
+      for (const doubt of findingDoubts(findings)) log.warn(doubt);
       restores = judgeRestoration(findings, plan.parameterCount);
       const error = exact ? restorationError(restores) : null;
       if (error !== null) throw error;

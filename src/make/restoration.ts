@@ -1,6 +1,7 @@
 /** Whether applying a delta gives its model back. */
 import { ApplyDeltaError } from "../errors.js";
-import type { Finding } from "../target/findings.js";
+import type { Finding, FindingKind } from "../target/findings.js";
+import { firstFew, formatExact } from "../units.js";
 import type { LostElements, Restoration } from "./documents.js";
 
 /** How many tensors are named. */
@@ -22,6 +23,26 @@ export function judgeRestoration(findings: readonly Finding[], elements: number)
     tensors: losses.length,
     listed: losses.slice(0, LISTED),
   };
+}
+
+/** What is odd in the inputs, in the words of `findingDoubts`. */
+const ODD: Partial<Record<FindingKind, string>> = {
+  "base-not-finite": "values that aren't finite in the base",
+  "delta-not-finite": "values that aren't finite in the tuned model",
+  "base-text": "places that hold text in the base",
+  "delta-text": "places that hold text in the tuned model",
+  "base-zeros": "bytes of zeros within matrices of the base",
+  "delta-zeros": "bytes of zeros within matrices of the tuned model",
+};
+
+/** A sentence for each kind of value that no trained model has. */
+export function findingDoubts(findings: readonly Finding[]): string[] {
+  return (Object.entries(ODD) as [FindingKind, string][]).flatMap(([kind, what]) => {
+    const those = findings.filter((finding) => finding.kind === kind);
+    if (those.length === 0) return [];
+    const count = those.reduce((sum, finding) => sum + finding.count, 0);
+    return [`${formatExact(count)} ${what}: ${firstFew(those.map(({ tensor }) => tensor))}.`];
+  });
 }
 
 /** One sentence for the summary and the model card. */

@@ -2,7 +2,7 @@
 import type { Checkpoint } from "../formats/open.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { type DType, elementCount, indexOf } from "../tensor.js";
-import { formatCount, plural } from "../units.js";
+import { formatCount, formatExact, plural } from "../units.js";
 import type { Check } from "./documents.js";
 import { compareByName, failed, ok, skipped } from "./outcome.js";
 import { type TensorFindings, type VerifyWeightsOptions, verifyWeights } from "./verify-weights.js";
@@ -44,7 +44,14 @@ function checkSum(target: Checkpoint, plan: MergePlan | null, findings: readonly
   faults.push(...more.map((name) => `${name} is not in the sum`));
   if (faults.length > 0) return failed("sum", faults);
   const compared = findings.filter(({ isCompared }) => isCompared);
-  return ok("sum", `all ${elementsOf(compared)} are what base and delta give, bit for bit`);
+  const inexact = findings.reduce((sum, finding) => sum + finding.inexact, 0);
+  const proof =
+    inexact === 0
+      ? "no sum contradicts the base"
+      : `${formatExact(inexact)} sums had to be rounded, so the base isn't bit for bit the delta's`;
+  const sum = `all ${elementsOf(compared)} are what base and delta give, bit for bit`;
+  // Scaled sums have to be rounded with any base.
+  return ok("sum", plan.scale === 1 ? `${sum}; ${proof}` : sum);
 }
 
 interface Kind {

@@ -53,6 +53,8 @@ interface Findings {
   readonly different: number;
   /** The first of those in row-major order. */
   readonly difference: Difference | null;
+  /** Sums that had to be rounded, where the right base needs no rounding. */
+  readonly inexact: number;
 }
 
 interface Difference {
@@ -172,7 +174,7 @@ function verifyTask(
 /** By the number of the tensor. */
 type FindingsByTensor = Map<number, Findings>;
 
-const NOTHING: Findings = { nan: 0, infinite: 0, different: 0, difference: null };
+const NOTHING: Findings = { nan: 0, infinite: 0, different: 0, difference: null, inexact: 0 };
 
 function addFindings(x: Findings, y: Findings): Findings {
   const isFirst =
@@ -182,6 +184,7 @@ function addFindings(x: Findings, y: Findings): Findings {
     nan: x.nan + y.nan,
     infinite: x.infinite + y.infinite,
     different: x.different + y.different,
+    inexact: x.inexact + y.inexact,
     difference: isFirst ? x.difference : y.difference,
   };
 }
@@ -206,17 +209,18 @@ function verifySegment(task: VerifyTask, first: number, count: number, kernel: K
   const gotAt = readTarget(task, first, count, memory);
   const counts = countNotFinite(memory, dtype, gotAt, count);
   if (task.sum === null) return { ...NOTHING, ...counts };
-  const { at: expectedAt } = targetSegment(task.sum, first, count, kernel);
+  const { at: expectedAt, findings } = targetSegment(task.sum, first, count, kernel);
+  const inexact = findings.find(({ kind }) => kind === "inexact")?.count ?? 0;
   const bytesAt = (at: number, elements: number) => memory.subarray(at, at + elements * size);
   const found = countDifferent(bytesAt(expectedAt, count), bytesAt(gotAt, count), size);
   const { different } = found;
-  if (different === 0) return { ...NOTHING, ...counts };
+  if (different === 0) return { ...NOTHING, ...counts, inexact };
   const offset = found.first * size;
   const elementAt = (at: number) => memory.slice(at + offset, at + offset + size);
   const [expected, got] = [elementAt(expectedAt), elementAt(gotAt)];
   const text = (bytes: Uint8Array) => describeNumber(bytes, dtype, kernel);
   const difference = { element: first + found.first, expected: text(expected), got: text(got) };
-  return { ...counts, different, difference };
+  return { ...counts, different, difference, inexact };
 }
 
 /** `0.5 (0x3800)`. Writes over the kernel's memory. */
