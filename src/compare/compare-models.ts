@@ -48,11 +48,11 @@ async function compareCheckpoints(
   const kernel = await compileKernel("auto");
   const { pairs, notes, ...unpaired } = pairTensors(a.tensors, b.tensors);
   throwIfAborted(signal);
-  const onProgress = (progress: { bytesDone: number; bytesTotal: number; current: string }) =>
-    reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) });
-  const compared = await compareTensors(pairs, { tolerance, kernel, threads, signal, onProgress }).finally(
-    () => reporter.progressDone(),
-  );
+  const compared = await compareTensors(pairs, {
+    ...{ tolerance, kernel, threads, signal },
+    onProgress: (progress) =>
+      reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
+  }).finally(() => reporter.progressDone());
   const verdict = judgeTensors(compared, isTolerant);
   const { different } = verdict.tensors;
   const areMostDifferent = different > 0 && different * 2 >= pairs.length;

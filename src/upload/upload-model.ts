@@ -104,9 +104,11 @@ async function holds(
   });
   if (pairs.length < blobs.length) return false;
   for (const { fileName, file, entry } of pairs) {
-    const onProgress = (progress: { readonly bytesDone: number; readonly bytesTotal: number }) =>
-      reporter?.progress({ activity: "comparing", ...progress, current: fileName });
-    if ((await digestOf(file.path, entry, { signal, onProgress })) !== entry.etag) return false;
+    const digest = await digestOf(file.path, entry, {
+      signal,
+      onProgress: (progress) => reporter?.progress({ activity: "comparing", ...progress, current: fileName }),
+    });
+    if (digest !== entry.etag) return false;
   }
   reporter?.progressDone();
   return true;

@@ -35,15 +35,6 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
   const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
   const checkTarget = (name: CheckName, check: (target: Checkpoint) => Check | Promise<Check>) =>
     target === null ? unreadable(name) : attempt(name, () => check(target));
-  const checksums = {
-    threads,
-    signal,
-    fromDisk: true,
-    onProgress: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) =>
-      reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
-  };
-  const onProgress = (bytesDone: number, bytesTotal: number) =>
-    reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" });
   try {
     const checks = [
       "tensors" in opened ? checkWeights(opened) : opened,
@@ -51,10 +42,20 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
       await checkTarget("config", checkConfig),
       await checkTarget("tokenizer", checkTokenizer),
       await attempt("record", () => checkRecord(folder, readProvenance(folder), target)),
-      await attempt("checksums", () => checkChecksums(folder, checksums)),
+      await attempt("checksums", () =>
+        checkChecksums(folder, {
+          ...{ threads, signal, fromDisk: true },
+          onProgress: (progress) =>
+            reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
+        }),
+      ),
       ...(target === null
         ? [unreadable("numbers"), unreadable("sum")]
-        : await checkNumbers(target, { plan, kernel, threads, signal, onProgress })),
+        : await checkNumbers(target, {
+            ...{ plan, kernel, threads, signal },
+            onProgress: (bytesDone, bytesTotal) =>
+              reporter.progress({ activity: "verifying", bytesDone, bytesTotal, current: "weights" }),
+          })),
     ];
     const proves = ({ name, status }: Check) => status === "ok" && (name === "checksums" || name === "sum");
     return {

@@ -101,9 +101,7 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
   const tasksOf = groupTasks(plan, tensors, rows);
   const directFds = new Map<OpenFile, number | null>();
   try {
-    for (const { file } of tensors) {
-      if (!directFds.has(file)) directFds.set(file, openDirect(file.path));
-    }
+    for (const file of new Set(tensors.map((view) => view.file))) directFds.set(file, openDirect(file.path));
     const runs = tensors.flatMap((view, number) =>
       (tasksOf.get(view.name) ?? [null]).map((sum) =>
         verifyTask(view, number, sum, directFds.get(view.file) ?? null),
