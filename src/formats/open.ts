@@ -109,7 +109,7 @@ function beside(folder: string, { index, names }: RemoteWeights): FoundWeights {
   return { folder, index, files: names.map((name) => join(folder, name)), notes: [] };
 }
 
-async function readIndex(path: string, pause: Pause): Promise<ShardIndex> {
+export async function readIndex(path: string, pause: Pause = noPause): Promise<ShardIndex> {
   const file = openLocalFile(path, pause);
   try {
     refuseZeros(file, await file.read(0, Math.min(file.byteLength, SNIFF_BYTES)));

@@ -2,9 +2,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { openLocalFile } from "../files/local-file.js";
 import { chooseWeights } from "../formats/find-weights.js";
-import { readShardIndex } from "../formats/shard-index.js";
+import { readIndex } from "../formats/open.js";
 import { firstFew } from "../units.js";
 import { onCache, type RepositoryCache } from "./cache.js";
 import type { WantedModel } from "./reference.js";
@@ -47,7 +46,7 @@ async function missingFiles(cache: RepositoryCache, commit: string): Promise<str
   if (names.length === 0) return null;
   const index = indexAmong(names);
   if (index === undefined) return ["its weights"];
-  const shards = index === null ? [] : await shardsOf(join(folder, index));
+  const shards = index === null ? [] : (await readIndex(join(folder, index))).shards;
   return shards.filter((shard) => cache.sizeOf(commit, shard) === null);
 }
 
@@ -58,16 +57,6 @@ function indexAmong(names: readonly string[]): string | null | undefined {
   } catch (error) {
     if (isApplyDeltaError(error)) return undefined;
     throw error;
-  }
-}
-
-/** The shards an index names. */
-export async function shardsOf(indexPath: string): Promise<readonly string[]> {
-  const file = openLocalFile(indexPath);
-  try {
-    return (await readShardIndex(file)).shards;
-  } finally {
-    file.close();
   }
 }
 

@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { chooseWeights, noWeights } from "../formats/find-weights.js";
+import { readIndex } from "../formats/open.js";
 import { MAX_INDEX_BYTES } from "../formats/shard-index.js";
 import { ASSET_NAMES } from "../llama/file-names.js";
 import { silentReporter } from "../progress.js";
 import { formatBytes, plural } from "../units.js";
 import { checkFileName, type RepositoryCache, sizeOfFile } from "./cache.js";
-import { describeCached, shardsOf } from "./cached-model.js";
+import { describeCached } from "./cached-model.js";
 import { downloadFiles } from "./download.js";
 import { explainReadError } from "./explain-error.js";
 import { HubFile, type Snapshot } from "./hub-file.js";
@@ -86,7 +87,7 @@ export async function locateModel(
     if (index.byteLength > MAX_INDEX_BYTES) throw tooLarge(repository, index);
     await downloadFiles(absentOf([index]), session, silentReporter);
   }
-  const weights = (indexPath === null ? chosen.files : await shardsOf(indexPath)).map(entryOf);
+  const weights = (indexPath === null ? chosen.files : (await readIndex(indexPath)).shards).map(entryOf);
   const absentAssets = absentOf(ASSET_NAMES.filter((name) => names.includes(name)).map(entryOf));
   const absentWeights = absentOf(weights);
   // Asks for the largest file, which is weights: config files are in the open even where a repository is gated.
