@@ -27,7 +27,7 @@ export interface TensorPair {
   readonly b: TensorView;
 }
 
-export interface CompareTensorsOptions {
+interface CompareTensorsOptions {
   readonly tolerance: Tolerance;
   readonly kernel: CompiledKernel;
   readonly threads: number;

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { cardHead, type ModelOrigin, modelName } from "../target/model-card.js";
 
-export interface DeltaCardFacts {
+interface DeltaCardFacts {
   /** The folder to make. */
   readonly delta: string;
   readonly base: ModelOrigin;

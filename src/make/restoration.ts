@@ -54,7 +54,7 @@ export function describeRestoration({ isExact, elements, lost, zeroSigns }: Rest
 }
 
 /** `model.norm.weight: 3 elements, the first is number 17`. */
-export function describeLost({ tensor, elements, first }: LostElements): string {
+function describeLost({ tensor, elements, first }: LostElements): string {
   return `${tensor}: ${elements.toLocaleString("en-US")}, the first is number ${first}`;
 }
 

@@ -125,7 +125,7 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
 }
 
 /** Whether a tensor of the target is of the kind the plan makes. */
-export function isAsPlanned({ shape, dtype }: TensorView, planned: PlannedTensor): boolean {
+function isAsPlanned({ shape, dtype }: TensorView, planned: PlannedTensor): boolean {
   return dtype === planned.dtype && shape.join() === planned.shape.join();
 }
 
