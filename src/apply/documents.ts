@@ -22,7 +22,7 @@ export const findingSchema = z.strictObject({
 });
 
 export const elementCountsSchema = z.strictObject({
-  sums: count.describe("Sums that were counted: all of the merge, or 0 with a scale."),
+  sums: count.describe("Sums that were counted in the format the delta was made in; 0 with a scale."),
   inexact: count.describe(
     "Of those the check speaks of, sums that had to be rounded; 0 with the right base.",
   ),

@@ -9,7 +9,7 @@ import { countFindings } from "../merge/findings.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
 import type { WarningLog } from "../merge/warning-log.js";
 import type { Finding, FindingKind } from "../target/findings.js";
-import { bitsOf, byteLengthOf, elementCount, isDense, type TensorView } from "../tensor.js";
+import { bitsOf, byteLengthOf, elementCount, isDense, type SumDType, type TensorView } from "../tensor.js";
 import { formatExact, plural } from "../units.js";
 import type { ElementCounts } from "./documents.js";
 
@@ -34,7 +34,7 @@ export function judgeFindings(
   const made = findings.filter(({ kind }) => kind === "made-not-finite");
   if (made.length > 0) log.warn(describeMade(made, plan));
   return {
-    sums: sumsIn(plan),
+    sums: sumsIn(plan, baseCheck?.checkedIn ?? null),
     inexact: countFindings(findings, "inexact"),
     notFinite: countFindings(findings, "base-not-finite", "delta-not-finite", "made-not-finite"),
     findings,
@@ -47,11 +47,14 @@ function isWhollyZero({ kind, count }: Finding, tensor: PlannedTensor | undefine
   return kind === "delta-zeros" && delta !== null && count > 0.9 * byteLengthOf(delta);
 }
 
-/** Sums that are exact if the base is the right one, or that the lemma says nothing of. */
-function sumsIn({ tensors, scale, operation }: MergePlan): number {
+/**
+ * Sums that were counted in the format the delta was made in. In a wider one, as of a float32 delta of float16 models,
+ * nearly every sum is exact, whatever the base, so counting them proves nothing.
+ */
+function sumsIn({ tensors, scale, operation }: MergePlan, madeIn: SumDType | null): number {
   if (scale !== 1 || operation !== "add") return 0;
-  return tensors.reduce((sum, { base, delta, shape }) => {
-    if (base === null || delta === null) return sum;
+  return tensors.reduce((sum, { base, delta, shape, sumDType }) => {
+    if (base === null || delta === null || (madeIn !== null && sumDType !== madeIn)) return sum;
     return sum + Math.min(elementCount(base.shape), elementCount(shape));
   }, 0);
 }

@@ -161,3 +161,12 @@ test("infinities that the sum, the scale or a narrower dtype makes are a warning
     /1 value became infinite by rounding to a narrower dtype/,
   );
 });
+
+test("a delta stored wider than it was made: counting its sums proves nothing, and nothing is claimed", async (context) => {
+  const normal = seededNormals(5);
+  const base = Float64Array.from({ length: COUNT }, () => roundTo("F16", 0.02 * normal()));
+  const delta = base.map((value) => roundTo("F16", value + 1e-3 * normal()) - value);
+  const { summary } = await place(context, "F32", { base, delta })();
+  assert.deepEqual([summary?.baseCheck?.verdict, summary?.baseCheck?.checkedIn], ["exact", "F16"]);
+  assert.equal(summary?.counted.sums, 0);
+});
