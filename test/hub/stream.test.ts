@@ -175,7 +175,7 @@ describe("a merge from the Hub without a copy", { concurrency: 2 }, () => {
     ];
     const run = await streamRun(context, { base: matrix(1), delta: matrix(1 / 1024) });
     const { hub, cacheFolder } = run;
-    const options = { base: BASE, delta: DELTA, target: join(run.root, "out") };
+    const options = { base: BASE, delta: DELTA, target: join(run.root, "out"), force: true };
     const { baseCheck: fit } = await planMerge({
       ...options,
       hub: { endpoint: hub.url, cacheFolder, tokenFile: null, stream: true },
