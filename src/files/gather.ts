@@ -9,7 +9,7 @@ import {
 } from "../tensor.js";
 import { readFully } from "./local-file.js";
 
-/** A view of a tensor, of floats where nothing else is said, as any thread can read it: plain data, the file by its descriptor. */
+/** A tensor as any thread can read it: plain data, the file by its descriptor. */
 export interface OpenView<D extends DType = FloatDType> extends ReadableFile {
   readonly dtype: D;
   readonly offsetBytes: number;
@@ -34,7 +34,8 @@ export function plainView({
 /** Bytes of a strided view that are read at a time; a run of elements lies closer than that or is read singly. */
 const SCRATCH_BYTES = 64 * 1024;
 
-let scratch: Uint8Array | undefined;
+/** Each thread's own; the system gives it memory when it is used. */
+const scratch = new Uint8Array(SCRATCH_BYTES);
 
 /** Reads elements [first, first + count) of the view into `memory` from byte `destination` on. Elements are whole bytes. */
 export function gather(
@@ -76,15 +77,11 @@ export function boxesOf(shape: readonly number[], first: number, end: number): I
   const row = (index: number, from: number, to: number): IndexRange[][] =>
     boxesOf(inner, from, to).map((box) => [{ start: index, length: 1 }, ...box]);
   if (startRow === endRow) return row(startRow, startInRow, endInRow);
-  const boxes: IndexRange[][] = [];
+  const head = startInRow === 0 ? [] : row(startRow, startInRow, rowLength);
   const firstWhole = startInRow === 0 ? startRow : startRow + 1;
-  if (startInRow > 0) boxes.push(...row(startRow, startInRow, rowLength));
-  if (endRow > firstWhole) {
-    const whole = inner.map((length) => ({ start: 0, length }));
-    boxes.push([{ start: firstWhole, length: endRow - firstWhole }, ...whole]);
-  }
-  if (endInRow > 0) boxes.push(...row(endRow, 0, endInRow));
-  return boxes;
+  const wholeRows = { start: firstWhole, length: endRow - firstWhole };
+  const whole = wholeRows.length === 0 ? [] : [[wholeRows, ...inner.map((length) => ({ start: 0, length }))]];
+  return [...head, ...whole, ...row(endRow, 0, endInRow)];
 }
 
 /**
@@ -117,7 +114,8 @@ function readBox(
     }
     for (let done = 0; done < runLength; done += perRead) {
       const count = Math.min(perRead, runLength - done);
-      const bytes = readScratch(input, source + done * runStride, (count - 1) * runStride + size);
+      const bytes = scratch.subarray(0, (count - 1) * runStride + size);
+      readFully(input.fd, bytes, source + done * runStride, input.path);
       for (let i = 0; i < count; i++) {
         const to = out + (done + i) * runOutStride;
         for (let byte = 0; byte < size; byte++) memory[to + byte] = bytes[i * runStride + byte] ?? 0;
@@ -126,20 +124,11 @@ function readBox(
   } while (advance(index, box, runDim));
 }
 
-function readScratch(input: OpenView<DType>, offsetBytes: number, length: number): Uint8Array {
-  scratch ??= new Uint8Array(SCRATCH_BYTES);
-  const bytes = scratch.subarray(0, length);
-  readFully(input.fd, bytes, offsetBytes, input.path);
-  return bytes;
-}
-
 /** The dimension of the box with more than one index and the smallest stride; 0 where there is none. */
 function closestDimension(strides: readonly number[], box: readonly IndexRange[]): number {
-  let best = -1;
-  for (const [dim, { length }] of box.entries()) {
-    if (length > 1 && (best < 0 || (strides[dim] ?? 0) < (strides[best] ?? 0))) best = dim;
-  }
-  return Math.max(best, 0);
+  const strideOf = (dim: number) => strides[dim] ?? 0;
+  const long = [...box.keys()].filter((dim) => (box[dim]?.length ?? 0) > 1);
+  return long.sort((a, b) => strideOf(a) - strideOf(b))[0] ?? 0;
 }
 
 /** Counts `index` up through the box, leaving out one dimension. False at the end. */

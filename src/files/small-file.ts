@@ -7,18 +7,16 @@ import { onSource, sourceExists, statRegularFile } from "./local-file.js";
 /** A config is a few kB; stops a file that would fill the memory. */
 const MAX_CONFIG_BYTES = 4_000_000;
 
-/** The largest tokenizer.json has some 35 MB; stops one that would fill the memory. */
-const MAX_TOKENIZER_BYTES = 128_000_000;
-
-/** The largest tokenizer.model has some 5 MB; stops one whose fields take half a minute to walk. */
-const MAX_PIECES_BYTES = 16_000_000;
+/**
+ * Files beside it that are larger: tokenizer.json has up to some 35 MB, tokenizer.model up to some 5 MB. Stops one that
+ * would fill the memory, and one whose fields take half a minute to walk.
+ */
+const MOST_BYTES: Readonly<Record<string, number>> = {
+  "tokenizer.json": 128_000_000,
+  "tokenizer.model": 16_000_000,
+};
 
 const LFS_POINTER = Buffer.from("version https://git-lfs");
-
-const MOST_BYTES: ReadonlyMap<string, number> = new Map([
-  ["tokenizer.json", MAX_TOKENIZER_BYTES],
-  ["tokenizer.model", MAX_PIECES_BYTES],
-]);
 
 /** The bytes of a regular file, or what `tooLarge` makes of its size where that is beyond a limit, thrown. */
 function readSmallFile(path: string, most: number, tooLarge: (got: string) => ApplyDeltaError): Buffer {
@@ -39,7 +37,7 @@ export function readSmallText(
 /** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. */
 export function readAssetBytes(path: string): Buffer {
   const name = basename(path);
-  const most = MOST_BYTES.get(name) ?? MAX_CONFIG_BYTES;
+  const most = MOST_BYTES[name] ?? MAX_CONFIG_BYTES;
   const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
   const bytes = readSmallFile(
     path,

@@ -6,14 +6,8 @@ import { type CheckpointFormat, FORMATS } from "./table.js";
 
 export const SNIFF_BYTES = 512;
 
-interface ForeignFormat {
-  matches(head: Buffer): boolean;
-  what: string;
-  hint: string;
-}
-
 /** Formats that can be told by their first bytes and that no delta is made in. */
-const FOREIGN: readonly ForeignFormat[] = [
+const FOREIGN: readonly { matches(head: Buffer): boolean; what: string; hint: string }[] = [
   {
     matches: (head) => startsWith(head, "GGUF"),
     what: "a GGUF file (llama.cpp, quantized or converted)",
@@ -84,21 +78,26 @@ export async function detectFormat(file: RandomAccessFile): Promise<CheckpointFo
       hint: `Give the model's folder: ${dirname(file.path)}.`,
     });
   }
-  throw new ApplyDeltaError(
-    "unknown-format",
-    "This is neither a safetensors file nor a PyTorch checkpoint.",
-    {
-      file: file.path,
-      expected: "safetensors, a PyTorch zip checkpoint, or a PyTorch stream of before 1.6",
-      got: `first bytes ${head.subarray(0, 8).toString("hex")}`,
-      hint: "The file is damaged or of another kind: download it again, or give another file.",
-    },
-  );
+  const message = "This is neither a safetensors file nor a PyTorch checkpoint.";
+  throw new ApplyDeltaError("unknown-format", message, {
+    file: file.path,
+    expected: "safetensors, a PyTorch zip checkpoint, or a PyTorch stream of before 1.6",
+    got: `first bytes ${head.subarray(0, 8).toString("hex")}`,
+    hint: "The file is damaged or of another kind: download it again, or give another file.",
+  });
 }
 
 /** Says what a file is that holds no weights, or another program's. */
 function refuseForeign(file: RandomAccessFile, head: Buffer): void {
-  if (startsWith(head, "version https://git-lfs")) throw lfsPointer(file, head);
+  if (startsWith(head, "version https://git-lfs")) {
+    const size = /^size (\d+)$/m.exec(head.toString("latin1"))?.[1];
+    throw new ApplyDeltaError("lfs-pointer", "This is a Git LFS pointer, not the weights themselves.", {
+      file: file.path,
+      ...(size === undefined ? {} : { expected: `${size} bytes of weights` }),
+      got: `a pointer of ${file.byteLength} bytes`,
+      hint: "Run `git lfs install && git lfs pull` in the model's folder, or use hf download.",
+    });
+  }
   if (/^\s*<(?:!doctype html|html|head|\?xml)/i.test(head.toString("latin1"))) {
     throw new ApplyDeltaError("html-page", "This is a web page saved under the name of a weights file.", {
       file: file.path,
@@ -111,15 +110,5 @@ function refuseForeign(file: RandomAccessFile, head: Buffer): void {
   throw new ApplyDeltaError("foreign-format", `This is ${foreign.what}, which can't be a base or a delta.`, {
     file: file.path,
     hint: foreign.hint,
-  });
-}
-
-function lfsPointer(file: RandomAccessFile, head: Buffer): ApplyDeltaError {
-  const size = /^size (\d+)$/m.exec(head.toString("latin1"))?.[1];
-  return new ApplyDeltaError("lfs-pointer", "This is a Git LFS pointer, not the weights themselves.", {
-    file: file.path,
-    ...(size === undefined ? {} : { expected: `${size} bytes of weights` }),
-    got: `a pointer of ${file.byteLength} bytes`,
-    hint: "Run `git lfs install && git lfs pull` in the model's folder, or use hf download.",
   });
 }

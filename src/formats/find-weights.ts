@@ -5,15 +5,20 @@ import { onSource, sourceExists } from "../files/local-file.js";
 import { XOR_CURE } from "./detect.js";
 import { FORMATS, INDEX_SUFFIX } from "./table.js";
 
-export interface FoundWeights {
-  /** The folder that holds weights, config and tokenizer. */
-  readonly folder: string;
-  /** Path of the shard index, or null. */
+/** The choice among a folder's names. */
+interface ChosenWeights {
+  /** The shard index, or null. */
   readonly index: string | null;
-  /** Paths of the weights files where there is no index, in order. */
+  /** The weights files where there is no index, in order. */
   readonly files: readonly string[];
   /** Lines for the user: a choice that was made between several candidates. */
   readonly notes: readonly string[];
+}
+
+/** Index and files are paths here. */
+export interface FoundWeights extends ChosenWeights {
+  /** The folder that holds weights, config and tokenizer. */
+  readonly folder: string;
 }
 
 /** Files that live beside weights and are not weights, though their names end alike. */
@@ -42,23 +47,15 @@ export function findWeights(path: string): FoundWeights {
   };
 }
 
-export interface ChosenWeights {
-  /** Name of the shard index, or null. */
-  readonly index: string | null;
-  /** Names of the weights files where there is no index, in order. */
-  readonly files: readonly string[];
-  readonly notes: readonly string[];
-}
-
-/**
- * The choice among a folder's names; null where none is a weights file. `folder` is for notes and errors.
- * Errors: `shard-missing`.
- */
+/** Null where no name is a weights file's. `folder` is for notes and errors. Errors: `shard-missing`. */
 export function chooseWeights(names: readonly string[], folder: string): ChosenWeights | null {
   const notes: string[] = [];
   for (const { title, fileName: single, endings } of Object.values(FORMATS)) {
     const index = single + INDEX_SUFFIX;
-    const globbed = inShardOrder(names.filter((name) => isWeights(name, endings)));
+    // Numbers by value: `pytorch_model-2.bin` before `pytorch_model-10.bin`.
+    const globbed = names
+      .filter((name) => isWeights(name, endings))
+      .sort(new Intl.Collator("en", { numeric: true }).compare);
     if (globbed.length === 0 && !names.includes(index)) continue;
     const others = Object.values(FORMATS).find(
       (format) => format.fileName !== single && names.some((name) => isWeights(name, format.endings)),
@@ -82,32 +79,21 @@ export function isWeights(name: string, endings: readonly string[]): boolean {
   return endings.some((ending) => name.endsWith(ending)) && !name.startsWith(".") && !NOT_WEIGHTS.test(name);
 }
 
-/** By name, numbers by value: `pytorch_model-2.bin` before `pytorch_model-10.bin`. */
-function inShardOrder(names: string[]): string[] {
-  return names.sort(new Intl.Collator("en", { numeric: true }).compare);
-}
-
 /** Where names say `00001-of-00003`, all three must be there. */
 function checkShardCount(folder: string, names: readonly string[]): void {
-  const present = new Map<string, Set<number>>();
+  const present = new Set(names);
   for (const name of names) {
-    const match = /^(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)$/.exec(name);
-    if (match === null) continue;
-    const [, stem, number, count, ending] = match;
-    const set = `${stem}-#####-of-${count}${ending}`;
-    present.set(set, (present.get(set) ?? new Set()).add(Number(number)));
-  }
-  for (const [set, numbers] of present) {
-    const count = Number(/-of-(\d{5})/.exec(set)?.[1]);
-    for (let number = 1; number <= count; number++) {
-      if (numbers.has(number)) continue;
-      throw new ApplyDeltaError("shard-missing", "A shard is missing from the folder.", {
-        file: join(folder, set.replace("#####", String(number).padStart(5, "0"))),
-        expected: `${count} shards`,
-        got: `${numbers.size}`,
-        hint: "The download did not finish: fetch the missing shard.",
-      });
-    }
+    const [, stem, count, ending] = /^(.*)-\d{5}-of-(\d{5})(\.[a-z]+)$/.exec(name) ?? [];
+    const nameOf = (number: number) => `${stem}-${String(number).padStart(5, "0")}-of-${count}${ending}`;
+    const shards = Array.from({ length: Number(count ?? 0) }, (_, i) => nameOf(i + 1));
+    const missing = shards.filter((shard) => !present.has(shard));
+    if (missing[0] === undefined) continue;
+    throw new ApplyDeltaError("shard-missing", "A shard is missing from the folder.", {
+      file: join(folder, missing[0]),
+      expected: `${shards.length} shards`,
+      got: `${shards.length - missing.length}`,
+      hint: "The download did not finish: fetch the missing shard.",
+    });
   }
 }
 
@@ -208,12 +194,8 @@ export function noWeights(folder: string, names: readonly string[], words = FOLD
   const snapshot = snapshotOf(folder, names);
   if (snapshot !== null) hint = `This is a model's folder in the Hub's cache: give ${snapshot}.`;
   const what = `The ${words.what} holds ${clue?.what ?? "no weights"}.`;
-  return new ApplyDeltaError("no-weights", what, {
-    file: folder,
-    expected: "*.safetensors or pytorch_model*.bin",
-    got: shown,
-    hint,
-  });
+  const expected = "*.safetensors or pytorch_model*.bin";
+  return new ApplyDeltaError("no-weights", what, { file: folder, expected, got: shown, hint });
 }
 
 function folderHoldsWeights(path: string): boolean {

@@ -44,7 +44,10 @@ export async function openCheckpoint(
   pause: Pause = noPause,
   remote: RemoteWeights | null = null,
 ): Promise<Checkpoint> {
-  const found = remote === null ? findWeights(path) : beside(path, remote);
+  const found: FoundWeights =
+    remote === null
+      ? findWeights(path)
+      : { folder: path, index: remote.index, files: remote.names.map((name) => join(path, name)), notes: [] };
   const open = (file: string) => (remote === null ? openLocalFile(file, pause) : remote.open(basename(file)));
   const files: OpenFile[] = [];
   const close = () => {
@@ -64,7 +67,18 @@ export async function openCheckpoint(
       formats.add(format);
       for (const tensor of await FORMATS[format].read(file)) {
         const earlier = tensors.get(tensor.name);
-        if (earlier !== undefined) throw inTwoShards(earlier, tensor);
+        if (earlier !== undefined) {
+          throw new ApplyDeltaError(
+            "duplicate-tensor",
+            "A tensor is in two weights files of one checkpoint.",
+            {
+              file: file.path,
+              tensor: tensor.name,
+              got: `also in ${earlier.file.path}`,
+              hint: "Shards of two models are mixed in the folder: keep those of one.",
+            },
+          );
+        }
         tensors.set(tensor.name, tensor);
       }
     }
@@ -75,17 +89,8 @@ export async function openCheckpoint(
         hint: "Give the folder of a whole model.",
       });
     }
-    const inFileOrder = [...tensors.values()];
-    const tensorsInOrder = inOrder(inFileOrder, [...formats]);
-    return {
-      path,
-      folder: found.folder,
-      formats: [...formats],
-      files,
-      tensors: tensorsInOrder,
-      notes,
-      close,
-    };
+    const ordered = inOrder([...tensors.values()], [...formats]);
+    return { path, folder: found.folder, formats: [...formats], files, tensors: ordered, notes, close };
   } catch (error) {
     close();
     throw error;
@@ -103,10 +108,6 @@ export function inOrder(
 /** What came of files over the network until now, in all. */
 export function bytesFetchedOf(sides: readonly Pick<Checkpoint, "files">[]): number {
   return sides.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytesFetched(), 0);
-}
-
-function beside(folder: string, { index, names }: RemoteWeights): FoundWeights {
-  return { folder, index, files: names.map((name) => join(folder, name)), notes: [] };
 }
 
 export async function readIndex(path: string, pause: Pause = noPause): Promise<ShardIndex> {
@@ -141,15 +142,6 @@ function openShard(
   }
 }
 
-function inTwoShards(first: TensorView, second: TensorView): ApplyDeltaError {
-  return new ApplyDeltaError("duplicate-tensor", "A tensor is in two weights files of one checkpoint.", {
-    file: second.file.path,
-    tensor: second.name,
-    got: `also in ${first.file.path}`,
-    hint: "Shards of two models are mixed in the folder: keep those of one.",
-  });
-}
-
 /** Every tensor of the index must be in its shard. Tensors the index leaves out are read, and named. */
 function compareWithIndex(
   indexPath: string,
@@ -159,24 +151,19 @@ function compareWithIndex(
   for (const [name, shard] of index.shardOf) {
     const got = tensors.get(name);
     if (got !== undefined && basename(got.file.path) === shard) continue;
-    throw new ApplyDeltaError(
-      "tensor-missing-in-shard",
-      "A tensor is not in the shard the index names for it.",
-      {
-        file: indexPath,
-        tensor: name,
-        expected: shard,
-        got: got === undefined ? "in no shard" : basename(got.file.path),
-        hint: "Index and shards are not of one model: download both again.",
-      },
-    );
+    const message = "A tensor is not in the shard the index names for it.";
+    throw new ApplyDeltaError("tensor-missing-in-shard", message, {
+      file: indexPath,
+      tensor: name,
+      expected: shard,
+      got: got === undefined ? "in no shard" : basename(got.file.path),
+      hint: "Index and shards are not of one model: download both again.",
+    });
   }
   const extra = [...tensors.keys()].filter((name) => !index.shardOf.has(name));
   if (extra.length === 0) return [];
   const shown = extra.slice(0, 3).join(", ") + (extra.length > 3 ? ", …" : "");
-  const what =
-    extra.length === 1 ? "1 tensor that its shards hold" : `${extra.length} tensors that its shards hold`;
-  return [
-    `${basename(indexPath)} leaves out ${what} (${shown}); ${extra.length === 1 ? "it was" : "they were"} read.`,
-  ];
+  const [count, were] =
+    extra.length === 1 ? ["1 tensor", "it was"] : [`${extra.length} tensors`, "they were"];
+  return [`${basename(indexPath)} leaves out ${count} that its shards hold (${shown}); ${were} read.`];
 }

@@ -16,27 +16,24 @@ export interface ShardIndex {
 
 /** Errors: `index-malformed`, `duplicate-tensor`, `shard-outside-folder`. */
 export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex> {
-  const fail = (what: string, tensor?: string): never => {
-    throw new ApplyDeltaError("index-malformed", `The shard index is malformed: ${what}.`, {
-      file: file.path,
-      ...(tensor === undefined ? {} : { tensor }),
-      hint: "Download the index again from where the model came from.",
-    });
+  const at = { file: file.path, hint: "Download the index again from where the model came from." };
+  const fail = (what: string, details = {}): never => {
+    const message = `The shard index is malformed: ${what}.`;
+    throw new ApplyDeltaError("index-malformed", message, { ...at, ...details });
   };
   if (file.byteLength > MAX_INDEX_BYTES) fail(`it is longer than ${MAX_INDEX_BYTES} bytes`);
   const json = parseStrictJson(await file.read(0, file.byteLength), {
-    file: file.path,
+    ...at,
     offsetBytes: 0,
     malformed: "index-malformed",
     isPython: true,
-    hint: "Download the index again from where the model came from.",
   });
   if (!isJsonObject(json)) return fail("the document is not an object with `weight_map`");
   const { weight_map: weightMap, metadata } = json;
   if (!isJsonObject(weightMap)) return fail("`weight_map` is not an object");
   const shardOf = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(weightMap)) {
-    if (typeof shard !== "string") return fail("a shard's name is not a string", tensor);
+    if (typeof shard !== "string") return fail("a shard's name is not a string", { tensor });
     if (!isPlainFileName(shard)) {
       throw new ApplyDeltaError("shard-outside-folder", "The shard index names a file outside its folder.", {
         file: file.path,

@@ -236,24 +236,20 @@ class WindowReader extends RandomAccessReader {
     }
     this.lowestOffset = Math.min(this.lowestOffset, position);
     this.highestOffset = Math.max(this.highestOffset, end);
-    const serve = (): void => {
-      const from = position - this.windowStart;
-      this.window.copy(target, targetOffset, from, from + byteLength);
-      callback(null, byteLength);
-    };
-    if (position >= this.windowStart && end <= this.windowStart + this.window.length) {
-      serve();
-      return;
-    }
-    const windowLength = Math.min(Math.max(byteLength, READ_AHEAD_BYTES), this.file.byteLength - position);
-    this.file
-      .read(position, windowLength)
-      .then((bytes) => {
-        this.window = asBuffer(bytes);
-        this.windowStart = position;
-        serve();
+    this.#moveWindow(position, end)
+      .then(() => {
+        const from = position - this.windowStart;
+        this.window.copy(target, targetOffset, from, from + byteLength);
+        callback(null, byteLength);
       })
       .catch(callback);
+  }
+
+  async #moveWindow(start: number, end: number): Promise<void> {
+    if (start >= this.windowStart && end <= this.windowStart + this.window.length) return;
+    const windowLength = Math.min(Math.max(end - start, READ_AHEAD_BYTES), this.file.byteLength - start);
+    this.window = asBuffer(await this.file.read(start, windowLength));
+    this.windowStart = start;
   }
 }
 
