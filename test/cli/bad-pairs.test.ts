@@ -75,8 +75,12 @@ const MISFITS: BadInput[] = [
     name: "a merged model in the delta's place",
     exit: 5,
     code: "not-a-delta",
-    make: ({ delta }) => void writeModel(delta, PAIR.tuned),
-    says: ["whole model", "use it as it is", "--force"],
+    make: ({ base, delta }) => {
+      writeModel(base, withWholeNorms(PAIR.base));
+      writeModel(delta, withWholeNorms(PAIR.tuned));
+      return undefined;
+    },
+    says: ["whole model", "Use it as it is", "--force"],
   },
   {
     name: "another model in the base's place",
@@ -113,6 +117,15 @@ const MISFITS: BadInput[] = [
 ];
 
 testBadInput("base and delta:", MISFITS);
+
+/** The norms of a model are near one, those of a delta near zero. */
+function withWholeNorms(tensors: readonly Tensor[]): Tensor[] {
+  return tensors.map((tensor) =>
+    tensor.name.includes("norm")
+      ? floats(tensor.name, "F16", tensor.shape, new Float64Array(tensor.shape[0] ?? 0).fill(1))
+      : tensor,
+  );
+}
 
 /** The embeddings with `rows` rows, the new ones small. */
 function grown(tensors: readonly Tensor[], rows: number): Tensor[] {

@@ -69,7 +69,17 @@ function largeMerge(context: TestContext): { root: string; args: string[] } {
   const options = ["--base", join(root, "base"), "--delta", join(root, "delta")];
   return {
     root,
-    args: [...options, "--target", join(root, "target"), "--threads", "1", "--kernel", "reference"],
+    // Models of zeros alone are merged by force.
+    args: [
+      ...options,
+      "--target",
+      join(root, "target"),
+      "--threads",
+      "1",
+      "--kernel",
+      "reference",
+      "--force",
+    ],
   };
 }
 
