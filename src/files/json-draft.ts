@@ -14,6 +14,8 @@ export interface JsonFile {
   readonly text: string;
 }
 
+const MAX_FORMATTED_LINE = 4096;
+
 const STYLE = { formattingOptions: { insertSpaces: true, tabSize: 2 } };
 
 /** A JSON file while it is mended. `value` always is what `text` says. */
@@ -73,7 +75,9 @@ export class JsonDraft<T> {
  * for every line, which for a large value takes minutes.
  */
 function withValue(text: string, at: JSONPath, value: unknown): string {
-  const edits = modify(maskPythonWords(text), at, value === undefined ? undefined : null, STYLE);
+  // The formatter lays out the whole line it changes, in a time that grows with the square of its length.
+  const style = text.split("\n").some(({ length }) => length > MAX_FORMATTED_LINE) ? {} : STYLE;
+  const edits = modify(maskPythonWords(text), at, value === undefined ? undefined : null, style);
   const made = applyEdits(text, edits);
   if (value === undefined) return made;
   const root = parseTree(maskPythonWords(made));

@@ -31,14 +31,27 @@ export interface ModelFacts {
   readonly maxPositions: number | null;
 }
 
+export interface TokenizerKind extends ModelFacts {
+  /** Whether its files are those of a fast tokenizer: tokenizer.json, or tiktoken's list. */
+  readonly isFast: boolean;
+  /** Whether a LlamaTokenizer is one of before transformers 5, with `legacy` where its config doesn't say. */
+  readonly isLegacy: boolean;
+}
+
 /** LLaMA 1's, for which the deltas were made. */
 const DEFAULT_MAX_POSITIONS = 2048;
+
+/**
+ * What LlamaTokenizer did where the file doesn't say, until transformers 5 took an absent key for false: then a prompt has
+ * no <s>, and the text behind each special token loses a piece.
+ */
+const IMPLIED = { add_bos_token: true, add_eos_token: false, legacy: true };
 
 export function repairTokenizerConfig(
   file: JsonFile | undefined,
   names: SpecialNames,
   vocabulary: Vocabulary | null,
-  facts: ModelFacts,
+  facts: TokenizerKind,
   remarks: Remarks,
 ): TokenFiles["config"] {
   const fileName = "tokenizer_config.json";
@@ -51,7 +64,17 @@ export function repairTokenizerConfig(
     remarks.notes.push(`${fileName}: ${name} is ${renamed} since transformers 4.28.`);
   }
   fillBlanks(fileName, draft, names, remarks);
+  const isLlamaTokenizer = draft.value.tokenizer_class?.startsWith("LlamaTokenizer") === true;
+  if (isLlamaTokenizer && facts.isLegacy) writeImplied(fileName, draft, remarks);
   return draft;
+}
+
+function writeImplied(fileName: string, draft: NonNullable<TokenFiles["config"]>, { notes }: Remarks): void {
+  const absent = Object.entries(IMPLIED).filter(([key]) => draft.value[key] == null);
+  if (absent.length === 0) return;
+  for (const [key, value] of absent) draft.set([key], value);
+  const list = absent.map(([key, value]) => `${key} ${value}`).join(", ");
+  notes.push(`${fileName}: ${list} added, as transformers 4 implies; version 5 takes them for false.`);
 }
 
 /** Without a vocabulary it is for the tokenizer.model that the user adds. */
@@ -81,13 +104,12 @@ function makeConfig(
   if (isLlama !== false && eos_token !== null) {
     const marked = (name: string | null) => name && { __type: "AddedToken", ...addedToken(name) };
     return make("as in Vicuna v1.1", {
-      add_bos_token: true,
-      add_eos_token: false,
+      add_bos_token: IMPLIED.add_bos_token,
+      add_eos_token: IMPLIED.add_eos_token,
       bos_token: marked(bos_token),
       clean_up_tokenization_spaces: false,
       eos_token: marked(eos_token),
-      // How transformers tokenized behind special tokens when Vicuna was trained; versions differ in their default.
-      legacy: true,
+      legacy: IMPLIED.legacy,
       model_max_length,
       pad_token: null,
       padding_side: "right",
@@ -112,6 +134,7 @@ export function repairTokensMap(
   file: JsonFile | undefined,
   names: SpecialNames,
   config: TokenFiles["config"],
+  { isFast }: TokenizerKind,
   remarks: Remarks,
 ): TokenFiles["map"] {
   const fileName = "special_tokens_map.json";
@@ -122,6 +145,8 @@ export function repairTokensMap(
     return draft;
   }
   const nameOf = (key: keyof SpecialNames) => contentOf(config?.value[key]) || names[key];
+  // What reads a tokenizer.json reads its tokens in tokenizer_config.json, and transformers 5 writes no map.
+  if (draft === null && isFast && contentOf(config?.value.eos_token)) return null;
   if (nameOf("eos_token") === null) {
     if (draft === null && config !== null) {
       remarks.warnings.push(

@@ -15,7 +15,10 @@ export const specialTokensMapSchema = z.looseObject({
   bos_token: token.nullish(),
   eos_token: token.nullish(),
   unk_token: token.nullish(),
+  sep_token: token.nullish(),
   pad_token: token.nullish(),
+  cls_token: token.nullish(),
+  mask_token: token.nullish(),
   additional_special_tokens: listOf(token).nullish(),
 });
 
@@ -32,6 +35,7 @@ export const tokenizerConfigSchema = specialTokensMapSchema.extend({
 
 export const tokenizerJsonSchema = z.looseObject({
   added_tokens: listOf(z.looseObject({ id: tokenId, content: z.string() })).nullish(),
+  normalizer: z.unknown().optional(),
   model: z.looseObject({
     /** BPE and WordPiece map tokens to ids, Unigram lists [token, score]. */
     vocab: z.union([recordOf(tokenId), listOf(z.tuple([z.string(), z.number()]))]),
@@ -79,11 +83,18 @@ export interface Vocabulary {
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
 }
 
-/** Errors: `tokenizer-malformed`. */
-export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary {
+/** Null for a list of tiktoken's (a base64 and a rank a line), whose tokens tokenizer.json has. Errors: `tokenizer-malformed`. */
+export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary | null {
+  if (/^[A-Za-z0-9+/]+={0,2} \d+\r?\n/.test(Buffer.from(bytes.subarray(0, 1000)).toString("latin1")))
+    return null;
   const { pieces, special } = readSentencePiece(bytes, path);
   const ids = new Map(pieces.map((piece, id) => [piece, id]));
   return { from: "tokenizer.model", size: pieces.length, ids, special };
+}
+
+/** Whether it was made from a LlamaTokenizer with `legacy`: later ones have the space in their pre_tokenizer. */
+export function isLegacyJson({ normalizer }: TokenizerJson): boolean {
+  return JSON.stringify(normalizer ?? null).includes('"type":"Prepend"');
 }
 
 /** LLaMA's special tokens (`special_tokens_map.json` that FastChat's FAQ asks for). */

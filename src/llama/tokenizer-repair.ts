@@ -20,6 +20,7 @@ import {
 import {
   addedTokens,
   contentOf,
+  isLegacyJson,
   LLAMA_TOKENS,
   openAddedTokens,
   type TokenFiles,
@@ -59,11 +60,21 @@ export function repairTokenizer({ model, texts }: TokenizerFiles, facts: Tokeniz
   const found = texts["tokenizer.json"];
   const tokenizerJson = found === undefined ? null : new JsonDraft(found, tokenizerJsonSchema);
   const ofJson = tokenizerJson === null ? null : vocabularyOfJson(tokenizerJson.value);
-  const vocabulary = model === null ? ofJson : vocabularyOfModel(model.bytes, model.path);
+  const vocabulary = (model && vocabularyOfModel(model.bytes, model.path)) ?? ofJson;
+  if (model !== null && vocabulary === null) {
+    remarks.warnings.push(
+      `tokenizer.model is a list of tiktoken's, which few programs read: copy tokenizer.json from where the delta came from.`,
+    );
+  }
   const added = openAddedTokens(texts["added_tokens.json"]);
   const names = specialNames(vocabulary, facts);
-  const config = repairTokenizerConfig(texts["tokenizer_config.json"], names, vocabulary, facts, remarks);
-  const map = repairTokensMap(texts["special_tokens_map.json"], names, config, remarks);
+  const kind = {
+    ...facts,
+    isFast: tokenizerJson !== null || (model !== null && vocabulary === null),
+    isLegacy: tokenizerJson === null || isLegacyJson(tokenizerJson.value),
+  };
+  const config = repairTokenizerConfig(texts["tokenizer_config.json"], names, vocabulary, kind, remarks);
+  const map = repairTokensMap(texts["special_tokens_map.json"], names, config, kind, remarks);
   const files: TokenFiles = { config, map, tokenizerJson, added };
   const unnamed = alignRows(files, vocabulary, facts, remarks);
   if (facts.chatTemplate !== null) writeChatTemplate(config, facts.chatTemplate, remarks);
@@ -101,9 +112,11 @@ function alignRows(
   { notes, warnings }: Remarks,
 ): readonly number[] {
   if (rows === null) return [];
-  const removed = trimmedRows > 0 ? removeTokensBeyond(files, rows) : [];
+  if (vocabulary !== null) nameSpecialTokens(files, vocabulary, rows + trimmedRows, notes);
+  const removed = removeTokensBeyond(files, rows);
   if (removed.length > 0) {
-    notes.push(`${removed.join(", ")} removed from the tokenizer, as its row is trimmed.`);
+    const why = trimmedRows > 0 ? "as its row is trimmed" : `as the model has no more than ${rows} rows`;
+    notes.push(`${removed.join(", ")} removed from the tokenizer, ${why}.`);
   }
   if (vocabulary === null) return [];
   nameRows(files, vocabulary, rows, notes);
@@ -114,14 +127,46 @@ function alignRows(
       `the model has ${rows} rows, but the tokenizer has no token for ${formatIds(unnamed)}: copy added_tokens.json from where the delta came from, or llama.cpp will refuse the model.`,
     );
   }
-  const added = [...names.keys()].filter((id) => id >= rows);
-  const beyond = [...new Set([...range(rows, vocabulary.size), ...added])].sort((a, b) => a - b);
+  const beyond = range(rows, vocabulary.size);
   if (beyond.length > 0) {
     warnings.push(
       `the tokenizer has tokens beyond the model's ${rows} rows: ${formatIds(beyond)}. Does it belong to another version?`,
     );
   }
   return unnamed;
+}
+
+/** In the order in which transformers gives ids to them (`tokenization_utils_base.py`, SPECIAL_TOKENS_ATTRIBUTES). */
+const SPECIAL_TOKENS = [
+  "bos_token",
+  "eos_token",
+  "unk_token",
+  "sep_token",
+  "pad_token",
+  "cls_token",
+  "mask_token",
+] as const;
+
+/** Each is written by itself. */
+const MAX_NAMED = 64;
+
+/** Special tokens that no file gives an id get the first rows without a token, as transformers does when it loads them. */
+function nameSpecialTokens(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes: string[]): void {
+  const { config, map, added } = files;
+  const names = addedTokens(files);
+  const known = new Set([...vocabulary.ids.keys(), ...names.values()]);
+  const single = SPECIAL_TOKENS.map((key) => map?.value[key] ?? config?.value[key]);
+  const more = map?.value.additional_special_tokens ?? config?.value.additional_special_tokens ?? [];
+  const contents = new Set([...single, ...more].map((token) => contentOf(token) ?? ""));
+  const nameless = [...contents].filter((content) => content !== "" && !known.has(content));
+  const free = range(vocabulary.size, rows).filter((id) => !names.has(id));
+  for (const [i, content] of nameless.slice(0, MAX_NAMED).entries()) {
+    const id = free[i];
+    if (id === undefined) return;
+    if (vocabulary.from === "tokenizer.model") added.set([content], id);
+    nameInside(files, id, content);
+    notes.push(`row ${id} has no piece in ${vocabulary.from}: it is that of the special token ${content}.`);
+  }
 }
 
 /** The token of the one row that Vicuna v0's embeddings have above LLaMA's, as FastChat 0.1.10 wrote it. */
@@ -179,7 +224,7 @@ function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
   removeFrom(config, ["added_tokens_decoder"], decoder, (_, id) => Number(id) >= rows);
   removeFrom(tokenizerJson, ["added_tokens"], tokenizerJson?.value.added_tokens, ({ id }) => id >= rows);
   for (const draft of [config, map]) {
-    for (const key of ["bos_token", "eos_token", "unk_token", "pad_token"] as const) {
+    for (const key of SPECIAL_TOKENS) {
       if (isRemoved(draft?.value[key])) draft?.set([key], undefined);
     }
     const key = "additional_special_tokens";

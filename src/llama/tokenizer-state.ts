@@ -41,6 +41,8 @@ export function readTokenizerState(folder: string, rows: number | null): Tokeniz
   const pieces = vocabulary?.size ?? null;
   if (!files.some((name) => VOCABULARY_FILES.includes(name))) {
     remarks.push("there is neither tokenizer.model nor tokenizer.json");
+  } else if (vocabulary === null && faults.length === 0) {
+    remarks.push("tokenizer.model is a list of tiktoken's, and there is no tokenizer.json");
   }
   const ids = [...addedTokens({ config, tokenizerJson, added }).keys()];
   const addedCount = pieces === null ? null : ids.filter((id) => id >= pieces).length;

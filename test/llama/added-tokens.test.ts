@@ -66,17 +66,42 @@ test("a row is not called [PAD] where that is another token", () => {
   assert.deepEqual(unnamed, [10]);
 });
 
+test("rows without a piece belong to the special tokens that the files name, in transformers' order", () => {
+  const pad = (text: string) => JSON.stringify({ ...JSON.parse(text), pad_token: "<pad>" });
+  const [map, config] = [
+    pad(RIGHT["special_tokens_map.json"] ?? ""),
+    pad(RIGHT["tokenizer_config.json"] ?? ""),
+  ];
+  for (const named of [{ "special_tokens_map.json": map }, { "tokenizer_config.json": config }]) {
+    const { texts, notes, warnings, ids } = repair({ ...RIGHT, ...named }, { rows: 11 });
+    assert.deepEqual(texts, { ...RIGHT, ...named, "added_tokens.json": '{\n  "<pad>": 10\n}\n' });
+    assert.deepEqual(notes, [
+      "row 10 has no piece in tokenizer.model: it is that of the special token <pad>.",
+    ]);
+    assert.deepEqual(warnings, []);
+    assert.equal(ids?.pad, 10);
+  }
+  const more = JSON.stringify({
+    ...JSON.parse(map),
+    additional_special_tokens: ["<a>", "<b>"],
+    cls_token: "<c>",
+  });
+  const { texts } = repair({ ...RIGHT, "special_tokens_map.json": more }, { rows: 13 });
+  assert.deepEqual(JSON.parse(texts["added_tokens.json"] ?? ""), { "<pad>": 10, "<c>": 11, "<a>": 12 });
+  const trimmed = repair({ ...RIGHT, "special_tokens_map.json": map }, { rows: 10, trimmedRows: 1 });
+  assert.equal(JSON.parse(trimmed.texts["special_tokens_map.json"] ?? "").pad_token, undefined);
+});
+
 test("LLaVA's three tokens are kept where its files name them", () => {
   const added = json({ "<im_end>": 12, "<im_start>": 11, "[PAD]": 10 });
   const { texts, notes, warnings } = repair({ ...RIGHT, "added_tokens.json": added }, { rows: 13 });
   assert.deepEqual([texts["added_tokens.json"], notes, warnings], [added, [], []]);
 });
 
-test("tokens without a row are a warning", () => {
-  const { warnings } = repair({ ...RIGHT, "added_tokens.json": '{"[PAD]": 10}' });
-  assert.deepEqual(warnings, [
-    "the tokenizer has tokens beyond the model's 10 rows: 10. Does it belong to another version?",
-  ]);
+test("added tokens without a row are removed; pieces without one are a warning", () => {
+  const { texts, notes } = repair({ ...RIGHT, "added_tokens.json": '{"[PAD]": 10}' });
+  assert.deepEqual(texts, RIGHT);
+  assert.deepEqual(notes, ["[PAD] 10 removed from the tokenizer, as the model has no more than 10 rows."]);
   assert.match(repair(RIGHT, { rows: 8 }).warnings[0] ?? "", /rows: 8 to 9\./);
 });
 

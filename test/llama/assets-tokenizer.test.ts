@@ -18,7 +18,7 @@ const PIECES = sentencePieceModel(llamaPieces(ROWS));
 /** A tokenizer in which nothing is to be mended. */
 const SLOW = {
   "tokenizer.model": PIECES,
-  "tokenizer_config.json": `{"tokenizer_class": "LlamaTokenizer"}`,
+  "tokenizer_config.json": `{"tokenizer_class": "LlamaTokenizer", "add_bos_token": true, "add_eos_token": false, "legacy": true}`,
   "special_tokens_map.json": `{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}`,
 };
 

@@ -146,10 +146,64 @@ test("LLaMATokenizer is LlamaTokenizer", () => {
     ["LLaMATokenizer", "LlamaTokenizer"],
     ["LLaMATokenizerFast", "LlamaTokenizerFast"],
   ] as const) {
-    const { texts, notes } = repair({ ...RIGHT, "tokenizer_config.json": `{"tokenizer_class": "${old}"}` });
-    assert.equal(texts["tokenizer_config.json"], `{"tokenizer_class": "${now}"}`);
+    const config = (name: string) => CONFIG.replace("LlamaTokenizer", name);
+    const { texts, notes } = repair({ ...RIGHT, "tokenizer_config.json": config(old) });
+    assert.equal(texts["tokenizer_config.json"], config(now));
     assert.deepEqual(notes, [`tokenizer_config.json: ${old} is ${now} since transformers 4.28.`]);
   }
+});
+
+interface Recorded {
+  readonly plain: readonly number[];
+  readonly stated: readonly number[];
+  readonly idOfPadWithoutOne: number;
+}
+/** The ids of real loaders: test/fixtures/tokenizer/record_ids.py. */
+const LOADERS: Record<string, Recorded> = JSON.parse(
+  readFileSync(fixturePath("tokenizer/prompt-ids.json"), "utf8"),
+);
+
+test("what LlamaTokenizer implied before transformers 5 is stated, so that every version gives the same ids", () => {
+  const { add_bos_token, add_eos_token, legacy, ...plain } = JSON.parse(CONFIG);
+  const { texts, notes } = repair({ ...RIGHT, "tokenizer_config.json": JSON.stringify(plain) });
+  assert.deepEqual(JSON.parse(texts["tokenizer_config.json"] ?? ""), JSON.parse(CONFIG));
+  assert.deepEqual(notes, [
+    "tokenizer_config.json: add_bos_token true, add_eos_token false, legacy true added, as transformers 4 implies; version 5 takes them for false.",
+  ]);
+  const versions = Object.keys(LOADERS);
+  assert.ok(versions.some((version) => version.startsWith("5.")));
+  const right = LOADERS["4.31.0"]?.plain;
+  for (const [version, { plain: before, stated }] of Object.entries(LOADERS)) {
+    assert.deepEqual(stated, right, version);
+    assert.equal(before.length === stated.length, version.startsWith("4."), version);
+  }
+});
+
+test("what a tokenizer states itself, and one that transformers 5 made, is left alone", () => {
+  const stated = json({ ...JSON.parse(CONFIG), legacy: false, add_bos_token: false });
+  assert.equal(repair({ ...RIGHT, "tokenizer_config.json": stated }).texts["tokenizer_config.json"], stated);
+  const config = json({ eos_token: "</s>", tokenizer_class: "LlamaTokenizer" });
+  const vocab = { "<unk>": 0, "<s>": 1, "</s>": 2 };
+  const made = (normalizer: unknown) => JSON.stringify({ normalizer, model: { vocab } });
+  const configBeside = (normalizer: unknown) =>
+    repair({ "tokenizer.json": made(normalizer), "tokenizer_config.json": config }, { rows: 3 }, null).texts;
+  assert.equal(configBeside(null)["tokenizer_config.json"], config);
+  assert.equal(configBeside(null)["special_tokens_map.json"], undefined);
+  const prepend = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "▁" }] };
+  assert.equal(JSON.parse(configBeside(prepend)["tokenizer_config.json"] ?? "").legacy, true);
+});
+
+const TIKTOKEN = Buffer.from("IQ== 0\nIg== 1\n");
+
+test("a tiktoken list beside a tokenizer.json takes no part; alone it is a warning", () => {
+  const vocab = { a: 0, b: 1 };
+  const texts = {
+    "tokenizer.json": JSON.stringify({ model: { vocab } }),
+    "tokenizer_config.json": '{"eos_token": "b"}',
+  };
+  const beside = repair(texts, { rows: 2, isLlama: false }, TIKTOKEN);
+  assert.deepEqual([beside.texts, beside.warnings, beside.vocabularySize], [texts, [], 2]);
+  assert.match(repair({}, { rows: 2, isLlama: false }, TIKTOKEN).warnings[0] ?? "", /tiktoken's/);
 });
 
 test("a missing tokenizer_config.json is written as Vicuna v1.1 has it", () => {
@@ -193,7 +247,7 @@ test("a tokenizer.json alone: its tokens count, and a v0 row is named in it", ()
     null,
   );
   assert.deepEqual([vocabularySize, unnamed], [2, []]);
-  assert.deepEqual(JSON.parse(texts["special_tokens_map.json"] ?? ""), { eos_token: token("</s>") });
+  assert.equal(texts["special_tokens_map.json"], undefined);
   assert.equal(texts["added_tokens.json"], undefined);
 
   const llama = { model: { vocab: { "<unk>": 0, "<s>": 1, "</s>": 2 } } };
@@ -223,7 +277,7 @@ test("a tokenizer.json alone without a config gets one that reads any", () => {
     tokenizer_class: "PreTrainedTokenizerFast",
     unk_token: "<unk>",
   });
-  assert.equal(texts["special_tokens_map.json"], MAP);
+  assert.equal(texts["special_tokens_map.json"], undefined);
 });
 
 test("blank tokens nobody knows are a warning", () => {

@@ -44,8 +44,11 @@ export const token = (content: string) => ({
 
 export const MAP = json({ bos_token: token("<s>"), eos_token: token("</s>"), unk_token: token("<unk>") });
 export const CONFIG = json({
+  add_bos_token: true,
+  add_eos_token: false,
   bos_token: "<s>",
   eos_token: "</s>",
+  legacy: true,
   model_max_length: 2048,
   tokenizer_class: "LlamaTokenizer",
   unk_token: "<unk>",
