@@ -1,5 +1,5 @@
 import type { FixedPiece } from "../files/output-file.js";
-import type { OpenFile, SumDType, TensorView } from "../tensor.js";
+import type { DType, OpenFile, TensorView } from "../tensor.js";
 
 /** All that the program knows of one format of weights files. `table.ts` lists them. */
 export interface Format {
@@ -26,7 +26,7 @@ export interface WritableFormat extends Format {
 
 export interface LayoutEntry {
   readonly name: string;
-  readonly dtype: SumDType;
+  readonly dtype: DType;
   readonly shape: readonly number[];
 }
 

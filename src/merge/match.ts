@@ -14,7 +14,7 @@ import {
   isRotaryBuffer,
   LM_HEAD,
 } from "../llama/tensor-names.js";
-import { isFloatDType, type TensorView } from "../tensor.js";
+import { bitsOf, isFloatDType, type TensorView } from "../tensor.js";
 import type { Action } from "./documents.js";
 import { explainNames, explainShapes, isQuantized, type OtherSide, quantizationOf } from "./explain.js";
 import type { MatchRules } from "./options.js";
@@ -116,6 +116,8 @@ export function matchSides(baseSide: MatchSide, otherSide: MatchSide, decisions:
   if (tensors.length === 0)
     throw explainNames(base, other, [...baseByName.keys(), ...otherByName.keys()], role);
   for (const { base: fromBase, delta: fromOther } of tensors) {
+    const copied = fromBase ?? fromOther;
+    if ((fromBase === null || fromOther === null) && copied !== null && isWholeBytes(copied)) continue;
     if (fromBase !== null) checkDType(fromBase, "base", base);
     if (fromOther !== null) checkDType(fromOther, role, other);
   }
@@ -234,6 +236,11 @@ export function describeRows(rows: number, role: OtherSide): string {
 function refuseQuantized(tensors: readonly TensorView[], role: "base" | OtherSide): void {
   const quantized = tensors.find(({ dtype }) => !isFloatDType(dtype));
   if (quantized !== undefined && isQuantized(tensors)) checkDType(quantized, role, tensors);
+}
+
+/** Whether its elements are bytes, which can be copied where nothing is added to them. */
+function isWholeBytes({ dtype }: TensorView): boolean {
+  return bitsOf(dtype) % 8 === 0;
 }
 
 function checkDType(tensor: TensorView, role: "base" | OtherSide, all: readonly TensorView[]): void {

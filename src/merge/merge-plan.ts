@@ -8,12 +8,27 @@ import { encodeShardIndex } from "../formats/shard-index.js";
 import { layOutShard, shardFileName, type TargetFormat } from "../formats/table.js";
 import type { Operation } from "../kernel/kernel.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
-import { byteLengthOf, elementCount, type FloatDType, type SumDType, type TensorView } from "../tensor.js";
+import {
+  byteLengthOf,
+  type DType,
+  elementCount,
+  isFloatDType,
+  type SumDType,
+  type TensorView,
+} from "../tensor.js";
 import type { Action, ActionCounts, NotAdded } from "./documents.js";
 import type { DroppedTensor, Match, MatchedTensor } from "./match.js";
 import { DEFAULT_MAX_SHARD_BYTES } from "./options.js";
 
-export interface PlannedTensor extends MatchedTensor {
+/** A tensor of integers, booleans or 8-bit floats that only one side has: its bytes are copied. */
+export interface CopiedBytes extends MatchedTensor {
+  readonly sumDType: null;
+  readonly dtype: DType;
+}
+
+export type PlannedTensor = PlannedSum | CopiedBytes;
+
+export interface PlannedSum extends MatchedTensor {
   /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
   readonly sumDType: SumDType;
   /** The dtype it is written in. */
@@ -134,13 +149,15 @@ export function notAdded(plan: MergePlan): NotAdded[] {
 export function mainDType(plan: MergePlan): SumDType {
   const bytes = new Map<SumDType, number>();
   for (const tensor of plan.tensors) {
+    if (tensor.sumDType === null) continue;
     bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
   }
   return [...bytes].reduce((most, next) => (next[1] > most[1] ? next : most), ["F16", -1] as const)[0];
 }
 
 function withDTypes(tensor: MatchedTensor, asked: "auto" | SumDType): PlannedTensor {
-  const source = (tensor.delta ?? tensor.base)?.dtype as FloatDType;
+  const source = (tensor.delta ?? tensor.base)?.dtype as DType;
+  if (!isFloatDType(source)) return { ...tensor, sumDType: null, dtype: source };
   const sumDType = source === "F64" ? "F32" : source;
   const dtype = asked === "auto" || isRotaryBuffer(tensor.name) ? sumDType : asked;
   return { ...tensor, sumDType, dtype };

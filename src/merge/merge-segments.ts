@@ -2,7 +2,7 @@
 import { crc32 } from "node:zlib";
 import { type ShardFile, writeSegment } from "../files/output-file.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
-import { bytesOf } from "../tensor.js";
+import { bitsOf } from "../tensor.js";
 import { type SegmentedJob, takeSegments } from "../workers/segments.js";
 import { addFindings } from "./findings.js";
 import type { MergeTask } from "./merge-tasks.js";
@@ -24,8 +24,9 @@ export function runJob(job: MergeJob): void {
     const firstElement = task.firstElement + first;
     const { at: resultAt, findings } = targetSegment(task, firstElement, count, kernel);
     addFindings(job.shared.counts, job.outputs.length, task.tensorNumber, findings);
-    const byteLength = count * bytesOf(task.dtype);
-    const offsetBytes = task.outputOffsetBytes + first * bytesOf(task.dtype);
+    const elementBytes = bitsOf(task.dtype) / 8;
+    const byteLength = count * elementBytes;
+    const offsetBytes = task.outputOffsetBytes + first * elementBytes;
     const output = job.outputs[task.shard] as ShardFile;
     // Before the write: that moves the bytes to where their pages are.
     if (job.checksums !== null) {

@@ -3,10 +3,18 @@
 import { type OpenView, openView } from "../files/gather.js";
 import type { Operation } from "../kernel/kernel.js";
 import { hasRowsOfTokens, isRotaryBuffer } from "../llama/tensor-names.js";
-import { bytesOf, elementCount, type FloatDType, type SumDType } from "../tensor.js";
+import {
+  bitsOf,
+  bytesOf,
+  type DType,
+  elementCount,
+  type FloatDType,
+  type SumDType,
+  type TensorView,
+} from "../tensor.js";
 import type { RunInput } from "../workers/reads.js";
 import { type Run, SEGMENT_BYTES } from "../workers/segments.js";
-import type { MergePlan, PlacedTensor, PlannedTensor } from "./merge-plan.js";
+import type { CopiedBytes, MergePlan, PlannedSum, PlannedTensor } from "./merge-plan.js";
 
 /** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
 export interface RepeatedRow {
@@ -19,11 +27,35 @@ export function isRepeatedRow(base: OpenView | RepeatedRow): base is RepeatedRow
 }
 
 /** A run of elements of one target tensor that are all made the same way. */
-export interface MergeTask extends Run {
+export type MergeTask = SumTask | CopyTask;
+
+interface TensorRun extends Run {
   readonly tensor: string;
-  readonly operation: Operation;
   /** Number of the tensor in the plan. */
   readonly tensorNumber: number;
+  /** The range of elements, in row-major order of the tensor. */
+  readonly firstElement: number;
+  readonly elementCount: number;
+  readonly segmentElements: number;
+  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and shard-file.ts. */
+  readonly lead: number;
+  readonly shard: number;
+  /** Where the task's first element goes in the shard's file. */
+  readonly outputOffsetBytes: number;
+}
+
+/** Elements no arithmetic is for: their bytes are copied. */
+export interface CopyTask extends TensorRun {
+  readonly dtype: DType;
+  readonly copied: OpenView<DType>;
+}
+
+export function isCopy(task: MergeTask): task is CopyTask {
+  return "copied" in task;
+}
+
+export interface SumTask extends TensorRun {
+  readonly operation: Operation;
   readonly sumDType: SumDType;
   readonly dtype: SumDType;
   /** What is added to or taken away; null where nothing is. */
@@ -36,15 +68,6 @@ export interface MergeTask extends Run {
   readonly isProof: boolean;
   /** What the delta is multiplied by before it is added. */
   readonly scale: number;
-  /** The range of elements, in row-major order of the tensor. */
-  readonly firstElement: number;
-  readonly elementCount: number;
-  readonly segmentElements: number;
-  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and shard-file.ts. */
-  readonly lead: number;
-  readonly shard: number;
-  /** Where the task's first element goes in the shard's file. */
-  readonly outputOffsetBytes: number;
 }
 
 /**
@@ -60,20 +83,42 @@ export function mergeTasks(
   const numbers = new Map(plan.tensors.map((tensor, number) => [tensor, number]));
   for (const [shard, { placed }] of plan.shards.entries()) {
     for (const place of isMade(shard) ? [] : placed) {
-      for (const part of tensorParts(place, plan.scale, newRows.get(place.tensor))) {
-        const tensorNumber = numbers.get(place.tensor) as number;
-        tasks.push({ ...part, operation: plan.operation, tensorNumber, shard });
+      const { tensor, offsetBytes } = place;
+      const tensorNumber = numbers.get(tensor) as number;
+      if (tensor.sumDType === null) {
+        if (elementCount(tensor.shape) > 0)
+          tasks.push({ ...copyOf(tensor, offsetBytes), tensorNumber, shard });
+        continue;
       }
+      for (const part of tensorParts(tensor, offsetBytes, plan.scale, newRows.get(tensor)))
+        tasks.push({ ...part, operation: plan.operation, tensorNumber, shard });
     }
   }
   return tasks;
 }
 
-type TaskPart = Omit<MergeTask, "operation" | "tensorNumber" | "shard">;
+function copyOf(tensor: CopiedBytes, outputOffsetBytes: number): Omit<CopyTask, "tensorNumber" | "shard"> {
+  const { name, dtype, shape } = tensor;
+  const elementBytes = bitsOf(dtype) / 8;
+  const segmentElements = SEGMENT_BYTES / elementBytes;
+  return {
+    tensor: name,
+    dtype,
+    copied: openView<DType>((tensor.delta ?? tensor.base) as TensorView),
+    firstElement: 0,
+    elementCount: elementCount(shape),
+    segmentElements,
+    lead: Math.floor(outputOffsetBytes / elementBytes) % segmentElements,
+    outputOffsetBytes,
+  };
+}
+
+type TaskPart = Omit<SumTask, "operation" | "tensorNumber" | "shard">;
 
 /** One task for a tensor; two where the delta has rows the base lacks. Empty tensors need none. */
 function tensorParts(
-  { tensor, offsetBytes }: PlacedTensor,
+  tensor: PlannedSum,
+  offsetBytes: number,
   planScale: number,
   newRow: Uint8Array | undefined,
 ): TaskPart[] {
@@ -117,7 +162,10 @@ function tensorParts(
 }
 
 /** What a task reads of each segment, in the order of sum-segment.ts. */
-export function inputsOf({ base, delta, firstElement }: MergeTask): RunInput[] {
+export function inputsOf(task: MergeTask): RunInput[] {
+  const { firstElement } = task;
+  if (isCopy(task)) return [{ view: task.copied, firstElement }];
+  const { base, delta } = task;
   const fromBase = base === null || isRepeatedRow(base) ? [] : [base];
   const views = delta === null ? fromBase : [delta, ...fromBase];
   return views.map((view) => ({ view, firstElement }));

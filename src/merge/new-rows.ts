@@ -23,7 +23,7 @@ export async function newRows(
   const tensors = shards.flatMap(({ placed }, shard) => (isMade(shard) ? [] : placed));
   for (const { tensor } of tensors) {
     const { base, sumDType, shape } = tensor;
-    if (base === null || elementCount(shape) <= elementCount(base.shape)) continue;
+    if (base === null || sumDType === null || elementCount(shape) <= elementCount(base.shape)) continue;
     const row =
       tensor.newRows === "mean"
         ? await takeSample(meanRowSample, { matrix: plainView(base), dtype: sumDType, kernel }, { signal })

@@ -12,7 +12,7 @@ import { bytesOf, type SumDType } from "../tensor.js";
 import { SEGMENT_BYTES } from "../workers/segments.js";
 import { describeDamage } from "./damage-findings.js";
 import type { SegmentFinding } from "./findings.js";
-import { isRepeatedRow, type MergeTask } from "./merge-tasks.js";
+import { isCopy, isRepeatedRow, type MergeTask, type SumTask } from "./merge-tasks.js";
 import { countLosses } from "./rounding-losses.js";
 
 const BASE_REGION = 0;
@@ -34,6 +34,10 @@ const NOTHING: readonly SegmentFinding[] = [];
 
 /** Leaves elements [first, first + count) of the tensor, as they stand in the target, in memory, and counts. */
 export function targetSegment(task: MergeTask, first: number, count: number, kernel: Kernel): SegmentResult {
+  if (isCopy(task)) {
+    gather(task.copied, first, count, kernel.memory, BASE_REGION);
+    return { at: BASE_REGION, findings: NOTHING };
+  }
   const segment = { task, first, count, kernel };
   const { at, findings } = sumSegment(segment);
   if (task.dtype === task.sumDType) return { at, findings };
@@ -44,7 +48,7 @@ export function targetSegment(task: MergeTask, first: number, count: number, ker
 
 /** A run of elements of one task. */
 interface Segment {
-  readonly task: MergeTask;
+  readonly task: SumTask;
   readonly first: number;
   readonly count: number;
   readonly kernel: Kernel;

@@ -1,7 +1,7 @@
 /** The CRC-32 of whole tensors, joined from those of their segments, which the threads that wrote them made. */
 import { joinCrc32 } from "../files/crc32.js";
 import { type ShardFile, writeChecksum } from "../files/output-file.js";
-import { bytesOf } from "../tensor.js";
+import { bitsOf } from "../tensor.js";
 import { segmentRange, segmentsOf } from "../workers/segments.js";
 import type { MergePlan, PlannedShard } from "./merge-plan.js";
 import type { MergeJob } from "./merge-segments.js";
@@ -32,7 +32,7 @@ function joinSegments({ runs }: MergeJob, shard: number, checksums: Uint32Array)
   for (const run of runs.filter((candidate) => candidate.shard === shard)) {
     let checksum = ofTensors.get(run.tensor) ?? 0;
     for (let number = 0; number < segmentsOf(run); number++) {
-      const byteLength = segmentRange(run, number).count * bytesOf(run.dtype);
+      const byteLength = (segmentRange(run, number).count * bitsOf(run.dtype)) / 8;
       checksum = joinCrc32(checksum, checksums[run.firstSegment + number] as number, byteLength);
     }
     ofTensors.set(run.tensor, checksum);

@@ -9,11 +9,13 @@ import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import { readModelConfig } from "../llama/model-config.js";
+import type { MatchedTensor } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
 import { openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
+import { isFloatDType } from "../tensor.js";
 import { defaultThreads } from "../workers/pool.js";
 import type { Verification } from "./documents.js";
 import type { VerifyOptions } from "./options.js";
@@ -89,12 +91,18 @@ type Sources = Readonly<Record<"base" | "delta", Checkpoint>>;
 function planSum({ base, delta }: Sources, record: Provenance | null, options: VerifyOptions): MergePlan {
   const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
   const rules = matchRules.parse({ ...record?.rules, ...options.rules });
-  return layOut(matchCheckpoints(base, delta, configs, rules), {
+  const match = matchCheckpoints(base, delta, configs, rules);
+  return layOut(match, {
     dtype: options.dtype ?? record?.dtype ?? "auto",
     scale: options.scale ?? record?.scale ?? 1,
-    // The format whose layout no tensor's name can fail.
-    format: "bin",
+    // One of them can hold tensors of any name, the other of any dtype.
+    format: match.tensors.every(isOfFloats) ? "bin" : "safetensors",
   });
+}
+
+function isOfFloats({ base, delta }: MatchedTensor): boolean {
+  const view = delta ?? base;
+  return view !== null && isFloatDType(view.dtype);
 }
 
 /** What differs from the files on record: no fault, since another conversion may hold the same numbers. */

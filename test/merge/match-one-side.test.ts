@@ -125,13 +125,16 @@ test("a quantized base has other names, too: what it is, is told first", async (
   });
 });
 
-test("only float dtypes are added or copied; what is dropped may be anything", async () => {
+test("only float dtypes are added; what is copied has whole bytes, and what is dropped may be anything", async () => {
   for (const dtype of ["I64", "U8", "BOOL", "F8_E4M3", "F4", "C64"] as const) {
     const odd = [view("odd", [2], dtype)];
-    await refusal(() => match([...base, ...odd], base, { baseOnly: "keep" }), "unsupported-dtype", {
+    await refusal(() => match([...base, ...odd], [...base, ...odd]), "unsupported-dtype", {
       tensor: "odd",
       got: dtype,
     });
+    const kept = () => match([...base, ...odd], base, { baseOnly: "keep" });
+    if (dtype === "F4") await refusal(kept, "unsupported-dtype", { tensor: "odd" });
+    else assert.equal(kept().tensors.at(-1)?.action, "copied");
     assert.equal(outcomes([...base, ...odd], base, { baseOnly: "drop" }).at(-1), "odd: dropped from base");
   }
 });

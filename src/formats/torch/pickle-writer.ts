@@ -1,11 +1,19 @@
-import { elementCount, type SumDType } from "../../tensor.js";
+import { ApplyDeltaError } from "../../errors.js";
+import { type DType, elementCount } from "../../tensor.js";
 import type { LayoutEntry } from "../format.js";
 
 /** The type of a storage says what its elements are. */
-const STORAGE_TYPES: Record<SumDType, string> = {
+const STORAGE_TYPES: Partial<Record<DType, string>> = {
   F16: "HalfStorage",
   BF16: "BFloat16Storage",
   F32: "FloatStorage",
+  BOOL: "BoolStorage",
+  U8: "ByteStorage",
+  I8: "CharStorage",
+  I16: "ShortStorage",
+  I32: "IntStorage",
+  I64: "LongStorage",
+  C64: "ComplexFloatStorage",
 };
 
 /** How many entries of a dict the pickler puts between a MARK and a SETITEMS (pickle.py, `_BATCHSIZE`). */
@@ -41,11 +49,12 @@ export function pickleStateDict(tensors: readonly LayoutEntry[]): Uint8Array {
   return pickler.bytes();
 }
 
-function putEntry(pickler: Pickler, { name, dtype, shape }: LayoutEntry, key: string): void {
+function putEntry(pickler: Pickler, tensor: LayoutEntry, key: string): void {
+  const { name, shape } = tensor;
   pickler.text(name);
   pickler.global("torch._utils", "_rebuild_tensor_v2");
   pickler.put("(");
-  putStorage(pickler, dtype, key, elementCount(shape));
+  putStorage(pickler, storageTypeOf(tensor), key, elementCount(shape));
   pickler.integer(0); // The tensor starts where its storage does.
   pickler.tuple(shape);
   pickler.tuple(contiguousStrides(shape));
@@ -57,11 +66,23 @@ function putEntry(pickler: Pickler, { name, dtype, shape }: LayoutEntry, key: st
   }
 }
 
+/** Errors: `unsupported-dtype`. */
+function storageTypeOf({ name, dtype }: LayoutEntry): string {
+  const type = STORAGE_TYPES[dtype];
+  if (type !== undefined) return type;
+  throw new ApplyDeltaError("unsupported-dtype", `A .bin file can't hold a tensor of ${dtype}.`, {
+    tensor: name,
+    expected: Object.keys(STORAGE_TYPES).join(", "),
+    got: dtype,
+    hint: "Write safetensors: leave --format bin out.",
+  });
+}
+
 /** The persistent id `("storage", type, key, "cpu", numel)`. */
-function putStorage(pickler: Pickler, dtype: SumDType, key: string, elements: number): void {
+function putStorage(pickler: Pickler, type: string, key: string, elements: number): void {
   pickler.put("(");
   pickler.constant("storage");
-  pickler.global("torch", STORAGE_TYPES[dtype]);
+  pickler.global("torch", type);
   pickler.text(key);
   pickler.constant("cpu");
   pickler.integer(elements);
