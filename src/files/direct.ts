@@ -1,5 +1,7 @@
-import { constants, openSync } from "node:fs";
+import { constants, openSync, readSync } from "node:fs";
 import { errnoOf, uninterrupted } from "../errors.js";
+import type { ReadableFile } from "../tensor.js";
+import { onSource, readFully } from "./local-file.js";
 
 /** What O_DIRECT wants memory, offset and length to be multiples of; a disk's own block is no larger. */
 export const PAGE_BYTES = 4096;
@@ -33,4 +35,39 @@ export class DirectTransfers {
       return 0;
     }
   }
+}
+
+/** Room a range needs in memory beyond its own length: it is read with the whole pages it lies in. */
+export const DISK_READ_MARGIN_BYTES = 2 * PAGE_BYTES;
+
+const directReads = new DirectTransfers();
+
+/**
+ * Reads what the disk has; an ordinary read of what was just written says nothing of it, since the page cache has that.
+ * Puts `byteLength` bytes from `offsetBytes` on into memory, at `at` or up to a page behind it; returns where they
+ * begin. `fd` reads through the page cache, `directFd`, where there is one, past it.
+ * `at` is a multiple of a page, and there is room for `DISK_READ_MARGIN_BYTES` more.
+ * Errors: `truncated-file`, `source-unreadable`.
+ */
+export function readFromDisk(
+  { path, fd, directFd }: ReadableFile & { readonly directFd: number | null },
+  memory: Uint8Array,
+  at: number,
+  byteLength: number,
+  offsetBytes: number,
+): number {
+  const inPage = offsetBytes % PAGE_BYTES;
+  const wholeLength = Math.ceil((inPage + byteLength) / PAGE_BYTES) * PAGE_BYTES;
+  const pages = memory.subarray(at, at + wholeLength);
+  const pagesAt = offsetBytes - inPage;
+  const got = onSource(
+    path,
+    () => directReads.attempt(directFd, (direct) => readSync(direct, pages, 0, pages.length, pagesAt)),
+    offsetBytes,
+  );
+  const begin = at + inPage;
+  // What is left: all of it, or what stands behind a read that ended early.
+  const done = Math.min(byteLength, Math.max(0, got - inPage));
+  readFully(fd, memory.subarray(begin + done, begin + byteLength), offsetBytes + done, path);
+  return begin;
 }

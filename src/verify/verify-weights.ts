@@ -3,8 +3,7 @@
  * delta give? Each byte of the target is read once, from the disk; the sum is made again in the kernel's memory.
  */
 import { closeSync } from "node:fs";
-import { openDirect } from "../files/direct.js";
-import { DISK_READ_MARGIN_BYTES, readFromDisk } from "../files/disk-read.js";
+import { DISK_READ_MARGIN_BYTES, openDirect, readFromDisk } from "../files/direct.js";
 import { gather, type OpenView, openView } from "../files/gather.js";
 import { countDifferent } from "../kernel/count-different.js";
 import type { Kernel } from "../kernel/kernel.js";
