@@ -75,7 +75,7 @@ export function findCause(
   if (names.every((name) => ROTATED.test(name)))
     return cause("row-order", "in another order of rows: another conversion of the model");
   const layers = layersOf(unfit, telling);
-  if (layers !== null) return cause("layers", `another model's (layers ${layers.join(", ")})`, "base");
+  if (layers !== null) return cause("layers", `another model's: ${describeLayers(layers)}`, "base");
   if (unfit.every(({ name }) => /norm|bias/.test(name)))
     return cause("vectors", "scaled, or another model's", "base");
   return cause("tensors", "another model's", "base");
@@ -95,6 +95,15 @@ function filesOf(
     if (inFiles.length === unfit.length) return { side, files: [...files].map((path) => basename(path)) };
   }
   return null;
+}
+
+/** `layers 16 to 31`, `layer 3`, `layers 2, 5, 9`. */
+function describeLayers(layers: readonly number[]): string {
+  const [first = 0] = layers;
+  const last = layers.at(-1) ?? first;
+  if (first === last) return `layer ${first}`;
+  const isRun = last - first === layers.length - 1;
+  return `layers ${isRun ? `${first} to ${last}` : layers.join(", ")}`;
 }
 
 /** The layers that hold just the matrices that don't fit; null where these are spread otherwise. */

@@ -252,7 +252,7 @@ function mixedError(
     ...(file === undefined ? {} : { file }),
     ...(tensors[0] === undefined ? {} : { tensor: tensors[0] }),
     ...(offsetBytes === null ? {} : { offsetBytes }),
-    expected: `as in the other ${plural(check.tensors.length - tensors.length, "tensor")}: ${kind === "damaged" ? "weights" : "sums that are exact"}`,
+    expected: `${kind === "damaged" ? "weights" : "sums that are exact"}, as in the other ${plural(check.tensors.length - tensors.length, "tensor")}`,
     got: `${plural(tensors.length, "tensor")}: ${listNames(tensors)}`,
   };
   const isNotFinite = check.tensors.some(
@@ -264,6 +264,8 @@ function mixedError(
   const headline: Partial<Record<Cause["kind"], string>> = {
     damaged: `${capitalized(text)}.`,
     file: `A part of the ${side ?? "base"} is ${text}${where}.`,
+    layers: `A part of the base is ${text}.`,
+    vectors: `Some vectors of the base are ${text}.`,
     "row-order": "The rows of q_proj and k_proj are in another order.",
     "subtracted-twice": "The base was subtracted twice from tied embeddings.",
   };

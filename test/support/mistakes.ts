@@ -52,6 +52,19 @@ const LFS_POINTER =
 
 const SHARD = "pytorch_model-00001-of-00002.bin";
 
+/** The tensors with those whose names match taken from another model. */
+function replaced(
+  tensors: readonly RepeatedTensor[],
+  others: readonly RepeatedTensor[],
+  names: RegExp,
+): RepeatedTensor[] {
+  const byName = new Map(others.map((tensor) => [tensor.name, tensor]));
+  return tensors.map((tensor) => {
+    const other = names.test(tensor.name) ? byName.get(tensor.name) : undefined;
+    return other === undefined ? tensor : { ...other, kind: `other ${other.kind}` };
+  });
+}
+
 export const MISTAKES: Mistake[] = [
   {
     heading: "size mismatch: 32000 against 32001",
@@ -205,6 +218,35 @@ export const MISTAKES: Mistake[] = [
     make: (root) => {
       writeBase(root, rounded(LLAMA));
       writeDelta(root);
+    },
+  },
+  {
+    heading: "A part of the base from another download",
+    command: APPLY,
+    exit: 5,
+    make: (root) => {
+      writeBase(root, replaced(LLAMA, LLAMA_2, /layers\.(?:1[6-9]|2\d|3\d)\./));
+      writeDelta(root);
+    },
+  },
+  {
+    heading: "Zeros inside a file of the right size",
+    command: APPLY,
+    exit: 4,
+    make: (root) => {
+      const zeros = LLAMA.map((tensor) => ({ ...tensor, row: new Float64Array(tensor.row.length) }));
+      writeBase(root, replaced(LLAMA, zeros, /layers\.(?:7|8)\.mlp/));
+      writeDelta(root);
+    },
+  },
+  {
+    heading: "Embeddings that the delta holds whole",
+    command: `${APPLY} --dry-run`,
+    exit: 0,
+    needsBytes: ROOM_7B,
+    make: (root) => {
+      writeBase(root);
+      writeDelta(root, replaced(DELTA, tuned(LLAMA), /embed_tokens|lm_head/));
     },
   },
   {
