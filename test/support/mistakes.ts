@@ -154,6 +154,15 @@ export const MISTAKES: Mistake[] = [
     },
   },
   {
+    heading: "A download that is still under way",
+    command: APPLY,
+    exit: 4,
+    make: (root) => {
+      writeBoth(root);
+      writeFileSync(join(root, DELTA_NAME, `${SHARD}.aria2`), "");
+    },
+  },
+  {
     heading: "A shard is missing",
     command: APPLY,
     exit: 4,
@@ -188,6 +197,34 @@ export const MISTAKES: Mistake[] = [
       const llama2 = filesOf("7B", { "config.json": config("7B", { max_position_embeddings: 4096 }) });
       writeLifeSize(join(root, "llama-2-7b"), LLAMA_2, llama2);
       writeLifeSize(join(root, "vicuna-7b-v1.5"), tuned(LLAMA_2), llama2);
+    },
+  },
+  {
+    heading: "A merged release, named as on the Hub",
+    command: apply("huggyllama/llama-7b", "lmsys/vicuna-7b-v1.3"),
+    exit: 5,
+    make: () => {},
+  },
+  {
+    heading: "Names behind a prefix",
+    command: `${apply("tiny-llama", "tiny-delta")} --dry-run`,
+    exit: 0,
+    make: (root) => {
+      const { base, delta } = tinyPair();
+      writeModel(join(root, "tiny-llama"), base);
+      const wrapped = delta.map((tensor) => ({ ...tensor, name: `module.${tensor.name}` }));
+      writeModel(join(root, "tiny-delta"), wrapped, { format: "torch" });
+    },
+  },
+  {
+    heading: "Tensors of shape [0]: ZeRO-3's placeholders",
+    command: apply("tiny-llama", "tiny-delta"),
+    exit: 4,
+    make: (root) => {
+      const { base, delta } = tinyPair();
+      writeModel(join(root, "tiny-llama"), base);
+      const emptied = delta.map((tensor) => ({ ...tensor, shape: [0], bytes: new Uint8Array() }));
+      writeModel(join(root, "tiny-delta"), emptied, { format: "torch" });
     },
   },
   {
