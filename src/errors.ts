@@ -103,6 +103,8 @@ export const EXIT_OF = {
   "not-finite": EXIT.malformed,
   /** A config or tokenizer file that is no JSON, or not what it must be. */
   "bad-json": EXIT.malformed,
+  /** A config.json that contradicts the tensors where nothing decides which is right. */
+  "config-mismatch": EXIT.malformed,
   /** A tokenizer.model that can't be read. */
   "tokenizer-malformed": EXIT.malformed,
 

@@ -31,6 +31,7 @@ import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
 import { refuseHollowSides } from "./refuse-hollow.js";
 import { refuseMergedRelease } from "./refuse-merged.js";
+import { refuseMisfit } from "./refuse-misfit.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
@@ -156,6 +157,7 @@ async function planTarget(
     { chatTemplate: style, card: { fileName: MODEL_CARD, text } },
     log,
   );
+  refuseMisfit(plan, files, delta.folder);
   const record = await recordMerge({ base, delta, rules, dtype, plan, baseCheck });
   const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
   const sources = { base, delta };

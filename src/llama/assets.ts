@@ -21,6 +21,7 @@ import {
   type ConfigFacts,
   isLlama,
   parseModelConfig,
+  repairAutoMap,
   repairConfig,
   repairGenerationConfig,
 } from "./model-config.js";
@@ -35,7 +36,8 @@ import {
   type TokenizerRepair,
 } from "./tokenizer-repair.js";
 
-export type AssetFacts = Pick<TokenizerFacts, "rows" | "trimmedRows"> & Pick<ConfigFacts, "torchDType">;
+export type AssetFacts = Pick<TokenizerFacts, "rows" | "trimmedRows"> &
+  Pick<ConfigFacts, "torchDType" | "tensors">;
 
 export interface AssetOptions {
   /** The prompt template to write into tokenizer_config.json; null: as the delta has it. */
@@ -105,7 +107,9 @@ function planModelFiles(
   if (config === undefined) {
     plan.warnings.push(`neither ${source} nor base has a config.json: add one before you load the ${made}.`);
   } else {
-    plan.files.push(assetOf(CONFIG, config, repairConfig(config, facts, plan.notes)));
+    const { text, code } = repairAutoMap(config.path, repairConfig(config, facts, plan.notes));
+    plan.files.push(assetOf(CONFIG, config, text));
+    if (code !== null) (code.isRemoved ? plan.notes : plan.warnings).push(code.remark);
   }
   // The base's goes with the base's config only.
   const isOfBase = config !== undefined && config.path !== join(delta, CONFIG);

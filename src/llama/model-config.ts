@@ -7,9 +7,13 @@ import { readAssetText } from "../files/small-file.js";
 import type { ModelConfig } from "./documents.js";
 import { CONFIG, GENERATION_CONFIG } from "./file-names.js";
 import type { SpecialRole } from "./sentencepiece.js";
+import { embeddingOf, layerOf } from "./tensor-names.js";
 
 /** A model has one; each that is misspelt is corrected by itself. */
 const MAX_ARCHITECTURES = 16;
+
+/** Families whose configuration class in transformers ties the head unless config.json says otherwise. */
+const TIED_BY_DEFAULT = /^(?:gemma|cohere)/;
 
 const text = z.string().nullable().default(null);
 const number = z.number().nullable().default(null);
@@ -71,7 +75,7 @@ export function parseModelConfig(file: JsonFile): ModelConfig {
     rmsNormEps: raw.rms_norm_eps,
     ropeScaling: rope && { type: rope.rope_type ?? rope.type, factor: rope.factor },
     ropeTheta: raw.rope_theta,
-    tieWordEmbeddings: raw.tie_word_embeddings ?? false,
+    tieWordEmbeddings: raw.tie_word_embeddings ?? TIED_BY_DEFAULT.test(raw.model_type ?? ""),
     // transformers 5 writes `dtype`; some early files have `torch.float16`.
     torchDType: (raw.dtype ?? raw.torch_dtype)?.replace(/^torch\./, "") ?? null,
     bosTokenId: firstOf(raw.bos_token_id),
@@ -111,6 +115,30 @@ export interface ConfigFacts {
   readonly torchDType: string;
   /** Null if there is no tokenizer. */
   readonly ids: SpecialIds | null;
+  /** The target's. */
+  readonly tensors?: readonly { readonly name: string; readonly shape: readonly number[] }[];
+}
+
+/** The keys that the shapes of LLaMA's tensors decide; null where they are not LLaMA's. */
+function sizesOf(tensors: NonNullable<ConfigFacts["tensors"]>, heads: number | null, headDim: number | null) {
+  const shapeOf = (name: string) => tensors.find((tensor) => tensor.name === name)?.shape;
+  const layer = (name: string) => shapeOf(`model.layers.0.${name}.weight`)?.[0];
+  const [, hiddenSize] = embeddingOf(tensors)?.shape ?? [];
+  const [queries, keys] = [layer("self_attn.q_proj"), layer("self_attn.k_proj")];
+  const intermediateSize = layer("mlp.gate_proj");
+  if (hiddenSize === undefined || intermediateSize === undefined) return null;
+  if (queries === undefined || keys === undefined) return null;
+  const rowsOfHead = headDim ?? queries / (heads ?? Number.NaN);
+  const layers = new Set(tensors.map(({ name }) => layerOf(name)).filter((at) => at !== null));
+  return {
+    hidden_size: hiddenSize,
+    intermediate_size: intermediateSize,
+    num_hidden_layers: layers.size,
+    // Only where heads of that size make up the queries.
+    ...(Number.isInteger(rowsOfHead) && Number.isInteger(keys / rowsOfHead) && heads === queries / rowsOfHead
+      ? { num_key_value_heads: keys / rowsOfHead }
+      : {}),
+  };
 }
 
 /** Makes the file true to the tensors and the tokenizer, with a note for each change. Errors: `bad-json`. */
@@ -127,6 +155,15 @@ export function repairConfig(file: JsonFile, facts: ConfigFacts, notes: string[]
     if (draft.value[key] !== torchDType) set(key, torchDType);
   }
   if (rows !== null && draft.value.vocab_size !== rows) set("vocab_size", rows);
+  const { num_attention_heads: heads, head_dim: headDim } = draft.value;
+  const sizes = Object.entries(sizesOf(facts.tensors ?? [], heads, headDim) ?? {});
+  for (const [key, size] of sizes as ["hidden_size", number][]) {
+    if (draft.value[key] !== null && draft.value[key] !== size) set(key, size);
+  }
+  if (draft.value.quantization_config !== undefined) {
+    draft.set(["quantization_config"], undefined);
+    notes.push("config.json: quantization_config removed, as the tensors are not quantized.");
+  }
   // The spelling before transformers 4.28 (FastChat #352, #577).
   for (const [at, name] of (draft.value.architectures ?? []).entries()) {
     if (!name.startsWith("LLaMA")) continue;
@@ -136,6 +173,22 @@ export function repairConfig(file: JsonFile, facts: ConfigFacts, notes: string[]
   }
   repairIds(draft, CONFIG, facts, notes);
   return draft.text;
+}
+
+/** `auto_map` names Python code that loaders fetch and run where they are told to; a plain LLaMA needs none. */
+export function repairAutoMap(path: string, text: string) {
+  const draft = new JsonDraft({ path, text }, configFileSchema);
+  const { auto_map, architectures } = draft.value;
+  if (auto_map == null) return { text, code: null };
+  const names = Object.values(Object(auto_map)).join(", ");
+  const isRemoved = architectures?.length === 1 && architectures[0] === "LlamaForCausalLM";
+  if (!isRemoved) {
+    const remark = `config.json: auto_map names code (${names}) that loaders may fetch from the Hub and run; check it first.`;
+    return { text, code: { isRemoved, remark } };
+  }
+  draft.set(["auto_map"], undefined);
+  const remark = `config.json: auto_map (${names}) removed: loaders know a LLaMA without code of its own.`;
+  return { text: draft.text, code: { isRemoved, remark } };
 }
 
 type IdFacts = Pick<ConfigFacts, "rows" | "ids">;

@@ -88,7 +88,7 @@ export function matchSides(baseSide: MatchSide, otherSide: MatchSide, decisions:
   const other = otherSide.tensors;
   const baseByName = new Map(base.map((tensor) => [tensor.name, tensor]));
   const otherByName = new Map(other.map((tensor) => [tensor.name, tensor]));
-  const tiedAway = otherSide.tiesEmbeddings && !otherByName.has(LM_HEAD) ? LM_HEAD : null;
+  const tiedAway = otherSide.tiesEmbeddings ? LM_HEAD : null;
   const tensors: MatchedTensor[] = [];
   const dropped: DroppedTensor[] = [];
   const problems = { names: [] as string[], shapes: [] as string[] };
@@ -97,7 +97,7 @@ export function matchSides(baseSide: MatchSide, otherSide: MatchSide, decisions:
       name === tiedAway
         ? ({
             name,
-            from: "base",
+            from: baseByName.has(name) ? "base" : role,
             reason: `the ${role} ties it to embed_tokens, and so will the ${made}`,
           } as const)
         : decide(baseByName.get(name), otherByName.get(name), decisions);

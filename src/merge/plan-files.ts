@@ -24,6 +24,7 @@ export function planFiles(
     rows,
     trimmedRows: rowsOfSource - (rows ?? rowsOfSource),
     torchDType: TORCH_NAMES[mainDType(plan)],
+    tensors: plan.tensors,
   };
   const { files, notes, warnings } = planAssets(source.folder, base.folder, facts, options);
   for (const text of notes) reporter.note(text);

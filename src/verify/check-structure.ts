@@ -58,16 +58,42 @@ export function checkConfig({ folder, tensors }: Checkpoint): Check {
   const config = readModelConfig(folder);
   if (config === null) return skipped("config", "there is no config.json");
   const expected = expectedTensors(config);
-  const faults = [...compareDType(config, tensors), ...compareRows(config, tensors)];
-  if (expected !== null) faults.push(...compareTensors(expected, tensors));
+  const faults = configFaults(config, tensors);
   if (faults.length > 0) return failed("config", faults);
   const architecture = config.architectures.join(", ") || "no architecture named";
   if (expected === null) return ok("config", `${architecture}; names and shapes are not checked for it`);
   return ok("config", `${architecture}: ${plural(expected.size, "tensor")} of the shapes it says`);
 }
 
+type ShapedTensor = Pick<TensorView, "name" | "dtype" | "shape">;
+
+/** Families whose loaders know none of LLaMA's names. */
+const OTHER_NAMES = /^(?:gpt|opt|bloom|falcon|rw|mpt|t5|mt5|bert|roberta|codegen|chatglm)/i;
+
+/** Where a config and tensors contradict each other. */
+export function configFaults(config: ModelConfig, tensors: readonly ShapedTensor[]): string[] {
+  const expected = expectedTensors(config);
+  const faults = [...compareDType(config, tensors), ...compareRows(config, tensors)];
+  const other = config.architectures.find((name) => OTHER_NAMES.test(name));
+  if (other !== undefined && embeddingOf(tensors) !== undefined) {
+    faults.push(`${other} has tensors of other names than ${embeddingOf(tensors)?.name}`);
+  }
+  const { hiddenSize, attentionHeads, headDim, keyValueHeads } = config;
+  if (expected !== null && hiddenSize !== null && attentionHeads !== null && keyValueHeads !== null) {
+    if (headDim === null && hiddenSize % attentionHeads !== 0) {
+      faults.push(
+        `num_attention_heads is ${attentionHeads}, which does not divide hidden_size ${hiddenSize}`,
+      );
+    } else if (attentionHeads % keyValueHeads !== 0) {
+      faults.push(`num_key_value_heads is ${keyValueHeads}, which does not divide ${attentionHeads} heads`);
+    }
+  }
+  if (expected !== null) faults.push(...compareTensors(expected, tensors));
+  return faults;
+}
+
 /** `torch_dtype` names the dtype that most bytes of the float tensors are in. */
-function compareDType({ torchDType }: ModelConfig, tensors: readonly TensorView[]): string[] {
+function compareDType({ torchDType }: ModelConfig, tensors: readonly ShapedTensor[]): string[] {
   const bytes = new Map<DType, number>();
   for (const tensor of tensors.filter(({ dtype }) => isFloatDType(dtype))) {
     bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
@@ -78,7 +104,7 @@ function compareDType({ torchDType }: ModelConfig, tensors: readonly TensorView[
   return torchDType === name ? [] : [`torch_dtype is ${torchDType}, the tensors are ${name}`];
 }
 
-function compareRows({ vocabSize }: ModelConfig, tensors: readonly TensorView[]): string[] {
+function compareRows({ vocabSize }: ModelConfig, tensors: readonly ShapedTensor[]): string[] {
   const rows = embeddingRows(tensors);
   if (vocabSize === null || rows === null || rows === vocabSize) return [];
   return [`vocab_size is ${vocabSize}, the embedding has ${rows} rows`];
@@ -86,7 +112,7 @@ function compareRows({ vocabSize }: ModelConfig, tensors: readonly TensorView[])
 
 function compareTensors(
   expected: ReadonlyMap<string, readonly number[]>,
-  tensors: readonly TensorView[],
+  tensors: readonly ShapedTensor[],
 ): string[] {
   const got = new Map(tensors.map(({ name, shape }) => [name, shape.join(" x ")]));
   const wanted = new Map([...expected].map(([name, shape]) => [name, shape.join(" x ")]));
@@ -113,6 +139,6 @@ export function checkTokenizer({ folder, tensors }: Checkpoint): Check {
   return ok("tokenizer", `${plural(pieces, "piece")}${added}${of} (${files.join(", ")})${rest}`);
 }
 
-function embeddingRows(tensors: readonly TensorView[]): number | null {
+function embeddingRows(tensors: readonly ShapedTensor[]): number | null {
   return embeddingOf(tensors)?.shape[0] ?? null;
 }

@@ -123,18 +123,24 @@ test("both tied, with and without the head among the tensors", () => {
     [headless(), llama()],
     [llama(), llama()],
   ] as const) {
-    const { tensors } = matchTensors(side(ours, true), side(theirs, true), DEFAULT);
+    const { tensors, dropped } = matchTensors(side(ours, true), side(theirs, true), DEFAULT);
     assert.deepEqual(
       tensors.map(({ name, action }) => `${name}: ${action}`),
-      theirs.map(({ name }) => `${name}: added`),
+      headless().map(({ name }) => `${name}: added`),
     );
+    // Loaders differ in what they make of a head beside a tied embedding.
+    assert.equal(dropped.length, ours.length + theirs.length > 2 * headless().length ? 1 : 0);
   }
 });
 
 test("a head that is missing where nothing is tied is missing", async () => {
   await refusal(() => match(llama(), headless()), "names-differ", { got: `only in the base (1): ${HEAD}` });
   await refusal(() => match(headless(), llama()), "names-differ", { got: `only in the delta (1): ${HEAD}` });
-  await refusal(() => matchTensors(side(headless()), side(llama(), true), DEFAULT), "names-differ");
+  const { dropped } = matchTensors(side(headless()), side(llama(), true), DEFAULT);
+  assert.deepEqual(
+    dropped.map(({ name, from }) => [name, from]),
+    [[HEAD, "delta"]],
+  );
 });
 
 const SIZES: [base: number, delta: number, hint: RegExp][] = [
