@@ -6,7 +6,7 @@ import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import { describeRelease } from "../llama/describe.js";
 import type { RecognizedRelease } from "../llama/documents.js";
-import { LM_HEAD } from "../llama/tensor-names.js";
+import { embeddingOf, LM_HEAD } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import type { MatchedTensor } from "../merge/match.js";
 import { layOut, notAdded } from "../merge/merge-plan.js";
@@ -149,7 +149,7 @@ async function planTarget(
     baseCheck: baseCheck?.sentence ?? null,
     release: release === null ? null : describeRelease(release),
   });
-  const style = chatTemplateStyle(chatTemplate, release);
+  const style = chatTemplateStyle(chatTemplate, release, embeddingOf(delta.tensors)?.dtype);
   const files = planFiles(
     plan,
     delta,

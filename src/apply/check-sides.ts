@@ -21,7 +21,7 @@ import type { Match } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import type { MatchRules } from "../merge/options.js";
 import type { WarningLog } from "../merge/warning-log.js";
-import { isLocalFile, type LocalFile } from "../tensor.js";
+import { type DType, isLocalFile, type LocalFile } from "../tensor.js";
 import { sha256Files } from "../workers/sha256.js";
 import type { ApplyDeltaOptions } from "./options.js";
 
@@ -149,9 +149,12 @@ function localFilesOf({ files }: Checkpoint): LocalFile[] {
 export function chatTemplateStyle(
   asked: "auto" | PromptStyle | null,
   recognized: RecognizedRelease | null,
+  dtype?: DType,
 ): PromptStyle | null {
   if (asked !== "auto") return asked;
   if (recognized !== null && recognized.sureness !== "possible") return recognized.release.prompt;
+  // Of the models with v0's 32001 rows, those in float16 have its prompt (StableVicuna); Alpaca's are in float32.
+  if (recognized?.release.version === "v0" && dtype === "F16") return "v0";
   throw new ApplyDeltaError("bad-usage", "Which prompt template the model needs can't be told.", {
     expected: "a delta whose release is known by its name or its checksums",
     hint: "Name it: --chat-template v1.1, or --chat-template v0 for the deltas with 32001 rows.",
