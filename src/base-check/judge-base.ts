@@ -14,6 +14,7 @@ const SWAPPED_RATIO = 2;
 
 /** A model's norms are around 0.5 and its matrices around 0.02; a delta's of both are hundredths of that. */
 const DELTA_NORM_RMS = 0.05;
+const DELTA_MATRIX_RMS = 0.005;
 
 /** Verdicts on the whole model, of which a list of tensors says nothing. */
 const NOT_TOLD_BY_TENSOR: readonly BaseVerdict[] = ["swapped", "not-a-delta", "not-a-base"];
@@ -163,6 +164,8 @@ function sizesOf(samples: readonly TensorSample[]): {
   );
   const ratios = matrices.map(({ base, delta }) => Math.sqrt(delta.squares / base.squares));
   const wholes = matrices.filter((_, i) => (ratios[i] as number) > MODEL_RATIO);
+  const baseRms = (those: readonly TensorSample[]) =>
+    medianOf(those.map(({ base, sampled }) => rmsOf(base, sampled)));
   const norms = samples.filter(({ isMatrix, name }) => !isMatrix && /norm/.test(name));
   return {
     ratio: medianOf(ratios),
@@ -172,8 +175,7 @@ function sizesOf(samples: readonly TensorSample[]): {
         1,
         sumOf(matrices, ({ sampled }) => sampled),
       ),
-    isBaseDelta:
-      norms.length > 0 && medianOf(norms.map(({ base, sampled }) => rmsOf(base, sampled))) < DELTA_NORM_RMS,
+    isBaseDelta: norms.length > 0 && baseRms(norms) < DELTA_NORM_RMS && baseRms(matrices) < DELTA_MATRIX_RMS,
   };
 }
 
