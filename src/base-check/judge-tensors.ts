@@ -97,14 +97,15 @@ function verdictOf(sample: TensorSample, inexact: number, format: SumDType | nul
   return share >= WIDER_SHARE && fineDeltas >= FINE_SHARE * quarter ? "wider" : "other";
 }
 
-/** Runs of zeros in a matrix that isn't sparse, or text. Of a vector, a few elements may well be zero. */
+/** Text in a matrix, or runs of zeros in one that isn't sparse. A vector's elements may be zero, or lie as close as letters. */
 function isDamaged(
   { zeroBytes, places, scatteredZeros, textPlaces, squares }: SideFindings,
   isMatrix: boolean,
 ): boolean {
-  if (textPlaces > 0) return true;
+  if (!isMatrix) return false;
   return (
-    isMatrix && zeroBytes >= SHORTEST_RUN_BYTES && squares > 0 && scatteredZeros <= SPARSE_SHARE * places
+    textPlaces > 0 ||
+    (zeroBytes >= SHORTEST_RUN_BYTES && squares > 0 && scatteredZeros <= SPARSE_SHARE * places)
   );
 }
 

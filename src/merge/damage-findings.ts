@@ -17,9 +17,10 @@ export function describeDamage(
   rowElements: number | null,
 ): SegmentFinding[] {
   const at = (offsetBytes: number) => first + Math.floor(offsetBytes / elementBytes);
+  if (rowElements === null) return [];
   const findings: SegmentFinding[] = [];
   if (firstText !== null) findings.push({ kind: `${side}-text`, count: textPlaces, first: at(firstText) });
-  if (rowElements === null || scatteredZeros > SPARSE_SHARE * places) return findings;
+  if (scatteredZeros > SPARSE_SHARE * places) return findings;
   const end = places * STRIDE_BYTES;
   const isRowEdge = (offsetBytes: number) => {
     const within = (first * elementBytes + offsetBytes) % (rowElements * elementBytes);

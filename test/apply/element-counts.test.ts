@@ -170,3 +170,22 @@ test("a delta stored wider than it was made: counting its sums proves nothing, a
   assert.deepEqual([summary?.baseCheck?.verdict, summary?.baseCheck?.checkedIn], ["exact", "F16"]);
   assert.equal(summary?.counted.sums, 0);
 });
+
+test("norms that lie close together look like text, and aren't", async (context) => {
+  const root = temporaryFolder(context);
+  // 0x3c41 to 0x3c5a as float16: "A<" to "Z<".
+  const norms = Float64Array.from({ length: 4096 }, (_, i) => 1 + (65 + (i % 26)) / 1024);
+  const one = (values: Float64Array): Tensor => {
+    const bytes = encodeNumbers("F16", values);
+    return { name: "model.norm.weight", dtype: "F16", shape: [4096], bytes };
+  };
+  writeFileSync(join(root, "base"), safetensorsFile([one(norms)]));
+  writeFileSync(join(root, "delta"), safetensorsFile([one(norms.map((_, i) => (i % 3) / 1024))]));
+  const summary = await applyDelta({
+    base: join(root, "base"),
+    delta: join(root, "delta"),
+    target: join(root, "target"),
+  });
+  assert.equal(summary.baseCheck?.verdict, "exact");
+  assert.deepEqual(summary.counted.findings, []);
+});

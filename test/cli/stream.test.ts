@@ -95,7 +95,7 @@ test("a model many times larger than the window takes no more memory", async (co
   const { run, hub, home } = await largePlace(context, megabytes);
   const { code, stdout, stderr } = await run(
     ...["--base", BASE, "--delta", DELTA, "--target", "out", "--threads", "4"],
-    ...["--skip-base-check", "--no-sync", "--json"],
+    ...["--skip-base-check", "--force", "--no-sync", "--json"],
   );
   assert.equal(code, 0, stderr);
   const { peakMemoryBytes, bytesStreamed } = JSON.parse(stdout) as Record<string, number>;
