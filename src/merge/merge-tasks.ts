@@ -37,7 +37,7 @@ interface TensorRun extends Run {
   readonly firstElement: number;
   readonly elementCount: number;
   readonly segmentElements: number;
-  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and shard-file.ts. */
+  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and output-file.ts. */
   readonly lead: number;
   readonly shard: number;
   /** Where the task's first element goes in the shard's file. */

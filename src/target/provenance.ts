@@ -26,7 +26,7 @@ const count = z.number().int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const fileName = z.string().regex(/^[^/\\]+$/);
 
-/** `headerSha256`: of everything in the file but the tensors' data (checkpoint/header-sha256.ts). */
+/** `headerSha256`: of everything in the file but the tensors' data (formats/header-sha256.ts). */
 const weightsFile = z.strictObject({ name: fileName, bytes: count, headerSha256: sha256 });
 
 const source = z.strictObject({
