@@ -232,9 +232,11 @@ test("a second run on the same target is refused while the first works, and the 
   const { root, args } = largeMerge(context);
   let second: ReturnType<typeof runCli> | undefined;
   const first = await runCli(args, {
-    whileRunning: () =>
+    // Held while the second runs: otherwise the two would race.
+    whileRunning: (child) =>
       onceUnderWay(root, () => {
-        second = runCli(args);
+        child.kill("SIGSTOP");
+        second = runCli(args).finally(() => child.kill("SIGCONT"));
       }),
   });
   const refused = await second;
