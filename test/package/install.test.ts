@@ -42,7 +42,6 @@ const PATTERNS = [
   /^dist\/src\/kernel\/simd\.wasm$/,
   /^docs\/[a-z-]+\.md$/,
   /^docs\/schemas\/[a-z-]+\.json$/,
-  /^man\/vicuna-apply-delta\.1$/,
 ];
 
 const TINY = projectPath("examples/tiny");
