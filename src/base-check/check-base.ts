@@ -122,10 +122,10 @@ function locateDamage(
     for (const side of ["base", "delta"] as const) {
       const { firstNotFinite, firstText, firstZero, squares } = sample[side];
       const [what, first] =
-        firstNotFinite >= 0
-          ? ["infinities or NaN stand", firstNotFinite]
-          : firstText >= 0
-            ? ["text stands", firstText]
+        sample.isMatrix && firstText >= 0
+          ? ["text stands", firstText]
+          : firstNotFinite >= 0
+            ? ["infinities or NaN stand", firstNotFinite]
             : ["zeros stand", firstZero];
       const isZero = side === "base" && squares === 0;
       const view = sides[side].find(({ name }) => name === sample.name);

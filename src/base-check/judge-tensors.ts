@@ -83,8 +83,9 @@ export function judgeTensors(samples: readonly TensorSample[], format: SumDType 
 
 function verdictOf(sample: TensorSample, inexact: number, format: SumDType | null): TensorVerdict {
   const { base, delta, sampled, comparable, quarter, fineDeltas, isMatrix } = sample;
-  if (base.notFinite + delta.notFinite > 0) return "not-finite";
+  // Letters of a text may be NaN, so text goes first.
   if (isDamaged(base, isMatrix) || isDamaged(delta, isMatrix)) return "damaged";
+  if (base.notFinite + delta.notFinite > 0) return "not-finite";
   if (sampled === 0 || delta.squares === 0) return "zero";
   if (base.squares === 0) return isMatrix ? "damaged" : "too-few";
   if (rmsOf(delta, sampled) > MODEL_RATIO * rmsOf(base, sampled))
