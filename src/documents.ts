@@ -4,7 +4,7 @@
  * results, so no run loads these files: import types from them, nothing else (test/architecture.test.ts).
  */
 import { z } from "zod";
-import { DTYPES, type DType, type SumDType, TORCH_NAMES } from "./tensor.js";
+import { BLOCK_DTYPES, DTYPES, type DType, type SumDType, TORCH_NAMES } from "./tensor.js";
 
 /** The type of what a schema describes. Results are read, never written. */
 export type DocumentType<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;
@@ -19,7 +19,7 @@ export const count = z.int().nonnegative();
 export const bytes = count;
 /** The dimensions of a tensor, or one index for each of them. */
 export const extents = z.array(count);
-export const dtype = z.enum(DTYPES as [DType, ...DType[]]);
+export const dtype = z.enum([...DTYPES, ...BLOCK_DTYPES] as [DType, ...DType[]]);
 export const sumDType = z.enum(Object.keys(TORCH_NAMES) as [SumDType, ...SumDType[]]);
 
 export const errorDetailsSchema = z.strictObject({

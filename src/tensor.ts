@@ -33,10 +33,54 @@ const BITS = {
 } as const;
 
 /** An element type, as safetensors spells it. */
-export type DType = keyof typeof BITS;
+export type ElementDType = keyof typeof BITS;
 
-/** All dtypes, lowest rank first. */
-export const DTYPES = Object.keys(BITS) as DType[];
+/** Those of safetensors, lowest rank first. */
+export const DTYPES = Object.keys(BITS) as ElementDType[];
+
+/**
+ * ggml's quantized types: the elements of a block, which lie in one row, and its bytes (gguf-py/gguf/constants.py,
+ * `GGML_QUANT_SIZES`).
+ */
+const BLOCKS = {
+  Q4_0: [32, 18],
+  Q4_1: [32, 20],
+  Q5_0: [32, 22],
+  Q5_1: [32, 24],
+  Q8_0: [32, 34],
+  Q8_1: [32, 36],
+  Q2_K: [256, 84],
+  Q3_K: [256, 110],
+  Q4_K: [256, 144],
+  Q5_K: [256, 176],
+  Q6_K: [256, 210],
+  Q8_K: [256, 292],
+  IQ2_XXS: [256, 66],
+  IQ2_XS: [256, 74],
+  IQ3_XXS: [256, 98],
+  IQ1_S: [256, 50],
+  IQ4_NL: [32, 18],
+  IQ3_S: [256, 110],
+  IQ2_S: [256, 82],
+  IQ4_XS: [256, 136],
+  IQ1_M: [256, 56],
+  TQ1_0: [256, 54],
+  TQ2_0: [256, 66],
+  MXFP4: [32, 17],
+  NVFP4: [64, 36],
+  Q1_0: [128, 18],
+  Q2_0: [64, 18],
+} as const;
+
+/** A type whose elements are stored in blocks and have no bytes of their own. */
+export type BlockDType = keyof typeof BLOCKS;
+
+/** The block types that this program writes and reads as numbers. */
+export type QuantizedDType = "Q8_0" | "Q4_0";
+
+export type DType = ElementDType | BlockDType;
+
+export const BLOCK_DTYPES = Object.keys(BLOCKS) as BlockDType[];
 
 /** The dtypes the arithmetic reads. */
 export type FloatDType = "F16" | "BF16" | "F32" | "F64";
@@ -44,9 +88,14 @@ export type FloatDType = "F16" | "BF16" | "F32" | "F64";
 /** The dtypes the arithmetic adds in and the target is written in; F64 is rounded to F32 when it is read. */
 export type SumDType = "F16" | "BF16" | "F32";
 
-/** Size of one element in bits. */
+/** Size of one element in bits; of a block type its share of a block, which may end in a fraction. */
 export function bitsOf(dtype: DType): number {
-  return BITS[dtype];
+  return isBlockDType(dtype) ? (8 * BLOCKS[dtype][1]) / BLOCKS[dtype][0] : BITS[dtype];
+}
+
+/** Elements that are stored together: ranges of a tensor begin and end at multiples of it. */
+export function blockElements(dtype: DType): number {
+  return isBlockDType(dtype) ? BLOCKS[dtype][0] : 1;
 }
 
 /** Size of one element in bytes, for the dtypes the arithmetic knows. */
@@ -54,8 +103,16 @@ export function bytesOf(dtype: FloatDType): 2 | 4 | 8 {
   return dtype === "F64" ? 8 : dtype === "F32" ? 4 : 2;
 }
 
-export function isDType(text: string): text is DType {
+export function isElementDType(text: string): text is ElementDType {
   return Object.hasOwn(BITS, text);
+}
+
+export function isBlockDType(dtype: DType): dtype is BlockDType {
+  return Object.hasOwn(BLOCKS, dtype);
+}
+
+export function isQuantizedDType(dtype: DType): dtype is QuantizedDType {
+  return dtype === "Q8_0" || dtype === "Q4_0";
 }
 
 export function isFloatDType(dtype: DType): dtype is FloatDType {

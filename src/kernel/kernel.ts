@@ -5,7 +5,7 @@
  * `CANONICAL_NAN`, and widening F16 or BF16 to F32 keeps sign and payload.
  */
 
-import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import { bitsOf, type FloatDType, type QuantizedDType, type SumDType } from "../tensor.js";
 
 /** The bits of the NaN that arithmetic gives: quiet, positive, no payload. */
 export const CANONICAL_NAN: Record<SumDType, number> = { F16: 0x7e00, BF16: 0x7fc0, F32: 0x7fc00000 };
@@ -53,10 +53,21 @@ export interface Kernel {
    * ranges are as in `add`.
    */
   subtract(dtype: SumDType, tuned: number, base: number, destination: number, count: number): void;
+
+  /**
+   * Quantizes `count` F32, whole blocks of 32, as ggml does (kernel/blocks.ts has the definition). The ranges are apart
+   * from each other; one that leaves memory is a RangeError, and so is a count that is no multiple of 32.
+   */
+  quantize(to: QuantizedDType, source: number, destination: number, count: number): void;
 }
 
 /** Throws unless `count` elements at byte `offset` lie within the memory. */
-export function checkRange(memory: Uint8Array, dtype: FloatDType, offset: number, count: number): void {
-  if (offset >= 0 && count >= 0 && offset + count * bytesOf(dtype) <= memory.length) return;
+export function checkRange(
+  memory: Uint8Array,
+  dtype: FloatDType | QuantizedDType,
+  offset: number,
+  count: number,
+): void {
+  if (offset >= 0 && count >= 0 && offset + (count * bitsOf(dtype)) / 8 <= memory.length) return;
   throw new RangeError(`${count} ${dtype} at byte ${offset} do not lie in ${memory.length} bytes`);
 }

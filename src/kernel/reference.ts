@@ -3,7 +3,8 @@
  * added as F32 and rounded by integer operations on the F32's bits. Typed arrays are little-endian, as the files are, on
  * every platform that this project supports.
  */
-import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import { bytesOf, type FloatDType, type QuantizedDType, type SumDType } from "../tensor.js";
+import { checkBlocks, quantizeBlocks } from "./blocks.js";
 import { CANONICAL_NAN, checkRange, type Kernel, type SumCounts } from "./kernel.js";
 
 type Elements = Uint16Array | Uint32Array | Float64Array;
@@ -53,6 +54,11 @@ function narrowToF16(bits: number): number {
 function narrowToBF16(bits: number): number {
   if ((bits & F32_MAGNITUDE) > F32_INFINITY) return CANONICAL_NAN.BF16;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+function toF16(value: number): number {
+  values[0] = value;
+  return narrowToF16(bits[0] as number);
 }
 
 interface FormatBits {
@@ -120,6 +126,14 @@ export class ReferenceKernel implements Kernel {
 
   subtract(dtype: SumDType, tuned: number, base: number, destination: number, count: number): void {
     this.#combine(dtype, tuned, base, destination, count, -1);
+  }
+
+  quantize(to: QuantizedDType, source: number, destination: number, count: number): void {
+    checkBlocks(to, count);
+    checkRange(this.memory, to, destination, count);
+    const { buffer, byteOffset, length } = this.#elements("F32", source, count);
+    const output = this.memory.subarray(destination);
+    quantizeBlocks(to, new Float32Array(buffer, byteOffset, length), output, toF16);
   }
 
   /** `first + sign * second`: the product is exact, and turns the sign of zeros, too. Counts as `add` does. */

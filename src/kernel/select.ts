@@ -2,7 +2,8 @@
 
 import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
-import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
+import { bytesOf, type FloatDType, type QuantizedDType, type SumDType } from "../tensor.js";
+import { checkBlocks } from "./blocks.js";
 import { checkRange, type Kernel, type Operation, type SumCounts } from "./kernel.js";
 import { ReferenceKernel } from "./reference.js";
 
@@ -22,7 +23,7 @@ type SumFunction = (first: number, second: number, destination: number, count: n
 type ConvertFunction = (source: number, destination: number, count: number) => void;
 type Narrowing = { [From in FloatDType]: `convert${From}To${Exclude<SumDType, From>}` }[FloatDType];
 type SimdExports = Record<`${Operation}${SumDType}`, SumFunction> &
-  Record<Narrowing, ConvertFunction> &
+  Record<Narrowing | `quantize${QuantizedDType}`, ConvertFunction> &
   Record<keyof SumCounts, WebAssembly.Global>;
 
 /** `(module (func (drop (v128.const i32x4 0 0 0 0))))`: valid only where WebAssembly has SIMD. */
@@ -83,5 +84,11 @@ function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {
     },
     add: operation("add"),
     subtract: operation("subtract"),
+    quantize(to, source, destination, count) {
+      checkRange(memory, "F32", source, count);
+      checkRange(memory, to, destination, count);
+      checkBlocks(to, count);
+      simd[`quantize${to}`](source, destination, count);
+    },
   };
 }

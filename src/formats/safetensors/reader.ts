@@ -3,7 +3,7 @@ import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "
 import {
   bitsOf,
   denseStrides,
-  isDType,
+  isElementDType,
   MAX_RANK,
   type RandomAccessFile,
   type TensorView,
@@ -93,7 +93,7 @@ function readEntry<File extends RandomAccessFile>(
   if (!isJsonObject(value)) throw malformed("it is not an object", value);
   const { dtype, shape, data_offsets: range } = value;
   if (typeof dtype !== "string") throw malformed("`dtype` is not a string", dtype);
-  if (!isDType(dtype)) {
+  if (!isElementDType(dtype)) {
     throw refusal(file, "unsupported-dtype", `The dtype ${JSON.stringify(dtype)} is unknown.`, {
       tensor: name,
       hint: "Give the checkpoint in float16, bfloat16 or float32.",

@@ -9,15 +9,17 @@ export interface HeaderEntry {
   readonly shape: readonly number[];
 }
 
+const RANKS: readonly DType[] = DTYPES;
+
+const rankOf = ({ dtype }: HeaderEntry) => RANKS.indexOf(dtype);
+
 /**
  * Lays a file out, byte for byte as `safetensors.torch.save_file(tensors, metadata={"format": "pt"})` writes it
  * (safetensors/src/tensor.rs, `prepare`): widest dtype first, then names in byte order.
  * Errors: `not-a-state-dict` where a tensor has the one name the format keeps for itself; `header-too-long`.
  */
 export function layOutSafetensors<Entry extends HeaderEntry>(entries: readonly Entry[]): ShardLayout<Entry> {
-  const ordered = [...entries].sort(
-    (a, b) => DTYPES.indexOf(b.dtype) - DTYPES.indexOf(a.dtype) || compareNames(a.name, b.name),
-  );
+  const ordered = [...entries].sort((a, b) => rankOf(b) - rankOf(a) || compareNames(a.name, b.name));
   if (entries.some(({ name }) => name === METADATA_KEY)) {
     throw new ApplyDeltaError("not-a-state-dict", "No tensor of a safetensors file can have this name.", {
       tensor: METADATA_KEY,

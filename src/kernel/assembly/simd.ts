@@ -10,6 +10,7 @@
  * element in all lanes at a time.
  */
 
+import { Blocks } from "./blocks";
 import { F16 } from "./f16";
 import { BF16, F32 } from "./f32";
 import { Lanes } from "./lanes";
@@ -230,6 +231,32 @@ export function convertF64ToF32(source: usize, destination: usize, count: usize)
     v128.store_lane<u32>(destination, F32.canonical(four), 0);
     source += 8;
     destination += 4;
+  }
+}
+
+export function quantizeQ8_0(source: usize, destination: usize, count: usize): void {
+  for (let blocks = count / 32; blocks > 0; blocks--) {
+    const largest = Blocks.largest(source);
+    const scale: f32 = f32x4.extract_lane(largest, 0) / 127;
+    const twice = f32x4.splat(2 * Blocks.inverse(scale, largest));
+    Blocks.storeScale(destination, scale);
+    v128.store(destination, Blocks.round16(source, twice), 2);
+    v128.store(destination, Blocks.round16(source + 64, twice), 18);
+    source += 128;
+    destination += 34;
+  }
+}
+
+export function quantizeQ4_0(source: usize, destination: usize, count: usize): void {
+  for (let blocks = count / 32; blocks > 0; blocks--) {
+    const largest = Blocks.largest(source);
+    const scale: f32 = Blocks.firstOf(source, largest) / -8;
+    const factor = f32x4.splat(Blocks.inverse(scale, largest));
+    const high = i16x8.shl(Blocks.shifted16(source + 64, factor), 4);
+    Blocks.storeScale(destination, scale);
+    v128.store(destination, v128.or(Blocks.shifted16(source, factor), high), 2);
+    source += 128;
+    destination += 18;
   }
 }
 
