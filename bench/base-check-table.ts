@@ -52,8 +52,8 @@ async function percentOf(name: BaseCase, dtype: SumDType, s: number): Promise<st
     const percent = (100 * inexact) / sum(samples.map(({ comparable }) => comparable));
     return inexact === 0 ? "0" : percent.toPrecision(2 + Number(percent >= 10));
   } finally {
-    base[0]?.file.close();
-    delta[0]?.file.close();
+    base[0]?.pieces[0].file.close();
+    delta[0]?.pieces[0].file.close();
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * What a tensor is once its file has been read, whatever the format: a name, a dtype, a shape and a view. Nearly every
- * view is dense, one span of bytes; strides cover a transposed tensor in a pickle and tensors that share a storage.
+ * What a tensor is once its files have been read, whatever the format: a name, a dtype, a shape, and the pieces of files
+ * it is made of. Nearly every tensor is one span of bytes; strides and pieces cover a transposed tensor in a pickle,
+ * tensors that share a storage, rows in another order, and tensors that are split over files.
  */
 
 /**
@@ -174,15 +175,50 @@ export function isLocalFile(file: OpenFile): file is LocalFile {
   return typeof file.fd === "number";
 }
 
-/** A tensor and where its bytes lie. Element (i0, i1, …) is at `offsetBytes + sum(i * stride) * element size`. */
-export interface TensorView<File extends { readonly path: string } = OpenFile> {
+/**
+ * A part of a tensor: a box of its grid, and where the elements lie. The element at the indices (i0, i1, …) of the box
+ * is at `offsetBytes + sum(i * stride) * element size` in the file.
+ */
+export interface TensorPiece<File extends { readonly path: string } = OpenFile> {
+  readonly file: File;
+  readonly offsetBytes: number;
+  /** Where the box begins in each dimension of the grid. */
+  readonly start: readonly number[];
+  readonly extents: readonly number[];
+  /** In elements, one for each dimension, none negative. */
+  readonly strides: readonly number[];
+}
+
+/** Where a tensor's elements lie. */
+export interface Placement<File extends { readonly path: string } = OpenFile> {
+  /**
+   * The shape that the pieces are boxes of: the tensor's own, or one of more or fewer dimensions with the same elements
+   * in the same row-major order.
+   */
+  readonly grid: readonly number[];
+  /** They fill the grid, and no element is in two of them. */
+  readonly pieces: readonly [TensorPiece<File>, ...TensorPiece<File>[]];
+}
+
+/** A tensor and where it lies: nearly always one piece, and dense. */
+export interface TensorView<File extends { readonly path: string } = OpenFile> extends Placement<File> {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** In elements, one for each dimension, none negative. */
-  readonly strides: readonly number[];
+}
+
+/** A tensor of one piece; dense, if no strides are given. */
+export function onePiece<File extends { readonly path: string }>(tensor: {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly strides?: readonly number[];
   readonly file: File;
   readonly offsetBytes: number;
+}): TensorView<File> {
+  const { name, dtype, shape, strides = denseStrides(shape), file, offsetBytes } = tensor;
+  const start = shape.map(() => 0);
+  return { name, dtype, shape, grid: shape, pieces: [{ file, offsetBytes, start, extents: shape, strides }] };
 }
 
 /** As in PyTorch and NumPy. Stops a crafted shape that is millions long, so that dimensions can be walked by recursion. */
@@ -222,10 +258,44 @@ export function denseStrides(shape: readonly number[]): number[] {
 }
 
 /** Whether the elements are one span in row-major order. Strides of extents 0 and 1 don't count. */
-export function isDense(shape: readonly number[], strides: readonly number[]): boolean {
+function isDense(shape: readonly number[], strides: readonly number[]): boolean {
   if (elementCount(shape) === 0) return true;
   const dense = denseStrides(shape);
   return shape.every((extent, dim) => extent === 1 || strides[dim] === dense[dim]);
+}
+
+/** Where the elements begin, if they are one span in row-major order; null if they aren't. */
+export function denseSpan<File extends { readonly path: string }>({
+  pieces,
+}: Placement<File>): Pick<TensorPiece<File>, "file" | "offsetBytes"> | null {
+  const [piece, ...others] = pieces;
+  return others.length === 0 && isDense(piece.extents, piece.strides) ? piece : null;
+}
+
+/** The file and the byte of an element, by its row-major position. */
+export function locate<File extends { readonly path: string }>(
+  { dtype, grid, pieces }: Placement<File> & { readonly dtype: DType },
+  position: number,
+): { file: File; offsetBytes: number } {
+  const index = indexOf(position, grid);
+  const holds = ({ start, extents }: TensorPiece<File>) =>
+    index.every((at, dim) => at >= (start[dim] ?? 0) && at < (start[dim] ?? 0) + (extents[dim] ?? 0));
+  const { file, offsetBytes, start, strides } = pieces.find(holds) ?? pieces[0];
+  const elements = index.reduce((sum, at, dim) => sum + (at - (start[dim] ?? 0)) * (strides[dim] ?? 0), 0);
+  return { file, offsetBytes: offsetBytes + Math.floor((elements * bitsOf(dtype)) / 8) };
+}
+
+/** One piece for each. */
+export function mapPieces<From, To>(
+  [first, ...others]: readonly [From, ...From[]],
+  change: (piece: From) => To,
+): [To, ...To[]] {
+  return [change(first), ...others.map(change)];
+}
+
+/** The files a tensor lies in, each once. */
+export function filesOf<File extends { readonly path: string }>({ pieces }: Placement<File>): File[] {
+  return [...new Set(pieces.map(({ file }) => file))];
 }
 
 /** Orders names by their UTF-8 bytes, as Rust and Python do (JavaScript's own order differs above U+D7FF). */

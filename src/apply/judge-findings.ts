@@ -9,7 +9,7 @@ import { countFindings } from "../merge/findings.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
 import type { WarningLog } from "../merge/warning-log.js";
 import type { Finding, FindingKind } from "../target/findings.js";
-import { bitsOf, byteLengthOf, elementCount, isDense, type SumDType, type TensorView } from "../tensor.js";
+import { byteLengthOf, elementCount, locate, type SumDType, type TensorView } from "../tensor.js";
 import { formatExact, plural } from "../units.js";
 import type { ElementCounts } from "./documents.js";
 
@@ -141,9 +141,8 @@ function refusalOf(
 function placeOf({ kind, tensor, first }: Finding, planned: PlannedTensor | undefined): object {
   const view: TensorView | null | undefined = kind.startsWith("delta") ? planned?.delta : planned?.base;
   if (view === null || view === undefined) return { tensor };
-  const file = { file: view.file.path, tensor };
-  if (!isDense(view.shape, view.strides)) return file;
-  return { ...file, offsetBytes: view.offsetBytes + (first * bitsOf(view.dtype)) / 8 };
+  const { file, offsetBytes } = locate(view, first);
+  return { file: file.path, tensor, offsetBytes };
 }
 
 function describeMade(made: readonly Finding[], { scale, tensors }: MergePlan): string {

@@ -2,7 +2,8 @@
  * The base check from end to end: sample, judge, and where the pattern suggests a cause that can be tried, try it and
  * judge again. What a trial confirms is certain, not likely.
  */
-import { bitsOf, denseStrides, isDense, type TensorView } from "../tensor.js";
+import { reorderRows } from "../llama/row-order.js";
+import { locate, type TensorView } from "../tensor.js";
 import type { BaseCheck, Cause } from "./documents.js";
 import { describeMixed, judgeBase } from "./judge-base.js";
 import { formatOf, judgeTensors } from "./judge-tensors.js";
@@ -36,8 +37,11 @@ export async function checkBase(
 }
 
 function placesOf(base: Views, delta: Views): Map<string, { base: string; delta: string }> {
-  const inBase = new Map(base.map(({ name, file }) => [name, file.path]));
-  return new Map(delta.map(({ name, file }) => [name, { base: inBase.get(name) ?? "", delta: file.path }]));
+  const placeOf = ({ pieces: [{ file }] }: Views[number]) => file.path;
+  const inBase = new Map(base.map((view) => [view.name, placeOf(view)]));
+  return new Map(
+    delta.map((view) => [view.name, { base: inBase.get(view.name) ?? "", delta: placeOf(view) }]),
+  );
 }
 
 /** LLaMA's, in all sizes. */
@@ -57,11 +61,7 @@ async function tryRowOrder(
     for (const order of ["meta", "transformers"] as const) {
       const turned = unfit(base).map((view) => reorderRows(view, width, order));
       if (turned.some((view) => view === null)) continue;
-      const shapes = turned.map((view) => view?.shape ?? []);
-      const samples = await sample(
-        turned as Views,
-        unfit(delta).map((view, i) => reshape(view, shapes[i] ?? [])),
-      );
+      const samples = await sample(turned as Views, unfit(delta));
       const isCertain = judgeTensors(samples, formatOf(samples)).every(({ verdict }) => verdict === "exact");
       if (!isCertain) continue;
       const name = order === "meta" ? "Meta's order" : "transformers' order";
@@ -73,33 +73,6 @@ async function tryRowOrder(
     }
   }
   return withCause(check, { ...cause, kind: "tensors", side: "base", text: "another model's" });
-}
-
-/**
- * A view of a matrix whose rows are in the named order as one in the other's: transformers' row h·d + b·d/2 + i is
- * Meta's row h·d + 2i + b (convert_llama_weights_to_hf.py, `permute`). Null where heads of that width don't divide it.
- */
-export function reorderRows<T extends Views[number]>(
-  view: T,
-  headWidth: number,
-  order: "meta" | "transformers",
-): T | null {
-  const [rows = 0, columns = 0] = view.shape;
-  const [rowStride = 0, columnStride = 0] = view.strides;
-  if (view.shape.length !== 2 || rows % headWidth !== 0 || headWidth % 2 !== 0) return null;
-  const half = headWidth / 2;
-  const inner = order === "meta" ? [2, half] : [half, 2];
-  const steps = order === "meta" ? [rowStride, 2 * rowStride] : [rowStride, half * rowStride];
-  return {
-    ...view,
-    shape: [rows / headWidth, ...inner, columns],
-    strides: [headWidth * rowStride, ...steps, columnStride],
-  };
-}
-
-/** A dense view with other dimensions of as many elements. */
-function reshape<T extends Views[number]>(view: T, shape: readonly number[]): T {
-  return isDense(view.shape, view.strides) ? { ...view, shape, strides: denseStrides(shape) } : view;
 }
 
 /** Looks at vectors as half or twice what they are. */
@@ -130,11 +103,9 @@ function locateDamage(
       const isZero = side === "base" && squares === 0;
       const view = sides[side].find(({ name }) => name === sample.name);
       if (view === undefined || (first < 0 && !isZero)) continue;
-      const offsetBytes = isDense(view.shape, view.strides)
-        ? view.offsetBytes + (Math.max(0, first) * bitsOf(view.dtype)) / 8
-        : null;
+      const { file, offsetBytes } = locate(view, Math.max(0, first));
       const text = `${what} where the ${side}'s weights should be`;
-      return withCause(check, { ...cause, side, files: [view.file.path], offsetBytes, text });
+      return withCause(check, { ...cause, side, files: [file.path], offsetBytes, text });
     }
   }
   return check;

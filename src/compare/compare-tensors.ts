@@ -13,6 +13,7 @@ import {
   elementCount,
   indexOf,
   isFloatDType,
+  onePiece,
   type TensorView,
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
@@ -79,7 +80,11 @@ export async function compareTensors(
       end += byteLengthOf(a);
       return end > bytesDone;
     });
-    onProgress({ bytesDone, bytesTotal, current: basename((current ?? pairs.at(-1))?.a.file.path ?? "") });
+    onProgress({
+      bytesDone,
+      bytesTotal,
+      current: basename((current ?? pairs.at(-1))?.a.pieces[0].file.path ?? ""),
+    });
   };
   const reads = readsOfJob(job, ({ a, b }) => [a, b].map((view) => ({ view, firstElement: 0 })));
   const work = { module: import.meta.url, job };
@@ -105,7 +110,8 @@ function taskOf(pair: TensorPair, index: number): CompareTask {
 /** Elements of less than a byte have no address: their bytes take their place. Both sides have the same dtype then. */
 function wholeBytes(tensor: TensorView): TensorView {
   if (bitsOf(tensor.dtype) % 8 === 0) return tensor;
-  return { ...tensor, dtype: "U8", shape: [byteLengthOf(tensor)], strides: [1] };
+  const { name, pieces } = tensor;
+  return onePiece({ ...pieces[0], name, dtype: "U8", shape: [byteLengthOf(tensor)], strides: [1] });
 }
 
 /** By the index of their task. */

@@ -74,7 +74,7 @@ export async function openCheckpoint(
             {
               file: file.path,
               tensor: tensor.name,
-              got: `also in ${earlier.file.path}`,
+              got: `also in ${earlier.pieces[0].file.path}`,
               hint: "Shards of two models are mixed in the folder: keep those of one.",
             },
           );
@@ -150,13 +150,14 @@ function compareWithIndex(
 ): string[] {
   for (const [name, shard] of index.shardOf) {
     const got = tensors.get(name);
-    if (got !== undefined && basename(got.file.path) === shard) continue;
+    const holder = got === undefined ? null : basename(got.pieces[0].file.path);
+    if (holder === shard) continue;
     const message = "A tensor is not in the shard the index names for it.";
     throw new ApplyDeltaError("tensor-missing-in-shard", message, {
       file: indexPath,
       tensor: name,
       expected: shard,
-      got: got === undefined ? "in no shard" : basename(got.file.path),
+      got: holder ?? "in no shard",
       hint: "Index and shards are not of one model: download both again.",
     });
   }

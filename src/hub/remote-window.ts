@@ -1,8 +1,8 @@
 /**
  * The bytes of files on the Hub on their way to the threads that read them: a window of slots in shared memory. What
  * the threads will read is known from the plan, so it is fetched ahead, several requests at once, until the window is
- * full; what has been read makes room for more. Bytes that nobody foresaw (tensors with strides) are fetched when they are
- * asked for, and kept as long as there is room.
+ * full; what has been read makes room for more. Bytes that nobody foresaw are fetched when they are asked for, and kept as
+ * long as there is room.
  *
  * Memory is bounded by the slots. A range that was fetched ahead is fetched once. Every wish is answered, one for bytes
  * outside the window by a request of its own, so that nothing waits for room that only it makes.

@@ -14,7 +14,7 @@ import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { isPlaceholder, openSide, renamed } from "../merge/open-side.js";
-import { byteLengthOf, elementCount, type TensorView } from "../tensor.js";
+import { byteLengthOf, elementCount, filesOf, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
 import type { InspectDocument } from "./documents.js";
 import type { InspectOptions } from "./options.js";
@@ -64,15 +64,16 @@ async function describeModel(
     shards: model.files.map((file) => ({
       file: basename(file.path),
       bytes: file.byteLength,
-      tensors: model.tensors.filter((tensor) => tensor.file === file).length,
+      tensors: model.tensors.filter((tensor) => filesOf(tensor).includes(file)).length,
     })),
     filter: options.filter ?? null,
     tensorCount: model.tensors.length,
     tensors: model.tensors
       .filter(({ name }) => wanted.test(name))
       .map((tensor) => {
-        const { name, dtype, shape, file } = tensor;
-        return { name, dtype, shape, bytes: byteLengthOf(tensor), file: basename(file.path) };
+        const { name, dtype, shape, pieces } = tensor;
+        const file = basename(pieces[0].file.path);
+        return { name, dtype, shape, bytes: byteLengthOf(tensor), file };
       }),
     config: config === null ? null : { ...config, contextTokens: contextTokensOf(config) },
     tokenizer: readTokenizerState(model.folder, embedShape?.[0] ?? null),

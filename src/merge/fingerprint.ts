@@ -30,7 +30,10 @@ export function fingerprintOf(
 function describeSide({ files, tensors }: FingerprintedSide): unknown {
   return {
     files: files.map(({ path, byteLength, version }) => [basename(path), byteLength, version]),
-    tensors: tensors.map(({ file, ...view }) => ({ ...view, file: basename(file.path) })),
+    tensors: tensors.map(({ pieces, ...view }) => ({
+      ...view,
+      pieces: pieces.map((piece) => ({ ...piece, file: basename(piece.file.path) })),
+    })),
   };
 }
 

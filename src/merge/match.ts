@@ -145,7 +145,7 @@ function refuseMixedRows(byName: ReadonlyMap<string, TensorView>, role: "base" |
     "shapes-differ",
     `The ${role}'s embedding and its lm_head have different numbers of rows.`,
     {
-      file: head.file.path,
+      file: head.pieces[0].file.path,
       tensor: LM_HEAD,
       expected: `${embed.shape[0]} rows, as ${EMBEDDING} has`,
       got: `${head.shape[0]} rows`,
@@ -247,7 +247,7 @@ function checkDType(tensor: TensorView, role: "base" | OtherSide, all: readonly 
   if (isFloatDType(tensor.dtype)) return;
   const { what, hint } = quantizationOf(all, role);
   throw new ApplyDeltaError("unsupported-dtype", `The ${role} ${what}.`, {
-    file: tensor.file.path,
+    file: tensor.pieces[0].file.path,
     tensor: tensor.name,
     expected: "float16, bfloat16, float32 or float64",
     got: tensor.dtype,

@@ -38,7 +38,7 @@ export const meanRowSample: Sample<MeanRowJob, Uint8Array> = {
   runJob,
   *rangesOf({ matrix }) {
     const view = openView(matrix);
-    const total = elementCount(view.shape);
+    const total = elementCount(matrix.shape);
     for (let first = 0; first < total; first += ANNOUNCED_ELEMENTS)
       yield { view, first, count: Math.min(ANNOUNCED_ELEMENTS, total - first) };
   },

@@ -37,7 +37,7 @@ function isPartitioned(placeholders: readonly TensorView[], all: readonly Tensor
     "no-weights",
     "The file holds placeholders of DeepSpeed ZeRO-3, not the weights.",
     {
-      file: first.file.path,
+      file: first.pieces[0].file.path,
       tensor: first.name,
       expected: "tensors with elements",
       got: `${placeholders.length} of ${all.length} tensors of shape [0]`,

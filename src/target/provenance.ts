@@ -101,11 +101,10 @@ export type Provenance = z.infer<typeof provenanceSchema>;
 export async function recordWeights({ files, tensors }: Checkpoint): Promise<WeightsRecord[]> {
   const records: WeightsRecord[] = [];
   for (const file of files) {
-    const own = tensors.filter((tensor) => tensor.file === file);
     records.push({
       name: basename(file.path),
       bytes: file.byteLength,
-      headerSha256: await headerSha256(file, own),
+      headerSha256: await headerSha256(file, tensors),
     });
   }
   return records;

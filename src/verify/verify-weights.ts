@@ -15,9 +15,10 @@ import { SUM_MEMORY_BYTES, targetSegment } from "../merge/sum-segment.js";
 import {
   byteLengthOf,
   bytesOf,
+  denseSpan,
   elementCount,
   type FloatDType,
-  isDense,
+  filesOf,
   isFloatDType,
   type OpenFile,
   type TensorView,
@@ -100,10 +101,10 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
   const tasksOf = groupTasks(plan, tensors, rows);
   const directFds = new Map<OpenFile, number | null>();
   try {
-    for (const file of new Set(tensors.map((view) => view.file))) directFds.set(file, openDirect(file.path));
+    for (const file of new Set(tensors.flatMap(filesOf))) directFds.set(file, openDirect(file.path));
     const runs = tensors.flatMap((view, number) =>
       (tasksOf.get(view.name) ?? [null]).map((sum) =>
-        verifyTask(view, number, sum, directFds.get(view.file) ?? null),
+        verifyTask(view, number, sum, directFds.get(view.pieces[0].file) ?? null),
       ),
     );
     const filled = runs.filter((run) => run.elementCount > 0);
@@ -164,7 +165,7 @@ function verifyTask(
     elementCount: sum?.elementCount ?? elementCount(view.shape),
     segmentElements,
     // As in a merge: later segments begin where pages do, which are then read once.
-    lead: (Math.floor(view.offsetBytes / size) + firstElement) % segmentElements,
+    lead: (Math.floor(view.pieces[0].offsetBytes / size) + firstElement) % segmentElements,
   };
 }
 
@@ -236,14 +237,14 @@ function readTarget(
   count: number,
   memory: Uint8Array,
 ): number {
-  const { path, fd, shape, strides } = target;
   const size = bytesOf(target.dtype);
-  if (!isDense(shape, strides)) {
+  const span = denseSpan(target);
+  if (span === null) {
     gather(target, first, count, memory, TARGET_REGION);
     return TARGET_REGION;
   }
-  const offsetBytes = target.offsetBytes + first * size;
-  const at = readFromDisk({ path, fd, directFd }, memory, TARGET_REGION, count * size, offsetBytes);
+  const offsetBytes = span.offsetBytes + first * size;
+  const at = readFromDisk({ ...span.file, directFd }, memory, TARGET_REGION, count * size, offsetBytes);
   if (at % 8 === 0) return at;
   memory.copyWithin(TARGET_REGION, at, at + count * size);
   return TARGET_REGION;

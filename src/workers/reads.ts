@@ -1,7 +1,8 @@
 /** The ranges of files that a job will read, in its order, for whoever fetches them ahead; null where all are local. */
 import type { FileRange, ReadAhead } from "../files/exchange.js";
 import type { OpenView } from "../files/gather.js";
-import { bitsOf, type DType, isDense, type ReadableFile } from "../tensor.js";
+import { stretchesOf } from "../files/stretches.js";
+import { type DType, filesOf, type ReadableFile } from "../tensor.js";
 import { type Run, type SegmentedJob, segmentRange, segmentsOf } from "./segments.js";
 
 /** A range of a view's elements. */
@@ -22,14 +23,14 @@ export function readsOfJob<R extends Run>(
   job: SegmentedJob<R>,
   inputsOf: (run: R) => readonly RunInput[],
 ): ReadAhead | null {
-  const files = job.runs.flatMap((run) => inputsOf(run).map(({ view }) => view));
+  const files = job.runs.flatMap((run) => inputsOf(run).flatMap(({ view }) => filesOf(view)));
   return readsOf(files, segmentReads(job, inputsOf));
 }
 
 /** `ranges` are of some of `files`. */
 export function readsOf(files: readonly ReadableFile[], ranges: Iterable<ViewRange>): ReadAhead | null {
   const remote = files.map(({ fd }) => fd).find((fd) => typeof fd !== "number");
-  return remote === undefined ? null : { exchange: remote.exchange, ranges: denseRanges(ranges) };
+  return remote === undefined ? null : { exchange: remote.exchange, ranges: fileRanges(ranges) };
 }
 
 function* segmentReads<R extends Run>(
@@ -45,11 +46,8 @@ function* segmentReads<R extends Run>(
   }
 }
 
-/** Elements with strides lie here and there: they are fetched when they are asked for. */
-function* denseRanges(ranges: Iterable<ViewRange>): Generator<FileRange> {
-  for (const { view, first, count } of ranges) {
-    if (typeof view.fd === "number" || !isDense(view.shape, view.strides)) continue;
-    const size = bitsOf(view.dtype) / 8;
-    yield { fd: view.fd, offsetBytes: view.offsetBytes + first * size, byteLength: count * size };
-  }
+function* fileRanges(ranges: Iterable<ViewRange>): Generator<FileRange> {
+  for (const { view, first, count } of ranges)
+    for (const { file, offsetBytes, byteLength } of stretchesOf(view, first, count))
+      if (typeof file.fd !== "number") yield { fd: file.fd, offsetBytes, byteLength };
 }

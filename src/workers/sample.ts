@@ -1,5 +1,6 @@
 /** Work of one thread that reads parts of files, before or beside the main work: a sample of the weights, a mean. */
 import { type Pause, pauseFor, throwIfAborted } from "../interrupt.js";
+import { filesOf } from "../tensor.js";
 import { runWorkers } from "./pool.js";
 import { readsOf, type ViewRange } from "./reads.js";
 import { segmentedJob } from "./segments.js";
@@ -32,7 +33,7 @@ export async function takeSample<Job extends object, Result>(
   throwIfAborted(signal);
   const wanted = [...sample.rangesOf(job)];
   const reads = readsOf(
-    wanted.map(({ view }) => view),
+    wanted.flatMap(({ view }) => filesOf(view)),
     wanted,
   );
   if (reads === null) return sample.runJob(job, pauseFor(signal));

@@ -40,7 +40,7 @@ async function measure(
   try {
     return await sampleBase(...sides, kernel, noPause);
   } finally {
-    for (const side of sides) side[0]?.file.close();
+    for (const side of sides) side[0]?.pieces[0].file.close();
   }
 }
 
@@ -212,7 +212,7 @@ test("the sampled runs reach from a matrix's first element to its last", async (
       matricesOf(folder, "delta", "F16", delta, shape),
     ] as const;
     const [sample] = await sampleBase(...sides, kernel, noPause);
-    for (const side of sides) side[0]?.file.close();
+    for (const side of sides) side[0]?.pieces[0].file.close();
     return (sample?.base.squares ?? 0) > (sample?.sampled ?? 0);
   };
   assert.deepEqual([await sampled(0), await sampled(count - 64)], [true, true]);
@@ -228,8 +228,8 @@ test("nothing to compare: no common matrix, other widths, no float, no element",
   for (const [what, views] of [
     ["no tensor", []],
     ["another name", changed({ name: "other" })],
-    ["another width", changed({ shape: [128, 64], strides: [64, 1] })],
-    ["a vector", changed({ shape: [8192], strides: [1] })],
+    ["another width", changed({ shape: [128, 64] })],
+    ["a vector", changed({ shape: [8192] })],
     ["integers", changed({ dtype: "I16" })],
     ["no rows", changed({ shape: [0, 128] })],
   ] as const) {
@@ -237,6 +237,6 @@ test("nothing to compare: no common matrix, other widths, no float, no element",
     assert.deepEqual(samples, [], what);
     assert.equal(judgeSamples(samples).verdict, "too-few", what);
   }
-  bases[0]?.file.close();
-  deltas[0]?.file.close();
+  bases[0]?.pieces[0].file.close();
+  deltas[0]?.pieces[0].file.close();
 });

@@ -5,21 +5,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
-import { boxesOf, gather, type OpenView, openView } from "../../src/files/gather.js";
+import { gather, type OpenView, openView } from "../../src/files/gather.js";
 import { openLocalFile } from "../../src/files/local-file.js";
+import { boxesOf, MAX_SCATTERED_BYTES, stretchesOf } from "../../src/files/stretches.js";
 import {
   bytesOf,
+  denseSpan,
   denseStrides,
   elementCount,
   type FloatDType,
-  isDense,
   type LocalFile,
+  onePiece,
+  type TensorPiece,
 } from "../../src/tensor.js";
 import { refusal } from "../support/refusal.js";
-import { view } from "../support/views.js";
 
 /** Bytes in the file that all views of these tests look into: longer than the reader's buffer. */
-const FILE_BYTES = 400_000;
+const FILE_BYTES = 2_500_000;
 
 let folder: string;
 let file: LocalFile;
@@ -48,7 +50,7 @@ interface Sample {
 }
 
 const open = ({ dtype, offsetBytes, shape, strides }: Sample): OpenView =>
-  openView({ ...view("t", shape, dtype), file, offsetBytes, strides });
+  openView(onePiece({ name: "t", dtype, shape, strides, file, offsetBytes }));
 
 /** One element after the other, by the definition of a stride. */
 function naively({ dtype, offsetBytes, shape, strides }: Sample, first: number, count: number): Buffer {
@@ -135,6 +137,85 @@ test("any range of any view equals the naive loop", () => {
   );
 });
 
+/** The same view in pieces: cut in two in some dimensions, at any place. */
+function cutUp(sample: Sample, cuts: readonly (number | null)[]): OpenView {
+  const whole = onePiece({ name: "t", file, ...sample });
+  const size = bytesOf(sample.dtype);
+  const pieces = cuts.reduce<TensorPiece<LocalFile>[]>(
+    (before, cut, dim) => {
+      if (cut === null || dim >= sample.shape.length) return before;
+      const put = (numbers: readonly number[], number: number) => numbers.with(dim, number);
+      return before.flatMap((piece) => {
+        const extent = piece.extents[dim] ?? 0;
+        const at = cut % (extent + 1);
+        const skipped = at * (piece.strides[dim] ?? 0) * size;
+        const start = put(piece.start, at);
+        return [
+          { ...piece, extents: put(piece.extents, at) },
+          {
+            ...piece,
+            start,
+            extents: put(piece.extents, extent - at),
+            offsetBytes: piece.offsetBytes + skipped,
+          },
+        ].filter(({ extents }) => elementCount(extents) > 0);
+      });
+    },
+    [...whole.pieces],
+  );
+  return openView({ ...whole, pieces: pieces.reverse() as [TensorPiece<LocalFile>] });
+}
+
+test("a view in pieces equals the view", () => {
+  const cuts = fc.array(fc.option(fc.nat(20)), { maxLength: 5 });
+  fc.assert(
+    fc.property(anyView, cuts, fc.nat(), fc.nat(), (sample, at, a, b) => {
+      const [first, count] = rangeOf(elementCount(sample.shape), a, b);
+      const memory = new Uint8Array(count * bytesOf(sample.dtype));
+      gather(cutUp(sample, at), first, count, memory, 0);
+      assert.ok(naively(sample, first, count).equals(memory));
+    }),
+    { numRuns: 1500 },
+  );
+});
+
+/** How many reads a range takes, and how many bytes they are. */
+function readsOf(view: OpenView, first: number, count: number): [reads: number, bytes: number] {
+  const stretches = [...stretchesOf(view, first, count)];
+  return [stretches.length, stretches.reduce((sum, { byteLength }) => sum + byteLength, 0)];
+}
+
+test("bytes that lie together are read together", () => {
+  const split = (pieces: readonly object[]) =>
+    openView({
+      ...{ name: "t", dtype: "F16" as const, shape: [512, 512], grid: [512, 512] },
+      pieces: pieces.map((piece) => ({ file, offsetBytes: 0, start: [0, 0], ...piece })) as never,
+    });
+  const byRows = split([
+    { extents: [256, 512], strides: [512, 1] },
+    { start: [256, 0], extents: [256, 512], strides: [512, 1] },
+  ]);
+  assert.deepEqual(readsOf(byRows, 0, 512 * 512), [2, 512 * 1024]);
+  assert.deepEqual(readsOf(byRows, 700, 2000), [1, 4000]);
+  const byColumns = split([
+    { extents: [512, 256], strides: [256, 1] },
+    { start: [0, 256], extents: [512, 256], strides: [256, 1] },
+  ]);
+  assert.deepEqual(readsOf(byColumns, 0, 512 * 512), [2, 512 * 1024]);
+  // Rows of heads of 128, the halves of each interleaved: a range of heads is one stretch, however the rows lie in it.
+  const ofHeads = openView({
+    ...{ name: "q", dtype: "F16" as const, shape: [512, 512], grid: [4, 2, 64, 512] },
+    pieces: [
+      {
+        ...{ file, offsetBytes: 0, start: [0, 0, 0, 0], extents: [4, 2, 64, 512] },
+        strides: [128 * 512, 512, 2 * 512, 1],
+      },
+    ],
+  });
+  assert.deepEqual(readsOf(ofHeads, 0, 512 * 512), [1, 512 * 1024]);
+  assert.deepEqual(readsOf(ofHeads, 64 * 512, 64 * 512), [1, 127 * 1024]);
+});
+
 test("segments put together are the whole view", () => {
   fc.assert(
     fc.property(anyView, fc.integer({ min: 1, max: 50 }), (sample, segment) => {
@@ -154,18 +235,19 @@ test("segments put together are the whole view", () => {
 
 const WIDE: [title: string, sample: Sample][] = [
   [
-    "a transposed matrix, runs longer than the buffer",
-    { dtype: "F16", offsetBytes: 2, shape: [3, 50_000], strides: [1, 3] },
+    "a transposed matrix, longer than the buffer",
+    { dtype: "F16", offsetBytes: 2, shape: [3, 200_000], strides: [1, 3] },
   ],
   ["strides longer than the buffer", { dtype: "F32", offsetBytes: 0, shape: [7, 5], strides: [1, 20_000] }],
-  ["a stride of exactly the buffer", { dtype: "F32", offsetBytes: 4, shape: [3, 5], strides: [1, 16_384] }],
+  ["a stride of exactly a page", { dtype: "F32", offsetBytes: 4, shape: [3, 5], strides: [1, 1024] }],
+  ["a stride of a little more", { dtype: "F32", offsetBytes: 4, shape: [3, 5], strides: [1, 1028] }],
   [
     "a run that ends exactly at the buffer's end",
-    { dtype: "F16", offsetBytes: 0, shape: [2, 16_384], strides: [1, 2] },
+    { dtype: "F16", offsetBytes: 0, shape: [2, MAX_SCATTERED_BYTES / 4], strides: [1, 2] },
   ],
   [
     "one element more than fits the buffer",
-    { dtype: "F16", offsetBytes: 0, shape: [2, 16_385], strides: [1, 2] },
+    { dtype: "F16", offsetBytes: 0, shape: [2, MAX_SCATTERED_BYTES / 4 + 1], strides: [1, 2] },
   ],
   ["an expanded scalar", { dtype: "F64", offsetBytes: 16, shape: [300, 200], strides: [0, 0] }],
   ["an expanded row", { dtype: "F32", offsetBytes: 12, shape: [40, 1000], strides: [0, 1] }],
@@ -254,6 +336,6 @@ test("whole rows make one box", () => {
 test("the samples above are strided views, not dense ones", () => {
   const strided = fc
     .sample(anyView, { numRuns: 300, seed: 1 })
-    .filter(({ shape, strides }) => !isDense(shape, strides));
+    .filter((sample) => denseSpan(open(sample)) === null);
   assert.ok(strided.length > 150, `${strided.length} of 300`);
 });

@@ -97,7 +97,8 @@ test("an index that begins with zeros is of an XOR release, or was never filled"
 test("every tensor's bytes are where its view says", async (context) => {
   for (const format of ["safetensors", "torch"] as const) {
     const checkpoint = await openCheckpoint(twoShards(context, format));
-    for (const [i, { file, offsetBytes }] of checkpoint.tensors.entries()) {
+    for (const [i, { pieces }] of checkpoint.tensors.entries()) {
+      const [{ file, offsetBytes }] = pieces;
       assert.deepEqual(Buffer.from(await file.read(offsetBytes, 4)), Buffer.from(FOUR[i]?.bytes ?? []));
     }
     checkpoint.close();

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import type { ErrorCode } from "../../src/errors.js";
 import { MAX_HEADER_BYTES } from "../../src/formats/safetensors/header.js";
 import { readSafetensors } from "../../src/formats/safetensors/reader.js";
-import { bitsOf, elementCount, isDense } from "../../src/tensor.js";
+import { bitsOf, denseSpan, elementCount } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { fixtureFile, type MemoryFile, memoryFile } from "../support/memory-file.js";
 import { safetensorsOf } from "../support/model-folder.js";
@@ -48,8 +48,9 @@ for (const { fileName, tensors } of expectedFiles()) {
   test(`${fileName} gives its tensors in order, byte for byte`, async () => {
     const source = fixtureFile(`safetensors/${fileName}`);
     const views = await readSafetensors(source);
-    const got = views.map(({ name, dtype, shape, strides, offsetBytes }) => {
-      assert.ok(isDense(shape, strides));
+    const got = views.map((view) => {
+      const { name, dtype, shape } = view;
+      const { offsetBytes } = denseSpan(view) ?? assert.fail(name);
       const end = offsetBytes + (elementCount(shape) * bitsOf(dtype)) / 8;
       return { name, dtype, shape, data: source.bytes.toString("base64", offsetBytes, end) };
     });

@@ -91,8 +91,8 @@ test("a storage of five gigabytes and the entries behind it", async () => {
     },
   };
   const [large, small] = await readTorchZip(file);
-  assert.ok((large?.offsetBytes ?? 0) <= cut);
-  assert.equal(small?.offsetBytes, real.bytes.indexOf("12345678") + shift);
+  assert.ok((large?.pieces[0].offsetBytes ?? 0) <= cut);
+  assert.equal(small?.pieces[0].offsetBytes, real.bytes.indexOf("12345678") + shift);
 });
 
 test("not a zip at all, or no end", async () => {

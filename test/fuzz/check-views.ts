@@ -6,7 +6,8 @@ import type { MemoryFile } from "../support/memory-file.js";
 /** Every element lies inside the file, and every number can be counted with. */
 export function checkViews(views: readonly TensorView<MemoryFile>[]): void {
   assert.equal(new Set(views.map(({ name }) => name)).size, views.length);
-  for (const { name, dtype, shape, strides, offsetBytes, file } of views) {
+  for (const { name, dtype, shape, pieces } of views) {
+    const [{ strides, offsetBytes, file }] = pieces;
     assert.equal(shape.length, strides.length, name);
     assert.ok(shape.length <= MAX_RANK, name);
     for (const value of [...shape, offsetBytes]) assert.ok(Number.isSafeInteger(value) && value >= 0, name);

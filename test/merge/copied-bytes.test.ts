@@ -72,7 +72,8 @@ test("bin: the very bytes, where PyTorch has a storage for them", async (context
     const view = checkpoint.tensors.find((tensor) => tensor.name === name);
     assert.deepEqual([view?.dtype, view?.shape], [dtype, shape], name);
     if (view === undefined || bytes.length === 0) continue;
-    assert.ok(Buffer.from(await view.file.read(view.offsetBytes, bytes.length)).equals(bytes), name);
+    const { file, offsetBytes } = view.pieces[0];
+    assert.ok(Buffer.from(await file.read(offsetBytes, bytes.length)).equals(bytes), name);
   }
   await refusal(() => merge(context, EIGHT_BITS, { format: "bin" }), "unsupported-dtype", {
     tensor: "scaled",

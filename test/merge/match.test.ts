@@ -103,7 +103,7 @@ test("a tied base without a head: its embedding stands for both", () => {
   const { tensors, dropped } = matchTensors(side(ours, true), side(llama()), DEFAULT);
   const head = tensors.at(-1);
   assert.deepEqual([head?.name, head?.action, head?.base?.name], [HEAD, "added", HEAD]);
-  assert.equal(head?.base?.offsetBytes, ours[0]?.offsetBytes);
+  assert.equal(head?.base?.pieces, ours[0]?.pieces);
   assert.deepEqual(dropped, []);
 });
 

@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openLocalFile } from "../../src/files/local-file.js";
-import { bytesOf, denseStrides, type FloatDType, type SumDType, type TensorView } from "../../src/tensor.js";
+import { bytesOf, type FloatDType, onePiece, type SumDType, type TensorView } from "../../src/tensor.js";
 import { encodeNumbers, roundTo, seededNormals } from "./numbers.js";
 
 const DEVIATION = 0.02;
@@ -72,12 +72,13 @@ export function matricesOf(
   closeSync(fd);
   const file = openLocalFile(path);
   const count = rows * columns;
-  return Array.from({ length: Math.floor(values.length / count) }, (_, i) => ({
-    name: `model.layers.${i}.mlp.up_proj.weight`,
-    dtype,
-    shape: [rows, columns],
-    strides: denseStrides([rows, columns]),
-    file,
-    offsetBytes: i * count * bytesOf(dtype),
-  }));
+  return Array.from({ length: Math.floor(values.length / count) }, (_, i) =>
+    onePiece({
+      name: `model.layers.${i}.mlp.up_proj.weight`,
+      dtype,
+      shape: [rows, columns],
+      file,
+      offsetBytes: i * count * bytesOf(dtype),
+    }),
+  );
 }

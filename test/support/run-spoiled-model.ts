@@ -49,7 +49,7 @@ export async function runBaseCase(
       wronglyNamed: wanted === null ? [] : [...named].filter((tensor) => !wanted.includes(tensor)),
     };
   } finally {
-    for (const view of [...base, ...delta]) view.file.close();
+    for (const view of [...base, ...delta]) view.pieces[0].file.close();
     rmSync(folder, { recursive: true });
   }
 }

@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openLocalFile } from "../../src/files/local-file.js";
-import { bytesOf, denseStrides, type SumDType, type TensorView } from "../../src/tensor.js";
+import { bytesOf, onePiece, type SumDType, type TensorView } from "../../src/tensor.js";
 import { encodeNumbers, roundTo, seededNormals } from "./numbers.js";
 
 const HIDDEN = 64;
@@ -307,7 +307,7 @@ export function writeSide(
     let offsetBytes = 0;
     return names.map((name) => {
       const shape = shapes.get(name) as number[];
-      const view = { name, dtype, shape, strides: denseStrides(shape), file, offsetBytes };
+      const view = onePiece({ name, dtype, shape, file, offsetBytes });
       offsetBytes += countOf(shape) * size;
       return view;
     });

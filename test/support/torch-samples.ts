@@ -202,16 +202,17 @@ export function legacyStream(parts: LegacySample = {}): Buffer {
 
 /** The elements of a view in row-major order. */
 export function gather(view: TensorView<MemoryFile>): Buffer {
-  const { bytes } = view.file;
+  const [{ file, offsetBytes, strides }] = view.pieces;
+  const { bytes } = file;
   const elementBytes = bitsOf(view.dtype) / 8;
   const count = elementCount(view.shape);
   const gathered = Buffer.alloc(count * elementBytes);
   for (let element = 0; element < count; element++) {
     let rest = element;
-    let source = view.offsetBytes;
+    let source = offsetBytes;
     for (let dim = view.shape.length - 1; dim >= 0; dim--) {
       const extent = view.shape[dim] ?? 1;
-      source += (rest % extent) * (view.strides[dim] ?? 0) * elementBytes;
+      source += (rest % extent) * (strides[dim] ?? 0) * elementBytes;
       rest = Math.floor(rest / extent);
     }
     bytes.copy(gathered, element * elementBytes, source, source + elementBytes);

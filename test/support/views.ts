@@ -1,5 +1,5 @@
 /** Tensor views that are plain data: for rooms that plan and never read. */
-import { type DType, denseStrides, type OpenFile, type TensorView } from "../../src/tensor.js";
+import { type DType, type OpenFile, onePiece, type TensorView } from "../../src/tensor.js";
 
 /** A file that nothing may read. */
 function unreadableFile(path: string): OpenFile {
@@ -19,5 +19,5 @@ export function view(
   dtype: DType = "F16",
   path = "weights.safetensors",
 ): TensorView {
-  return { name, dtype, shape, strides: denseStrides(shape), file: unreadableFile(path), offsetBytes: 0 };
+  return onePiece({ name, dtype, shape, file: unreadableFile(path), offsetBytes: 0 });
 }

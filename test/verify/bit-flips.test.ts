@@ -92,9 +92,11 @@ test("a .bin file: what is no tensor's data, between the tensors too, is in the 
   const provenance = readProvenance(folder);
   const whole = await openCheckpoint(folder);
   const isData = new Uint8Array(statSync(path).size);
-  for (const { file, shape, offsetBytes, dtype } of whole.tensors)
+  for (const { shape, dtype, pieces } of whole.tensors) {
+    const [{ file, offsetBytes }] = pieces;
     if (file.path === path)
       isData.fill(1, offsetBytes, offsetBytes + elementCount(shape) * bytesOf(dtype as "F16"));
+  }
   whole.close();
   const bytes = Array.from(isData.keys()).filter((byte) => isData[byte] === 0);
   const [first = 0, last = 0] = [isData.indexOf(1), isData.lastIndexOf(1)];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { openLocalFile } from "../../src/files/local-file.js";
 import { compileKernel } from "../../src/kernel/select.js";
-import { bytesOf, denseStrides, type FloatDType, type TensorView } from "../../src/tensor.js";
+import { bytesOf, denseStrides, type FloatDType, onePiece, type TensorView } from "../../src/tensor.js";
 import { countNotFinite } from "../../src/verify/count-not-finite.js";
 import { verifyWeights } from "../../src/verify/verify-weights.js";
 import { temporaryFolder } from "../support/model-folder.js";
@@ -70,13 +70,13 @@ function viewOf(
     lead = 0,
     shape = [numbers.length],
     strides = denseStrides(shape),
-  }: Partial<TensorView> & { lead?: number },
+  }: { lead?: number; shape?: readonly number[]; strides?: readonly number[] },
 ): TensorView {
   const path = join(temporaryFolder(context), "numbers.bin");
   writeFileSync(path, Buffer.concat([Buffer.alloc(lead, 0xff), encodeNumbers(dtype, numbers)]));
   const file = openLocalFile(path);
   context.after(() => file.close());
-  return { name: "tensor", dtype, shape, strides, file, offsetBytes: lead };
+  return onePiece({ name: "tensor", dtype, shape, strides, file, offsetBytes: lead });
 }
 
 describe("verifyWeights", () => {

@@ -2,9 +2,9 @@ import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors
 import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "../../files/json.js";
 import {
   bitsOf,
-  denseStrides,
   isElementDType,
   MAX_RANK,
+  onePiece,
   type RandomAccessFile,
   type TensorView,
 } from "../../tensor.js";
@@ -115,7 +115,7 @@ function readEntry<File extends RandomAccessFile>(
       got: `data_offsets [${begin}, ${end}]`,
     });
   }
-  const view = { name, dtype, shape, strides: denseStrides(shape), file, offsetBytes: dataStart + begin };
+  const view = onePiece({ name, dtype, shape, file, offsetBytes: dataStart + begin });
   return { view, begin, end };
 }
 

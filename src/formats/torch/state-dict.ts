@@ -5,6 +5,7 @@ import {
   type DType,
   elementCount,
   MAX_RANK,
+  onePiece,
   type RandomAccessFile,
   type TensorView,
 } from "../../tensor.js";
@@ -84,7 +85,8 @@ export function viewTensors<F extends RandomAccessFile>(
       });
     }
     const inRecord = storage.start * elementBytes(storage.dtype) + offset * elementBytes(dtype);
-    return { name, dtype, shape, strides, file, offsetBytes: dataOffsetOf(storage) + inRecord };
+    const offsetBytes = dataOffsetOf(storage) + inRecord;
+    return onePiece({ name, dtype, shape, strides, file, offsetBytes });
   });
 }
 
