@@ -3,27 +3,54 @@ import { z } from "zod";
 import { ApplyDeltaError } from "./errors.js";
 import type { ProgressUpdate, Reporter } from "./progress.js";
 
+/** The headings of the help, in their order. */
+export const GROUPS = [
+  ...["Main", "Output", "Checks", "How the target was made", "Hub", "Upload"],
+  ...["When names or rows differ", "Speed and resuming", "Messages", "From FastChat"],
+] as const;
+
 /** How the command line spells an option. */
 export interface Flag {
-  /** As commander reads it: `--delta-path, --delta <model>`. */
+  /** As commander reads it: `-d, --delta <model>`. The word in brackets says how a value is read: `<size>`, `<folder>`. */
   readonly flags: string;
   /** What it does, for the help. */
   readonly help: string;
   /** Words that differ from the library's values: `F16` is `float16`. */
-  readonly words: Readonly<Record<string, string>>;
+  readonly words?: Readonly<Record<string, string>>;
+  /** Other words for the library's values, which the help doesn't list: `fp16` is `F16`. */
+  readonly synonyms?: Readonly<Record<string, string>>;
+  /** Other names of the option, for those who know them from FastChat. */
+  readonly fastChat?: readonly string[];
 }
 
 const flags = z.registry<Flag>();
+const groups = z.registry<{ readonly group: (typeof GROUPS)[number] }>();
 
 /** Gives an option a flag on the command line. */
 export function flag<Rule extends z.ZodType>(
   spelling: string,
   help: string,
   rule: Rule,
-  words: Flag["words"] = {},
+  more: Omit<Flag, "flags" | "help"> = {},
 ): Rule {
-  flags.add(rule, { flags: spelling, help, words });
+  flags.add(rule, { ...more, flags: spelling, help });
   return rule;
+}
+
+/** Puts options under a heading of the help. */
+export function inGroup<Rules extends Readonly<Record<string, z.ZodType>>>(
+  group: (typeof GROUPS)[number],
+  rules: Rules,
+): Rules {
+  for (const rule of Object.values(rules)) groups.add(bareRule(rule), { group });
+  return rules;
+}
+
+/** The same option where it means something else: with another help, under no heading yet, and without a default. */
+export function reworded<Rule extends z.ZodType>(rule: Rule, help: string): Rule {
+  const own = bareRule(rule).clone() as Rule;
+  flags.add(own, { ...(flagOf(rule) as Flag), help });
+  return own;
 }
 
 /** The rule that a default or `optional()` wraps. */
@@ -42,6 +69,11 @@ export function flagOf(rule: z.ZodType): Flag | undefined {
   return flags.get(rule) ?? (inner === undefined ? undefined : flagOf(inner));
 }
 
+/** The heading of the help that an option stands under. */
+export function groupOf(rule: z.ZodType): (typeof GROUPS)[number] | undefined {
+  return groups.get(bareRule(rule))?.group;
+}
+
 const listWords = new Intl.ListFormat("en-GB", { type: "disjunction" });
 
 /** A name or a path. An empty one would mean the working folder. */
@@ -55,8 +87,11 @@ export const yesOrNo = () => z.boolean({ error: "true or false" });
 export const toggle = (spelling: string, help: string) => flag(spelling, help, yesOrNo()).default(false);
 
 /** Of a model on the Hub; by default `main`. */
-export const revision = (spelling: string, model: string) =>
-  flag(`${spelling} <revision>`, `use this branch, tag or commit of ${model} on the Hub`, text()).optional();
+export function revision(spelling: string, model: string) {
+  const help = `use this branch, tag or commit of ${model} on the Hub`;
+  const rule = flag(`${spelling} <rev>`, help, text()).optional();
+  return inGroup("Hub", { rule }).rule;
+}
 
 export const oneOf = <const Words extends readonly string[]>(words: Words) =>
   z.enum(words, { error: listWords.format(words) });

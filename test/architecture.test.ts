@@ -10,7 +10,7 @@ const ROOMS = [
   ...["cli", "index", "run-program"],
   ...["apply", "make", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
-  ...["options", "progress", "units", "interrupt", "limit", "system-errors"],
+  ...["options", "progress", "units", "interrupt", "limit", "nearest", "system-errors"],
   ...["error-document", "errors", "documents", "tensor", "printable", "version"],
 ];
 
@@ -23,6 +23,7 @@ const COMMAND_LINE_IMPORTS = [
   "progress",
   "units",
   "errors",
+  "nearest",
   "options",
   "printable",
   "version",

@@ -1,36 +1,42 @@
 import { z } from "zod";
 import { PROMPT_STYLES } from "../llama/prompt-templates.js";
 import { baseOptions, outputOptions, sumOptions } from "../merge/options.js";
-import { flag, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
+import { flag, inGroup, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
 
 export const applyOptions = z.strictObject({
-  base: baseOptions.base,
-  /** The delta, in any of the same forms. */
-  delta: flag(
-    "--delta-path, --delta <model>",
-    "add this delta: a folder, a weights file, or owner/name",
-    text(),
-  ),
-  /** The folder to make. */
-  target: flag("--target-model-path, --target <folder>", "write the sum to this folder", text()),
+  ...inGroup("Main", {
+    base: baseOptions.base,
+    /** The delta, in any of the same forms. */
+    delta: flag("-d, --delta <model>", "add this delta: a folder, a weights file, or owner/name", text(), {
+      fastChat: ["--delta-path"],
+    }),
+    /** The folder to make. */
+    target: flag("-o, --target <folder>", "write the sum to this folder", text(), {
+      fastChat: ["--target-model-path"],
+    }),
+  }),
   ...sumOptions,
-  /** Prompt template to write into the tokenizer's config; `auto`: the recognized release's. Default null: none. */
-  chatTemplate: flag(
-    "--chat-template [style]",
-    "write the release's prompt template for the tokenizer",
-    oneOf(["auto", ...PROMPT_STYLES]),
-  )
-    .nullable()
-    .default(null),
+  ...inGroup("Output", {
+    /** Prompt template to write into the tokenizer's config; `auto`: the recognized release's. Default null: none. */
+    chatTemplate: flag(
+      "--chat-template [style]",
+      "write the release's prompt template for the tokenizer",
+      oneOf(["auto", ...PROMPT_STYLES]),
+    )
+      .nullable()
+      .default(null),
+  }),
   ...outputOptions,
-  /** Go on if the base check finds another base, or no delta; default false. */
-  force: toggle("--force", "merge even if the base check finds a wrong base"),
-  /** Don't check whether the base is the delta's; default false. */
-  skipBaseCheck: toggle("--skip-base-check", "don't check whether the base is the delta's"),
-  /** First compare the delta's files with the published SHA-256; default false. */
-  verifyDelta: toggle("--verify-delta", "compare the delta's files with the published SHA-256"),
-  /** Read the target back from the disk and compare it, before it appears; default false. */
-  verify: toggle("--verify", "read the target back and compare it before it appears"),
+  ...inGroup("Checks", {
+    /** Go on if the base check finds another base, or no delta; default false. */
+    force: toggle("--force", "merge even if the base check finds a wrong base"),
+    /** Don't check whether the base is the delta's; default false. */
+    skipBaseCheck: toggle("--skip-base-check", "don't check whether the base is the delta's"),
+    /** First compare the delta's files with the published SHA-256; default false. */
+    verifyDelta: toggle("--verify-delta", "compare the delta's files with the published SHA-256"),
+    /** Read the target back from the disk and compare it, before it appears; default false. */
+    verify: toggle("--verify", "read the target back and compare it before it appears"),
+  }),
   baseRevision: baseOptions.baseRevision,
   /** The same for a delta on the Hub. */
   deltaRevision: revision("--delta-revision", "the delta"),

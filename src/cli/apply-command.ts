@@ -7,15 +7,23 @@ import { type ApplyDeltaOptions, applyDelta, planMerge } from "../index.js";
 import { printable } from "../printable.js";
 import { formatExact } from "../units.js";
 import { defineFolderCommand } from "./folder-command.js";
-import { addLibraryOptions } from "./library-options.js";
+import { setHelpPage } from "./help.js";
+import { addFlag, addLibraryOptions } from "./library-options.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
 import { linesIf, type Palette } from "./terminal.js";
 
+const EXAMPLES = [
+  "vicuna-apply-delta -b llama-7b -d vicuna-7b-delta-v1.1 -o vicuna-7b",
+  "vicuna-apply-delta -b huggyllama/llama-7b -d lmsys/vicuna-7b-delta-v1.1 -o out",
+  "vicuna-apply-delta verify vicuna-7b",
+  "vicuna-apply-delta --base llama-7b --delta vicuna-7b-delta-v1.1 --target vicuna-7b --dry-run",
+  "vicuna-apply-delta --base llama-13b --delta delta.bin --target out --dtype bfloat16 --max-shard-size 2GB --json",
+];
+
 export function defineCommand(program: Command): void {
-  addLibraryOptions(program, applyOptions).option(
-    "--low-cpu-mem",
-    "do nothing: FastChat's option, memory use is always low",
-  );
+  setHelpPage(program, { examples: EXAMPLES });
+  addLibraryOptions(program, applyOptions);
+  addFlag(program, "From FastChat", "--low-cpu-mem", "do nothing: memory use is always low");
   defineFolderCommand<ApplyDeltaOptions, MergePlanDocument, MergeSummary>(program, {
     folder: "target",
     plan: planMerge,

@@ -3,20 +3,25 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { checkUpload, type UploadOptions, uploadModel } from "../index.js";
-import { flag, text } from "../options.js";
+import { flag, inGroup, text } from "../options.js";
 import { uploadOptions } from "../upload/options.js";
 import { PROGRAM_NAME } from "../version.js";
-import { addCommonOptions, addLibraryOptions, setAction } from "./library-options.js";
+import { addCommonOptions, addFlag, addLibraryOptions, setAction } from "./library-options.js";
 import type { Palette } from "./terminal.js";
 import { formatUpload, withHint } from "./upload-command.js";
 
 const uploadFlags = z.strictObject({
   upload: z.strictObject({
-    repository: flag(
-      "--hub-repo-id, --upload <owner/name>",
-      "send the finished folder to this repository on the Hub",
-      text(),
-    ),
+    ...inGroup("Upload", {
+      repository: flag(
+        "--upload <owner/name>",
+        "send the finished folder to this repository on the Hub",
+        text(),
+        {
+          fastChat: ["--hub-repo-id"],
+        },
+      ),
+    }),
     private: uploadOptions.shape.private,
     message: uploadOptions.shape.message,
   }),
@@ -38,10 +43,8 @@ export function defineFolderCommand<Options extends object, Plan extends object,
   command: Command,
   { folder, plan, formatPlan, make, formatMade }: FolderCommand<Options, Plan, Made>,
 ): Command {
-  addLibraryOptions(command, uploadFlags).option(
-    "--dry-run",
-    "print the plan, write nothing; may download models",
-  );
+  addFlag(command, "Main", "-n, --dry-run", "print the plan, write nothing; may download models");
+  addLibraryOptions(command, uploadFlags);
   setAction<UploadOptions & { upload?: UploadFlags }, { dryRun?: true; lowCpuMem?: true }>(
     command,
     [],

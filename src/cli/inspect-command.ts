@@ -5,13 +5,23 @@ import { ApplyDeltaError } from "../errors.js";
 import { type InspectOptions, inspectModel } from "../index.js";
 import { inspectOptions } from "../inspect/options.js";
 import { typedSystemError } from "../system-errors.js";
+import { setHelpPage } from "./help.js";
 import { formatInspection } from "./inspect-text.js";
 import { renderLayerPlot } from "./layer-plot.js";
-import { addCommonOptions, addLibraryOptions, setAction } from "./library-options.js";
+import { addCommonOptions, addFlag, addLibraryOptions, setAction } from "./library-options.js";
 import { parsePath } from "./values.js";
 
+const EXAMPLES = [
+  "vicuna-apply-delta inspect vicuna-7b-delta-v1.1",
+  "vicuna-apply-delta inspect lmsys/vicuna-7b-delta-v1.1 --base huggyllama/llama-7b --stream",
+];
+
 export function defineCommand(command: Command): void {
-  addLibraryOptions(command, inspectOptions).option(
+  setHelpPage(command, { examples: EXAMPLES });
+  addLibraryOptions(command, inspectOptions);
+  addFlag(
+    command,
+    "Main",
     "--plot <file>",
     "with --base: draw the change of each layer as an SVG file",
     parsePath,

@@ -1,18 +1,21 @@
 /** A command of the library as one of commander's: its options are made of the rules, and given back by their names. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { HubOptions } from "../index.js";
-import { bareRule, describeRule, type Flag, flagOf } from "../options.js";
+import { bareRule, describeRule, type Flag, flagOf, type GROUPS, groupOf } from "../options.js";
 import { hubOptionsOf } from "./environment.js";
+import { titleOf } from "./help.js";
 import type { CommonOptions, Report } from "./output.js";
 import { type CallContext, runCommand } from "./run-command.js";
-import { parseNumber, parsePath, parseSize } from "./values.js";
+import { likelySize, parseNumber, parsePath, parseSize } from "./values.js";
+import { usageError } from "./words.js";
 
 /** An option that commander stores by its path in the library's options: `rules.newRows`. */
 class LibraryOption extends Option {
   constructor(
     readonly path: string,
-    { flags, help }: Flag,
+    flags: string,
+    help: string,
     /** Whether the call fails without it. Groups are optional. */
     readonly isNeeded: boolean,
   ) {
@@ -37,43 +40,84 @@ export function addLibraryOptions(
     const flag = flagOf(rule);
     const bare = bareRule(rule);
     if (without.includes(path)) continue;
-    if (flag !== undefined) command.addOption(createOption(path, rule, flag));
+    if (flag !== undefined) for (const option of createOptions(path, rule, flag)) command.addOption(option);
     else if (bare instanceof z.ZodObject) addLibraryOptions(command, bare, without, `${path}.`);
   }
   return command;
 }
 
-function createOption(path: string, rule: z.ZodType, flag: Flag): Option {
-  const { success, data: byDefault } = rule.safeParse(undefined);
-  const option = new LibraryOption(path, flag, !success && !path.includes("."));
-  if (!option.required && !option.optional) return option;
-  const bare = bareRule(rule);
-  if (bare instanceof z.ZodEnum) {
-    const wordOf = (value: unknown) => flag.words[String(value)] ?? String(value);
-    const values = new Map(bare.options.map((value) => [wordOf(value), value]));
-    const words = [...values.keys()];
-    option.choices(words);
-    const check = option.parseArg;
-    option.argParser((word: string) => values.get(String(check?.(word, undefined))));
-    if (option.optional) option.preset(words[0]);
-    if (typeof byDefault === "string") option.default(byDefault, JSON.stringify(wordOf(byDefault)));
-    return option;
-  }
-  const isSize = flag.flags.endsWith("<size>");
-  option.argParser((word) => parseWord(word, bare, isSize));
-  if (typeof byDefault === "number")
-    option.default(byDefault, isSize ? `${byDefault / 1e9}GB` : String(byDefault));
-  return option;
+/** The option, and FastChat's names for it. */
+function createOptions(path: string, rule: z.ZodType, flag: Flag): Option[] {
+  const isNeeded = !rule.safeParse(undefined).success && !path.includes(".");
+  const option = new LibraryOption(path, flag.flags, flag.help, isNeeded);
+  option.helpGroup(titleOf(groupOf(rule) ?? "Main"));
+  const value = flag.flags.split(" ").at(-1);
+  const others = (flag.fastChat ?? []).map((name) => {
+    const other = new LibraryOption(path, `${name} ${value}`, `the same as ${option.long}`, false);
+    return other.helpGroup(titleOf("From FastChat"));
+  });
+  for (const each of [option, ...others]) readValuesBy(each, rule, flag);
+  return [option, ...others];
 }
 
-function parseWord(word: string, rule: z.ZodType, isSize: boolean): unknown {
-  const value = isSize ? parseSize(word) : rule instanceof z.ZodNumber ? parseNumber(word) : word;
+/** Gives an option with a value its choices, its default and what reads its words. */
+function readValuesBy(option: Option, rule: z.ZodType, flag: Flag): void {
+  if (!option.required && !option.optional) return;
+  const { data: byDefault } = rule.safeParse(undefined);
+  const bare = bareRule(rule);
+  if (bare instanceof z.ZodEnum) {
+    const wordOf = (value: unknown) => flag.words?.[String(value)] ?? String(value);
+    const values = new Map(bare.options.map((value) => [wordOf(value), value]));
+    const words = [...values.keys()];
+    const known = new Map([...values, ...Object.entries(flag.synonyms ?? {})]);
+    const read = (word: string) => known.get(word) ?? known.get(word.toLowerCase());
+    option.choices(words).argParser((word: string) => read(word) ?? refuseValue(option, word, listOf(words)));
+    if (option.optional) option.preset(words[0]);
+    if (typeof byDefault === "string") option.default(byDefault, wordOf(byDefault));
+    return;
+  }
+  const kind = /<(\w+)>/.exec(flag.flags)?.[1] ?? "";
+  option.argParser((word) => parseWord(option, word, bare, kind));
+  if (typeof byDefault === "number")
+    option.default(byDefault, kind === "size" ? `${byDefault / 1e9}GB` : String(byDefault));
+}
+
+const listOf = (words: readonly string[]) =>
+  new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
+
+function refuseValue({ long }: Option, word: string, wanted: string): never {
+  throw usageError(`Invalid ${long}: ${JSON.stringify(word)}.`, `Use ${wanted}.`);
+}
+
+/** What is read as a path, by the name of its value. */
+const PATHS = ["model", "folder", "file"];
+
+function parseWord(option: Option, word: string, rule: z.ZodType, kind: string): unknown {
+  const isSize = kind === "size";
+  if (isSize && /^\d+$/.test(word))
+    throw usageError(
+      `Invalid ${option.long}: ${word} has no unit.`,
+      `Did you mean ${likelySize(Number(word))}?`,
+    );
+  const text = PATHS.includes(kind) ? parsePath(word) : word;
+  const value = isSize ? parseSize(word) : rule instanceof z.ZodNumber ? parseNumber(word) : text;
   const { success, error } = rule.safeParse(value);
   if (success) return value;
-  parsePath(word);
   const [issue] = error.issues;
   const wanted = isSize || issue === undefined ? "a size such as 5GB, 500MB or 2GiB" : describeRule(issue);
-  throw new InvalidArgumentError(`Use ${wanted}.`);
+  return refuseValue(option, word, wanted);
+}
+
+/** Adds an option of the command line alone. */
+export function addFlag(
+  command: Command,
+  group: (typeof GROUPS)[number],
+  flags: string,
+  help: string,
+  parse?: (word: string) => unknown,
+): Command {
+  const option = new Option(flags, help).helpGroup(titleOf(group));
+  return command.addOption(parse === undefined ? option : option.argParser(parse));
 }
 
 /** Adds the options of every command, last. `quiet`: what --quiet does; null for a command without it. */
@@ -81,9 +125,10 @@ export function addCommonOptions(
   command: Command,
   quiet: string | null = "print errors and warnings only",
 ): Command {
-  command.option("--json", "print one JSON document on stdout").option("--no-progress", "show no progress");
-  if (quiet !== null) command.option("--quiet", quiet);
-  return command.option("--verbose", "print details, and stack traces of errors");
+  addFlag(command, "Messages", "--json", "print one JSON document on stdout");
+  addFlag(command, "Messages", "--no-progress", "show no progress");
+  if (quiet !== null) addFlag(command, "Messages", "--quiet", quiet);
+  return addFlag(command, "Messages", "--verbose", "print details, and stack traces of errors");
 }
 
 /**
@@ -110,14 +155,17 @@ export function setAction<Options extends { readonly hub?: HubOptions | undefine
 const libraryOptionsOf = (command: Command) =>
   command.options.filter((option) => option instanceof LibraryOption);
 
-/** Ends with a usage error. Commander's own check would miss --base before it sees `--bas`. */
+/** The options that a call fails without. */
+export function neededOptions(command: Command): LibraryOption[] {
+  return libraryOptionsOf(command).filter(({ isNeeded }) => isNeeded);
+}
+
+/** Errors: `bad-usage`. */
 function requireOptions(command: Command): void {
-  const missing = libraryOptionsOf(command).filter(
-    ({ isNeeded, path }) => isNeeded && command.getOptionValue(path) === undefined,
-  );
+  const missing = neededOptions(command).filter(({ path }) => command.getOptionValue(path) === undefined);
   if (missing.length === 0) return;
   const names = new Intl.ListFormat("en-GB").format(missing.map(({ long }) => long ?? ""));
-  command.error(`error: missing ${names}`);
+  throw usageError(`Missing ${names}.`, `Write ${command.name()} ${command.usage()}.`);
 }
 
 function givenOptions(command: Command): Record<string, unknown> {

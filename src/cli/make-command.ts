@@ -1,4 +1,4 @@
-/** `vicuna-apply-delta make --base … --target … --delta …`: the delta of a model and the base it was tuned from. */
+/** `vicuna-apply-delta make --base … --tuned … --delta …`: the delta of a model and the base it was tuned from. */
 import type { Command } from "commander";
 import { EXIT } from "../errors.js";
 import {
@@ -13,21 +13,23 @@ import { makeOptions } from "../make/options.js";
 import { printable } from "../printable.js";
 import { formatExact, plural } from "../units.js";
 import { defineFolderCommand } from "./folder-command.js";
+import { type HelpPage, setHelpPage } from "./help.js";
 import { addLibraryOptions } from "./library-options.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
 import type { Palette } from "./terminal.js";
 
-const NOTES = `
-Example:
-  $ vicuna-apply-delta make --base llama-7b --target my-vicuna-7b --delta my-vicuna-7b-delta
+const PAGE: HelpPage = {
+  examples: [
+    "vicuna-apply-delta make --base llama-7b --tuned my-vicuna-7b --delta my-vicuna-7b-delta",
+    "vicuna-apply-delta --base llama-7b --delta my-vicuna-7b-delta --target my-vicuna-7b",
+  ],
+  notes: `The delta has the tuned model's dtype. Whoever has the base gets the tuned model back with the second command.
 
-The delta has the tuned model's dtype. Whoever has the base gets the tuned model back with
-  $ vicuna-apply-delta --base llama-7b --delta my-vicuna-7b-delta --target my-vicuna-7b
-
-Exit codes are those of vicuna-apply-delta; ${EXIT.verification} also if --exact can't be met.`;
+Exit codes are those of vicuna-apply-delta; ${EXIT.verification} also if --exact can't be met.`,
+};
 
 export function defineCommand(command: Command): void {
-  command.usage("--base <model> --target <model> --delta <folder> [options]").addHelpText("after", NOTES);
+  setHelpPage(command, PAGE);
   addLibraryOptions(command, makeOptions);
   defineFolderCommand<MakeDeltaOptions, DeltaPlanDocument, MakeSummary>(command, {
     folder: "delta",

@@ -5,16 +5,15 @@ import { type UploadModelOptions, type UploadSummary, uploadModel } from "../ind
 import { printable } from "../printable.js";
 import { formatBytes, formatSeconds, plural } from "../units.js";
 import { uploadOptions } from "../upload/options.js";
+import { type HelpPage, setHelpPage } from "./help.js";
 import { addCommonOptions, addLibraryOptions, setAction } from "./library-options.js";
 
-const NOTES = `
-One commit holds the whole model, or nothing is changed. To go on with an upload that broke off, run the same command
-again: it doesn't send what the Hub already has. The token needs the right to write.
+const PAGE: HelpPage = {
+  examples: ["vicuna-apply-delta upload my-vicuna-7b-delta my-name/my-vicuna-7b-delta --private"],
+  notes: `One commit holds the whole model, or nothing is changed. To go on with an upload that broke off, run the same command again: it doesn't send what the Hub already has. The token needs the right to write.
 
-Example:
-  $ vicuna-apply-delta upload my-vicuna-7b-delta my-name/my-vicuna-7b-delta --private
-
-Exit codes are those of vicuna-apply-delta; ${EXIT.malformed} if the folder holds no whole model, ${EXIT.target} if it can't be sent.`;
+Exit codes are those of vicuna-apply-delta; ${EXIT.malformed} if the folder holds no whole model, ${EXIT.target} if it can't be sent.`,
+};
 
 /** Errors that may be gone when the command is run again. */
 const TRANSIENT = new Set(["upload-unreachable", "upload-rate-limited", "upload-failed"]);
@@ -25,8 +24,9 @@ const GO_ON = "Then run the same command again: files that arrived whole aren't 
 const NOT_HERE = ["hub.cacheFolder", "hub.offline", "hub.stream"];
 
 export function defineCommand(command: Command): void {
+  setHelpPage(command, PAGE);
   addLibraryOptions(command, uploadOptions, NOT_HERE);
-  addCommonOptions(command).addHelpText("after", NOTES);
+  addCommonOptions(command);
   setAction<UploadModelOptions>(command, ["folder", "repository"], async (call) => {
     const summary = await uploadModel(call).catch((error: unknown) => {
       throw isApplyDeltaError(error) && TRANSIENT.has(error.code) ? withHint(error, GO_ON) : error;

@@ -1,14 +1,13 @@
 /** Paths, sizes and numbers as words of the command line. */
-import { InvalidArgumentError } from "commander";
+import { homedir } from "node:os";
+import { join } from "node:path";
 
-/** An empty path would mean the working folder: `--target "$TARGET"` with a variable that isn't set. */
+/** The path, with `~` expanded as a shell does where it sees it: not in `--base=~/llama`. */
 export function parsePath(word: string): string {
-  if (word === "") throw new InvalidArgumentError("It is empty: is a variable of the shell not set?");
-  return word;
+  return word === "~" || /^~[/\\]/.test(word) ? join(homedir(), word.slice(1)) : word;
 }
 
 const UNITS: Record<string, number> = {
-  "": 1,
   b: 1,
   kb: 1e3,
   mb: 1e6,
@@ -20,9 +19,9 @@ const UNITS: Record<string, number> = {
   tib: 2 ** 40,
 };
 
-/** Bytes, from `5GB`, `1.5GiB` or `500000`; null if it isn't a size. */
+/** Bytes, from `5GB`, `1.5GiB` or `500000B`; null if it isn't a size. */
 export function parseSize(text: string): number | null {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/i.exec(text.trim());
   const unit = UNITS[match?.[2]?.toLowerCase() ?? "?"];
   const bytes = Math.floor(Number(match?.[1]) * (unit ?? Number.NaN));
   return Number.isSafeInteger(bytes) ? bytes : null;
@@ -32,4 +31,10 @@ export function parseSize(text: string): number | null {
 export function parseNumber(text: string): number | null {
   const number = Number(text);
   return text.trim() === "" || Number.isNaN(number) ? null : number;
+}
+
+/** What a size without its unit was meant to be: shards have some GB or MB. */
+export function likelySize(number: number): string {
+  const unit = number < 500 ? "GB" : number < 1e6 ? "MB" : "B";
+  return `${number}${unit}`;
 }

@@ -4,16 +4,24 @@ import { ApplyDeltaError, EXIT } from "../errors.js";
 import { type Verification, type VerifyOptions, verifyTarget } from "../index.js";
 import { printable } from "../printable.js";
 import { verifyOptions } from "../verify/options.js";
+import { type HelpPage, setHelpPage } from "./help.js";
 import { addCommonOptions, addLibraryOptions, setAction } from "./library-options.js";
 import { type Palette, PLAIN } from "./terminal.js";
 
-const NOTE = `
---dtype, --scale and the rules say how the target was made. What you leave out is read from its
-vicuna-apply-delta.json.`;
+const PAGE: HelpPage = {
+  examples: [
+    "vicuna-apply-delta verify vicuna-7b",
+    "vicuna-apply-delta verify vicuna-7b --base llama-7b --delta vicuna-7b-delta-v1.1",
+  ],
+  notes: `What you don't say of how the target was made is read from its vicuna-apply-delta.json.
+
+Exit codes are those of vicuna-apply-delta: ${EXIT.verification} if a check fails.`,
+};
 
 export function defineCommand(command: Command): void {
+  setHelpPage(command, PAGE);
   addLibraryOptions(command, verifyOptions, ["kernel", "hub.stream"]);
-  addCommonOptions(command).addHelpText("after", NOTE);
+  addCommonOptions(command);
   setAction<VerifyOptions>(command, ["target"], async (call) => {
     const sides = Object.keys(call.sources ?? {});
     if (sides.length === 1) {

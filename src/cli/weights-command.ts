@@ -2,11 +2,11 @@
 import type { Command } from "commander";
 import { listReleases, type Release, type WeightsDocument } from "../index.js";
 import { formatExact } from "../units.js";
-import { setAction } from "./library-options.js";
+import { addFlag, setAction } from "./library-options.js";
 import { table } from "./terminal.js";
 
 export function defineCommand(command: Command): void {
-  command.option("--json", "print one JSON document on stdout");
+  addFlag(command, "Messages", "--json", "print one JSON document on stdout");
   setAction(command, [], async () => {
     const document = await listReleases();
     return { document, format: () => formatWeightsTable(document) };

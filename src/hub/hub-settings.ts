@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
-import { anyText, flag, text, toggle, wholeNumber, yesOrNo } from "../options.js";
+import { anyText, flag, inGroup, text, toggle, wholeNumber, yesOrNo } from "../options.js";
 
 const inCache = (name: string) => join(homedir(), ".cache", "huggingface", name);
 
@@ -60,6 +60,8 @@ export const hubSettings = z.strictObject({
     })
     .prefault({}),
 });
+
+inGroup("Hub", hubSettings.shape);
 
 /** How the Hub is reached: any part; the rest is as Python's huggingface_hub has it. */
 export type HubOptions = z.input<typeof hubSettings>;

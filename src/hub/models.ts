@@ -4,8 +4,6 @@
  * nothing of the Hub's code.
  */
 
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { sourceExists } from "../files/local-file.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
@@ -70,12 +68,10 @@ export interface ModelsOptions {
 /** Errors: `source-not-found`, `source-unreadable`, `bad-usage`. Asks no network. */
 export function readRequest(request: ModelRequest): ReadRequest {
   const { role, reference, revision } = request;
-  // A shell expands `~` in `--base ~/llama` but not in `--base=~/llama`.
-  const path = reference.startsWith("~/") ? join(homedir(), reference.slice(2)) : reference;
-  if (!hasHubScheme(reference) && sourceExists(path)) {
-    if (revision === undefined) return { ...request, path };
+  if (!hasHubScheme(reference) && sourceExists(reference)) {
+    if (revision === undefined) return { ...request, path: reference };
     throw new ApplyDeltaError("bad-usage", `The ${role} is a local path, which has no revision.`, {
-      file: path,
+      file: reference,
       got: revision,
       hint: "Leave the revision out, or name a model on the Hub: hf://owner/name.",
     });

@@ -42,7 +42,7 @@ function matchPair(base: TensorView, tuned: TensorView): Outcome {
   return { ...matched, action: "grown", newRows: "zero", reason };
 }
 
-function matchTunedOnly(tuned: TensorView, { targetOnly }: TunedRules): Outcome {
+function matchTunedOnly(tuned: TensorView, { tunedOnly }: TunedRules): Outcome {
   const { name, shape } = tuned;
   const dropped = { name, from: "tuned model" } as const;
   const copied = { name, shape, action: "copied", base: null, delta: tuned } as const;
@@ -50,8 +50,8 @@ function matchTunedOnly(tuned: TensorView, { targetOnly }: TunedRules): Outcome 
   if (isRotaryBuffer(name))
     return { ...dropped, reason: "rotary buffer, only in the tuned model: loaders compute it" };
   if (isLlavaProjector(name)) return { ...copied, reason: "LLaVA's projector, only in the tuned model" };
-  if (targetOnly === "drop") return { ...dropped, reason: "only in the tuned model, dropped as asked" };
-  if (targetOnly === "error") return { problem: "names" };
+  if (tunedOnly === "drop") return { ...dropped, reason: "only in the tuned model, dropped as asked" };
+  if (tunedOnly === "error") return { problem: "names" };
   return { ...copied, reason: "only in the tuned model, kept as it is", applyWith: "--delta-only keep" };
 }
 

@@ -32,7 +32,7 @@ const WAYS_OUT: Record<
     baseOnly:
       "If the tuned model is complete without them, say so with --base-only drop; who applies the delta says the same.",
     otherOnly:
-      "Take these tensors whole into the delta with --target-only keep, or leave them out with --target-only drop.",
+      "Take these tensors whole into the delta with --tuned-only keep, or leave them out with --tuned-only drop.",
     moreRowsInBase:
       "The base has more rows than the tuned model: it is not the model that was tuned, or the two are swapped. Give the original model as --base, the tuned one as --target.",
     moreRows: "Base and tuned model belong to different models: give the base the tuned model was made from.",

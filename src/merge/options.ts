@@ -1,7 +1,7 @@
 /** Options that several commands share. */
 import { z } from "zod";
 import { hubSettings } from "../hub/hub-settings.js";
-import { factor, flag, oneOf, revision, text, toggle, wholeNumber, yesOrNo } from "../options.js";
+import { factor, flag, inGroup, oneOf, revision, text, toggle, wholeNumber, yesOrNo } from "../options.js";
 import { TORCH_NAMES } from "../tensor.js";
 
 /** Of every command that reads models. */
@@ -13,29 +13,29 @@ export const hubOption = {
 /** More threads than this are a typing error. */
 const MOST_THREADS = 256;
 
-export const threadsOption = {
+export const threadsOption = inGroup("Speed and resuming", {
   /** Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed. */
   threads: flag(
     "--threads <n>",
     "run n threads (default: one a core, at most 4; 2 to stream)",
     wholeNumber(1, MOST_THREADS),
   ).optional(),
-};
+});
 
-export const kernelOption = {
+export const kernelOption = inGroup("Speed and resuming", {
   /** How to do the arithmetic; default `auto`. */
   kernel: flag(
     "--kernel <kernel>",
     "compute in this way; all give the same bits",
     oneOf(["auto", "simd", "reference"]),
   ).default("auto"),
-};
-
-const BASE_HELP = "use this base: a folder, a weights file, or owner/name";
+});
 
 export const baseOptions = {
   /** The original model: a local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
-  base: flag("--base-model-path, --base <model>", BASE_HELP, text()),
+  base: flag("-b, --base <model>", "use this base: a folder, a weights file, or owner/name", text(), {
+    fastChat: ["--base-model-path"],
+  }),
   /** Branch, tag or commit of a base on the Hub; default `main`. */
   baseRevision: revision("--base-revision", "the base"),
 };
@@ -45,30 +45,34 @@ export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 /** Of the commands that make a folder. */
 export const outputOptions = {
-  /** How the weights are stored; default `safetensors`. */
-  format: flag(
-    "--format <format>",
-    "store the weights in this format; bin: as torch.save does",
-    oneOf(["safetensors", "bin"]),
-  ).default("safetensors"),
-  /** Largest shard in bytes; default 5 GB, as transformers 4. */
-  maxShardBytes: flag(
-    "--max-shard-size <size>",
-    "write shards of at most this size, e.g. 500MB or 2GiB",
-    wholeNumber(1),
-  ).default(DEFAULT_MAX_SHARD_BYTES),
+  ...inGroup("Output", {
+    /** How the weights are stored; default `safetensors`. */
+    format: flag(
+      "--format <format>",
+      "store the weights in this format; bin: as torch.save does",
+      oneOf(["safetensors", "bin"]),
+    ).default("safetensors"),
+    /** Largest shard in bytes; default 5 GB, as transformers 4. */
+    maxShardBytes: flag(
+      "--max-shard-size <size>",
+      "write shards of at most this size, e.g. 500MB or 2GiB",
+      wholeNumber(1),
+    ).default(DEFAULT_MAX_SHARD_BYTES),
+    /** Write `SHA256SUMS` beside the weights; default false. */
+    checksums: toggle("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c"),
+    /** Replace a folder that exists, once the new one is whole; default false. */
+    overwrite: toggle("--overwrite", "replace an existing folder once the new one is whole"),
+  }),
   ...threadsOption,
   ...kernelOption,
-  /** Replace a folder that exists, once the new one is whole; default false. */
-  overwrite: toggle("--overwrite", "replace an existing folder once the new one is whole"),
-  /** Throw away what an interrupted run of the same work finished; default false. */
-  restart: toggle("--restart", "start over instead of resuming an interrupted run"),
-  /** Wait until everything is on the disk; default true. Without it, an interrupted run starts over. */
-  sync: flag("--no-sync", "don't wait for the disk: unsafe if power fails, no resuming", yesOrNo()).default(
-    true,
-  ),
-  /** Write `SHA256SUMS` beside the weights; default false. */
-  checksums: toggle("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c"),
+  ...inGroup("Speed and resuming", {
+    /** Throw away what an interrupted run of the same work finished; default false. */
+    restart: toggle("--restart", "start over instead of resuming an interrupted run"),
+    /** Wait until everything is on the disk; default true. Without it, an interrupted run starts over. */
+    sync: flag("--no-sync", "don't wait for the disk: unsafe if power fails, no resuming", yesOrNo()).default(
+      true,
+    ),
+  }),
   ...hubOption,
 };
 
@@ -109,17 +113,21 @@ export const matchRules = z.strictObject({
 /** What to do with tensors and rows that only one side has. */
 export type MatchRules = z.output<typeof matchRules>;
 
+inGroup("When names or rows differ", matchRules.shape);
+
 /** Decides every number of a merge. */
 export const sumOptions = {
-  /** The dtype to write; `auto` (default): each tensor as in the delta. */
-  dtype: flag(
-    "--dtype <dtype>",
-    "write this dtype; auto: each tensor as in the delta",
-    oneOf(["auto", "F16", "BF16", "F32"]),
-    TORCH_NAMES,
-  ).default("auto"),
-  /** target = base + scale * delta; any number but 0, default 1. */
-  scale: flag("--scale <x>", "add x * delta, to apply it in part", factor()).default(1),
+  ...inGroup("Output", {
+    /** The dtype to write; `auto` (default): each tensor as in the delta. */
+    dtype: flag(
+      "--dtype <dtype>",
+      "write this dtype; auto: each tensor as in the delta",
+      oneOf(["auto", "F16", "BF16", "F32"]),
+      { words: TORCH_NAMES, synonyms: { fp16: "F16", bf16: "BF16", fp32: "F32", half: "F16", float: "F32" } },
+    ).default("auto"),
+    /** target = base + scale * delta; any number but 0, default 1. */
+    scale: flag("--scale <x>", "add x * delta, to apply it in part", factor()).default(1),
+  }),
   /** What to do with tensors and rows that only one side has. */
   rules: matchRules.optional(),
 };

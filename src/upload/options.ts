@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { hubOption } from "../merge/options.js";
-import { flag, text, toggle, type WorkOptions } from "../options.js";
+import { flag, inGroup, text, toggle, type WorkOptions } from "../options.js";
 
 export const checkUploadOptions = z.strictObject({
   /** `owner/name` on the Hub; created if it doesn't exist. */
@@ -13,6 +13,8 @@ export const checkUploadOptions = z.strictObject({
   overwrite: toggle("--overwrite", "replace the model in the repository"),
   ...hubOption,
 });
+
+inGroup("Upload", checkUploadOptions.shape);
 
 export const uploadOptions = checkUploadOptions.extend({
   /** The model's folder. */

@@ -102,9 +102,9 @@ describe("compare", { concurrency: 3 }, () => {
   test("usage: exit 2", async (t) => {
     const { run } = place(t);
     for (const [args, says] of [
-      [["a"], "missing required argument 'b'"],
-      [["a", "b", "c"], "too many arguments"],
-      [["a", ""], "is a variable of the shell not set?"],
+      [["a"], "Missing <b>."],
+      [["a", "b", "c"], "Unexpected word: c."],
+      [["a", ""], "Is a variable of the shell not set?"],
       [["a", "b", "--tolerance", "-1"], "a number of at least 0"],
       [["a", "b", "--tolerance", "Infinity"], "a number of at least 0"],
       [["a", "b", "--relative-tolerance", "x"], "a number of at least 0"],

@@ -167,7 +167,7 @@ describe("odd pairs and wrong usage", { concurrency: 3 }, () => {
     const run = (...args: string[]) => runCli(["make", ...args], { cwd });
     const missing = await run("--base", "b");
     assert.equal(missing.code, 2);
-    assert.match(missing.stderr, /^error: missing --target and --delta$/m);
+    assert.match(missing.stderr, /^error: Missing --tuned and --delta\.$/m);
     assert.equal((await run("--base", "b", "--target", "t", "--delta", "d", "--dtype", "float16")).code, 2);
     const absent = await run("--base", "b", "--target", "t", "--delta", "d");
     assert.equal(absent.code, 3);
@@ -181,7 +181,7 @@ describe("odd pairs and wrong usage", { concurrency: 3 }, () => {
     const before = listing(root);
     for (const delta of ["tuned", "base", "tuned/delta", "."]) {
       const { code, stderr } = await runCli(
-        ["make", "--base", "base", "--target", "tuned", "--delta", delta, "--overwrite"],
+        ["make", "--base", "base", "--tuned", "tuned", "--delta", delta, "--overwrite"],
         { cwd: root },
       );
       assert.equal(code, 6, stderr);

@@ -51,7 +51,7 @@ describe("the voices", { concurrency: 3 }, () => {
     const again = await run("a", { FORCE_COLOR: "1" }, "--json");
     assert.ok(again.stderr.startsWith("\u001b[1;31merror:\u001b[0m The folder to make exists"), again.stderr);
     const usage = await run("b", { FORCE_COLOR: "1" }, "--threads", "x");
-    assert.ok(usage.stderr.startsWith("\u001b[1;31merror:\u001b[0m option '--threads"), usage.stderr);
+    assert.ok(usage.stderr.startsWith("\u001b[1;31merror:\u001b[0m Invalid --threads"), usage.stderr);
     const document = await run("c", { FORCE_COLOR: "1" }, "--json");
     const plain = [await run("d", {}), await run("e", { FORCE_COLOR: "1", NO_COLOR: "1" })];
     for (const { stdout, code } of [document, ...plain]) {

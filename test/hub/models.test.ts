@@ -1,7 +1,6 @@
 /** A model reference becomes a path, a model on the Hub, or an error that says what it was taken for. */
 import assert from "node:assert/strict";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readRequest, withModels } from "../../src/hub/models.js";
@@ -20,10 +19,6 @@ test("folders, files and links to them are taken as they are given", async (cont
     const { open: _, ...model } = await withModels([read(reference)], {}, async (found) => found);
     assert.deepEqual(model, { path: reference, reference, hub: null, isStreamed: false });
   }
-});
-
-test("a leading ~/ is the home folder", () => {
-  assert.equal((read("~/") as { path: string }).path, homedir());
 });
 
 test("a local path wins over a name on the Hub, but not over hf://", (context) => {

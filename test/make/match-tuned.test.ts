@@ -24,7 +24,7 @@ const made = (
   ties = { base: false, tuned: false },
 ) =>
   matchTuned(side(base, ties.base), side(tuned, ties.tuned), {
-    targetOnly: "keep",
+    tunedOnly: "keep",
     baseOnly: "error",
     ...rules,
   });
@@ -100,19 +100,19 @@ test("a tensor that only the tuned model has is copied, and applying needs an op
 
 test("LLaVA's projector is copied, and applying knows it", () => {
   const tuned = [...llama(), view(PROJECTOR, [2, 2])];
-  const match = made(llama(), tuned, { targetOnly: "error" });
+  const match = made(llama(), tuned, { tunedOnly: "error" });
   assert.deepEqual(optionsToApply(match), []);
   assert.deepEqual(namesAfter(llama(), match), names(tuned));
 });
 
 test("a tensor that only the tuned model has can be dropped or refused", async () => {
   const tuned = [...llama(), view("score.weight", [2, 2])];
-  assert.deepEqual(outline(made(llama(), tuned, { targetOnly: "drop" })).dropped, [
+  assert.deepEqual(outline(made(llama(), tuned, { tunedOnly: "drop" })).dropped, [
     "score.weight of the tuned model",
   ]);
-  await refusal(() => made(llama(), tuned, { targetOnly: "error" }), "names-differ", {
+  await refusal(() => made(llama(), tuned, { tunedOnly: "error" }), "names-differ", {
     got: "only in the tuned model (1): score.weight",
-    hint: /--target-only keep/,
+    hint: /--tuned-only keep/,
   });
 });
 
@@ -133,7 +133,7 @@ test("rotary buffers: a difference where both have one, nothing where one side h
   const rotary = view(ROTARY, [4], "F32");
   const both = made([...llama(), rotary], [...llama(), rotary]);
   assert.ok(outline(both).tensors.includes(`subtracted ${ROTARY}`));
-  const inTuned = made(llama(), [...llama(), rotary], { targetOnly: "error" });
+  const inTuned = made(llama(), [...llama(), rotary], { tunedOnly: "error" });
   assert.deepEqual(outline(inTuned).dropped, [`${ROTARY} of the tuned model`]);
   const inBase = made([...llama(), rotary], llama());
   assert.deepEqual(outline(inBase).dropped, [`${ROTARY} of the base`]);

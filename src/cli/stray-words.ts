@@ -1,0 +1,71 @@
+/** What was meant by words that belong to no option: a mistyped command, a glob, a space, names that were left out. */
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Command } from "commander";
+import type { ApplyDeltaError } from "../errors.js";
+import { nearestName } from "../nearest.js";
+import { PROGRAM_NAME } from "../version.js";
+import { COMMANDS } from "./commands.js";
+import { neededOptions } from "./library-options.js";
+import { type Operand, type ReadWords, usageError } from "./words.js";
+
+/** Errors: `bad-usage` where there are more operands than the command takes, or fewer. */
+export function checkOperands(command: Command, read: ReadWords): void {
+  const wanted = command.registeredArguments;
+  const stray = read.operands[wanted.length];
+  if (
+    stray !== undefined &&
+    command.name() === PROGRAM_NAME &&
+    read.words.length === 1 &&
+    !existsSync(stray.word)
+  )
+    throw unknownCommand(stray.word);
+  if (stray !== undefined)
+    throw usageError(`Unexpected word: ${stray.word}.`, whatWasMeant(command, read, stray));
+  const missing = wanted[read.operands.length];
+  if (missing === undefined) return;
+  throw usageError(`Missing <${missing.name()}>.`, `Write ${command.name()} ${command.usage()}.`);
+}
+
+function whatWasMeant(command: Command, { operands, options }: ReadWords, { word, after }: Operand): string {
+  if (Object.hasOwn(COMMANDS, word)) return `Put the command first: ${PROGRAM_NAME} ${word} …`;
+  const words = operands.slice(command.registeredArguments.length).map((operand) => operand.word);
+  const flagged = (value: string) => (after?.flag ? `${after.flag} ${value}` : value);
+  const spaced = after === null ? null : joinedPath(after.value, words);
+  if (spaced !== null) return `Put quotes around a path with spaces: ${flagged(`"${spaced}"`)}`;
+  if (after !== null && isGlobbed(after.value, word))
+    return `Give the folder, not its files: ${flagged(dirname(word))}`;
+  const named = new Set([...options].map((option) => option.attributeName()));
+  const unnamed = neededOptions(command).filter(({ path }) => !named.has(path));
+  if (words.length <= unnamed.length && words.every((path) => existsSync(path) || after?.flag === undefined))
+    return `Name ${words.length === 1 ? "it" : "them"}: ${words.map((path, i) => `${unnamed[i]?.long} ${path}`).join(" ")}`;
+  if (after?.flag) return `Put quotes around a path with spaces: ${after.flag} "${after.value} ${word}"`;
+  return `\`${command.name()} --help\` shows the usage.`;
+}
+
+/** `my` and `models/llama` as `my models/llama`, if there is such a path. */
+function joinedPath(first: string, rest: readonly string[]): string | null {
+  for (let count = 1; count <= rest.length; count++) {
+    const path = [first, ...rest.slice(0, count)].join(" ");
+    if (existsSync(path)) return path;
+  }
+  return null;
+}
+
+/** Whether the shell made several files of one folder of what was written as `folder/*`. */
+function isGlobbed(before: string, word: string): boolean {
+  const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return dirname(before) === dirname(word) && isFile(before) && isFile(word);
+}
+
+/** Whether a first word is nearly a command. */
+export function isMistyped(word: string): boolean {
+  return nearestName(word, Object.keys(COMMANDS)) !== null && !existsSync(word);
+}
+
+export function unknownCommand(word: string): ApplyDeltaError {
+  const near = nearestName(word, Object.keys(COMMANDS));
+  const hint =
+    near === null ? `The commands are ${Object.keys(COMMANDS).join(", ")}.` : `Did you mean ${near}?`;
+  return usageError(`Unknown command: ${word}.`, hint);
+}

@@ -1,0 +1,39 @@
+/** Text broken at spaces for a terminal's width. */
+import { stripVTControlCharacters } from "node:util";
+
+/** A column that is narrower can't be read. */
+const LEAST_COLUMN = 20;
+
+const widthOf = (text: string) => stripVTControlCharacters(text).length;
+
+/**
+ * The line in lines of at most `width`, all but the first behind `indent` spaces. A word that is longer stays whole: it
+ * may be a path.
+ */
+export function wrapLine(line: string, width: number, indent = 0): string {
+  const room = Math.max(width, indent + LEAST_COLUMN);
+  const lines: string[] = [];
+  let current = "";
+  for (const [piece, gap = ""] of line.matchAll(/( *)[^ ]+/g)) {
+    if (current.trim() === "" || widthOf(current + piece) <= room) current += piece;
+    else {
+      lines.push(current);
+      current = `${" ".repeat(indent)}${piece.slice(gap.length)}`;
+    }
+  }
+  return [...lines, current].join("\n");
+}
+
+/** Each line of a text by itself, its rest under its last column. No `width`: the text as it is. */
+export function wrapText(text: string, width: number | undefined): string {
+  if (width === undefined) return text;
+  const lines = text.split("\n");
+  return lines.map((line) => wrapLine(line, width, lastColumnOf(line, width))).join("\n");
+}
+
+/** Where the last column in the left half of a line begins: in `  release   Vicuna …` after the gap. */
+function lastColumnOf(line: string, width: number): number {
+  const plain = stripVTControlCharacters(line);
+  const label = /^.*\S {2,}(?=\S)/.exec(plain.slice(0, Math.floor(width / 2)));
+  return (label ?? /^ */.exec(plain))?.[0].length ?? 0;
+}
