@@ -3,7 +3,9 @@
  * speed of memcmp; only a segment that differs is looked at element by element.
  */
 import { basename } from "node:path";
-import { gather, type OpenView, openView } from "../files/gather.js";
+import { ElementReader } from "../files/element-reader.js";
+import { type OpenView, openView } from "../files/gather.js";
+import { allRead, READ_MARGIN_BYTES } from "../files/reader.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import {
@@ -18,7 +20,13 @@ import {
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
-import { type Run, type SegmentedJob, segmentedJob, takeSegments } from "../workers/segments.js";
+import {
+  type Run,
+  SEGMENTS_AT_ONCE,
+  type SegmentedJob,
+  segmentedJob,
+  workOnSegments,
+} from "../workers/segments.js";
 import type { Largest, TensorComparison, Tolerance } from "./documents.js";
 import { addTallies, NO_DIFFERENCE, type Peak, type Tally, tallyBits, tallyValues } from "./element-tally.js";
 
@@ -53,17 +61,17 @@ interface CompareJob extends SegmentedJob<CompareTask> {
 const BYTES_DONE = 0;
 
 /**
- * The longest range that is read of either side at a time. From 128 KiB to 1 MiB the speed is the same; smaller ones are
- * slower, larger ones only take memory.
+ * The longest range that is read of either side at a time. From the page cache 128 KiB are as fast; the disk wants to be
+ * asked for much.
  */
-export const COMPARED_BYTES = 256 * 1024;
+export const COMPARED_BYTES = 1024 * 1024;
 
-/** Memory regions: both sides as they are read, and both as float32, which 16-bit elements double in. */
-const A_AT = 0;
-const B_AT = COMPARED_BYTES;
-const A_FLOATS_AT = 2 * COMPARED_BYTES;
-const B_FLOATS_AT = 4 * COMPARED_BYTES;
-const MEMORY_BYTES = 6 * COMPARED_BYTES;
+/** Regions of memory: both sides as float32, which 16-bit elements double in; then both as they are read, for each segment. */
+const A_FLOATS_AT = 0;
+const B_FLOATS_AT = 2 * COMPARED_BYTES;
+const PLACES_AT = 4 * COMPARED_BYTES;
+const REGION_BYTES = COMPARED_BYTES + READ_MARGIN_BYTES;
+const MEMORY_BYTES = PLACES_AT + SEGMENTS_AT_ONCE * 2 * REGION_BYTES;
 
 /** Compares every pair, in their order. Throws the first error a worker met, or `interrupted`. */
 export async function compareTensors(
@@ -118,35 +126,52 @@ function wholeBytes(tensor: TensorView): TensorView {
 type Tallies = Map<number, Tally>;
 
 /** A worker's share: what it found of the tensors that differ. Throws what reading throws. */
-export function runJob(job: CompareJob): Tallies {
+export async function runJob(job: CompareJob): Promise<Tallies> {
   const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
+  const reader = new ElementReader();
   const tallies: Tallies = new Map();
-  for (const { run: task, first, count } of takeSegments(job)) {
-    const a = read(task.a, first, count, A_AT, kernel);
-    const b = read(task.b, first, count, B_AT, kernel);
-    const isSameDType = task.a.dtype === task.b.dtype;
-    const bits = isSameDType ? tallyBits(a, b, a.length / count, first) : NO_DIFFERENCE;
-    if (!isSameDType || bits.differentBits > 0) {
-      const x = numbers(task.a.dtype, A_AT, A_FLOATS_AT, count, kernel);
-      const y = numbers(task.b.dtype, B_AT, B_FLOATS_AT, count, kernel);
-      const values = x === null || y === null ? NO_DIFFERENCE : tallyValues(x, y, job.tolerance, first);
+  try {
+    await workOnSegments(job, SEGMENTS_AT_ONCE, async ({ run: task, first, count }, place) => {
+      const at = PLACES_AT + place * 2 * REGION_BYTES;
+      const [aAt, bAt] = await allRead([
+        reader.read(task.a, first, count, kernel.memory, at),
+        reader.read(task.b, first, count, kernel.memory, at + REGION_BYTES),
+      ]);
       const before = tallies.get(task.index) ?? NO_DIFFERENCE;
-      tallies.set(task.index, [before, bits, values].reduce(addTallies));
-    }
-    Atomics.add(job.shared.counts, BYTES_DONE, BigInt(a.length));
+      const tally = tallySegment({ task, first, count, aAt, bAt }, job.tolerance, kernel);
+      if (tally !== NO_DIFFERENCE) tallies.set(task.index, addTallies(before, tally));
+      Atomics.add(job.shared.counts, BYTES_DONE, BigInt((count * bitsOf(task.a.dtype)) / 8));
+    });
+  } finally {
+    reader.close();
   }
   return tallies;
 }
 
-function read(
-  view: OpenView<DType>,
-  first: number,
-  count: number,
-  at: number,
-  { memory }: Kernel,
-): Uint8Array {
-  gather(view, first, count, memory, at);
-  return memory.subarray(at, at + (count * bitsOf(view.dtype)) / 8);
+/** A segment with both sides in memory. */
+interface LoadedPair {
+  readonly task: CompareTask;
+  readonly first: number;
+  readonly count: number;
+  readonly aAt: number;
+  readonly bAt: number;
+}
+
+/** `NO_DIFFERENCE` itself where no bit differs. */
+function tallySegment(
+  { task: { a, b }, first, count, aAt, bAt }: LoadedPair,
+  tolerance: Tolerance,
+  kernel: Kernel,
+): Tally {
+  const isSameDType = a.dtype === b.dtype;
+  const size = bitsOf(a.dtype) / 8;
+  const bytesAt = (at: number) => kernel.memory.subarray(at, at + count * size);
+  const bits = isSameDType ? tallyBits(bytesAt(aAt), bytesAt(bAt), size, first) : NO_DIFFERENCE;
+  if (isSameDType && bits.differentBits === 0) return NO_DIFFERENCE;
+  const x = numbers(a.dtype, aAt, A_FLOATS_AT, count, kernel);
+  const y = numbers(b.dtype, bAt, B_FLOATS_AT, count, kernel);
+  const values = x === null || y === null ? NO_DIFFERENCE : tallyValues(x, y, tolerance, first);
+  return addTallies(bits, values);
 }
 
 /** The elements as numbers: float64 as it is, other floats as float32, which holds each of their values; else null. */

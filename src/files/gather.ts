@@ -48,24 +48,31 @@ export function gather(
     const at = destination + rangeBytes;
     const into = levels.length === 0 ? memory.subarray(at, at + byteLength) : scratch.subarray(0, byteLength);
     readFully(file.fd, into, offsetBytes, file.path);
-    if (levels.length > 0) scatter(stretch, memory, levels.length - 1, 0, at);
+    if (levels.length > 0) scatter(stretch, scratch, 0, memory, at);
   }
 }
 
 /** Below this many bytes a loop is faster than a call. */
 const SHORT_RUN_BYTES = 32;
 
-/** Copies the runs of a stretch, from `from` of the scratch memory on, to their places from `to` on. */
-function scatter(stretch: Stretch, memory: Uint8Array, depth: number, from: number, to: number): void {
-  const { runBytes, levels } = stretch;
-  const level = levels[depth];
-  if (level === undefined) {
-    if (runBytes > SHORT_RUN_BYTES) memory.set(scratch.subarray(from, from + runBytes), to);
-    else for (let byte = 0; byte < runBytes; byte++) memory[to + byte] = scratch[from + byte] as number;
-    return;
-  }
-  const { extent, fileStep, rangeStep } = level;
-  for (let i = 0; i < extent; i++) {
-    scatter(stretch, memory, depth - 1, from + i * fileStep, to + i * rangeStep);
-  }
+/** Copies the runs of a stretch, which lies in `source` from `from` on, to their places from `to` on. */
+export function scatter(
+  { runBytes, levels }: Stretch,
+  source: Uint8Array,
+  from: number,
+  memory: Uint8Array,
+  to: number,
+): void {
+  const copy = (depth: number, sourceAt: number, at: number) => {
+    const level = levels[depth];
+    if (level !== undefined) {
+      const { extent, fileStep, rangeStep } = level;
+      for (let i = 0; i < extent; i++) copy(depth - 1, sourceAt + i * fileStep, at + i * rangeStep);
+    } else if (runBytes > SHORT_RUN_BYTES) {
+      memory.set(source.subarray(sourceAt, sourceAt + runBytes), at);
+    } else {
+      for (let byte = 0; byte < runBytes; byte++) memory[at + byte] = source[sourceAt + byte] as number;
+    }
+  };
+  copy(levels.length - 1, from, to);
 }

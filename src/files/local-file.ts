@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { basename } from "node:path";
 import { promisify } from "node:util";
-import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
 import { onSide, typedSystemError } from "../system-errors.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
@@ -114,24 +114,19 @@ export function readFully(fd: Descriptor, into: Uint8Array, offsetBytes: number,
 
 const readAsync = promisify(read);
 
-/**
- * Fills the first `byteLength` bytes of `into` while the thread goes on. `directFd` reads past the page cache; what it
- * refuses or leaves is read the ordinary way.
- */
+/** As `readFully`, while the thread goes on. */
 export async function readInBackground(
-  { path, fd, directFd = null }: { path: string; fd: number; directFd?: number | null },
+  { path, fd }: { readonly path: string; readonly fd: number },
   into: Uint8Array,
   offsetBytes: number,
-  byteLength = into.length,
 ): Promise<void> {
   let done = 0;
   try {
-    done = (await readAsync(directFd ?? fd, into, 0, into.length, offsetBytes)).bytesRead;
+    done = (await readAsync(fd, into, 0, into.length, offsetBytes)).bytesRead;
   } catch (error) {
-    if (directFd === null || errnoOf(error) !== "EINVAL")
-      throw typedSystemError(error, "source", path, offsetBytes);
+    throw typedSystemError(error, "source", path, offsetBytes);
   }
-  if (done < byteLength) readFully(fd, into.subarray(done, byteLength), offsetBytes + done, path);
+  readFully(fd, into.subarray(done), offsetBytes + done, path);
 }
 
 /** Whether there is something at a path; an error where that can't be told. */

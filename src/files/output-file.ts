@@ -3,11 +3,11 @@
  * they are not copied, the cache keeps what the user needs, and their data is on the disk when the call returns. What
  * shares a page with a neighbour, and all of it elsewhere, goes through the cache.
  */
-import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fsync, ftruncateSync, openSync, write } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../errors.js";
 import { typedSystemError } from "../system-errors.js";
-import { DirectTransfers, openDirect, PAGE_BYTES } from "./direct.js";
+import { openDirect, PAGE_BYTES, transferDirectly } from "./direct.js";
 import { onTarget, quietly, writeFully } from "./write-errors.js";
 
 /** Bytes of a file that are known before its data is. */
@@ -66,38 +66,61 @@ export function closeShardFile({ path, fd, directFd }: ShardFile): void {
   }
 }
 
-const directWrites = new DirectTransfers();
+const writeAsync = promisify(write);
+
+/** Whether the system refused this thread's writes past the cache: then no other is tried. */
+let isRefused = false;
 
 /**
- * Writes `byteLength` bytes of memory from `at` on to `offsetBytes` of the file. `at` is a multiple of a page, and
- * there is room for a page behind the bytes unless `offsetBytes` is one, too: they are moved to where their pages are.
+ * Writes `byteLength` bytes of memory from `at` on to `offsetBytes` of the file. Where they don't lie in their pages as
+ * in the file's, they are moved there: `at` is in a page of its own then, with room for a page behind the bytes.
  */
-export function writeSegment(
+export async function writeSegment(
   file: ShardFile,
   memory: Uint8Array,
   at: number,
   byteLength: number,
   offsetBytes: number,
-): void {
+): Promise<void> {
+  const { fd, directFd, path } = file;
   const inPage = offsetBytes % PAGE_BYTES;
   const headLength = inPage === 0 ? 0 : Math.min(byteLength, PAGE_BYTES - inPage);
   const wholeLength = byteLength - headLength - ((byteLength - headLength) % PAGE_BYTES);
-  if (file.directFd === null || directWrites.isRefused || wholeLength === 0) {
-    writeFully(file.fd, memory.subarray(at, at + byteLength), offsetBytes, file.path);
+  if (directFd === null || isRefused || wholeLength === 0) {
+    writeFully(fd, memory.subarray(at, at + byteLength), offsetBytes, path);
     return;
   }
-  if (inPage > 0) memory.copyWithin(at + inPage, at, at + byteLength);
-  const part = (from: number, length: number) =>
-    memory.subarray(at + inPage + from, at + inPage + from + length);
-  writeFully(file.fd, part(0, headLength), offsetBytes, file.path);
-  const pages = part(headLength, wholeLength);
-  const pagesAt = offsetBytes + headLength;
-  const done = onTarget(
-    file.path,
-    () => directWrites.attempt(file.directFd, (fd) => writeSync(fd, pages, 0, pages.length, pagesAt)),
-    pagesAt,
+  const begin = at - (at % PAGE_BYTES) + inPage;
+  if (begin !== at) memory.copyWithin(begin, at, at + byteLength);
+  const writePart = (from: number, end: number) =>
+    writeFully(fd, memory.subarray(begin + from, begin + end), offsetBytes + from, path);
+  writePart(0, headLength);
+  const written = await writePages(
+    file,
+    directFd,
+    memory.subarray(begin + headLength, begin + headLength + wholeLength),
+    offsetBytes + headLength,
   );
-  writeFully(file.fd, part(headLength + done, byteLength - headLength - done), pagesAt + done, file.path);
+  writePart(headLength + written, byteLength);
+}
+
+/** How many bytes of whole pages were written past the cache. */
+async function writePages(
+  { path }: ShardFile,
+  directFd: number,
+  pages: Uint8Array,
+  offsetBytes: number,
+): Promise<number> {
+  try {
+    const written = await transferDirectly(async () => {
+      const { bytesWritten } = await writeAsync(directFd, pages, 0, pages.length, offsetBytes);
+      return bytesWritten;
+    });
+    isRefused ||= written === null;
+    return written ?? 0;
+  } catch (error) {
+    throw typedSystemError(error, "target", path, offsetBytes);
+  }
 }
 
 /** Writes a CRC-32 to a place left for it. Errors: `no-space`, `target-unwritable`. */

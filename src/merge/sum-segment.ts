@@ -1,28 +1,69 @@
 /**
  * The arithmetic of a segment: what the target has there, in the kernel's memory. No element is allocated: inputs are
- * read straight into the memory's regions.
+ * read straight into the memory's regions, and summed from where they begin there.
  */
 
 import { findDamage } from "../base-check/damage.js";
+import { PAGE_BYTES } from "../files/direct.js";
+import type { ElementReader } from "../files/element-reader.js";
 import { gather, type OpenView } from "../files/gather.js";
+import { allRead, READ_MARGIN_BYTES } from "../files/reader.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { FORMAT_BITS } from "../kernel/reference.js";
 import type { FindingKind } from "../target/findings.js";
-import { bytesOf, type SumDType } from "../tensor.js";
+import { bytesOf, type DType, type SumDType } from "../tensor.js";
 import { SEGMENT_BYTES } from "../workers/segments.js";
 import { describeDamage } from "./damage-findings.js";
 import type { SegmentFinding } from "./findings.js";
 import { isCopy, isRepeatedRow, type MergeTask, type SumTask } from "./merge-tasks.js";
 import { countLosses } from "./rounding-losses.js";
 
-const BASE_REGION = 0;
-const DELTA_REGION = SEGMENT_BYTES;
+/** A segment with the pages it lies in. */
+export const REGION_BYTES = SEGMENT_BYTES + READ_MARGIN_BYTES;
 
-/** A region the sum never ends in: free for what becomes of it. */
-const RESULT_REGION = 2 * SEGMENT_BYTES;
+/** Three regions of memory: two are read into, one is free. */
+export interface SumPlace {
+  readonly base: number;
+  readonly delta: number;
+  readonly free: number;
+}
 
-/** What a kernel for `targetSegment` needs: three regions of a segment each. */
-export const SUM_MEMORY_BYTES = 3 * SEGMENT_BYTES;
+export const SUM_PLACE_BYTES = 3 * REGION_BYTES;
+
+/** The place that begins at `at`, a multiple of a page. */
+export function sumPlaceAt(at: number): SumPlace {
+  return { base: at, delta: at + REGION_BYTES, free: at + 2 * REGION_BYTES };
+}
+
+/** Elements [first, first + count) of a task's tensor, and where they are worked on. */
+interface Segment<Task extends MergeTask = MergeTask> {
+  readonly task: Task;
+  readonly first: number;
+  readonly count: number;
+  readonly place: SumPlace;
+}
+
+/** A segment whose inputs are in memory; null where it has no such input. */
+export interface LoadedSegment<Task extends MergeTask = MergeTask> extends Segment<Task> {
+  readonly baseAt: number | null;
+  readonly deltaAt: number | null;
+}
+
+/** Reads what a segment is made of, both sides at once. Throws what reading throws. */
+export async function loadSegment(
+  segment: Segment,
+  memory: Uint8Array,
+  reader: ElementReader,
+): Promise<LoadedSegment> {
+  const { task, first, count, place } = segment;
+  const read = async (view: OpenView<DType> | null, region: number) =>
+    view === null ? null : await reader.read(view, first, count, memory, region);
+  if (isCopy(task)) return { ...segment, baseAt: await read(task.copied, place.base), deltaAt: null };
+  const base = task.base === null || isRepeatedRow(task.base) ? null : task.base;
+  // In the order of `inputsOf`.
+  const [deltaAt, baseAt] = await allRead([read(task.delta, place.delta), read(base, place.base)]);
+  return { ...segment, baseAt, deltaAt };
+}
 
 export interface SegmentResult {
   /** Where the elements are. */
@@ -32,63 +73,72 @@ export interface SegmentResult {
 
 const NOTHING: readonly SegmentFinding[] = [];
 
-/** Leaves elements [first, first + count) of the tensor, as they stand in the target, in memory, and counts. */
-export function targetSegment(task: MergeTask, first: number, count: number, kernel: Kernel): SegmentResult {
-  if (isCopy(task)) {
-    gather(task.copied, first, count, kernel.memory, BASE_REGION);
-    return { at: BASE_REGION, findings: NOTHING };
-  }
-  const segment = { task, first, count, kernel };
+/** Leaves the segment's elements, as they stand in the target, in one of the place's regions, and counts. */
+export function targetSegment(loaded: LoadedSegment, kernel: Kernel): SegmentResult {
+  const { task, count, place } = loaded;
+  if (isCopy(task)) return { at: loaded.baseAt as number, findings: NOTHING };
+  const segment = { ...loaded, task, kernel };
   const { at, findings } = sumSegment(segment);
   if (task.dtype === task.sumDType) return { at, findings };
-  kernel.convert(task.sumDType, task.dtype, at, RESULT_REGION, count);
-  const made = task.dtype === "F16" ? countOverflow(segment, at, RESULT_REGION) : NOTHING;
-  return { at: RESULT_REGION, findings: [...findings, ...made] };
+  const narrowAt = regionOf(at) === place.delta ? place.free : place.delta;
+  kernel.convert(task.sumDType, task.dtype, at, narrowAt, count);
+  const made = task.dtype === "F16" ? countOverflow(segment, at, narrowAt) : NOTHING;
+  return { at: narrowAt, findings: [...findings, ...made] };
 }
 
-/** A run of elements of one task. */
-interface Segment {
-  readonly task: SumTask;
-  readonly first: number;
-  readonly count: number;
+interface SumSegment extends LoadedSegment<SumTask> {
   readonly kernel: Kernel;
 }
 
+/** Where the region of an input or a sum begins. */
+function regionOf(at: number): number {
+  return at - (at % PAGE_BYTES);
+}
+
 /** The same in `task.sumDType`. */
-function sumSegment(segment: Segment): SegmentResult {
-  const { task, first, count, kernel } = segment;
+function sumSegment(segment: SumSegment): SegmentResult {
+  const { task, count, place, kernel } = segment;
   const { base, delta, sumDType, scale, operation } = task;
   const findings: SegmentFinding[] = [];
-  if (delta === null) return { at: readBase(segment, base as OpenView, findings), findings };
-  const deltaAt = readSide(segment, delta, "delta", DELTA_REGION, findings);
+  if (delta === null) return { at: takeBase(segment, base as OpenView, findings), findings };
+  const deltaAt = takeSide(segment, delta, "delta", segment.deltaAt as number, findings);
   if (base === null) return { at: deltaAt, findings };
-  if (scale !== 1) multiply(sumDType, deltaAt, count, scale, kernel);
-  let baseAt = BASE_REGION;
-  if (isRepeatedRow(base))
-    fillWithRow(base.row, first * bytesOf(sumDType), count * bytesOf(sumDType), kernel);
-  else baseAt = readBase(segment, base, findings);
-  if (operation === "subtract") return difference(segment, deltaAt, baseAt, findings);
-  const { inexact, notFinite } = kernel.add(sumDType, baseAt, deltaAt, deltaAt, count);
-  if (inexact > 0 && task.isProof) findings.push({ kind: "inexact", count: inexact, first });
+  if (scale !== 1) multiply(segment, deltaAt);
+  const baseAt = isRepeatedRow(base) ? fillWithRow(segment, base.row) : takeBase(segment, base, findings);
+  // A base that was widened has left its own region.
+  const freeAt = regionOf(baseAt) === place.free ? place.base : place.free;
+  const sides = { baseAt, deltaAt, freeAt };
+  if (operation === "subtract") return difference(segment, sides, findings);
+  const { inexact, notFinite } = kernel.add(sumDType, baseAt, deltaAt, freeAt, count);
+  if (inexact > 0 && task.isProof) findings.push({ kind: "inexact", count: inexact, first: segment.first });
   if (notFinite > 0) {
-    const free = baseAt === BASE_REGION ? RESULT_REGION : BASE_REGION;
-    const again = readAgain(segment, delta, free);
-    findings.push(...findNotFinite(segment, { base: baseAt, delta: again, sum: deltaAt }));
+    // A scaled delta is another number.
+    const deltaDType = scale === 1 ? sumDType : readAgain(segment, delta, deltaAt);
+    findings.push(
+      ...findNotFinite(segment, {
+        base: [sumDType, baseAt],
+        delta: [deltaDType, deltaAt],
+        sum: [sumDType, freeAt],
+      }),
+    );
   }
-  return { at: deltaAt, findings };
+  return { at: freeAt, findings };
+}
+
+interface Sides {
+  readonly baseAt: number;
+  readonly deltaAt: number;
+  readonly freeAt: number;
 }
 
 /** Takes the base from the tuned model, adds the difference to the base again and compares. Uses the base up. */
 function difference(
-  segment: Segment,
-  tunedAt: number,
-  baseAt: number,
+  segment: SumSegment,
+  { baseAt, deltaAt: tunedAt, freeAt: at }: Sides,
   findings: SegmentFinding[],
 ): SegmentResult {
   const { task, first, count, kernel } = segment;
   const { sumDType } = task;
-  // The base is in one of two regions; the other is free.
-  const at = baseAt === BASE_REGION ? RESULT_REGION : BASE_REGION;
   kernel.subtract(sumDType, tunedAt, baseAt, at, count);
   const { notFinite } = kernel.add(sumDType, baseAt, at, baseAt, count);
   const lost = countLosses(sumDType, kernel.memory, tunedAt, baseAt, count);
@@ -98,49 +148,55 @@ function difference(
       findings.push({ kind: "lost-zero-sign", count: lost.zeroSigns, first: first + lost.first });
   }
   if (notFinite > 0 && task.base !== null && !isRepeatedRow(task.base)) {
-    const base = readAgain(segment, task.base, baseAt);
-    findings.push(...findNotFinite(segment, { base, delta: tunedAt, sum: at }));
+    const baseDType = readAgain(segment, task.base, baseAt);
+    findings.push(
+      ...findNotFinite(segment, {
+        base: [baseDType, baseAt],
+        delta: [sumDType, tunedAt],
+        sum: [sumDType, at],
+      }),
+    );
   }
   return { at, findings };
 }
 
-const readBase = (segment: Segment, view: OpenView, findings: SegmentFinding[]) =>
-  readSide(segment, view, "base", BASE_REGION, findings);
+const takeBase = (segment: SumSegment, view: OpenView, findings: SegmentFinding[]) =>
+  takeSide(segment, view, "base", segment.baseAt as number, findings);
 
-/** Reads a side's elements, rounds them to the sum's dtype, and looks for what can't be weights. Gives where they are. */
-function readSide(
-  { task, first, count, kernel }: Segment,
+/** Looks for what can't be weights in a side's elements, and rounds them to the sum's dtype. Gives where they are. */
+function takeSide(
+  { task, first, count, place, kernel }: SumSegment,
   view: OpenView,
   side: "base" | "delta",
-  region: number,
+  from: number,
   findings: SegmentFinding[],
 ): number {
   const { sumDType, rowElements } = task;
-  gather(view, first, count, kernel.memory, region);
-  const damage = findDamage(kernel.memory, region, count * bytesOf(view.dtype));
+  const damage = findDamage(kernel.memory, from, count * bytesOf(view.dtype));
   if (damage.firstText !== null || damage.zeroRuns.length > 0)
     findings.push(...describeDamage(damage, side, first, bytesOf(view.dtype), rowElements));
-  if (view.dtype === sumDType) return region;
-  // Narrowing works in place. Only a base is ever widened, and it is used up before the result is needed.
-  const at = bytesOf(sumDType) > bytesOf(view.dtype) ? RESULT_REGION : region;
-  kernel.convert(view.dtype, sumDType, region, at, count);
+  if (view.dtype === sumDType) return from;
+  // Narrowing works in place. Only a base is ever widened, and its narrow elements are used up by that.
+  const at = bytesOf(sumDType) > bytesOf(view.dtype) ? place.free : from;
+  kernel.convert(view.dtype, sumDType, from, at, count);
   return at;
 }
 
-/** Reads a side once more, rounded to the sum's dtype, into a region that is free. */
-function readAgain({ task, first, count, kernel }: Segment, view: OpenView, region: number): number {
-  gather(view, first, count, kernel.memory, region);
-  if (view.dtype !== task.sumDType) kernel.convert(view.dtype, task.sumDType, region, region, count);
-  return region;
+/** Reads a side once more to where it was, rounded to the sum's dtype unless that is wider. Gives the dtype it has. */
+function readAgain({ task, first, count, kernel }: SumSegment, view: OpenView, at: number): SumDType {
+  gather(view, first, count, kernel.memory, at);
+  if (bytesOf(view.dtype) < bytesOf(task.sumDType)) return view.dtype as SumDType;
+  kernel.convert(view.dtype, task.sumDType, at, at, count);
+  return task.sumDType;
 }
 
-/** Which of the numbers behind sums that aren't finite weren't either. All are in memory, in the sum's dtype. */
+/** Which of the numbers behind sums that aren't finite weren't either. All are in memory. */
 function findNotFinite(
-  { task, first, count, kernel }: Segment,
-  at: { readonly base: number; readonly delta: number; readonly sum: number },
+  { first, count, kernel }: SumSegment,
+  numbers: Readonly<Record<"base" | "delta" | "sum", readonly [dtype: SumDType, at: number]>>,
 ): SegmentFinding[] {
-  const isFiniteAt = (place: number) => finiteTest(task.sumDType, kernel.memory, place, count);
-  const [base, delta, sum] = [isFiniteAt(at.base), isFiniteAt(at.delta), isFiniteAt(at.sum)];
+  const test = ([dtype, at]: readonly [SumDType, number]) => finiteTest(dtype, kernel.memory, at, count);
+  const [base, delta, sum] = [test(numbers.base), test(numbers.delta), test(numbers.sum)];
   const found = new Map<FindingKind, SegmentFinding>();
   const add = (kind: FindingKind, i: number) => {
     const before = found.get(kind) ?? { count: 0, first: first + i };
@@ -167,7 +223,7 @@ function finiteTest(dtype: SumDType, memory: Uint8Array, at: number, count: numb
 
 /** Infinities that a narrower dtype makes of finite numbers. */
 function countOverflow(
-  { task, first, count, kernel }: Segment,
+  { task, first, count, kernel }: SumSegment,
   at: number,
   narrowAt: number,
 ): SegmentFinding[] {
@@ -183,22 +239,25 @@ function countOverflow(
 }
 
 /** Multiplies in place as PyTorch 2 does: in float32, the factor rounded to float32, the product to the dtype. */
-function multiply(dtype: SumDType, at: number, count: number, factor: number, kernel: Kernel): void {
-  const floatsAt = dtype === "F32" ? at : RESULT_REGION;
-  if (dtype !== "F32") kernel.convert(dtype, "F32", at, floatsAt, count);
+function multiply({ task, count, place, kernel }: SumSegment, at: number): void {
+  const { sumDType, scale } = task;
+  const floatsAt = sumDType === "F32" ? at : place.free;
+  if (sumDType !== "F32") kernel.convert(sumDType, "F32", at, floatsAt, count);
   const floats = new Float32Array(kernel.memory.buffer, kernel.memory.byteOffset + floatsAt, count);
-  const rounded = Math.fround(factor);
+  const rounded = Math.fround(scale);
   for (let i = 0; i < count; i++) floats[i] = (floats[i] as number) * rounded;
-  if (dtype !== "F32") kernel.convert("F32", dtype, floatsAt, at, count);
+  if (sumDType !== "F32") kernel.convert("F32", sumDType, floatsAt, at, count);
 }
 
-/** Fills the base's region with a row, again and again, as it stands at a position of the tensor. */
-function fillWithRow(row: Uint8Array, positionBytes: number, byteLength: number, kernel: Kernel): void {
-  let from = positionBytes % row.length;
+/** Fills the base's region with a row, again and again, as it stands at the segment's place in the tensor. */
+function fillWithRow({ task, first, count, place, kernel }: SumSegment, row: Uint8Array): number {
+  const byteLength = count * bytesOf(task.sumDType);
+  let from = (first * bytesOf(task.sumDType)) % row.length;
   for (let done = 0; done < byteLength; ) {
     const piece = row.subarray(from, from + byteLength - done);
-    kernel.memory.set(piece, BASE_REGION + done);
+    kernel.memory.set(piece, place.base + done);
     done += piece.length;
     from = 0;
   }
+  return place.base;
 }

@@ -2,35 +2,41 @@
  * Verifies every element of a target in worker threads: is it finite, and, where the plan is known, is it what base and
  * delta give? Each byte of the target is read once, from the disk; the sum is made again in the kernel's memory.
  */
-import { closeSync } from "node:fs";
-import { DISK_READ_MARGIN_BYTES, openDirect, readFromDisk } from "../files/direct.js";
-import { gather, type OpenView, openView } from "../files/gather.js";
+import { ElementReader } from "../files/element-reader.js";
+import { type OpenView, openView } from "../files/gather.js";
+import { allRead } from "../files/reader.js";
 import { countDifferent } from "../kernel/count-different.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
 import { inputsOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
 import { newRows } from "../merge/new-rows.js";
-import { SUM_MEMORY_BYTES, targetSegment } from "../merge/sum-segment.js";
+import {
+  type LoadedSegment,
+  loadSegment,
+  REGION_BYTES,
+  SUM_PLACE_BYTES,
+  sumPlaceAt,
+  targetSegment,
+} from "../merge/sum-segment.js";
 import {
   byteLengthOf,
   bytesOf,
-  denseSpan,
   elementCount,
   type FloatDType,
-  filesOf,
   isFloatDType,
-  type OpenFile,
   type TensorView,
 } from "../tensor.js";
+
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
 import {
   type Run,
   SEGMENT_BYTES,
+  SEGMENTS_AT_ONCE,
   type SegmentedJob,
   segmentedJob,
-  takeSegments,
+  workOnSegments,
 } from "../workers/segments.js";
 import { countNotFinite } from "./count-not-finite.js";
 
@@ -74,8 +80,6 @@ interface VerifyTask extends Run {
   /** Number of the tensor. */
   readonly tensor: number;
   readonly target: OpenView;
-  /** Reads the target past the page cache; null where that isn't possible. */
-  readonly directFd: number | null;
   /** Where the run begins in the tensor. */
   readonly firstElement: number;
   /** How the elements are made; null where that isn't known. */
@@ -89,9 +93,8 @@ interface VerifyJob extends SegmentedJob<VerifyTask> {
 /** The job's one counter. */
 const BYTES_DONE = 0;
 
-/** A region of memory behind those of the sum. */
-const TARGET_REGION = SUM_MEMORY_BYTES;
-const MEMORY_BYTES = TARGET_REGION + SEGMENT_BYTES + DISK_READ_MARGIN_BYTES;
+/** Memory of a segment: the place of the sum, and behind it what the target has. */
+const PLACE_BYTES = SUM_PLACE_BYTES + REGION_BYTES;
 
 /** Throws what reading throws, or `interrupted`. */
 export async function verifyWeights(options: VerifyWeightsOptions): Promise<TensorFindings[]> {
@@ -99,29 +102,21 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
   const tensors = options.tensors.filter(({ dtype }) => isFloatDType(dtype));
   const rows = plan === null ? new Map() : await newRows(plan, () => false, { kernel, signal });
   const tasksOf = groupTasks(plan, tensors, rows);
-  const directFds = new Map<OpenFile, number | null>();
-  try {
-    for (const file of new Set(tensors.flatMap(filesOf))) directFds.set(file, openDirect(file.path));
-    const runs = tensors.flatMap((view, number) =>
-      (tasksOf.get(view.name) ?? [null]).map((sum) =>
-        verifyTask(view, number, sum, directFds.get(view.pieces[0].file) ?? null),
-      ),
-    );
-    const filled = runs.filter((run) => run.elementCount > 0);
-    const job: VerifyJob = { ...segmentedJob(filled, 1), kernel };
-    const bytesTotal = tensors.reduce((sum, view) => sum + byteLengthOf(view), 0);
-    const onTick = () => options.onProgress(Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal);
-    const reads = readsOfJob(job, ({ sum }) => (sum === null ? [] : inputsOf(sum)));
-    const work = { module: import.meta.url, job };
-    const found = (await runWorkers(work, { threads, signal, reads, onTick })) as FindingsByTensor[];
-    return tensors.map((tensor, number) => ({
-      ...found.map((ofWorker) => ofWorker.get(number) ?? NOTHING).reduce(addFindings),
-      tensor,
-      isCompared: tasksOf.has(tensor.name),
-    }));
-  } finally {
-    for (const fd of directFds.values()) if (fd !== null) closeSync(fd);
-  }
+  const runs = tensors.flatMap((view, number) =>
+    (tasksOf.get(view.name) ?? [null]).map((sum) => verifyTask(view, number, sum)),
+  );
+  const filled = runs.filter((run) => run.elementCount > 0);
+  const job: VerifyJob = { ...segmentedJob(filled, 1), kernel };
+  const bytesTotal = tensors.reduce((sum, view) => sum + byteLengthOf(view), 0);
+  const onTick = () => options.onProgress(Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal);
+  const reads = readsOfJob(job, ({ sum }) => (sum === null ? [] : inputsOf(sum)));
+  const work = { module: import.meta.url, job };
+  const found = (await runWorkers(work, { threads, signal, reads, onTick })) as FindingsByTensor[];
+  return tensors.map((tensor, number) => ({
+    ...found.map((ofWorker) => ofWorker.get(number) ?? NOTHING).reduce(addFindings),
+    tensor,
+    isCompared: tasksOf.has(tensor.name),
+  }));
 }
 
 /** Whether a tensor of the target is of the kind the plan makes. */
@@ -147,19 +142,13 @@ function groupTasks(
   return groups;
 }
 
-function verifyTask(
-  view: TensorView,
-  tensor: number,
-  sum: MergeTask | null,
-  directFd: number | null,
-): VerifyTask {
+function verifyTask(view: TensorView, tensor: number, sum: MergeTask | null): VerifyTask {
   const size = bytesOf(view.dtype as FloatDType);
   const segmentElements = sum?.segmentElements ?? SEGMENT_BYTES / size;
   const firstElement = sum?.firstElement ?? 0;
   return {
     tensor,
     target: openView(view),
-    directFd,
     firstElement,
     sum,
     elementCount: sum?.elementCount ?? elementCount(view.shape),
@@ -188,26 +177,58 @@ function addFindings(x: Findings, y: Findings): Findings {
 }
 
 /** A worker's share. Throws what reading throws. */
-export function runJob(job: VerifyJob): FindingsByTensor {
-  const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
+export async function runJob(job: VerifyJob): Promise<FindingsByTensor> {
+  const kernel = instantiateKernel(job.kernel, SEGMENTS_AT_ONCE * PLACE_BYTES);
+  const reader = new ElementReader();
   const findings: FindingsByTensor = new Map();
-  for (const { run: task, first, count } of takeSegments(job)) {
-    const { tensor, target } = task;
-    const before = findings.get(tensor) ?? NOTHING;
-    findings.set(tensor, addFindings(before, verifySegment(task, task.firstElement + first, count, kernel)));
-    Atomics.add(job.shared.counts, BYTES_DONE, BigInt(count * bytesOf(target.dtype)));
+  try {
+    await workOnSegments(job, SEGMENTS_AT_ONCE, async ({ run: task, first, count }, number) => {
+      const range = { first: task.firstElement + first, count };
+      const loaded = await load(task, range, kernel.memory, number * PLACE_BYTES, reader);
+      const before = findings.get(task.tensor) ?? NOTHING;
+      findings.set(task.tensor, addFindings(before, verifySegment(loaded, kernel)));
+      Atomics.add(job.shared.counts, BYTES_DONE, BigInt(count * bytesOf(task.target.dtype)));
+    });
+  } finally {
+    reader.close();
   }
   return findings;
 }
 
-function verifySegment(task: VerifyTask, first: number, count: number, kernel: Kernel): Findings {
+/** A segment with all it is compared with in memory. */
+interface LoadedTask {
+  /** The memory that is the segment's begins there. */
+  readonly placeAt: number;
+  readonly dtype: FloatDType;
+  readonly first: number;
+  readonly count: number;
+  /** Where the target's elements are. */
+  readonly gotAt: number;
+  /** Null where nothing is compared. */
+  readonly sum: LoadedSegment | null;
+}
+
+async function load(
+  { sum, target }: VerifyTask,
+  { first, count }: { readonly first: number; readonly count: number },
+  memory: Uint8Array,
+  placeAt: number,
+  reader: ElementReader,
+): Promise<LoadedTask> {
+  const place = sumPlaceAt(placeAt + REGION_BYTES);
+  const [gotAt, loaded] = await allRead([
+    reader.read(target, first, count, memory, placeAt, true),
+    sum === null ? null : loadSegment({ task: sum, first, count, place }, memory, reader),
+  ]);
+  return { placeAt, dtype: target.dtype, first, count, gotAt, sum: loaded };
+}
+
+function verifySegment({ placeAt, dtype, first, count, gotAt, sum }: LoadedTask, kernel: Kernel): Findings {
   const { memory } = kernel;
-  const { dtype } = task.target;
   const size = bytesOf(dtype);
-  const gotAt = readTarget(task, first, count, memory);
   const counts = countNotFinite(memory, dtype, gotAt, count);
-  if (task.sum === null) return { ...NOTHING, ...counts };
-  const { at: expectedAt, findings } = targetSegment(task.sum, first, count, kernel);
+  if (sum === null) return { ...NOTHING, ...counts };
+  const { at: expectedAt, findings } = targetSegment(sum, kernel);
   const inexact = findings.find(({ kind }) => kind === "inexact")?.count ?? 0;
   const bytesAt = (at: number, elements: number) => memory.subarray(at, at + elements * size);
   const found = countDifferent(bytesAt(expectedAt, count), bytesAt(gotAt, count), size);
@@ -216,36 +237,17 @@ function verifySegment(task: VerifyTask, first: number, count: number, kernel: K
   const offset = found.first * size;
   const elementAt = (at: number) => memory.slice(at + offset, at + offset + size);
   const [expected, got] = [elementAt(expectedAt), elementAt(gotAt)];
-  const text = (bytes: Uint8Array) => describeNumber(bytes, dtype, kernel);
+  const text = (bytes: Uint8Array) => describeNumber(bytes, dtype, kernel, placeAt);
   const difference = { element: first + found.first, expected: text(expected), got: text(got) };
   return { ...counts, different, difference, inexact };
 }
 
-/** `0.5 (0x3800)`. Writes over the kernel's memory. */
-function describeNumber(bytes: Uint8Array, dtype: FloatDType, kernel: Kernel): string {
+/** `0.5 (0x3800)`. Writes over a few bytes of memory at `at`. */
+function describeNumber(bytes: Uint8Array, dtype: FloatDType, kernel: Kernel, at: number): string {
   const { memory } = kernel;
-  memory.set(bytes);
-  kernel.convert(dtype, "F32", 0, bytesOf("F64"), 1);
-  const number = new DataView(memory.buffer, memory.byteOffset).getFloat32(bytesOf("F64"), true);
+  const floatAt = at + bytesOf("F64");
+  memory.set(bytes, at);
+  kernel.convert(dtype, "F32", at, floatAt, 1);
+  const number = new DataView(memory.buffer, memory.byteOffset).getFloat32(floatAt, true);
   return `${number} (0x${Buffer.from(bytes).reverse().toString("hex")})`;
-}
-
-/** Reads elements of the target; returns where they begin, at a multiple of 8. */
-function readTarget(
-  { target, directFd }: VerifyTask,
-  first: number,
-  count: number,
-  memory: Uint8Array,
-): number {
-  const size = bytesOf(target.dtype);
-  const span = denseSpan(target);
-  if (span === null) {
-    gather(target, first, count, memory, TARGET_REGION);
-    return TARGET_REGION;
-  }
-  const offsetBytes = span.offsetBytes + first * size;
-  const at = readFromDisk({ ...span.file, directFd }, memory, TARGET_REGION, count * size, offsetBytes);
-  if (at % 8 === 0) return at;
-  memory.copyWithin(TARGET_REGION, at, at + count * size);
-  return TARGET_REGION;
 }

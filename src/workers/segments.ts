@@ -6,6 +6,9 @@
  */
 export const SEGMENT_BYTES = 2 * 1024 * 1024;
 
+/** Segments a thread has in hand at once: while one is summed, another is read or written. */
+export const SEGMENTS_AT_ONCE = 2;
+
 /** Elements that are all treated the same way. */
 export interface Run {
   readonly elementCount: number;
@@ -75,7 +78,7 @@ export function segmentRange(
 }
 
 /** Elements [first, first + count) of a run. */
-interface Segment<R extends Run> {
+export interface Segment<R extends Run> {
   readonly run: R;
   readonly first: number;
   readonly count: number;
@@ -98,6 +101,28 @@ export function* takeSegments<R extends Run>({
     const run = runs[at] as NumberedRun<R>;
     yield { run, ...segmentRange(run, number - run.firstSegment), number };
   }
+}
+
+/**
+ * Takes segments, `places` of them at once, and works on each in a place of its own: while one is summed, others are
+ * read and written. Throws the first error; by then none is worked on.
+ */
+export async function workOnSegments<R extends Run>(
+  job: SegmentedJob<R>,
+  places: number,
+  work: (segment: Segment<R>, place: number) => Promise<void>,
+): Promise<void> {
+  const errors: unknown[] = [];
+  const workOn = async (place: number) => {
+    try {
+      for (const segment of takeSegments(job)) await work(segment, place);
+    } catch (error) {
+      errors.push(error);
+      stopWorkers(job.shared);
+    }
+  };
+  await Promise.all(Array.from({ length: places }, (_, place) => workOn(place)));
+  if (errors.length > 0) throw errors[0];
 }
 
 /** Lowers a counter to `value`, where it is 0 or more than that. */

@@ -4,21 +4,13 @@
  * Ctrl-C. A file of one chunk is hashed here, in less time than it takes to start a thread.
  */
 import { createHash } from "node:crypto";
-import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { openDirect } from "../files/direct.js";
 import { readInBackground } from "../files/local-file.js";
+import { READ_MARGIN_BYTES, Reader } from "../files/reader.js";
 import { throwIfAborted } from "../interrupt.js";
 import type { LocalFile } from "../tensor.js";
 import { runWorkers } from "./pool.js";
-import {
-  isStopped,
-  type Run,
-  type SegmentedJob,
-  type SharedCounters,
-  segmentedJob,
-  takeSegments,
-} from "./segments.js";
+import { isStopped, type Run, type SegmentedJob, segmentedJob, takeSegments } from "./segments.js";
 
 export interface Sha256Options {
   /** Files hashed at once; default one for each core, `MOST_DEFAULT_THREADS` at most. */
@@ -40,14 +32,16 @@ export interface FileSha256 {
 /** A file, to be read to the length it had when it was opened. */
 interface FileToHash {
   readonly fd: number;
-  /** Reads past the page cache; null where that isn't wanted or possible. */
-  readonly directFd: number | null;
   readonly path: string;
   readonly byteLength: number;
 }
 
-/** A file is a run of one segment, since a hash has no parts. */
-type HashJob = SegmentedJob<FileToHash & Run>;
+/** A file is one, since a hash has no parts. */
+const ONE_SEGMENT = { elementCount: 1, segmentElements: 1, lead: 0 };
+
+interface HashJob extends SegmentedJob<FileToHash & Run> {
+  readonly isFromDisk: boolean;
+}
 
 /** More threads than this only wait for the disk. */
 const MOST_DEFAULT_THREADS = 8;
@@ -57,6 +51,8 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /** Reads under way at once, so that the disk never waits for the hash. */
 const READS_AHEAD = 4;
+
+const REGION_BYTES = CHUNK_BYTES + READ_MARGIN_BYTES;
 
 /** The job's one counter: bytes read so far. */
 const BYTES_DONE = 0;
@@ -70,31 +66,25 @@ export async function sha256Files(
   // Largest first, so that no long file is left for the end.
   const bySize = [...files].sort((a, b) => b.byteLength - a.byteLength);
   const large = bySize.filter(({ byteLength }) => byteLength > CHUNK_BYTES);
-  const runs: (FileToHash & Run)[] = [];
+  const runs = large.map(({ fd, path, byteLength }) => ({ fd, path, byteLength, ...ONE_SEGMENT }));
+  const job: HashJob = { ...segmentedJob(runs, 1), isFromDisk: fromDisk };
+  const bytesTotal = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const onTick = () =>
+    onProgress?.({ bytesDone: Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal });
   const digests = new Map<LocalFile | undefined, string>();
-  try {
-    for (const { fd, path, byteLength } of large) {
-      const directFd = fromDisk ? openDirect(path) : null;
-      runs.push({ fd, directFd, path, byteLength, elementCount: 1, segmentElements: 1, lead: 0 });
-    }
-    const job: HashJob = segmentedJob(runs, 1);
-    const bytesTotal = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const onTick = () =>
-      onProgress?.({ bytesDone: Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal });
-    for (const file of bySize.slice(large.length)) {
-      const chunk = new Uint8Array(file.byteLength);
-      digests.set(file, (await hashFile({ ...file, directFd: null }, chunk, job.shared)) ?? "");
-    }
-    if (large.length === 0) onTick();
-    else {
-      const most = threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism());
-      const work = { module: import.meta.url, job };
-      const results = await runWorkers(work, { threads: most, signal, reads: null, onTick });
-      for (const [number, digest] of (results as [number, string][][]).flat())
-        digests.set(large[number], digest);
-    }
-  } finally {
-    for (const { directFd } of runs) if (directFd !== null) closeSync(directFd);
+  for (const file of bySize.slice(large.length)) {
+    const bytes = new Uint8Array(file.byteLength);
+    await readInBackground(file, bytes, 0);
+    digests.set(file, createHash("sha256").update(bytes).digest("hex"));
+    Atomics.add(job.shared.counts, BYTES_DONE, BigInt(bytes.length));
+  }
+  if (large.length === 0) onTick();
+  else {
+    const most = threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism());
+    const work = { module: import.meta.url, job };
+    const results = await runWorkers(work, { threads: most, signal, reads: null, onTick });
+    for (const [number, digest] of (results as [number, string][][]).flat())
+      digests.set(large[number], digest);
   }
   return files.map((file) => {
     const { path, byteLength } = file;
@@ -105,29 +95,36 @@ export async function sha256Files(
 /** A worker's share: numbers of files, and their digests. Throws what reading throws. */
 export async function runJob(job: HashJob): Promise<[number, string][]> {
   const digests: [number, string][] = [];
-  // WebAssembly's memory begins where a page does, as O_DIRECT wants it.
-  const pages = (READS_AHEAD * CHUNK_BYTES) / 65_536;
+  // WebAssembly's memory begins where a page does, as the reader wants it.
+  const pages = Math.ceil((READS_AHEAD * REGION_BYTES) / 65_536);
   const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
-  for (const { run: file, number } of takeSegments(job)) {
-    const digest = await hashFile(file, memory, job.shared);
-    if (digest !== null) digests.push([number, digest]);
+  const reader = new Reader();
+  try {
+    for (const { run: file, number } of takeSegments(job)) {
+      const digest = await hashFile(file, job, memory, reader);
+      if (digest !== null) digests.push([number, digest]);
+    }
+  } finally {
+    reader.close();
   }
   return digests;
 }
 
-/** Reads ahead as far as `memory` goes, in chunks. Null where the job is stopped. */
+/** Reads ahead as far as memory goes, in chunks. Null where the job is stopped. */
 async function hashFile(
   file: FileToHash,
+  { shared, isFromDisk }: HashJob,
   memory: Uint8Array,
-  shared: SharedCounters,
+  reader: Reader,
 ): Promise<string | null> {
   const { byteLength } = file;
   const sum = createHash("sha256");
-  const startRead = (offset: number) => {
-    const at = offset % memory.length;
-    const chunk = memory.subarray(at, at + CHUNK_BYTES);
-    const length = Math.min(CHUNK_BYTES, byteLength - offset);
-    const reading = readInBackground(file, chunk, offset, length).then(() => chunk.subarray(0, length));
+  const startRead = (offsetBytes: number) => {
+    const region = ((offsetBytes / CHUNK_BYTES) % READS_AHEAD) * REGION_BYTES;
+    const range = { file, offsetBytes, byteLength: Math.min(CHUNK_BYTES, byteLength - offsetBytes) };
+    const reading = reader
+      .read(range, memory, region, isFromDisk)
+      .then((at) => memory.subarray(at, at + range.byteLength));
     // A failure waits until it is asked for: two may fail before the first is.
     reading.catch(() => {});
     return reading;
@@ -137,7 +134,7 @@ async function hashFile(
   try {
     for (let offset = 0; offset < byteLength; offset += CHUNK_BYTES) {
       if (isStopped(shared)) return null;
-      for (; ahead < Math.min(byteLength, offset + memory.length); ahead += CHUNK_BYTES)
+      for (; ahead < Math.min(byteLength, offset + READS_AHEAD * CHUNK_BYTES); ahead += CHUNK_BYTES)
         reads.push(startRead(ahead));
       const part = await (reads.shift() ?? startRead(offset));
       sum.update(part);

@@ -10,10 +10,17 @@ export type Role = (typeof ROLES)[number];
 /** Operations of `node:fs` that the program uses, in one list, so that they have numbers. */
 export const OPERATIONS = [
   ...["accessSync", "closeSync", "existsSync", "fstatSync", "fsync", "fsyncSync"],
-  ...["ftruncateSync", "lstatSync", "mkdirSync", "openSync", "readFileSync", "readSync", "readdirSync"],
+  ...["ftruncateSync", "lstatSync", "mkdirSync", "openSync", "read", "readFileSync", "readSync"],
+  ...["readdirSync"],
   ...["realpathSync", "renameSync", "rmSync", "rmdirSync", "statSync", "statfsSync", "writeFileSync"],
-  ...["writeSync"],
+  ...["write", "writeSync"],
 ];
+
+/** Those that call back. */
+export const CALLING_BACK: readonly string[] = ["fsync", "read", "write"];
+
+const READING = ["read", "readSync"];
+const WRITING = ["write", "writeSync"];
 
 /** An operation that is about to be done. */
 export interface Operation {
@@ -40,7 +47,7 @@ const OPENING = ["openSync", "readdirSync", "readFileSync", "writeFileSync"];
 
 /** What needs room on a disk, or finds out late that there was none (fsync and close, on network file systems). */
 const FILLING = [
-  ...["writeSync", "writeFileSync", "mkdirSync", "ftruncateSync", "renameSync"],
+  ...[...WRITING, "writeFileSync", "mkdirSync", "ftruncateSync", "renameSync"],
   ...["fsync", "fsyncSync", "closeSync", "openSync"],
 ];
 
@@ -57,10 +64,14 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   failing("EDQUOT", isFilling),
   failing("EMFILE", ({ name }) => OPENING.includes(name)),
   { ...failing("EIO", () => true), name: "vanished", lasts: true },
-  { ...failing("", ({ name, role }) => name === "readSync" && role === "source"), name: "end", errno: null },
+  {
+    ...failing("", ({ name, role }) => READING.includes(name) && role === "source"),
+    name: "end",
+    errno: null,
+  },
   {
     ...{ name: "short", errno: null, lasts: false, isSurvived: true },
-    meets: ({ name, byteLength }) => (name === "readSync" || name === "writeSync") && byteLength > 1,
+    meets: ({ name, byteLength }) => [...READING, ...WRITING].includes(name) && byteLength > 1,
   },
   {
     // close(2) never says it: libuv takes it as done. existsSync has no way to say it.

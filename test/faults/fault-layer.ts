@@ -8,6 +8,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { constants } from "node:os";
 import { getEnvironmentData, isMainThread, setEnvironmentData } from "node:worker_threads";
 import {
+  CALLING_BACK,
   FAULT_KINDS,
   type Fault,
   type FaultKind,
@@ -25,7 +26,7 @@ export interface Hit {
   readonly role: Role;
 }
 
-type Callback = (error: Error | null) => void;
+type Callback = (error: Error | null, byteLength?: number) => void;
 type FileFunction = (...args: unknown[]) => unknown;
 
 const options = JSON.parse(process.env[OPTIONS_VARIABLE] ?? "null") as LayerOptions | null;
@@ -81,6 +82,8 @@ function faultFor(operation: Operation): FaultKind | null {
 function roleOf(subject: unknown): Role {
   if (typeof subject === "number") return ROLES[roleOfFd[subject] ?? 0] ?? "none";
   if (typeof subject !== "string" || options === null) return "none";
+  const [, ofOpenFile] = /^\/proc\/self\/fd\/(\d+)$/.exec(subject) ?? [];
+  if (ofOpenFile !== undefined) return roleOf(Number(ofOpenFile));
   const isBelow = (folder: string) => subject === folder || subject.startsWith(`${folder}/`);
   return isBelow(options.source) ? "source" : isBelow(options.target) ? "target" : "none";
 }
@@ -160,11 +163,17 @@ function replacement(name: string): FileFunction {
   };
 }
 
-/** The one that calls back. */
-function fsyncReplacement(fd: number, callback: Callback): void {
-  const fault = faultFor(describe("fsync", [fd]));
-  if (fault === null || fault.name === "slow") (real.fsync as FileFunction)(fd, callback);
-  else setImmediate(callback, systemError(fault.errno ?? "EIO", "fsync"));
+/** For functions that call back. */
+function backgroundReplacement(name: string): FileFunction {
+  const original = (...args: unknown[]) => (real[name] as FileFunction)(...args);
+  return (...args) => {
+    const fault = faultFor(describe(name, args));
+    const callback = args.at(-1) as Callback;
+    if (fault === null || fault.name === "slow") original(...args);
+    else if (fault.name === "short") original(...shortened(args), callback);
+    else if (fault.name === "end") setImmediate(callback, null, 0);
+    else setImmediate(callback, systemError(fault.errno ?? "EIO", name));
+  };
 }
 
 function misbehave(how: NonNullable<LayerOptions["workers"]>): void {
@@ -179,11 +188,9 @@ if (options !== null) {
   for (const name of OPERATIONS) {
     const original = functions[name] as FileFunction;
     real[name] = original;
-    // With what hangs on it: `realpathSync.native`.
-    functions[name] = Object.assign(
-      name === "fsync" ? (fsyncReplacement as FileFunction) : replacement(name),
-      original,
-    );
+    const replaced = CALLING_BACK.includes(name) ? backgroundReplacement(name) : replacement(name);
+    // With what hangs on it: `realpathSync.native`, what `promisify` gives.
+    functions[name] = Object.defineProperties(replaced, Object.getOwnPropertyDescriptors(original));
   }
   syncBuiltinESMExports();
   if (isMainThread && options.fault !== null) armFault(options.fault);

@@ -39,7 +39,7 @@ for (const [name, way] of WAYS) {
         for (let i = 0; i < REGION; i++) memory[REGION + i] = (i * 31 + length) & 0xff;
         const bytes = Buffer.from(memory.slice(REGION, REGION + length));
         const file = createShardFile(join(folder, `${offsetBytes}-${length}`), FILE_BYTES, [], DIRECT);
-        writeSegment(way(file), memory, REGION, length, offsetBytes);
+        await writeSegment(way(file), memory, REGION, length, offsetBytes);
         closeShardFile(file);
         const expected = Buffer.alloc(FILE_BYTES);
         bytes.copy(expected, offsetBytes);
@@ -59,7 +59,7 @@ test("neighbours that share a page keep their bytes, in whatever order they are 
     const file = createShardFile(join(temporaryFolder(context), "shard"), FILE_BYTES, [], DIRECT);
     for (const { start, end } of order) {
       memory.fill(expected[start] ?? 0, 0, end - start);
-      writeSegment(file, memory, 0, end - start, start);
+      await writeSegment(file, memory, 0, end - start, start);
     }
     closeShardFile(file);
     assert.ok(readFileSync(file.path).equals(expected));
