@@ -174,7 +174,7 @@ async function runCell(bench: Bench, row: MatrixRow, at: number): Promise<boolea
   const isDone = reply.exit === EXIT.done;
   if (isDone) {
     expectDone(expect, bench, reply);
-    row[reply.stderr.includes("warning: the target is made") ? "warned" : "survived"]++;
+    row[reply.stderr.includes("warning: the target is whole") ? "warned" : "survived"]++;
   } else {
     expectCleanError(expect, row.kind, reply);
     expect(isUntouched(merge, before, whole), "the target isn't as it was");
@@ -199,7 +199,7 @@ function expectDone(expect: Expect, { merge, whole }: Bench, { stderr }: MergeRe
   const lost = difference(made, whole);
   expect(lost === null, `exit 0, but ${lost}`);
   const isTidy = hidden.length === 0 && readdirSync(merge.out).length === 1;
-  expect(isTidy || stderr.includes("warning: the target is made"), "something is left, and no word of it");
+  expect(isTidy || stderr.includes("warning: the target is whole"), "something is left, and no word of it");
 }
 
 function expectCleanError(expect: Expect, kind: string, { exit, hit, stdout, stderr }: MergeReply): void {
