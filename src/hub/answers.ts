@@ -5,20 +5,30 @@ import { errnoOf } from "../errors.js";
 export class HubAnswer extends Error {
   constructor(
     readonly status: number,
+    /** Who gave it: the Hub, or a server that it leads to. */
+    readonly host: string,
+    /** Whether the Hub said something of its own: a code, a message, the request's number. */
+    readonly isExplained: boolean,
     /** The Hub's `X-Error-Code`: `RepoNotFound`, `GatedRepo`, … */
     readonly errorCode: string | null,
     readonly serverMessage: string | null,
     /** How long the server asks to wait, in milliseconds. */
     readonly retryAfterMs: number | null,
   ) {
-    super(`the Hub answered with status ${status}`);
+    super(`${host} answered with status ${status}`);
   }
 
   /** Reads the answer's head, and its `body` where the head says nothing. Leaves out the `token` if it is quoted. */
-  static of({ status, headers }: Response, token: string | null, body?: string): HubAnswer {
+  static of(
+    { status, headers, url }: { readonly status: number; readonly headers: Headers; readonly url: URL },
+    token: string | null,
+    body?: string,
+  ) {
     const message = headers.get("x-error-message") ?? errorIn(body);
     const shown = token === null ? message : (message?.replaceAll(token, "…") ?? null);
-    return new HubAnswer(status, headers.get("x-error-code"), shown, waitAskedFor(headers));
+    const code = headers.get("x-error-code");
+    const isExplained = code !== null || message !== null || headers.has("x-request-id");
+    return new HubAnswer(status, url.host, isExplained, code, shown, waitAskedFor(headers));
   }
 }
 
@@ -35,6 +45,23 @@ function errorIn(body = ""): string | null {
 
 /** An answer that breaks the protocol: too long, of the wrong range, redirected in circles. */
 export class ProtocolError extends Error {}
+
+/** A request that failed, without its address, which may be signed; the network's error is its cause. */
+export class FailedRequest extends Error {
+  constructor(
+    readonly host: string,
+    cause: unknown,
+  ) {
+    super(`a request to ${host} failed`, { cause });
+  }
+}
+
+/** Who answered with an error, or didn't answer; undefined where no request was made. */
+export function hostOf(error: unknown): string | undefined {
+  for (const cause of causesOf(error))
+    if (cause instanceof HubAnswer || cause instanceof FailedRequest) return cause.host;
+  return undefined;
+}
 
 /** JSON of an answer, of this shape; else a `ProtocolError`. */
 export function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {

@@ -2,6 +2,7 @@ import { ApplyDeltaError, type ErrorCode } from "../errors.js";
 import {
   causesOf,
   HubAnswer,
+  hostOf,
   networkCodeOf,
   networkTrouble,
   ProtocolError,
@@ -26,6 +27,10 @@ export interface HubOperation {
   /** The sentence that says what trying again does, or nothing. */
   readonly again: string;
   readonly hasToken: boolean;
+  /** Whether the Hub has answered before. */
+  readonly hasAnswered: boolean;
+  /** Headline and hint where another server than the Hub, of this host, refuses to give or take the bytes. */
+  explainStorage(host: string): readonly [message: string, hint: string];
   /** Null for a refusal that any operation may meet. */
   explainRefusal(answer: HubAnswer): Explanation | null;
 }
@@ -36,12 +41,12 @@ export interface HubOperation {
  */
 export function explainHubError(error: unknown, operation: HubOperation): ApplyDeltaError {
   for (const cause of causesOf(error)) if (cause instanceof ApplyDeltaError) return cause;
-  const { endpoint, file } = operation;
+  const { file } = operation;
   const [code, message, hint] =
     error instanceof HubAnswer ? explainAnswer(error, operation) : explainFailure(error, operation);
   return new ApplyDeltaError(code, message, {
     file,
-    ...(networkTrouble(error) === null ? {} : { expected: `an answer from ${endpoint}` }),
+    ...(networkTrouble(error) === null ? {} : { expected: `an answer from ${serverOf(error, operation)}` }),
     got: describe(error),
     hint,
     // The message of a SyntaxError quotes what it can't read.
@@ -49,11 +54,19 @@ export function explainHubError(error: unknown, operation: HubOperation): ApplyD
   });
 }
 
+/** Who was asked last: the Hub, or a server that it leads to. */
+function serverOf(error: unknown, { endpoint }: HubOperation): string {
+  const host = hostOf(error) ?? "";
+  return host === "" || host === new URL(endpoint).host ? endpoint : host;
+}
+
 /** What was got. */
 function describe(error: unknown): string {
   if (error instanceof HubAnswer) {
-    const { status, serverMessage } = error;
-    return `status ${status}${serverMessage === null ? "" : `: ${serverMessage}`}`;
+    const { status, serverMessage, host, isExplained } = error;
+    const isRefusal = status < 500 && status !== 429;
+    const server = isExplained || !isRefusal ? "" : ` from ${host}`;
+    return `status ${status}${serverMessage === null ? server : `: ${serverMessage}`}`;
   }
   const proxyStatus = proxyStatusOf(error);
   if (proxyStatus !== null) return `status ${proxyStatus} of the proxy`;
@@ -63,20 +76,28 @@ function describe(error: unknown): string {
 }
 
 function explainAnswer(answer: HubAnswer, operation: HubOperation): Explanation {
-  const { codes, failed, again, hasToken } = operation;
-  const refusal = operation.explainRefusal(answer);
+  const { codes, endpoint, failed, again, hasToken } = operation;
+  const { status, host } = answer;
+  if (status === 429) {
+    const seconds = Math.ceil((answer.retryAfterMs ?? 0) / 1000);
+    const pause = seconds > 60 ? `${Math.ceil(seconds / 60)} minutes` : "some minutes";
+    const more = hasToken ? "" : " With a token in HF_TOKEN the limit is higher.";
+    return [codes.rateLimited, "The Hub reports too many requests.", `Wait ${pause}. ${again}${more}`.trim()];
+  }
+  const isOfTheHub = host === new URL(endpoint).host;
+  const refusal = isOfTheHub ? operation.explainRefusal(answer) : null;
   if (refusal !== null) return refusal;
-  if (answer.status !== 429) return [codes.failed, failed, again];
-  const seconds = Math.ceil((answer.retryAfterMs ?? 0) / 1000);
-  const pause = seconds > 60 ? `${Math.ceil(seconds / 60)} minutes` : "some minutes";
-  const more = hasToken ? "" : " With a token in HF_TOKEN the limit is higher.";
-  return [codes.rateLimited, "The Hub reports too many requests.", `Wait ${pause}. ${again}${more}`.trim()];
+  if (status >= 500) return [codes.failed, failed, again];
+  if (!isOfTheHub) return [codes.failed, ...operation.explainStorage(host)];
+  if (answer.isExplained) return [codes.failed, failed, again];
+  const hint = `A firewall or a login page of your network may answer for ${host}: try another network. If it is a mirror, ask who runs it.`;
+  return [codes.failed, `Something refuses requests to ${host}, and it isn't the Hub.`, hint];
 }
 
 const CHECK_NETWORK = "Check the network and HTTPS_PROXY.";
 
 function explainFailure(error: unknown, operation: HubOperation): Explanation {
-  const { endpoint, codes, unreachable, again } = operation;
+  const { endpoint, codes, unreachable, again, hasAnswered } = operation;
   const proxyStatus = proxyStatusOf(error);
   if (proxyStatus !== null) {
     const hint =
@@ -85,23 +106,35 @@ function explainFailure(error: unknown, operation: HubOperation): Explanation {
         : "Check HTTPS_PROXY, or exclude the Hub's host with NO_PROXY.";
     return [codes.unreachable, "The proxy refuses requests to the Hub.", hint];
   }
+  const host = hostOf(error) ?? new URL(endpoint).host;
+  const isOfTheHub = host === new URL(endpoint).host;
   switch (networkTrouble(error)) {
     case "certificate": {
-      const hint = "If your network inspects TLS, give Node its certificate: NODE_EXTRA_CA_CERTS=file.pem.";
-      return [codes.unreachable, "The Hub's certificate isn't trusted.", hint];
+      const hint =
+        "If your network inspects TLS, give its certificate in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS: a PEM file.";
+      return [codes.unreachable, `The certificate of ${host} isn't trusted.`, hint];
     }
     case "broken":
-      return [codes.unreachable, "The connection to the Hub keeps breaking.", again || CHECK_NETWORK];
-    case "unreachable":
-      return [codes.unreachable, unreachable, CHECK_NETWORK];
+      return [codes.unreachable, `The connection to ${host} keeps breaking.`, again || CHECK_NETWORK];
+    case "unreachable": {
+      if (isOfTheHub && !hasAnswered) return [codes.unreachable, unreachable, CHECK_NETWORK];
+      const block = isOfTheHub ? "" : ` A firewall may block ${host}.`;
+      return [codes.unreachable, `${host} can't be reached.`, `${CHECK_NETWORK}${block} ${again}`.trim()];
+    }
     default: {
       const hint = `Check that ${endpoint} is a Hugging Face Hub, and that no login page of your network answers for it.`;
-      return [codes.failed, "The Hub's answer can't be understood.", hint];
+      const isRedirect = error instanceof ProtocolError && error.message.startsWith("a redirect");
+      const headline = isRedirect
+        ? `${new URL(endpoint).host} redirects to an address that isn't followed.`
+        : "The Hub's answer can't be understood.";
+      return [codes.failed, headline, hint];
     }
   }
 }
 
-type ReadContext = Pick<HubSession, "settings" | "hasToken">;
+type ReadContext = Pick<HubSession, "settings" | "hasToken"> & {
+  readonly retrier: Pick<HubSession["retrier"], "hasAnswered">;
+};
 
 /** The typed error for a failed request for a model, or for one of its files. Typed errors pass through. */
 export function explainReadError(
@@ -118,12 +151,17 @@ export function explainReadError(
     failed: `The Hub can't send ${file}.`,
     again: "Run the same command again: it resumes where it stopped.",
     hasToken: context.hasToken,
+    hasAnswered: context.retrier.hasAnswered(),
+    explainStorage: (host) => [
+      `${host} refuses to send what the Hub has there.`,
+      `A firewall may block ${host}: allow it, or try another network. Then run the same command again.`,
+    ],
     explainRefusal: (answer) => explainRefusal(answer, wanted, context),
   });
 }
 
 function explainRefusal(
-  { status, errorCode }: HubAnswer,
+  { status, errorCode, isExplained }: HubAnswer,
   { repository, revision, reference }: WantedModel,
   { settings, hasToken }: ReadContext,
 ): Explanation | null {
@@ -148,7 +186,7 @@ function explainRefusal(
       `Check it for a typo. If the model is private, ${withToken}.`,
     ];
   }
-  if (status !== 401 && status !== 403) return null;
+  if (status !== 401 && (status !== 403 || !isExplained)) return null;
   if (!hasToken) {
     const hint = `See ${page}. If it needs a token, set HF_TOKEN.`;
     return ["gated-repository", `The Hub denies access to ${repository}.`, hint];

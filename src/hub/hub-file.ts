@@ -1,12 +1,12 @@
 import { downloadFile, fileDownloadInfo, HubApiError } from "@huggingface/hub";
 import { ApplyDeltaError } from "../errors.js";
-import { HubAnswer, isTransient, ProtocolError } from "./answers.js";
+import { FailedRequest, HubAnswer, isTransient, networkTrouble, ProtocolError } from "./answers.js";
 import type { RepositoryCache } from "./cache.js";
 import { explainReadError } from "./explain-error.js";
 import type { HubEntry } from "./listing.js";
 import type { WantedModel } from "./reference.js";
-import { boundedBody } from "./requests.js";
-import { withRetries } from "./retry.js";
+import { boundedBody, isRedirect, isSuccess, type LocatedAnswer } from "./requests.js";
+import { type Attempts, withRetries } from "./retry.js";
 import type { HubSession } from "./session.js";
 
 /**
@@ -14,6 +14,9 @@ import type { HubSession } from "./session.js";
  * one that gives none.
  */
 const MEANINGFUL_BYTES = 16 * 1024;
+
+/** New addresses that one request is refused at before it is: any number may expire in a run. */
+const MOST_REFUSALS = 3;
 
 /** One commit of a repository, and where the cache has it. */
 export interface Snapshot {
@@ -25,10 +28,12 @@ export interface Snapshot {
 /** A file of one commit, read at offsets. Failed requests are tried again; what they end in is a typed error. */
 export class HubFile {
   bytesFetched = 0;
-  /** Where the last redirect led: an address that is signed for a while. */
-  #location: string | null = null;
+  /** Where the bytes are, or the request under way that asks for it: one for all who read. */
+  #address: Promise<URL> | null = null;
   /** What the server of the bytes called their state when it first gave some. */
   #served: { readonly origin: string; readonly etag: string } | null = null;
+  /** Who has the bytes, as far as it is known. */
+  #host: string | undefined;
   #isXet: boolean;
   #xetInfo: ReturnType<typeof fileDownloadInfo> | undefined;
 
@@ -50,30 +55,26 @@ export class HubFile {
     return this.snapshot.cache.blobPath(this.entry.etag);
   }
 
-  /** Asks for one byte, to learn whether there is access. */
+  /** Asks where the bytes are, to learn whether there is access. */
   async probe(): Promise<void> {
-    const { retrier } = this.session;
-    const answer = await withRetries(retrier, () => this.#request("bytes=0-0")).catch(this.#explain);
-    await answer.body?.cancel();
+    await withRetries(this.session.retrier, () => this.#whereabouts()).catch(this.#explain);
   }
 
   /** Streams the bytes from `start` to before `end`, going on where a connection broke. */
   async *read(start: number, end: number): AsyncGenerator<Uint8Array> {
-    const { retrier } = this.session;
+    const attempts = this.session.retrier.begin();
     let at = start;
-    for (let failures = 0; at < end; ) {
-      await retrier.ready();
+    while (at < end) {
       const from = at;
       try {
-        for await (const bytes of this.#attempt(at, end)) {
+        for await (const bytes of this.#attempt(at, end, attempts)) {
           at += bytes.length;
           this.bytesFetched += bytes.length;
-          if (at - from >= MEANINGFUL_BYTES) failures = 0;
-          retrier.succeeded();
+          if (at - from >= MEANINGFUL_BYTES || at === end) attempts.succeeded(this.#host);
           yield bytes;
         }
       } catch (error) {
-        await retrier.afterFailure(error, ++failures).catch(this.#explain);
+        await attempts.failed(error).catch(this.#explain);
       }
     }
   }
@@ -83,7 +84,7 @@ export class HubFile {
   };
 
   /** An end before `end` is an error. */
-  async *#attempt(start: number, end: number): AsyncGenerator<Uint8Array> {
+  async *#attempt(start: number, end: number, attempts: Attempts): AsyncGenerator<Uint8Array> {
     let at = start;
     if (this.#isXet) {
       try {
@@ -93,23 +94,28 @@ export class HubFile {
         }
         return;
       } catch (caught) {
+        const { host } = new URL(this.#resolveUrl);
         const error =
-          caught instanceof HubApiError ? new HubAnswer(caught.statusCode, null, null, null) : caught;
-        if (isTransient(error)) throw error;
+          caught instanceof HubApiError
+            ? new HubAnswer(caught.statusCode, host, false, null, null, null)
+            : caught;
+        // A firewall may block its servers alone.
+        if (isTransient(error) && networkTrouble(error) !== "unreachable") throw error;
         // The Hub serves every such file over plain HTTP as well.
         this.#isXet = false;
       }
     }
-    yield* this.#readPlain(at, end);
+    yield* this.#readPlain(at, end, attempts);
   }
 
-  async *#readPlain(start: number, end: number): AsyncGenerator<Uint8Array> {
-    const answer = await this.#request(`bytes=${start}-${end - 1}`);
+  async *#readPlain(start: number, end: number, attempts: Attempts): AsyncGenerator<Uint8Array> {
+    const answer = await this.#request(`bytes=${start}-${end - 1}`, attempts);
     checkRange(answer, start, end, this.entry);
     this.#checkState(answer);
-    const early = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
     const { stallMs } = this.session.settings.transfer;
-    yield* exactly(boundedBody(answer.body, stallMs), end - start, early);
+    const cause = Object.assign(new Error("the answer ended early"), { code: "ECONNRESET" });
+    const early = new FailedRequest(answer.url.host, cause);
+    yield* exactly(boundedBody(answer, stallMs), end - start, early);
   }
 
   async *#readXet(start: number, end: number): AsyncGenerator<Uint8Array> {
@@ -135,31 +141,58 @@ export class HubFile {
     yield* exactly(blob.slice(start, end).stream(), end - start, early);
   }
 
+  get #resolveUrl(): string {
+    const { wanted, commit } = this.snapshot;
+    return `${this.session.settings.endpoint}/${wanted.repository}/resolve/${commit}/${this.#encodedPath}`;
+  }
+
   get #encodedPath(): string {
     return this.entry.path.split("/").map(encodeURIComponent).join("/");
   }
 
-  async #request(range: string): Promise<Response> {
-    const { settings, fetchAny, answerOf } = this.session;
-    const { wanted, commit } = this.snapshot;
-    const resolveUrl = `${settings.endpoint}/${wanted.repository}/resolve/${commit}/${this.#encodedPath}`;
-    const known = this.#location;
-    const answer = await fetchAny(known ?? resolveUrl, { headers: { range } });
-    if (answer.ok) {
-      this.#location = answer.url;
-      return answer;
+  /** From where the Hub says; an address that has expired meanwhile is asked for anew, by one for all. */
+  async #request(range: string, attempts: Attempts): Promise<LocatedAnswer> {
+    const { ask, answerOf } = this.session;
+    for (let refusals = 0; ; ) {
+      await attempts.ready();
+      const address = this.#whereabouts();
+      const url = await address;
+      await attempts.ready(url.host);
+      const answer = await ask(url, { headers: { range } });
+      if (isSuccess(answer)) return answer;
+      await answer.end();
+      const error = answerOf(answer);
+      if (isTransient(error)) throw error;
+      if (this.#address === address) this.#address = null;
+      if (url.href === this.#resolveUrl || ++refusals === MOST_REFUSALS) throw error;
     }
-    await answer.body?.cancel();
-    // Another request may have found out in the meantime, and have a new address already.
-    if (this.#location === known) this.#location = null;
-    const hasExpired = known !== null && answer.status < 500 && answer.status !== 429;
-    if (hasExpired) return this.#request(range);
-    throw answerOf(answer);
+  }
+
+  /** The Hub's own address for small files; for large ones it names another, which is signed for a while. */
+  #whereabouts(): Promise<URL> {
+    const { locate, answerOf } = this.session;
+    const find = async () => {
+      const found = await locate(this.#resolveUrl);
+      if (isSuccess(found) || isRedirect(found)) return found.url;
+      throw answerOf(found);
+    };
+    if (this.#address !== null) return this.#address;
+    const address = this.entry.etag.length === 64 ? find() : Promise.resolve(new URL(this.#resolveUrl));
+    this.#address = address;
+    address.then(
+      ({ host }) => {
+        this.#host = host;
+      },
+      () => {
+        this.#address = null;
+      },
+    );
+    return address;
   }
 
   /** A commit never changes; a server that gives one file now and another then is at fault. */
-  #checkState({ url, headers }: Response): void {
-    const { origin } = new URL(url);
+  #checkState({ url, headers }: LocatedAnswer): void {
+    const { origin } = url;
     const etag = headers.get("etag");
     // Weak ones stand for a meaning, not for bytes.
     if (etag === null || etag.startsWith("W/")) return;
@@ -175,7 +208,7 @@ export class HubFile {
 }
 
 /** 206 with the very range, or 200 where the range begins at the file's first byte. */
-function checkRange({ status, headers }: Response, start: number, end: number, entry: HubEntry): void {
+function checkRange({ status, headers }: LocatedAnswer, start: number, end: number, entry: HubEntry): void {
   if (status === 200 && start === 0) return;
   const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "");
   if (status === 200) throw new ProtocolError("the whole file instead of a range");

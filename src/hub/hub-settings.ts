@@ -51,12 +51,17 @@ export const hubSettings = z.strictObject({
       noteBytes: wholeNumber(1).default(1024 * 1024),
       /** Silence for so many milliseconds ends a request; default 10 000, as HF_HUB_DOWNLOAD_TIMEOUT's. */
       stallMs: wholeNumber(1).default(10_000),
-      /** Failures in a row, without a byte in between, until it is given up; default 6. */
+      /** Failures in a row, without a byte in between, after which a request may be given up; default 6. */
       attempts: wholeNumber(1).default(6),
+      /**
+       * A server that has answered before is tried for so many milliseconds, and may ask for a pause as long; default
+       * 600 000. Until it answers for the first time, `attempts` alone decides.
+       */
+      patienceMs: wholeNumber(0).default(600_000),
       /** The wait after the first failure in milliseconds; each further one doubles it. Default 500. */
       firstDelayMs: wholeNumber(0).default(500),
-      /** No wait is longer in milliseconds, even if the server asks for it; default 120 000. */
-      longestDelayMs: wholeNumber(0).default(120_000),
+      /** No wait is longer in milliseconds, unless the server asks for it; default 30 000. */
+      longestDelayMs: wholeNumber(0).default(30_000),
     })
     .prefault({}),
 });

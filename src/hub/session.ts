@@ -2,21 +2,26 @@
  * All that a run needs to speak with the Hub. The one place that opens connections: they go through the proxies of the
  * environment, and give up on silence.
  */
-import { Readable } from "node:stream";
-import { Agent, type Dispatcher, ProxyAgent, request, fetch as undiciFetch } from "undici";
+import { pipeline, Readable } from "node:stream";
+import { createBrotliDecompress, createUnzip } from "node:zlib";
+import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { readSmallText } from "../files/small-file.js";
 import type { Reporter } from "../progress.js";
 import { HubAnswer } from "./answers.js";
 import { checkEndpoint, type HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
-import { createApiFetch, createBoundedFetch, createFetch, type Send } from "./requests.js";
+import {
+  type Answer,
+  createApiFetch,
+  createAsk,
+  createBoundedFetch,
+  type LocatedAnswer,
+  type Send,
+} from "./requests.js";
 import { createRetrier } from "./retry.js";
 
 export type HubSession = Readonly<ReturnType<typeof openSession>>;
-
-/** A user who sees nothing move for so long wants to know why. */
-const LONG_WAIT_MS = 5_000;
 
 /**
  * Asks nothing of the network yet. `answerMs` is how long an answer may take to begin, once the request is sent.
@@ -36,25 +41,21 @@ export function openSession(
   if (signal?.aborted === true) abort();
   signal?.addEventListener("abort", abort, { once: true });
   const { send, close } = connect(settings, answerMs);
-  const fetchAny = createFetch(send, endpoint, token, stop.signal);
-  const onWait = (error: unknown, delayMs: number) => {
-    const say = delayMs >= LONG_WAIT_MS ? reporter.note : reporter.detail;
-    const what = error instanceof HubAnswer ? error.message : "the connection failed";
-    say(`${what}; next attempt in ${(delayMs / 1000).toFixed(1)} s.`);
-  };
+  const { ask, locate } = createAsk(send, endpoint, token, stop.signal);
   let closing: Promise<void> | undefined;
   return {
     settings,
     hasToken: token !== null,
     /** Any status is an answer; the body streams. */
-    fetchAny,
+    ask,
+    locate,
     /** For small answers; anything but success is thrown. */
-    fetchApi: createApiFetch(fetchAny, transfer.stallMs, token),
+    fetchApi: createApiFetch(ask, transfer.stallMs, token),
     /** For a library that reads the answers itself. */
-    fetchBounded: createBoundedFetch(fetchAny, transfer.stallMs),
+    fetchBounded: createBoundedFetch(ask, transfer.stallMs),
     /** The error for an answer that isn't a success, without the token. */
-    answerOf: (answer: Response) => HubAnswer.of(answer, token),
-    retrier: createRetrier(transfer, stop.signal, onWait),
+    answerOf: (answer: LocatedAnswer) => HubAnswer.of(answer, token),
+    retrier: createRetrier(transfer, new URL(endpoint).host, stop.signal, reporter),
     reporter,
     /** Ends every request and every wait. */
     stop,
@@ -74,41 +75,44 @@ function connect({ transfer: { stallMs }, proxy }: HubSettings, answerMs: number
   const dispatcherFor = (url: URL) => {
     const uri = proxyFor(url, proxy) ?? "";
     const found = dispatchers.get(uri);
-    const dispatcher = found ?? (uri === "" ? new Agent(patience) : new ProxyAgent({ uri, ...patience }));
+    // Many proxies tunnel to port 443 only, and ask for plain HTTP themselves.
+    const proxied = { uri, proxyTunnel: false, ...patience };
+    const dispatcher = found ?? (uri === "" ? new Agent(patience) : new ProxyAgent(proxied));
     dispatchers.set(uri, dispatcher);
     return dispatcher;
   };
-  // Node's own fetch and undici's have the same shape, and different types.
-  const send = ((url, init) =>
-    init.body instanceof Blob
-      ? sendBlob(url, init, init.body, dispatcherFor(url))
-      : undiciFetch(url, { ...(init as object), dispatcher: dispatcherFor(url) })) as Send;
+  const send: Send = async (url, { method = "GET", headers, body, signal }) => {
+    // Not by fetch: it copies every byte twice more, and keeps a file that is sent in case of a redirect.
+    const isFile = body instanceof Blob;
+    const request: Dispatcher.RequestOptions = {
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: method as Dispatcher.HttpMethod,
+      headers: { ...Object.fromEntries(headers), ...(isFile ? { "content-length": `${body.size}` } : {}) },
+      body: isFile ? Readable.from(body.stream()) : ((body ?? null) as string | null),
+      signal: signal ?? null,
+    };
+    return toAnswer(await (dispatcherFor(url).request(request) as Promise<Dispatcher.ResponseData>));
+  };
   const close = async () => {
     await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
   };
   return { send, close };
 }
 
-/**
- * Sends a file and gives the head of the answer. Not by fetch: that keeps a copy of all it has sent, in case of a
- * redirect, and so as much memory as the file is long.
- */
-async function sendBlob(
-  url: URL,
-  { method = "GET", headers: given, signal }: RequestInit,
-  blob: Blob,
-  dispatcher: Dispatcher,
-): Promise<Response> {
-  const headers = { ...Object.fromEntries(new Headers(given)), "content-length": String(blob.size) };
-  const body = Readable.from(blob.stream());
-  const options = { method: method as Dispatcher.HttpMethod, headers, body, dispatcher };
-  const answer = await request(url, signal ? { ...options, signal } : options);
-  await answer.body.dump();
-  const head = new Headers();
-  for (const [name, value] of Object.entries(answer.headers)) {
-    for (const each of [value ?? []].flat()) head.append(name, each);
+function toAnswer({ statusCode: status, headers: given, body }: Dispatcher.ResponseData): Answer {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(given)) {
+    for (const each of [value ?? []].flat()) headers.append(name, each);
   }
-  return new Response(null, { status: answer.statusCode, headers: head });
+  return { status, headers, body: decoded(body, headers.get("content-encoding")), end: () => body.dump() };
+}
+
+/** Whoever compresses though nobody asked: some proxies. */
+function decoded(body: Readable, encoding: string | null): AsyncIterable<Uint8Array> {
+  if (encoding === null || encoding === "identity") return body;
+  const decoder = encoding === "br" ? createBrotliDecompress() : createUnzip();
+  return pipeline(body, decoder, () => {});
 }
 
 /** Tokens have some 40 characters; stops a file that would fill the memory. */

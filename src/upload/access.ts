@@ -10,7 +10,7 @@ import { openSession } from "../hub/session.js";
 import { Interruption } from "../interrupt.js";
 import { silentReporter } from "../progress.js";
 import type { UploadOptions } from "./options.js";
-import { type Account, createHubWriter, type HubWriter, StorageAnswer } from "./writer.js";
+import { type Account, createHubWriter, type HubWriter } from "./writer.js";
 
 export interface UploadAccess {
   readonly repository: string;
@@ -61,7 +61,7 @@ export async function withUploadAccess<T>(
         "Run the same command again: files that arrived whole aren't sent again.",
       );
     }
-    throw explainUploadError(error, repository, endpoint);
+    throw explainUploadError(error, repository, endpoint, session.retrier.hasAnswered());
   } finally {
     await session.close();
   }
@@ -149,26 +149,26 @@ function noneWhereMissing(error: unknown): null {
 }
 
 /** The typed error for a failed upload. Typed errors pass through. */
-function explainUploadError(error: unknown, repository: string, endpoint: string): unknown {
+function explainUploadError(
+  error: unknown,
+  repository: string,
+  endpoint: string,
+  hasAnswered: boolean,
+): unknown {
   const failed = "The Hub doesn't accept the upload.";
   const explainRefusal = (answer: HubAnswer): Explanation | null => {
     const { status } = answer;
     const tokens = `${endpoint}/settings/tokens`;
-    if (status === 429) return null;
-    if (answer instanceof StorageAnswer && status < 500) {
-      const hint = "The address for the file may have expired: the next attempt gets a new one.";
-      return ["upload-failed", "The Hub's storage refuses a file.", hint];
-    }
     if (status === 401) {
       const hint = `Create a token with write access at ${tokens} and set HF_TOKEN.`;
       return ["upload-token-refused", "The Hub rejects the token.", hint];
     }
-    if (status === 403 || status === 404) {
+    if ((status === 403 && answer.isExplained) || status === 404) {
       const hint = `Use a token with write access (${tokens}), or a repository of your own.`;
       return ["upload-denied", `The token has no write access to ${repository}.`, hint];
     }
-    const hint = status >= 500 ? `The Hub may be down: see ${endpoint}.` : "See the Hub's reason above.";
-    return ["upload-failed", failed, hint];
+    if (status >= 500) return ["upload-failed", failed, `The Hub may be down: see ${endpoint}.`];
+    return answer.isExplained ? ["upload-failed", failed, "See the Hub's reason above."] : null;
   };
   return explainHubError(error, {
     endpoint,
@@ -183,6 +183,11 @@ function explainUploadError(error: unknown, repository: string, endpoint: string
     // The command line adds it: after a merge it isn't the same command that goes on.
     again: "",
     hasToken: true,
+    hasAnswered,
+    explainStorage: (host) => [
+      `${host}, the Hub's storage, refuses a file.`,
+      `The address for the file may have expired: the next attempt gets a new one. If it stays, a firewall may block ${host}.`,
+    ],
     explainRefusal,
   });
 }

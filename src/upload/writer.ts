@@ -5,7 +5,7 @@
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
 import { z } from "zod";
 import { HubAnswer, ProtocolError, parsed } from "../hub/answers.js";
-import type { Fetch } from "../hub/requests.js";
+import { type Fetch, isSuccess, type Question } from "../hub/requests.js";
 import { withRetries } from "../hub/retry.js";
 import type { HubSession } from "../hub/session.js";
 import { createLimit } from "../limit.js";
@@ -37,9 +37,6 @@ export interface CommitWatcher {
 }
 
 export type HubWriter = ReturnType<typeof createHubWriter>;
-
-/** An answer of the storage the Hub sends files to, not of the Hub. */
-export class StorageAnswer extends HubAnswer {}
 
 const named = z.object({ name: z.string() });
 const scoped = z.object({ permissions: z.array(z.string()) });
@@ -160,7 +157,7 @@ interface SendingFile {
  * of a request, also where the library loses it.
  */
 function createUploadRequests(
-  { retrier, settings, fetchAny, fetchApi }: HubSession,
+  { retrier, settings, ask: askAny, answerOf, fetchApi }: HubSession,
   watcher?: CommitWatcher,
 ): { readonly fetch: Fetch; readonly failed: Promise<never> } {
   const files = createLimit(FILES_AT_ONCE);
@@ -183,9 +180,10 @@ function createUploadRequests(
         watcher?.onBytes(fileName, byteLength);
       });
       try {
-        const got = await fetchAny(url, { ...init, body });
-        if (got.ok) return got;
-        throw new StorageAnswer(got.status, null, null, HubAnswer.of(got, null).retryAfterMs);
+        const got = await askAny(url, { ...init, body } as Question);
+        await got.end();
+        if (!isSuccess(got)) throw answerOf(got);
+        return new Response(null, { status: 200, headers: got.headers });
       } catch (error) {
         watcher?.onBytes(fileName, -sent);
         throw error;

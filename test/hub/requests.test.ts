@@ -1,12 +1,13 @@
 /** Where the token goes and where it doesn't, redirects, and proxies: with a stand-in for the network, then with one. */
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { explainReadError } from "../../src/hub/explain-error.js";
 import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { proxyFor } from "../../src/hub/proxy.js";
-import { createApiFetch, createFetch } from "../../src/hub/requests.js";
+import { createApiFetch, createAsk } from "../../src/hub/requests.js";
 import { hubRun, randomRepository } from "../support/hub-run.js";
 import { refusal } from "../support/refusal.js";
 
@@ -20,16 +21,17 @@ interface Sent {
 /** A network that answers from a table; anything else is a 200. */
 function network(answers: Record<string, { status: number; location?: string; body?: string }>) {
   const sent: Sent[] = [];
-  const get = createFetch(
+  const { ask } = createAsk(
     async (url, { headers }) => {
-      sent.push({ url: url.href, authorization: new Headers(headers).get("authorization") });
+      sent.push({ url: url.href, authorization: headers.get("authorization") });
       const { status = 200, location, body = "ok" } = answers[url.href] ?? {};
-      return new Response(body, { status, headers: location === undefined ? {} : { location } });
+      const heads = new Headers(location === undefined ? {} : { location });
+      return { status, headers: heads, body: Readable.from([Buffer.from(body)]), end: async () => {} };
     },
     HUB,
     "hf_secret",
   );
-  return { sent, get };
+  return { sent, get: ask };
 }
 
 const OURS = "Bearer hf_secret";
@@ -87,7 +89,11 @@ for (const [name, location, says] of [
 
 test("what isn't the network's fault isn't called so, and a certificate is named", async () => {
   const wanted = { repository: "a/b", revision: "main", reference: "a/b" };
-  const context = { settings: completeHubSettings({ endpoint: HUB }), hasToken: false };
+  const context = {
+    settings: completeHubSettings({ endpoint: HUB }),
+    hasToken: false,
+    retrier: { hasAnswered: () => false },
+  };
   const described = (code: string) => {
     const error = Object.assign(new TypeError("fetch failed"), {
       cause: Object.assign(new Error(), { code }),
@@ -151,6 +157,7 @@ describe("proxies", () => {
   ] as const) {
     test(`one that answers with ${status} is said to be the cause`, async (context) => {
       const run = await hubRun(context, randomRepository(10_000));
+      const endpoint = HUB;
       const proxy = createServer().listen(0, "127.0.0.1");
       let tunnels = 0;
       proxy.on("connect", (_, client) => {
@@ -160,7 +167,7 @@ describe("proxies", () => {
       await new Promise((resolve) => proxy.once("listening", resolve));
       context.after(() => proxy.close());
       const { port } = proxy.address() as AddressInfo;
-      const through = { proxy: { http: `http://me:secret@127.0.0.1:${port}` } };
+      const through = { endpoint, proxy: { https: `http://me:secret@127.0.0.1:${port}` } };
       const got = `status ${status} of the proxy`;
       const error = await refusal(() => run.fetch(through), "no-network", { got, hint });
       assert.doesNotMatch(error.format(), /secret/);
@@ -168,20 +175,19 @@ describe("proxies", () => {
     });
   }
 
-  test("a download goes through the proxy, with its password", async (context) => {
+  test("a download over plain HTTP is asked of the proxy, with its password and without a tunnel", async (context) => {
     const run = await hubRun(context, randomRepository(200_000));
     const seen: (string | undefined)[] = [];
-    const proxy = createServer().listen(0, "127.0.0.1");
-    proxy.on("connect", ({ url = "", headers }, client, head) => {
-      seen.push(headers["proxy-authorization"]);
-      const [host, port] = url.split(":");
-      const upstream = connect(Number(port), host, () => {
-        client.write("HTTP/1.1 200 OK\r\n\r\n");
-        upstream.write(head);
-        upstream.pipe(client).pipe(upstream);
+    const proxy = createServer((incoming, outgoing) => {
+      seen.push(incoming.headers["proxy-authorization"]);
+      const { method, url = "", headers } = incoming;
+      const upstream = request(url, { method, headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
+        answer.pipe(outgoing);
       });
-      for (const socket of [upstream, client]) socket.on("error", () => {});
-    });
+      upstream.end();
+    }).listen(0, "127.0.0.1");
+    proxy.on("connect", (_, client) => client.end("HTTP/1.1 405 Method Not Allowed\r\n\r\n"));
     await new Promise((resolve) => proxy.once("listening", resolve));
     context.after(() => proxy.close());
     const { port } = proxy.address() as AddressInfo;

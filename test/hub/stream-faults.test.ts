@@ -69,7 +69,7 @@ describe("a Hub that misbehaves", { concurrency: 2 }, () => {
     ["falls silent for good", { kind: "stall", afterBytes: 0 }, "no-network"],
     ["fails for good", { kind: "status", status: 500 }, "hub-failure"],
     ["has too many requests", { kind: "status", status: 429 }, "rate-limited"],
-    ["refuses", { kind: "status", status: 403 }, "gated-repository"],
+    ["refuses", { kind: "status", status: 403 }, "hub-failure"],
   ] as const) {
     test(`ends in an error where it ${what} in the middle of the weights`, async (context) => {
       const run = await withExpected(context);

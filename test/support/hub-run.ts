@@ -20,6 +20,7 @@ export const QUICK: Partial<TransferSettings> = {
   noteBytes: 64 * 1024,
   stallMs: 400,
   attempts: 4,
+  patienceMs: 0,
   firstDelayMs: 1,
   longestDelayMs: 2_000,
 };

@@ -13,6 +13,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { answerUpload, newUploads, type Uploads } from "./hub-upload-routes.js";
 import { answerXet, XET_ACCEPT, xetAddress } from "./hub-xet.js";
@@ -34,6 +35,8 @@ export interface RepositorySample {
 }
 
 export type Fault =
+  /** The connection breaks without an answer. */
+  | { readonly kind: "reset" }
   /** The connection breaks after so many bytes of the body. */
   | { readonly kind: "drop"; readonly afterBytes: number }
   /** Nothing comes any more after so many bytes. */
@@ -47,6 +50,12 @@ export type Fault =
   | { readonly kind: "redirect"; readonly to: string }
   /** Whatever the test writes. */
   | { readonly kind: "answer"; readonly with: (response: ServerResponse) => void };
+
+export interface Line {
+  /** Passes between a request and its answer. */
+  readonly latencyMs: number;
+  readonly bytesPerSecond: number;
+}
 
 export interface RecordedRequest {
   readonly method: string;
@@ -73,6 +82,10 @@ export interface HubServer {
   mostAtOnce: number;
   /** So many redirects later a signed address is refused. */
   validSignatures: number;
+  /** How far away the servers are, and what a connection carries. */
+  line: Line;
+  /** Signed addresses that were given out until now are refused from now on. */
+  expireAddresses(): void;
   /** The repositories, by `owner/name`; a test may change them. */
   readonly repositories: Record<string, RepositorySample>;
   readonly uploads: Uploads;
@@ -113,6 +126,7 @@ export async function startHub(
   const content = createServer((request, response) => void answer(request, response, "content"));
   const [url, contentUrl] = await Promise.all([hub, content].map(listen));
   let signatures = 0;
+  let expired = 0;
   let underWay = 0;
   const server: HubServer = {
     url: url ?? "",
@@ -121,6 +135,10 @@ export async function startHub(
     fault: () => undefined,
     mostAtOnce: 0,
     validSignatures: Number.POSITIVE_INFINITY,
+    line: { latencyMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY },
+    expireAddresses() {
+      expired = signatures;
+    },
     repositories,
     uploads: newUploads(),
     commitOf: (name) => commitOf(repositories[name]),
@@ -147,12 +165,14 @@ export async function startHub(
     };
     server.requests.push(recorded);
     const fault = server.fault(recorded);
+    if (server.line.latencyMs > 0) await sleep(server.line.latencyMs);
+    if (fault?.kind === "reset") return void request.socket.destroy();
     if (fault?.kind === "status") return void response.writeHead(fault.status, fault.headers).end();
     if (await answerUpload(request, response, recorded, server, fault)) return;
     if (fault?.kind === "redirect") return void response.writeHead(302, { location: fault.to }).end();
     if (fault?.kind === "answer") return fault.with(response);
     const send = (bytes: Buffer, headers: Record<string, string>) =>
-      sendFile(recorded, response, bytes, headers, fault);
+      sendFile(recorded, response, bytes, headers, fault, server.line.bytesPerSecond);
     const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
     if (at === "content") {
       server.mostAtOnce = Math.max(server.mostAtOnce, ++underWay);
@@ -161,7 +181,8 @@ export async function startHub(
       if (await answerXet(request, response, path, blobs, server, send)) return;
       const bytes = blobs.find((candidate) => path === `/content/${sha256(candidate)}`);
       const signature = Number(new URL(recorded.url, server.url).searchParams.get("signature"));
-      if (signature + server.validSignatures < signatures) return void response.writeHead(403).end();
+      if (signature <= expired || signature + server.validSignatures < signatures)
+        return void response.writeHead(403).end();
       return bytes === undefined
         ? void response.writeHead(404).end()
         : send(bytes, { etag: `"${sha256(bytes)}"` });
@@ -283,6 +304,7 @@ async function sendFile(
   bytes: Buffer,
   headers: Record<string, string>,
   fault: Fault | undefined,
+  capacity: number,
 ): Promise<void> {
   const { range } = request;
   const [start, end] = range === null ? [0, bytes.length] : [range[0], Math.min(range[1], bytes.length)];
@@ -296,7 +318,9 @@ async function sendFile(
   response.writeHead(range === null ? 200 : 206, { ...headers, ...length, ...partial });
   if (request.method === "HEAD") return void response.end();
   const most = fault !== undefined && "afterBytes" in fault ? fault.afterBytes : body.length;
-  const piece = fault?.kind === "throttle" ? Math.ceil(fault.bytesPerSecond / 50) : 64 * 1024;
+  const bytesPerSecond = fault?.kind === "throttle" ? fault.bytesPerSecond : capacity;
+  const piece = Math.ceil(Math.min(64 * 1024, bytesPerSecond / 50));
+  const begin = performance.now();
   // A connection that closes takes back no write.
   let wake = () => {};
   response.once("close", () => wake());
@@ -307,7 +331,8 @@ async function sendFile(
       response.write(part, () => resolve());
     });
     if (!response.destroyed) request.sentBytes += part.length;
-    if (fault?.kind === "throttle") await new Promise((resolve) => setTimeout(resolve, 20));
+    const early = begin + (1000 * (at + part.length)) / bytesPerSecond - performance.now();
+    if (early > 1) await sleep(early);
   }
   if (fault?.kind === "stall") return;
   // What is written already still reaches the client.

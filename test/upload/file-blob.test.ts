@@ -77,7 +77,7 @@ test("what was sent isn't kept in memory", async (context) => {
   const body = new FileBlob("file", file).watched(() => {
     most = Math.max(most, process.memoryUsage().arrayBuffers);
   });
-  const answer = await session.fetchAny(`${endpoint}/x`, { method: "PUT", body });
+  const answer = await session.ask(`${endpoint}/x`, { method: "PUT", body });
   assert.deepEqual([answer.status, received], [200, sent]);
   assert.ok(most < sent / 2, `${most} bytes`);
   await session.close();

@@ -149,7 +149,10 @@ describe("refused while it is sent", { concurrency: 3 }, () => {
   test("an address of the storage that has run out", async (context) => {
     const { hub, upload, there } = await uploadRun(context);
     hub.fault = ({ method }) => (method === "PUT" ? { kind: "status", status: 403 } : undefined);
-    const error = await refusal(() => upload(), "upload-failed", { got: "status 403", hint: /expired/ });
+    const error = await refusal(() => upload(), "upload-failed", {
+      got: /^status 403 from 127/,
+      hint: /expired/,
+    });
     assert.doesNotMatch(error.format(), /signature/);
     assert.deepEqual(there(), {});
   });
@@ -162,8 +165,9 @@ describe("refused while it is sent", { concurrency: 3 }, () => {
 
   test("a commit that is refused", async (context) => {
     const { hub, upload } = await uploadRun(context);
-    hub.fault = ({ url }) => (/\/commit\//.test(url) ? { kind: "status", status: 403 } : undefined);
-    await refusal(() => upload(), "upload-denied", { got: "status 403" });
+    const headers = { "x-error-message": "Forbidden" };
+    hub.fault = ({ url }) => (/\/commit\//.test(url) ? { kind: "status", status: 403, headers } : undefined);
+    await refusal(() => upload(), "upload-denied", { got: "status 403: Forbidden" });
   });
 
   test("a repository that somebody makes at the same moment is as good", async (context) => {
