@@ -101,6 +101,8 @@ export const EXIT_OF = {
   "damaged-weights": EXIT.malformed,
   /** Infinities or NaN in a base or a delta. */
   "not-finite": EXIT.malformed,
+  /** A checkpoint, a listing or a tensor's name that is far larger than any model's. */
+  "too-large": EXIT.malformed,
   /** A config or tokenizer file that is no JSON, or not what it must be. */
   "bad-json": EXIT.malformed,
   /** A config.json that contradicts the tensors where nothing decides which is right. */

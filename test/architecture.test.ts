@@ -10,7 +10,7 @@ const ROOMS = [
   ...["cli", "index", "run-program"],
   ...["apply", "make", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
-  ...["options", "progress", "units", "interrupt", "limit", "nearest", "system-errors"],
+  ...["options", "progress", "units", "interrupt", "limit", "nearest", "system-errors", "budget"],
   ...["error-document", "errors", "documents", "tensor", "printable", "version"],
 ];
 

@@ -80,9 +80,13 @@ function timeOf(nanoseconds: bigint): string {
 export function statRegularFile(path: string): Stats {
   const stat = onSource(path, () => statSync(path));
   if (stat.isFile()) return stat;
-  throw new ApplyDeltaError("source-unreadable", `${basename(path)} is not a regular file.`, {
+  throw notRegular(path);
+}
+
+export function notRegular(path: string): ApplyDeltaError {
+  return new ApplyDeltaError("source-unreadable", `${basename(path)} is not a regular file.`, {
     file: path,
-    hint: "Give a model folder or a weights file.",
+    hint: "Put a regular file in its place.",
   });
 }
 

@@ -1,40 +1,94 @@
-import { readFileSync } from "node:fs";
+/**
+ * The one way in which small files are read: config, tokenizer, records, journals, locks, notes, tokens. A regular file
+ * within a limit, or nothing: a FIFO would wait for a writer, a device or a growing file would fill the memory.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, errnoOf } from "../errors.js";
 import type { JsonFile } from "./json-draft.js";
-import { onSource, sourceExists, statRegularFile } from "./local-file.js";
+import { notRegular, onSource } from "./local-file.js";
 
 /** A config is a few kB; stops a file that would fill the memory. */
 const MAX_CONFIG_BYTES = 4_000_000;
 
 /**
  * Files beside it that are larger: tokenizer.json has up to some 35 MB, tokenizer.model up to some 5 MB. Stops one that
- * would fill the memory, and one whose fields take half a minute to walk.
+ * would fill the memory.
  */
 const MOST_BYTES: Readonly<Record<string, number>> = {
-  "tokenizer.json": 128_000_000,
+  "tokenizer.json": 48_000_000,
   "tokenizer.model": 16_000_000,
 };
 
 const LFS_POINTER = Buffer.from("version https://git-lfs");
 
-/** The bytes of a regular file, or what `tooLarge` makes of its size where that is beyond a limit, thrown. */
-function readSmallFile(path: string, most: number, tooLarge: (got: string) => ApplyDeltaError): Buffer {
-  const { size } = statRegularFile(path);
-  if (size > most) throw tooLarge(`${size} bytes`);
-  return onSource(path, () => readFileSync(path));
+/** How much more is asked for than a file seems to have: files of /proc have a length of 0. */
+const SPARE_BYTES = 4096;
+
+export type SmallFile =
+  | { readonly kind: "bytes"; readonly bytes: Buffer }
+  | { readonly kind: "missing" | "not-regular" }
+  | { readonly kind: "too-large"; readonly got: string };
+
+/** Reads a file of at most `most` bytes, or says why not. Follows links, never waits. Throws the system's errors. */
+export function openSmallFile(path: string, most: number): SmallFile {
+  try {
+    // Looked at before it is opened, which alone does something to some devices, and again afterwards.
+    if (!statSync(path).isFile()) return { kind: "not-regular" };
+    const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    try {
+      return fstatSync(fd).isFile() ? readUpTo(fd, most) : { kind: "not-regular" };
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return { kind: "missing" };
+    throw error;
+  }
 }
 
-/** As text, where bytes that aren't UTF-8 become U+FFFD; null where there is no such file. */
+/** Never more than the limit and a little, whatever the file says of its length and whether it grows. */
+function readUpTo(fd: number, most: number): SmallFile {
+  const { size } = fstatSync(fd);
+  if (size > most) return { kind: "too-large", got: `${size} bytes` };
+  let bytes = Buffer.alloc(Math.min(size + SPARE_BYTES, most + 1));
+  let length = 0;
+  for (;;) {
+    const got = readSync(fd, bytes, length, bytes.length - length, length);
+    if (got === 0) return { kind: "bytes", bytes: bytes.subarray(0, length) };
+    length += got;
+    if (length > most) return { kind: "too-large", got: `more than ${most} bytes` };
+    if (length === bytes.length) {
+      bytes = Buffer.concat([bytes, Buffer.alloc(Math.min(length, most + 1 - length))]);
+    }
+  }
+}
+
+/** As `openSmallFile`; null where there is no such file, and for what is wrong with one an error. */
+function readSmallFile(
+  path: string,
+  most: number,
+  tooLarge: (got: string) => ApplyDeltaError,
+): Buffer | null {
+  const file = onSource(path, () => openSmallFile(path, most));
+  if (file.kind === "bytes") return file.bytes;
+  if (file.kind === "missing") return null;
+  throw file.kind === "too-large" ? tooLarge(file.got) : notRegular(path);
+}
+
+/**
+ * As text, where bytes that aren't UTF-8 become U+FFFD; null where there is no such file.
+ * Errors: what `tooLarge` makes; `source-unreadable`.
+ */
 export function readSmallText(
   path: string,
   most: number,
   tooLarge: (got: string) => ApplyDeltaError,
 ): string | null {
-  return sourceExists(path) ? readSmallFile(path, most, tooLarge).toString("utf8") : null;
+  return readSmallFile(path, most, tooLarge)?.toString("utf8") ?? null;
 }
 
-/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`. */
+/** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-not-found`, `source-unreadable`. */
 export function readAssetBytes(path: string): Buffer {
   const name = basename(path);
   const most = MOST_BYTES[name] ?? MAX_CONFIG_BYTES;
@@ -50,6 +104,10 @@ export function readAssetBytes(path: string): Buffer {
         hint: `Download ${name} again from where the model came from.`,
       }),
   );
+  if (bytes === null) {
+    const hint = "It was there a moment ago: run the same command again.";
+    throw new ApplyDeltaError("source-not-found", `There is no file ${name}.`, { file: path, hint });
+  }
   if (bytes.subarray(0, LFS_POINTER.length).equals(LFS_POINTER)) {
     throw new ApplyDeltaError("lfs-pointer", `This is a Git LFS pointer, not ${name} itself.`, {
       file: path,

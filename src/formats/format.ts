@@ -1,5 +1,6 @@
 import type { FixedPiece } from "../files/output-file.js";
-import type { DType, OpenFile, TensorView } from "../tensor.js";
+import type { DType, TensorView } from "../tensor.js";
+import type { HeaderReader } from "./header-reader.js";
 
 /** All that the program knows of one format of weights files. `table.ts` lists them. */
 export interface Format {
@@ -15,7 +16,8 @@ export interface Format {
   matches(head: Buffer): boolean;
   /** Whether a file that is surely of none is best explained by this format's reader. */
   resembles?(head: Buffer, path: string): boolean;
-  read(file: OpenFile): Promise<TensorView[]>;
+  /** Reads where the tensors lie. What it allocates is in proportion to what it reads and to the views it makes. */
+  read(header: HeaderReader): Promise<TensorView[]>;
 }
 
 /** A format in which a target can be written. */

@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
+import { Budget } from "../budget.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { onSource, openLocalFile } from "../files/local-file.js";
 import { noPause, type Pause } from "../interrupt.js";
@@ -7,6 +8,7 @@ import { inStateDictOrder } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
 import { detectFormat, refuseZeros, SNIFF_BYTES } from "./detect.js";
 import { type FoundWeights, findWeights, refuseUnfinished } from "./find-weights.js";
+import { HeaderReader } from "./header-reader.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
 import { type CheckpointFormat, FORMATS } from "./table.js";
 
@@ -55,8 +57,10 @@ export async function openCheckpoint(
   };
   try {
     const notes = [...found.notes];
-    const index = found.index === null ? null : await readIndex(found.index, pause);
+    const budget = new Budget();
+    const index = found.index === null ? null : await readIndex(found.index, pause, budget);
     const paths = index === null ? found.files : index.shards.map((shard) => join(found.folder, shard));
+    budget.spend("files", paths.length, path);
     const formats = new Set<CheckpointFormat>();
     const tensors = new Map<string, TensorView>();
     for (const shardPath of paths) {
@@ -65,7 +69,7 @@ export async function openCheckpoint(
       files.push(file);
       const format = await detectFormat(file);
       formats.add(format);
-      for (const tensor of await FORMATS[format].read(file)) {
+      for (const tensor of await FORMATS[format].read(new HeaderReader(file, budget, pause))) {
         const earlier = tensors.get(tensor.name);
         if (earlier !== undefined) {
           throw new ApplyDeltaError(
@@ -110,11 +114,15 @@ export function bytesFetchedOf(sides: readonly Pick<Checkpoint, "files">[]): num
   return sides.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytesFetched(), 0);
 }
 
-export async function readIndex(path: string, pause: Pause = noPause): Promise<ShardIndex> {
+export async function readIndex(
+  path: string,
+  pause: Pause = noPause,
+  budget = new Budget(),
+): Promise<ShardIndex> {
   const file = openLocalFile(path, pause);
   try {
     refuseZeros(file, await file.read(0, Math.min(file.byteLength, SNIFF_BYTES)));
-    return await readShardIndex(file);
+    return await readShardIndex(new HeaderReader(file, budget, pause));
   } finally {
     file.close();
   }

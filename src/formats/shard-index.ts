@@ -1,9 +1,11 @@
 import { ApplyDeltaError } from "../errors.js";
-import { isJsonObject, parseStrictJson } from "../files/json.js";
+import { parseStrictJson } from "../files/json.js";
+import { isJsonObject } from "../files/json-reader.js";
 import { compareNames, type RandomAccessFile } from "../tensor.js";
+import type { HeaderReader } from "./header-reader.js";
 
 /** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
-export const MAX_INDEX_BYTES = 64_000_000;
+export const MAX_INDEX_BYTES = 16_000_000;
 
 export interface ShardIndex {
   /** Shard file names in order, each a plain name inside the folder. */
@@ -15,18 +17,20 @@ export interface ShardIndex {
 }
 
 /** Errors: `index-malformed`, `duplicate-tensor`, `shard-outside-folder`. */
-export async function readShardIndex(file: RandomAccessFile): Promise<ShardIndex> {
+export async function readShardIndex(file: HeaderReader<RandomAccessFile>): Promise<ShardIndex> {
   const at = { file: file.path, hint: "Download the index again from where the model came from." };
   const fail = (what: string, details = {}): never => {
     const message = `The shard index is malformed: ${what}.`;
     throw new ApplyDeltaError("index-malformed", message, { ...at, ...details });
   };
   if (file.byteLength > MAX_INDEX_BYTES) fail(`it is longer than ${MAX_INDEX_BYTES} bytes`);
-  const json = parseStrictJson(await file.read(0, file.byteLength), {
+  const json = await parseStrictJson(await file.read(0, file.byteLength), {
     ...at,
     offsetBytes: 0,
     malformed: "index-malformed",
     isPython: true,
+    budget: file.budget,
+    pause: file.pause,
   });
   if (!isJsonObject(json)) return fail("the document is not an object with `weight_map`");
   const { weight_map: weightMap, metadata } = json;

@@ -1,10 +1,9 @@
 /** Whether index, config and tokenizer fit the tensors. Reads small files only. */
 import { readdirSync } from "node:fs";
 import { basename, extname } from "node:path";
-import { onSource, openLocalFile } from "../files/local-file.js";
+import { onSource } from "../files/local-file.js";
 import { findWeights, isWeights } from "../formats/find-weights.js";
-import type { Checkpoint } from "../formats/open.js";
-import { readShardIndex } from "../formats/shard-index.js";
+import { type Checkpoint, readIndex } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
 import type { ModelConfig } from "../llama/documents.js";
 import { readModelConfig } from "../llama/model-config.js";
@@ -39,19 +38,14 @@ export function checkWeights({ folder, files, formats, tensors }: Checkpoint): C
 export async function checkIndex({ path, tensors }: Checkpoint): Promise<Check> {
   const { index: indexPath } = findWeights(path);
   if (indexPath === null) return skipped("index", "there is no shard index");
-  const file = openLocalFile(indexPath);
-  try {
-    const { shardOf, shards, totalBytes } = await readShardIndex(file);
-    const data = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
-    const missing = tensors.filter(({ name }) => !shardOf.has(name)).map(({ name }) => `${name} is left out`);
-    // Tensors of a PyTorch file may share their data, which some programs count once.
-    const isWrong = totalBytes !== null && totalBytes !== data;
-    const wrong = isWrong ? [`total_size is ${totalBytes}, the tensors have ${data} bytes`] : [];
-    if (missing.length + wrong.length > 0) return failed("index", [...missing, ...wrong]);
-    return ok("index", `${plural(shardOf.size, "tensor")} in ${plural(shards.length, "shard")}`);
-  } finally {
-    file.close();
-  }
+  const { shardOf, shards, totalBytes } = await readIndex(indexPath);
+  const data = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const missing = tensors.filter(({ name }) => !shardOf.has(name)).map(({ name }) => `${name} is left out`);
+  // Tensors of a PyTorch file may share their data, which some programs count once.
+  const isWrong = totalBytes !== null && totalBytes !== data;
+  const wrong = isWrong ? [`total_size is ${totalBytes}, the tensors have ${data} bytes`] : [];
+  if (missing.length + wrong.length > 0) return failed("index", [...missing, ...wrong]);
+  return ok("index", `${plural(shardOf.size, "tensor")} in ${plural(shards.length, "shard")}`);
 }
 
 export function checkConfig({ folder, tensors }: Checkpoint): Check {

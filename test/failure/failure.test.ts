@@ -106,12 +106,12 @@ const headerHead = () => safetensorsOf("", Buffer.alloc(0), BigInt(HEADER_BYTES)
 
 /** Files in the delta's folder, or instead of it. */
 const LARGE: Readonly<Record<string, (delta: string) => string | undefined>> = {
-  "header-malformed--header-of-100-mb-of-objects": (delta) => {
+  "too-large--header-of-100-mb-of-objects": (delta) => {
     const path = join(delta, "model.safetensors");
     large(path, Buffer.concat([headerHead(), Buffer.from('{"a":[')]), "{},", HEADER_BYTES);
     return path;
   },
-  "header-malformed--header-of-100-mb-of-spaces": (delta) => {
+  "too-large--header-of-100-mb-of-spaces": (delta) => {
     const path = join(delta, "model.safetensors");
     large(path, Buffer.concat([headerHead(), Buffer.from("{")]), " ", HEADER_BYTES);
     return path;

@@ -4,11 +4,11 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ApplyDeltaError } from "../../src/errors.js";
-import { readSafetensors } from "../../src/formats/safetensors/reader.js";
 import { layOutSafetensors } from "../../src/formats/safetensors/writer.js";
 import { bitsOf, DTYPES, elementCount, onePiece } from "../../src/tensor.js";
 import { fixtureFile, memoryFile } from "../support/memory-file.js";
 import { safetensorsOf } from "../support/model-folder.js";
+import { readSafetensors } from "../support/readers.js";
 import { refusal } from "../support/refusal.js";
 
 const PATH = "folder/model.safetensors";

@@ -7,11 +7,11 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import type { ErrorCode } from "../../src/errors.js";
 import { MAX_HEADER_BYTES } from "../../src/formats/safetensors/header.js";
-import { readSafetensors } from "../../src/formats/safetensors/reader.js";
 import { bitsOf, denseSpan, elementCount } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { fixtureFile, type MemoryFile, memoryFile } from "../support/memory-file.js";
 import { safetensorsOf } from "../support/model-folder.js";
+import { readSafetensors } from "../support/readers.js";
 import { type ExpectedDetails, refusal } from "../support/refusal.js";
 import { expectedFiles } from "../support/safetensors-fixtures.js";
 

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { encodeShardIndex, readShardIndex } from "../../src/formats/shard-index.js";
+import { encodeShardIndex } from "../../src/formats/shard-index.js";
 import { indexFileName, shardFileName } from "../../src/formats/table.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";
+import { readShardIndex } from "../support/readers.js";
 
 const fixture = (name: string) => readFileSync(fixturePath(`shard-index/${name}`), "utf8");
 

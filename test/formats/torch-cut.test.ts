@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isApplyDeltaError } from "../../src/errors.js";
-import { readTorchLegacy } from "../../src/formats/torch/legacy.js";
-import { readTorchZip } from "../../src/formats/torch/zip.js";
-import { fixtureFile, type MemoryFile, memoryFile } from "../support/memory-file.js";
+import { fixtureFile, memoryFile } from "../support/memory-file.js";
+import { readTorchLegacy, readTorchZip } from "../support/readers.js";
 
 const ZIPS = [
   "views.bin",
@@ -16,8 +15,8 @@ const ZIPS = [
 const LEGACY = ["legacy-views.bin", "legacy-protocol-4.bin", "legacy-storage-views.bin"];
 
 for (const [names, read] of [
-  [ZIPS, readTorchZip<MemoryFile>],
-  [LEGACY, readTorchLegacy<MemoryFile>],
+  [ZIPS, readTorchZip],
+  [LEGACY, readTorchLegacy],
 ] as const) {
   for (const name of names) {
     test(`${name} cut at every byte`, async () => {

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { isApplyDeltaError } from "../../src/errors.js";
-import { readTorchLegacy } from "../../src/formats/torch/legacy.js";
-import { readTorchZip } from "../../src/formats/torch/zip.js";
 import { denseSpan } from "../../src/tensor.js";
 import { fixturePath } from "../support/fixture-path.js";
 import { fixtureFile, type MemoryFile } from "../support/memory-file.js";
+import { readTorchLegacy, readTorchZip } from "../support/readers.js";
 import { gather } from "../support/torch-samples.js";
 
 interface ExpectedTensor {

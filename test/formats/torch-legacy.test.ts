@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ErrorCode, isApplyDeltaError } from "../../src/errors.js";
-import { readTorchLegacy } from "../../src/formats/torch/legacy.js";
 import { memoryFile } from "../support/memory-file.js";
+import { readTorchLegacy } from "../support/readers.js";
 import {
   assemble,
   gather,

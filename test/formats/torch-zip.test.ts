@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ErrorCode, isApplyDeltaError } from "../../src/errors.js";
-import { readTorchZip } from "../../src/formats/torch/zip.js";
 import { fixtureFile, memoryFile } from "../support/memory-file.js";
+import { readTorchZip } from "../support/readers.js";
 import {
   assemble,
   checkpointEntries,

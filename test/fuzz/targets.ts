@@ -6,17 +6,16 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type fc from "fast-check";
+import { Budget } from "../../src/budget.js";
 import { parseStrictJson } from "../../src/files/json.js";
 import { detectFormat } from "../../src/formats/detect.js";
-import { readSafetensors } from "../../src/formats/safetensors/reader.js";
-import { readShardIndex } from "../../src/formats/shard-index.js";
-import { readTorchLegacy } from "../../src/formats/torch/legacy.js";
 import { readPickle } from "../../src/formats/torch/pickle.js";
-import { readTorchZip } from "../../src/formats/torch/zip.js";
 import { locateEntries, readZipDirectory } from "../../src/formats/torch/zip-directory.js";
+import { noPause } from "../../src/interrupt.js";
 import { readSentencePiece } from "../../src/llama/sentencepiece.js";
 import { fixturePath, projectPath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";
+import { readSafetensors, readShardIndex, readTorchLegacy, readTorchZip } from "../support/readers.js";
 import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-samples.js";
 import { checkpointEntries, legacyStream, stateDict, storedZip, tensor } from "../support/torch-samples.js";
 import { checkViews } from "./check-views.js";
@@ -75,10 +74,12 @@ const READERS: readonly Target[] = [
     seeds: indexSeeds,
     generator: generate.jsonTexts,
     async read(bytes) {
-      parseStrictJson(bytes, {
+      await parseStrictJson(bytes, {
         file: "memory.bin",
         offsetBytes: 0,
         malformed: "header-malformed",
+        budget: new Budget(),
+        pause: noPause,
         hint: "None.",
       });
       // What is stricter than JSON is JSON.

@@ -4,7 +4,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openCheckpoint } from "../../src/formats/open.js";
-import { readSafetensors } from "../../src/formats/safetensors/reader.js";
 import { matchTensors } from "../../src/merge/match.js";
 import {
   countActions,
@@ -18,6 +17,7 @@ import { type DType, elementCount, type SumDType, type TensorView } from "../../
 import { fixturePath } from "../support/fixture-path.js";
 import { memoryFile } from "../support/memory-file.js";
 import { tinyShapes } from "../support/model-folder.js";
+import { readSafetensors } from "../support/readers.js";
 import { view } from "../support/views.js";
 import { wholeShard } from "../support/whole-shard.js";
 

@@ -1,13 +1,8 @@
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
-import { isJsonObject, type JsonObject, type JsonValue, parseStrictJson } from "../../files/json.js";
-import {
-  bitsOf,
-  isElementDType,
-  MAX_RANK,
-  onePiece,
-  type RandomAccessFile,
-  type TensorView,
-} from "../../tensor.js";
+import { parseStrictJson } from "../../files/json.js";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../files/json-reader.js";
+import { bitsOf, isElementDType, MAX_RANK, type RandomAccessFile, type TensorView } from "../../tensor.js";
+import type { HeaderReader } from "../header-reader.js";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./header.js";
 
 /** Characters of a malformed value that an error shows. */
@@ -26,7 +21,7 @@ interface Entry<File extends RandomAccessFile> {
  * `wrong-size`, `data-hole`, `data-overlap`, `overlong-file`.
  */
 export async function readSafetensors<File extends RandomAccessFile>(
-  file: File,
+  file: HeaderReader<File>,
 ): Promise<TensorView<File>[]> {
   const { header, dataStart } = await readHeader(file);
   const entries: Entry<File>[] = [];
@@ -39,7 +34,9 @@ export async function readSafetensors<File extends RandomAccessFile>(
   return entries.map((entry) => entry.view);
 }
 
-async function readHeader(file: RandomAccessFile): Promise<{ header: JsonObject; dataStart: number }> {
+async function readHeader(
+  file: HeaderReader<RandomAccessFile>,
+): Promise<{ header: JsonObject; dataStart: number }> {
   if (file.byteLength < LENGTH_BYTES) {
     throw refusal(file, "truncated-file", "The file is too short for a safetensors header.", {
       expected: "at least 8 bytes",
@@ -68,8 +65,15 @@ async function readHeader(file: RandomAccessFile): Promise<{ header: JsonObject;
     const message = "The safetensors header does not begin with `{`.";
     throw refusal(file, "header-malformed", message, { offsetBytes: LENGTH_BYTES });
   }
-  const json = { file: file.path, offsetBytes: LENGTH_BYTES, malformed: "header-malformed" } as const;
-  return { header: parseStrictJson(bytes, json) as JsonObject, dataStart };
+  const { path, budget, pause } = file;
+  const json = {
+    file: path,
+    offsetBytes: LENGTH_BYTES,
+    malformed: "header-malformed",
+    budget,
+    pause,
+  } as const;
+  return { header: (await parseStrictJson(bytes, json)) as JsonObject, dataStart };
 }
 
 function checkMetadata(value: JsonValue, file: RandomAccessFile): void {
@@ -82,7 +86,7 @@ function checkMetadata(value: JsonValue, file: RandomAccessFile): void {
 function readEntry<File extends RandomAccessFile>(
   name: string,
   value: JsonValue,
-  file: File,
+  file: HeaderReader<File>,
   dataStart: number,
 ): Entry<File> {
   const malformed = (what: string, got: JsonValue | undefined): ApplyDeltaError =>
@@ -115,7 +119,7 @@ function readEntry<File extends RandomAccessFile>(
       got: `data_offsets [${begin}, ${end}]`,
     });
   }
-  const view = onePiece({ name, dtype, shape, file, offsetBytes: dataStart + begin });
+  const view = file.view({ name, dtype, shape, offsetBytes: dataStart + begin });
   return { view, begin, end };
 }
 

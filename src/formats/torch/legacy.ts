@@ -1,5 +1,6 @@
 import { ApplyDeltaError, type ErrorCode } from "../../errors.js";
 import type { RandomAccessFile, TensorView } from "../../tensor.js";
+import type { HeaderReader } from "../header-reader.js";
 import { readPickle, type Unpickled } from "./pickle.js";
 import {
   bigEndian,
@@ -30,7 +31,9 @@ const COUNT_BYTES = 8;
  * its element count and its data. Only the pickles and the counts are read (torch/serialization.py, `_legacy_save` and
  * `_legacy_load`).
  */
-export async function readTorchLegacy<F extends RandomAccessFile>(file: F): Promise<TensorView<F>[]> {
+export async function readTorchLegacy<F extends RandomAccessFile>(
+  file: HeaderReader<F>,
+): Promise<TensorView<F>[]> {
   const magic = await nextPickle(file, 0);
   if (magic.value !== MAGIC) {
     const message = "The file is a Python pickle, but not one that torch.save wrote.";

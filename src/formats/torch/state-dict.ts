@@ -5,10 +5,10 @@ import {
   type DType,
   elementCount,
   MAX_RANK,
-  onePiece,
   type RandomAccessFile,
   type TensorView,
 } from "../../tensor.js";
+import type { HeaderReader } from "../header-reader.js";
 import { Dict, describe, type PickleValue, quote, type StorageNode, TensorNode } from "./values.js";
 
 /**
@@ -65,7 +65,7 @@ export function findStateDict(root: PickleValue, path: string): Map<string, Tens
 
 /** Views of `tensors` in `file`; `dataOffsetOf` says where the record of a storage begins there. */
 export function viewTensors<F extends RandomAccessFile>(
-  file: F,
+  file: HeaderReader<F>,
   tensors: ReadonlyMap<string, TensorNode>,
   dataOffsetOf: (storage: StorageNode) => number,
 ): TensorView<F>[] {
@@ -85,8 +85,7 @@ export function viewTensors<F extends RandomAccessFile>(
       });
     }
     const inRecord = storage.start * elementBytes(storage.dtype) + offset * elementBytes(dtype);
-    const offsetBytes = dataOffsetOf(storage) + inRecord;
-    return onePiece({ name, dtype, shape, strides, file, offsetBytes });
+    return file.view({ name, dtype, shape, strides, offsetBytes: dataOffsetOf(storage) + inRecord });
   });
 }
 

@@ -1,5 +1,6 @@
 import { ApplyDeltaError } from "../../errors.js";
 import type { RandomAccessFile, TensorView } from "../../tensor.js";
+import type { HeaderReader } from "../header-reader.js";
 import { readPickle } from "./pickle.js";
 import {
   bigEndian,
@@ -23,7 +24,9 @@ const MAX_BYTEORDER_BYTES = 8;
  * data.pkl and the local headers of the entries in use are read. Each storage is one stored entry of exactly the size
  * the pickle says (caffe2/serialize/inline_container.cc, torch/serialization.py `_save` and `_load`).
  */
-export async function readTorchZip<F extends RandomAccessFile>(file: F): Promise<TensorView<F>[]> {
+export async function readTorchZip<F extends RandomAccessFile>(
+  file: HeaderReader<F>,
+): Promise<TensorView<F>[]> {
   const directory = await readZipDirectory(file);
   const { entries } = directory;
   const folder = checkpointFolder(file, [...entries.keys()]);
