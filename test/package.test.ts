@@ -1,9 +1,22 @@
 /** The package as others install it: what it holds, what it needs, and nothing it doesn't. */
 import assert from "node:assert/strict";
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { projectPath } from "./support/fixture-path.js";
+import { temporaryFolder } from "./support/model-folder.js";
 
 const manifest = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as {
   name: string;
@@ -14,6 +27,7 @@ const manifest = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) a
   bin: Record<string, string>;
   exports: Record<string, string | { types: string; default: string }>;
   files: string[];
+  scripts: Record<string, string>;
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
 };
@@ -41,6 +55,44 @@ test("the command is there, executable, and starts Node", () => {
     accessSync(projectPath(path), process.platform === "win32" ? constants.R_OK : constants.X_OK);
     assert.match(readFileSync(projectPath(path), "utf8"), /^#!\/usr\/bin\/env node\n/);
   }
+});
+
+/** Runs `bin/` as it is, under what it takes for another version of Node. */
+function runBin(bin: string, version: string) {
+  const versions = `({ ...process.versions, node: "${version}" })`;
+  const pretend = `data:text/javascript,Object.defineProperty(process,"versions",{value:${encodeURIComponent(versions)}})`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", pretend, bin, "--version"], {
+    encoding: "utf8",
+  });
+  return { status, stdout, stderr };
+}
+
+test("a Node that can't run the tool is told so before anything is loaded", () => {
+  const bin = projectPath(manifest.bin[manifest.name] ?? "");
+  for (const version of ["18.20.8", "20.14.0", "21.7.3", "22.1.0"])
+    assert.deepEqual(runBin(bin, version), {
+      status: 2,
+      stdout: "",
+      stderr: `error: Node.js ${version} can't run vicuna-apply-delta.\n  what now: install Node.js 24 (https://nodejs.org). 22 from 22.2 on and 20 from 20.15 on work, too.\n`,
+    });
+  for (const version of ["20.15.0", "22.2.0", "24.0.0", "26.1.0"])
+    assert.deepEqual(runBin(bin, version), { status: 0, stdout: `${manifest.version}\n`, stderr: "" });
+});
+
+test("a clone that isn't built says how to build it", (context) => {
+  const root = realpathSync(temporaryFolder(context));
+  mkdirSync(join(root, "bin"));
+  writeFileSync(join(root, "package.json"), `{ "type": "module" }`);
+  copyFileSync(projectPath("bin/vicuna-apply-delta.js"), join(root, "bin/tool.js"));
+  const { status, stderr } = runBin(join(root, "bin/tool.js"), "22.2.0");
+  assert.equal(status, 2);
+  const now = `run \`npm ci\`, then \`npm run build\`, in ${join(root, "/")}`;
+  assert.equal(stderr, `error: vicuna-apply-delta is not built.\n  what now: ${now}\n`);
+});
+
+test("a clone is built when it is installed or packed, from nothing that was there", () => {
+  assert.equal(manifest.scripts.prepare, "node tools/prepare.js");
+  assert.match(manifest.scripts.prepack ?? "", /\bclean\b/);
 });
 
 test("everything that is published is there, and what runs is in it", () => {
@@ -85,9 +137,7 @@ test("the exports resolve to the program and its types", async () => {
 
 test("it is an ESM package for the Node it is tested on", () => {
   assert.equal(manifest.type, "module");
-  assert.equal(manifest.engines.node, ">=20.15");
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  assert.ok(major > 20 || (major === 20 && minor >= 15));
+  assert.equal(manifest.engines.node, "^20.15.0 || >=22.2.0");
   assert.match(manifest.version, /^\d+\.\d+\.\d+(?:-[\w.]+)?$/);
   assert.equal(manifest.license, "Apache-2.0");
 });
@@ -115,9 +165,6 @@ test("versions are pinned, so that every install is the one that was tested", ()
   }
 });
 
-test("nothing runs on installing", () => {
-  const { scripts } = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as {
-    scripts: Record<string, string>;
-  };
-  for (const name of ["preinstall", "install", "postinstall"]) assert.ok(!(name in scripts), name);
+test("nothing runs on installing the package", () => {
+  for (const name of ["preinstall", "install", "postinstall"]) assert.ok(!(name in manifest.scripts), name);
 });

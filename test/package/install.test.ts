@@ -129,13 +129,6 @@ describe("the package", { skip: onWindows }, () => {
     assert.ok(tarball.size < MAX_TARBALL_BYTES, `${tarball.size} bytes`);
   });
 
-  test("is built before it is packed", () => {
-    const { scripts } = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as {
-      scripts: Record<string, string>;
-    };
-    assert.match(scripts.prepack ?? "", /\bclean\b.*&&.*\bbuild\b/);
-  });
-
   test("needs no package beside its dependencies", () => {
     assert.deepEqual(registry.missing, []);
     const installed = readdirSync(join(prefix, "lib/node_modules"));
