@@ -55,7 +55,7 @@ export type {
   InspectedConfig,
   InspectedTensor,
 } from "./inspect/documents.js";
-export type { KernelChoice } from "./kernel/select.js";
+export type { KernelChoice } from "./kernel/kernel.js";
 export type {
   Clue,
   ListedRelease,

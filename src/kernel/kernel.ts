@@ -10,6 +10,9 @@ import { bitsOf, type FloatDType, type QuantizedDType, type SumDType } from "../
 /** The bits of the NaN that arithmetic gives: quiet, positive, no payload. */
 export const CANONICAL_NAN: Record<SumDType, number> = { F16: 0x7e00, BF16: 0x7fc0, F32: 0x7fc00000 };
 
+/** How to do the arithmetic; all give the same bits. `auto` is SIMD where there is SIMD. */
+export type KernelChoice = "auto" | "simd" | "reference";
+
 /** What is done with a pair of tensors: a delta is added to a base, or a base taken from a tuned model. */
 export type Operation = "add" | "subtract";
 

@@ -4,11 +4,8 @@ import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesOf, type FloatDType, type QuantizedDType, type SumDType } from "../tensor.js";
 import { checkBlocks } from "./blocks.js";
-import { checkRange, type Kernel, type Operation, type SumCounts } from "./kernel.js";
+import { checkRange, type Kernel, type KernelChoice, type Operation, type SumCounts } from "./kernel.js";
 import { ReferenceKernel } from "./reference.js";
-
-/** How to do the arithmetic; all give the same bits. `auto` is SIMD where there is SIMD. */
-export type KernelChoice = "auto" | "simd" | "reference";
 
 /** A kernel without memory; can be cloned to another thread, where the compiled code is shared. */
 export type CompiledKernel =

@@ -84,7 +84,11 @@ const WRONG: Readonly<Record<string, string>> = {
 };
 
 /** Compiles a file beside an installed package; gives what the compiler says. */
-async function compile(context: TestContext, source: string, types: readonly string[]): Promise<string> {
+async function compile(
+  context: TestContext,
+  source: string,
+  { types, lib }: { readonly types: readonly string[]; readonly lib?: readonly string[] },
+): Promise<string> {
   const folder = temporaryFolder(context);
   mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
   symlinkSync(projectPath("."), join(folder, "node_modules", "vicuna-apply-delta"), "junction");
@@ -104,6 +108,7 @@ async function compile(context: TestContext, source: string, types: readonly str
     skipLibCheck: false,
     noEmit: true,
     types,
+    ...(lib === undefined ? {} : { lib }),
   };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
   const tsc = projectPath("node_modules/typescript/bin/tsc");
@@ -114,17 +119,17 @@ async function compile(context: TestContext, source: string, types: readonly str
   }
 }
 
-test("what is right compiles, with Node's types", async (context) => {
-  assert.equal(await compile(context, RIGHT, ["node"]), "");
+test("what is right compiles with Node's types alone, without a browser's", async (context) => {
+  assert.equal(await compile(context, RIGHT, { types: ["node"], lib: ["es2023"] }), "");
 });
 
 test("what is right compiles without any types but TypeScript's own", async (context) => {
-  assert.equal(await compile(context, RIGHT, []), "");
+  assert.equal(await compile(context, RIGHT, { types: [] }), "");
 });
 
 test("what is wrong doesn't, line by line", async (context) => {
   const imports = `import { applyDelta, isApplyDeltaError, planMerge } from "vicuna-apply-delta";`;
-  const said = await compile(context, [imports, ...Object.values(WRONG)].join("\n"), ["node"]);
+  const said = await compile(context, [imports, ...Object.values(WRONG)].join("\n"), { types: ["node"] });
   const lines = new Set([...said.matchAll(/^consumer\.ts\((\d+),/gm)].map((match) => Number(match[1])));
   for (const [i, what] of Object.keys(WRONG).entries()) assert.ok(lines.has(i + 2), `${what}: ${said}`);
   assert.deepEqual(
