@@ -1,8 +1,13 @@
-/** Runs the command line tool as its users do: as a process of its own. */
-import { type ChildProcess, spawn } from "node:child_process";
+/**
+ * Runs the command line tool: in a process that is kept for the next run, since starting one takes longer than most
+ * runs do, or as its users do, in a process of its own, wherever a test looks at the process.
+ */
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { HostedResult, HostedRun } from "./cli-host.js";
+import { projectPath } from "./fixture-path.js";
 
-const BIN = fileURLToPath(new URL("../../../bin/vicuna-apply-delta.js", import.meta.url));
+const BIN = projectPath("bin/vicuna-apply-delta.js");
 
 export interface CliResult {
   /** The exit code, or null where a signal ended the process. */
@@ -40,17 +45,41 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
   NO_COLOR: undefined,
 };
 
-/** Resolves when the process has ended, however it ended. */
+/** Processes that wait for a run. */
+const idle: ChildProcess[] = [];
+
+function startHost(): ChildProcess {
+  const path = fileURLToPath(new URL("./cli-host.js", import.meta.url));
+  return fork(path, { execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+}
+
+async function runHosted(run: HostedRun): Promise<CliResult> {
+  const host = idle.pop() ?? startHost();
+  host.ref();
+  host.channel?.ref();
+  const result = await new Promise<HostedResult>((resolve, reject) => {
+    host.once("message", resolve);
+    host.once("exit", (code) => reject(new Error(`The command line ended its process: ${code}`)));
+    host.send(run);
+  });
+  host.removeAllListeners();
+  host.unref();
+  host.channel?.unref();
+  idle.push(host);
+  return { ...result, signal: null };
+}
+
+/** Resolves when the run has ended, however it ended. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const { cwd, env, heapMegabytes, under = [], nodeOptions = [], whileRunning } = options;
-  const nodeArgs = heapMegabytes === undefined ? [] : [`--max-old-space-size=${heapMegabytes}`];
+  const { heapMegabytes, under, nodeOptions, whileRunning } = options;
+  const env = { ...process.env, ...NEUTRAL, ...options.env };
+  const cwd = options.cwd ?? process.cwd();
+  const isHosted = [heapMegabytes, under, nodeOptions, whileRunning].every((needed) => needed === undefined);
+  if (isHosted) return runHosted({ words: args, cwd, env });
+  const heap = heapMegabytes === undefined ? [] : [`--max-old-space-size=${heapMegabytes}`];
   return new Promise((resolve, reject) => {
-    const [command = "", ...words] = [...under, process.execPath, ...nodeArgs, ...nodeOptions, BIN, ...args];
-    const child = spawn(command, words, {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...NEUTRAL, ...env },
-      ...(cwd === undefined ? {} : { cwd }),
-    });
+    const command = [...(under ?? []), process.execPath, ...heap, ...(nodeOptions ?? []), BIN, ...args];
+    const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "pipe"], env, cwd });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => {
