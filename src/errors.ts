@@ -129,8 +129,10 @@ export const EXIT_OF = {
   "shard-missing": EXIT.malformed,
   /** A shard index that names a file outside its folder. */
   "shard-outside-folder": EXIT.malformed,
-  /** A tensor that isn't in the shard which the index names. */
+  /** A tensor that isn't in the shard which the index names, or of which a part is missing. */
   "tensor-missing-in-shard": EXIT.malformed,
+  /** Files that are parts of one checkpoint by their names, and not by what they hold. */
+  "parts-differ": EXIT.malformed,
 
   /** A PyTorch file whose zip breaks the format's rules. */
   "zip-malformed": EXIT.malformed,
@@ -235,6 +237,11 @@ const DAMAGED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "view-out-of-bounds",
   "duplicate-tensor",
 ]);
+
+/** Whether an error says that a file isn't as it was written. */
+export function isDamage({ code }: ApplyDeltaError): boolean {
+  return DAMAGED.has(code);
+}
 
 /** An expected failure. `message` is one sentence without location; `format` adds `details`. */
 export class ApplyDeltaError extends Error {

@@ -10,7 +10,7 @@ import { embeddingOf, LM_HEAD } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import type { MatchedTensor } from "../merge/match.js";
 import { layOut, notAdded } from "../merge/merge-plan.js";
-import { openSide } from "../merge/open-side.js";
+import { openDelta, openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
@@ -101,7 +101,7 @@ async function withPlan<T>(
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
     const log = createWarningLog(reporter);
-    const merge = await planTarget(await openSide(base), await openSide(delta), target, options, log);
+    const merge = await planTarget(await openSide(base, delta), await openDelta(delta), target, options, log);
     throwIfAborted(signal);
     return body(merge, log);
   });

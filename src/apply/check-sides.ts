@@ -8,11 +8,10 @@ import { baseAdvice, baseError } from "../base-check/judge-base.js";
 import { baseSample } from "../base-check/sample-base.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
-import type { Checkpoint } from "../formats/open.js";
+import { type Checkpoint, configOf } from "../formats/open.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import { describeRelease, mergedReleaseHint } from "../llama/describe.js";
-import type { RecognizedRelease } from "../llama/documents.js";
-import { readModelConfig } from "../llama/model-config.js";
+import type { ModelConfig, RecognizedRelease } from "../llama/documents.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf } from "../llama/tensor-names.js";
@@ -46,7 +45,7 @@ export async function checkSides(
   log: WarningLog,
 ): Promise<CheckedSides> {
   const { skipBaseCheck = false, force = false, signal } = options;
-  const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
+  const configs = { base: configOf(base), delta: configOf(delta) };
   const release = await recognize(delta, configs.delta, options, log);
   const hints = configHints(configs.base, configs.delta);
   const sample = (ofBase: Tensors, ofDelta: Tensors) =>
@@ -58,7 +57,9 @@ export async function checkSides(
     );
   const baseCheck = skipBaseCheck
     ? null
-    : await checkBase(base.tensors, delta.tensors, sample, { headWidths: headWidthsOf(configs.delta) });
+    : await checkBase(base.tensors, delta.tensors, sample, {
+        headWidths: [configs.delta, configs.base].flatMap(headWidthsOf),
+      });
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;
@@ -89,7 +90,7 @@ function describeWhole(names: readonly string[], { replace }: MatchRules, log: W
 type Tensors = Checkpoint["tensors"];
 
 /** Widths of an attention head, as a config has them. */
-function headWidthsOf(config: ReturnType<typeof readModelConfig>): number[] {
+function headWidthsOf(config: ModelConfig | null): number[] {
   const { hiddenSize = null, attentionHeads = null } = config ?? {};
   return hiddenSize === null || attentionHeads === null ? [] : [hiddenSize / attentionHeads];
 }
@@ -108,7 +109,7 @@ interface Recognized {
 /** Which release the delta is; with `verifyDelta`, proven by checksum. Errors: `delta-altered`. */
 async function recognize(
   delta: Checkpoint,
-  config: ReturnType<typeof readModelConfig>,
+  config: ModelConfig | null,
   options: ApplyDeltaOptions,
   log: WarningLog,
 ): Promise<Recognized> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { JsonDraft } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
+import type { Checkpoint } from "../formats/open.js";
 import { ASSET_NAMES, TOKENIZER_MODEL, VOCABULARY_FILES } from "../llama/file-names.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../llama/sentencepiece.js";
 import type { FileComparison, FileKey } from "./documents.js";
@@ -28,12 +29,16 @@ const PROVENANCE = new Set([
   "special_tokens_map_file",
 ]);
 
-/** Files that neither side has are left out. Errors: `bad-json`, `tokenizer-malformed`, those of reading. */
-export function compareFiles(folderA: string, folderB: string): FileComparison[] {
+/**
+ * Files that neither side has are left out, and where a side's weights come without a config.json of their own, files
+ * that only one side has. Errors: `bad-json`, `tokenizer-malformed`, those of reading.
+ */
+export function compareFiles(a: Side, b: Side): FileComparison[] {
+  const isOriginal = a.config !== null || b.config !== null;
   const present = ASSET_NAMES.map((file) => {
-    const paths = { a: join(folderA, file), b: join(folderB, file) };
+    const paths = { a: join(a.folder, file), b: join(b.folder, file) };
     return { file, paths, inA: existsSync(paths.a), inB: existsSync(paths.b) };
-  }).filter(({ inA, inB }) => inA || inB);
+  }).filter(({ inA, inB }) => (isOriginal ? inA && inB : inA || inB));
   // Two forms of one vocabulary: if both sides have the one, the other may be missing.
   const sharesVocabulary = present.some(
     ({ file, inA, inB }) => VOCABULARY_FILES.includes(file) && inA && inB,
@@ -44,6 +49,8 @@ export function compareFiles(folderA: string, folderB: string): FileComparison[]
     return { file, isDifferent, onlyIn: inA ? "a" : "b", differences: 0, notes: 0, keys: [] };
   });
 }
+
+type Side = Pick<Checkpoint, "folder" | "config">;
 
 type Sides = Readonly<Record<"a" | "b", string>>;
 

@@ -44,7 +44,7 @@ async function compareCheckpoints(
   const { threads = defaultThreads([a, b]) } = options;
   refuseOneModel(a, b);
   // First: they are small, and where one is broken nobody should wait for it.
-  const files = options.weightsOnly === true ? null : compareFiles(a.folder, b.folder);
+  const files = options.weightsOnly === true ? null : compareFiles(a, b);
   const kernel = await compileKernel("auto");
   const { pairs, notes, ...unpaired } = pairTensors(a.tensors, b.tensors);
   throwIfAborted(signal);

@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, sourceExists } from "../files/local-file.js";
 import { XOR_CURE } from "./detect.js";
+import { chooseParts, splitFormatOf } from "./find-parts.js";
 import { FORMATS, INDEX_SUFFIX } from "./table.js";
 
 /** The choice among a folder's names. */
@@ -27,11 +28,13 @@ const NOT_WEIGHTS =
 
 /**
  * Finds the weights the way transformers does: safetensors before PyTorch, one file before an index; then, where
- * neither is there, all files of one kind in order of their names.
+ * neither is there, all files of one kind in order of their names; then the parts of one checkpoint, also where the
+ * path is one of them.
  * Errors: `source-not-found`, `source-unreadable`, `no-weights`, `shard-missing`.
  */
 export function findWeights(path: string): FoundWeights {
   if (!onSource(path, () => statSync(path)).isDirectory()) {
+    if (splitFormatOf(path) !== null) return findWeights(dirname(path));
     const isIndex = path.endsWith(INDEX_SUFFIX);
     return { folder: dirname(path), index: isIndex ? path : null, files: isIndex ? [] : [path], notes: [] };
   }
@@ -71,7 +74,8 @@ export function chooseWeights(names: readonly string[], folder: string): ChosenW
     checkShardCount(folder, globbed);
     return { index: null, files: globbed, notes };
   }
-  return null;
+  const parts = chooseParts(names, folder);
+  return parts === null ? null : { index: null, files: parts, notes };
 }
 
 /** Whether a file of this name holds weights that a loader would read. */
@@ -116,11 +120,6 @@ const QUANTIZED =
 
 /** What a folder without usable weights turns out to be, the surest clue first. */
 const CLUES: readonly { readonly pattern: RegExp; readonly what: string; readonly hint: string }[] = [
-  {
-    pattern: /^consolidated\..*\.pth$/,
-    what: "Meta's original LLaMA checkpoint (consolidated.*.pth)",
-    hint: "Convert it first with transformers' convert_llama_weights_to_hf.py, and give the folder that makes.",
-  },
   {
     pattern: /\.gguf$/,
     what: "a llama.cpp model (GGUF)",
@@ -202,7 +201,7 @@ function folderHoldsWeights(path: string): boolean {
   try {
     return readdirSync(path).some(
       (name) =>
-        /^consolidated\..*\.pth$/.test(name) ||
+        splitFormatOf(name) !== null ||
         Object.values(FORMATS).some(({ endings }) => isWeights(name, endings)),
     );
   } catch {

@@ -1,5 +1,6 @@
 import type { FixedPiece } from "../files/output-file.js";
-import type { DType, TensorView } from "../tensor.js";
+import type { ModelConfig } from "../llama/documents.js";
+import type { DType, OpenFile, TensorView } from "../tensor.js";
 import type { HeaderReader } from "./header-reader.js";
 
 /** All that the program knows of one format of weights files. `table.ts` lists them. */
@@ -18,6 +19,44 @@ export interface Format {
   resembles?(head: Buffer, path: string): boolean;
   /** Reads where the tensors lie. What it allocates is in proportion to what it reads and to the views it makes. */
   read(header: HeaderReader): Promise<TensorView[]>;
+}
+
+/** A file of a checkpoint, with the tensors in it. */
+export interface Part {
+  readonly file: OpenFile;
+  readonly tensors: readonly TensorView[];
+}
+
+/** The files of a checkpoint, in order. */
+export type Parts = readonly [Part, ...Part[]];
+
+/** What files come to that are a checkpoint only together. */
+export interface Assembled {
+  /** Under transformers' names, in any order. */
+  readonly tensors: readonly TensorView[];
+  /** What the files say of the model, where there is no config.json. */
+  readonly config: ModelConfig;
+}
+
+/** A layout of checkpoints in several files of some format, in which a tensor may be split over the files. */
+export interface SplitFormat {
+  /** What summaries call it. */
+  readonly title: string;
+  /** The number of the part in a file of this name, from 0; null for a name that no part has. */
+  partNumber(fileName: string): number | null;
+  partName(number: number): string;
+  /** Files beside the parts that are needed or useful. */
+  readonly companions: readonly string[];
+  /** The companion with the parts' MD5, as md5sum writes it. */
+  readonly checklist: string;
+  /** Where repositories on the Hub keep such files beside a converted model. */
+  readonly hubFolder: string;
+  /** Whether a file with tensors of these names is a part, whatever its own name. */
+  matches(tensorNames: ReadonlySet<string>): boolean;
+  /** `folder` holds the companions. */
+  assemble(parts: Parts, folder: string): Promise<Assembled>;
+  /** Whether the model in a folder has the width and the layers of these tensors, by its companions. */
+  fits(folder: string, tensors: readonly TensorView[]): boolean;
 }
 
 /** A format in which a target can be written. */

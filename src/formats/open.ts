@@ -1,27 +1,43 @@
 import { readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { Budget } from "../budget.js";
-import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { onSource, openLocalFile } from "../files/local-file.js";
+import { ApplyDeltaError, isApplyDeltaError, isDamage } from "../errors.js";
+import { onSource, openLocalFile, sourceExists } from "../files/local-file.js";
 import { noPause, type Pause } from "../interrupt.js";
+import type { ModelConfig } from "../llama/documents.js";
+import { TOKENIZER_MODEL } from "../llama/file-names.js";
+import { readModelConfig } from "../llama/model-config.js";
 import { inStateDictOrder } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
 import { detectFormat, refuseZeros, SNIFF_BYTES } from "./detect.js";
+import { checklistBeside, describeChecklist, findInnerParts } from "./find-parts.js";
 import { type FoundWeights, findWeights, refuseUnfinished } from "./find-weights.js";
+import type { Part, Parts } from "./format.js";
 import { HeaderReader } from "./header-reader.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
-import { type CheckpointFormat, FORMATS } from "./table.js";
+import {
+  type CheckpointFormat,
+  FORMATS,
+  keepsOrder,
+  SPLIT_FORMATS,
+  type SplitLayout,
+  type StoredFormat,
+} from "./table.js";
 
 export interface Checkpoint {
   /** The path the user gave. */
   readonly path: string;
   /** Where config and tokenizer lie. */
   readonly folder: string;
-  /** The formats of the weights files; nearly always one. */
-  readonly formats: readonly CheckpointFormat[];
+  /** The formats of the weights files, nearly always one; or the layout of tensors over them. */
+  readonly formats: readonly StoredFormat[];
   readonly files: readonly OpenFile[];
   /** All tensors, in state-dict order. */
   readonly tensors: readonly TensorView[];
+  /** What the weights' own files say of the model; null where only a config.json may. */
+  readonly config: ModelConfig | null;
+  /** The path of a list of the files' checksums, as md5sum writes it, or null. */
+  readonly checklist: string | null;
   /** Lines for the user. */
   readonly notes: readonly string[];
   /** Closes the files. */
@@ -37,55 +53,47 @@ export interface RemoteWeights {
   open(name: string): OpenFile;
 }
 
+export interface OpenOptions {
+  /** Before each read. */
+  readonly pause?: Pause;
+  readonly remote?: RemoteWeights | null;
+  /** The tensors of the model beside which it is used: they choose among the sizes in a folder. */
+  readonly like?: (() => Promise<readonly TensorView[]>) | null;
+}
+
 /**
- * Opens a folder, a weights file or a shard index, reading headers only, with a pause before each read; or the folder
- * `path` with weights elsewhere. The caller closes the result; nothing stays open when it throws.
+ * Opens a folder, a weights file or a shard index, reading headers only; or the folder `path` with weights elsewhere.
+ * The caller closes the result; nothing stays open when it throws.
  */
-export async function openCheckpoint(
-  path: string,
-  pause: Pause = noPause,
-  remote: RemoteWeights | null = null,
-): Promise<Checkpoint> {
-  const found: FoundWeights =
-    remote === null
-      ? findWeights(path)
-      : { folder: path, index: remote.index, files: remote.names.map((name) => join(path, name)), notes: [] };
-  const open = (file: string) => (remote === null ? openLocalFile(file, pause) : remote.open(basename(file)));
+export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  const { pause = noPause, remote = null, like = null } = options;
+  const found = remote === null ? await findLocal(path, like) : foundRemote(path, remote);
+  const open = (file: string) =>
+    remote === null ? openLocalFile(file, pause) : remote.open(relative(path, file).replaceAll(sep, "/"));
   const files: OpenFile[] = [];
   const close = () => {
     for (const file of files.splice(0)) file.close();
   };
   try {
-    const notes = [...found.notes];
     const budget = new Budget();
     const index = found.index === null ? null : await readIndex(found.index, pause, budget);
     const paths = index === null ? found.files : index.shards.map((shard) => join(found.folder, shard));
     budget.spend("files", paths.length, path);
     const formats = new Set<CheckpointFormat>();
-    const tensors = new Map<string, TensorView>();
+    const parts: Part[] = [];
     for (const shardPath of paths) {
       if (remote === null) refuseUnfinished(shardPath);
       const file = index === null ? open(shardPath) : openShard(shardPath, found.folder, index, open);
       files.push(file);
-      const format = await detectFormat(file);
+      const { format, part } = await readPart(new HeaderReader(file, budget, pause), file, shardPath);
       formats.add(format);
-      for (const tensor of await FORMATS[format].read(new HeaderReader(file, budget, pause))) {
-        const earlier = tensors.get(tensor.name);
-        if (earlier !== undefined) {
-          throw new ApplyDeltaError(
-            "duplicate-tensor",
-            "A tensor is in two weights files of one checkpoint.",
-            {
-              file: file.path,
-              tensor: tensor.name,
-              got: `also in ${earlier.pieces[0].file.path}`,
-              hint: "Shards of two models are mixed in the folder: keep those of one.",
-            },
-          );
-        }
-        tensors.set(tensor.name, tensor);
-      }
+      parts.push(part);
     }
+    const opened = { path, files, close };
+    const notes = [...found.notes];
+    const layout = layoutOf(parts);
+    if (layout !== null) return { ...opened, ...(await assemble(layout, parts as [Part], paths)), notes };
+    const tensors = tensorsByName(parts);
     if (index !== null) notes.push(...compareWithIndex(found.index ?? "", index, tensors));
     if (tensors.size === 0) {
       throw new ApplyDeltaError("no-weights", "The checkpoint holds no tensor.", {
@@ -94,19 +102,106 @@ export async function openCheckpoint(
       });
     }
     const ordered = inOrder([...tensors.values()], [...formats]);
-    return { path, folder: found.folder, formats: [...formats], files, tensors: ordered, notes, close };
+    const { folder } = found;
+    return {
+      ...opened,
+      folder,
+      formats: [...formats],
+      tensors: ordered,
+      config: null,
+      checklist: null,
+      notes,
+    };
   } catch (error) {
     close();
     throw error;
   }
 }
 
+async function findLocal(path: string, like: OpenOptions["like"] = null): Promise<FoundWeights> {
+  try {
+    return findWeights(path);
+  } catch (error) {
+    if (!isApplyDeltaError(error, "no-weights")) throw error;
+    const inner = await findInnerParts(path, like);
+    if (inner === null) throw error;
+    return { ...findWeights(inner.path), notes: [inner.note] };
+  }
+}
+
+function foundRemote(path: string, { index, names }: RemoteWeights): FoundWeights {
+  return { folder: path, index, files: names.map((name) => join(path, name)), notes: [] };
+}
+
+/** `path` is the file's place on this machine, or would be. */
+async function readPart(
+  header: HeaderReader,
+  file: OpenFile,
+  path: string,
+): Promise<{ format: CheckpointFormat; part: Part }> {
+  try {
+    const format = await detectFormat(file);
+    return { format, part: { file, tensors: await FORMATS[format].read(header) } };
+  } catch (error) {
+    const checklist = checklistBeside(path);
+    if (checklist === null || !isApplyDeltaError(error) || !isDamage(error)) throw error;
+    const hint = `${error.details.hint ?? ""} ${describeChecklist(checklist)}`.trim();
+    throw new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
+  }
+}
+
+/** The layout that the files' tensors have by their names; null where each file has whole tensors. */
+function layoutOf(parts: readonly Part[]): SplitLayout | null {
+  const names = parts.map(({ tensors }) => new Set(tensors.map(({ name }) => name)));
+  const layouts = Object.keys(SPLIT_FORMATS) as SplitLayout[];
+  return layouts.find((layout) => names.some(SPLIT_FORMATS[layout].matches)) ?? null;
+}
+
+/** `paths`: where the files are on this machine, or would be. */
+async function assemble(layout: SplitLayout, parts: Parts, paths: readonly string[]) {
+  const folder = dirname(paths[0] ?? "");
+  const { tensors, config } = await SPLIT_FORMATS[layout].assemble(parts, folder);
+  // Meta's downloads have one tokenizer for all sizes, a folder further up.
+  const hasTokenizer = (at: string) => sourceExists(join(at, TOKENIZER_MODEL));
+  return {
+    folder: [folder, dirname(folder)].find(hasTokenizer) ?? folder,
+    formats: [layout],
+    tensors: inStateDictOrder(tensors),
+    config,
+    checklist: checklistBeside(paths[0] ?? ""),
+  };
+}
+
+function tensorsByName(parts: readonly Part[]): Map<string, TensorView> {
+  const tensors = new Map<string, TensorView>();
+  for (const { file, tensors: ofFile } of parts) {
+    for (const tensor of ofFile) {
+      const earlier = tensors.get(tensor.name);
+      if (earlier !== undefined) {
+        throw new ApplyDeltaError("duplicate-tensor", "A tensor is in two weights files of one checkpoint.", {
+          file: file.path,
+          tensor: tensor.name,
+          got: `also in ${earlier.pieces[0].file.path}`,
+          hint: "Shards of two models are mixed in the folder: keep those of one.",
+        });
+      }
+      tensors.set(tensor.name, tensor);
+    }
+  }
+  return tensors;
+}
+
 /** Tensors in state-dict order, which some formats keep; of the others the names tell it. */
 export function inOrder(
   tensors: readonly TensorView[],
-  formats: readonly CheckpointFormat[],
+  formats: readonly StoredFormat[],
 ): readonly TensorView[] {
-  return formats.every((format) => FORMATS[format].keepsOrder) ? tensors : inStateDictOrder(tensors);
+  return formats.every(keepsOrder) ? tensors : inStateDictOrder(tensors);
+}
+
+/** The model's config: what its weights' own files say, or its config.json. Errors: those of `readModelConfig`. */
+export function configOf({ config, folder }: Pick<Checkpoint, "config" | "folder">): ModelConfig | null {
+  return config ?? readModelConfig(folder);
 }
 
 /** What came of files over the network until now, in all. */

@@ -1,24 +1,47 @@
 /** The formats of weights. A new one is a folder and a line here, in the order in which a folder is searched. */
-import type { Format, LayoutEntry, ShardLayout, WritableFormat } from "./format.js";
+import type { Format, LayoutEntry, ShardLayout, SplitFormat, WritableFormat } from "./format.js";
+import { meta } from "./meta/format.js";
 import { safetensors } from "./safetensors/format.js";
 import { torchLegacy, torchZip } from "./torch/format.js";
 
 const TABLE = { safetensors, "torch-zip": torchZip, "torch-legacy": torchLegacy } as const;
 
+const SPLIT_TABLE = { meta } as const;
+
 const TARGETS = { safetensors, bin: torchZip } as const;
 
+/** The format of a file. */
 export type CheckpointFormat = keyof typeof TABLE;
+
+/** A layout of tensors over several files. */
+export type SplitLayout = keyof typeof SPLIT_TABLE;
+
+/** What is said of a checkpoint's weights. */
+export type StoredFormat = CheckpointFormat | SplitLayout;
 
 /** How the weights of a target are stored: safetensors, or the zip of torch.save. */
 export type TargetFormat = keyof typeof TARGETS;
 
 export const FORMATS: Readonly<Record<CheckpointFormat, Format>> = TABLE;
 
+/** They are looked for where no weights of another format are. */
+export const SPLIT_FORMATS: Readonly<Record<SplitLayout, SplitFormat>> = SPLIT_TABLE;
+
 const TARGET_FORMATS: Readonly<Record<TargetFormat, WritableFormat>> = TARGETS;
 
+/** "PyTorch .bin". */
+export function formatTitle(format: StoredFormat): string {
+  return { ...TABLE, ...SPLIT_TABLE }[format].title;
+}
+
 /** "safetensors and PyTorch .bin". */
-export function formatTitles(formats: readonly CheckpointFormat[]): string {
-  return formats.map((format) => FORMATS[format].title).join(" and ");
+export function formatTitles(formats: readonly StoredFormat[]): string {
+  return formats.map(formatTitle).join(" and ");
+}
+
+/** Whether the files keep the state dict's order. */
+export function keepsOrder(format: StoredFormat): boolean {
+  return format in TABLE && FORMATS[format as CheckpointFormat].keepsOrder;
 }
 
 export const INDEX_SUFFIX = ".index.json";

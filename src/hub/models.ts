@@ -6,7 +6,7 @@
 
 import { ApplyDeltaError } from "../errors.js";
 import { sourceExists } from "../files/local-file.js";
-import { type Checkpoint, openCheckpoint } from "../formats/open.js";
+import { type Checkpoint, type OpenOptions, openCheckpoint } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
 import { type Reporter, silentReporter } from "../progress.js";
@@ -46,8 +46,11 @@ export interface Model {
   readonly hub: HubOrigin | null;
   /** Whether its weights stay on the Hub and are read from there. */
   readonly isStreamed: boolean;
-  /** Opens its weights; the same again when it is called again. Errors: those of `openCheckpoint`. */
-  open(): Promise<OpenModel>;
+  /**
+   * Opens its weights; the same again when it is called again. `like` chooses among several sizes in one folder.
+   * Errors: those of `openCheckpoint`.
+   */
+  open(like?: OpenOptions["like"]): Promise<OpenModel>;
 }
 
 export interface HubOrigin extends HubReference {
@@ -111,8 +114,8 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
     weights: StreamedWeights | null,
   ): Model => {
     if (weights !== null) closing.push(weights.close);
-    const open = async () => {
-      const checkpoint = await openCheckpoint(path, pauseFor(signal), weights);
+    const open = async (like: OpenOptions["like"] = null) => {
+      const checkpoint = await openCheckpoint(path, { pause: pauseFor(signal), remote: weights, like });
       closing.unshift(checkpoint.close);
       const localPaths = checkpoint.files.filter(isLocalFile).map((file) => file.path);
       if (target !== undefined) assertApart(target, [path, ...localPaths]);
@@ -120,8 +123,8 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
       return { ...checkpoint, reference, hub };
     };
     let opened: Promise<OpenModel> | undefined;
-    const openOnce = () => {
-      opened ??= open();
+    const openOnce = (like?: OpenOptions["like"]) => {
+      opened ??= open(like);
       return opened;
     };
     return { reference, path, hub, isStreamed: weights !== null, open: openOnce };

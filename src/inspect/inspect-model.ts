@@ -4,12 +4,12 @@ import type { LayerChange } from "../base-check/documents.js";
 import { changeSample } from "../base-check/layer-change.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
-import type { Checkpoint } from "../formats/open.js";
-import { FORMATS } from "../formats/table.js";
+import { type Checkpoint, configOf } from "../formats/open.js";
+import { formatTitle } from "../formats/table.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
-import { contextTokensOf, readModelConfig } from "../llama/model-config.js";
+import { contextTokensOf } from "../llama/model-config.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
@@ -29,9 +29,10 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
     requests.push(readRequest({ role: "base", reference: options.base, revision: options.baseRevision }));
   }
   return describeInterruption("the model was not inspected", () =>
-    withModels(requests, { hub, reporter, signal }, async (model, base) =>
-      describeModel(await (model as Model).open(), base === undefined ? null : await openSide(base), options),
-    ),
+    withModels(requests, { hub, reporter, signal }, async (model, base) => {
+      const opened = await (model as Model).open();
+      return describeModel(opened, base === undefined ? null : await openSide(base, model), options);
+    }),
   );
 }
 
@@ -41,7 +42,7 @@ async function describeModel(
   options: InspectOptions,
 ): Promise<InspectDocument> {
   const wanted = globToRegExp(options.filter ?? "*");
-  const config = readModelConfig(model.folder);
+  const config = configOf(model);
   const plain = renamed(model);
   const embedShape = embeddingOf(plain.tensors)?.shape ?? null;
   const change = base === null ? null : await changeOf(base, plain, options);
@@ -57,7 +58,7 @@ async function describeModel(
   const weights = model.tensors.filter(({ name }) => !isRotaryBuffer(name));
   return {
     model: model.path,
-    formats: model.formats.map((format) => FORMATS[format].title),
+    formats: model.formats.map(formatTitle),
     parameters: weights.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytes: model.files.reduce((sum, { byteLength }) => sum + byteLength, 0),
     dtypes: dtypesOf(model.tensors),

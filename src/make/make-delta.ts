@@ -3,11 +3,11 @@ import type { LayerChange } from "../base-check/documents.js";
 import { MODEL_RATIO } from "../base-check/judge-tensors.js";
 import { changeSample } from "../base-check/layer-change.js";
 import { sampleModels } from "../base-check/sample-models.js";
+import { configOf } from "../formats/open.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
-import { readModelConfig } from "../llama/model-config.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import type { Match } from "../merge/match.js";
@@ -97,7 +97,7 @@ async function withPlan<T>(
   const target = checkTarget(options.delta, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, tuned) => {
     const log = createWarningLog(reporter);
-    const made = await planTarget(await openSide(base), await openSide(tuned), target, options, log);
+    const made = await planTarget(await openSide(base, tuned), await openSide(tuned), target, options, log);
     throwIfAborted(signal);
     return body(made, log);
   });
@@ -127,11 +127,7 @@ async function planTarget(
   for (const text of [...base.notes, ...tuned.notes]) log.note(text);
   const { format, maxShardBytes, signal, threads = defaultThreads([base, tuned]) } = options;
   const rules = tunedRules.parse({ ...options.rules });
-  const match = matchTuned(
-    sideOf(base, readModelConfig(base.folder)),
-    sideOf(tuned, readModelConfig(tuned.folder)),
-    rules,
-  );
+  const match = matchTuned(sideOf(base, configOf(base)), sideOf(tuned, configOf(tuned)), rules);
   const applyWith = optionsToApply(match);
   describeMatch(match, applyWith, log);
   const kernel = await compileKernel(options.kernel ?? "auto");

@@ -1,16 +1,32 @@
 import { ApplyDeltaError } from "../errors.js";
-import { type Checkpoint, inOrder } from "../formats/open.js";
+import { type Checkpoint, configOf, inOrder } from "../formats/open.js";
+import { formatTitles } from "../formats/table.js";
 import type { Model, OpenModel } from "../hub/models.js";
-import { readModelConfig } from "../llama/model-config.js";
 import { withPlainNames } from "../llama/plain-names.js";
 import type { TensorView } from "../tensor.js";
+import { plural } from "../units.js";
 
-/** Opens a model that takes part in a sum, its tensors under LLaMA's own names. Errors: those of opening; `no-weights`. */
-export async function openSide(model: Model): Promise<OpenModel> {
-  const opened = await model.open();
+/**
+ * Opens a model that takes part in a sum, its tensors under LLaMA's own names. Of several sizes in its folder it is the
+ * one that fits `beside`. Errors: those of opening; `no-weights`.
+ */
+export async function openSide(model: Model, beside?: Model): Promise<OpenModel> {
+  const opened = await model.open(beside && (async () => (await beside.open()).tensors));
   const placeholders = opened.tensors.filter(isPlaceholder);
   if (placeholders.length > 0) throw isPartitioned(placeholders, opened.tensors);
   return renamed(opened);
+}
+
+/** The same for what is added. Errors: `not-a-delta`, too, where only whole models are stored like that. */
+export async function openDelta(model: Model): Promise<OpenModel> {
+  const opened = await openSide(model);
+  if (opened.config === null) return opened;
+  throw new ApplyDeltaError("not-a-delta", "The delta is a whole model.", {
+    file: opened.path,
+    expected: "a delta, as transformers stores it",
+    got: `${formatTitles(opened.formats)} weights, ${plural(opened.files.length, "file")}`,
+    hint: "Give this one as --base, and as --delta what was released to be added to it.",
+  });
 }
 
 /** Whether it is what DeepSpeed ZeRO-3 leaves of a parameter whose elements it has shared out. */
@@ -20,7 +36,7 @@ export function isPlaceholder({ name, shape }: TensorView): boolean {
 
 /** The model under LLaMA's names, but for one that is more than a LLaMA by its config.json and needs its own. */
 export function renamed<Side extends Checkpoint>(side: Side): Side {
-  const architectures = readModelConfig(side.folder)?.architectures ?? [];
+  const architectures = configOf(side)?.architectures ?? [];
   if (architectures.some((name) => name.endsWith("ForConditionalGeneration"))) return side;
   const plain = withPlainNames(side.tensors);
   if (plain === null) return side;

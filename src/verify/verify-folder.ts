@@ -30,7 +30,7 @@ export interface VerifyFolderOptions {
 /** Errors: `source-not-found`, `source-unreadable`, `interrupted`. */
 export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<Verification> {
   const { plan, kernel, threads, reporter = silentReporter, signal } = options;
-  const opened = await attempt("weights", () => openCheckpoint(folder, pauseFor(signal)));
+  const opened = await attempt("weights", () => openCheckpoint(folder, { pause: pauseFor(signal) }));
   const target = "tensors" in opened ? opened : null;
   const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
   const checkTarget = (name: CheckName, check: (target: Checkpoint) => Check | Promise<Check>) =>

@@ -4,15 +4,14 @@
  */
 import { statSync } from "node:fs";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import type { Checkpoint } from "../formats/open.js";
+import { type Checkpoint, configOf } from "../formats/open.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
-import { readModelConfig } from "../llama/model-config.js";
 import type { MatchedTensor } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import { layOut, type MergePlan } from "../merge/merge-plan.js";
-import { openSide } from "../merge/open-side.js";
+import { openDelta, openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
 import { isFloatDType } from "../tensor.js";
@@ -40,7 +39,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
       const sources =
         base === undefined || delta === undefined
           ? null
-          : { base: await openSide(base), delta: await openSide(delta) };
+          : { base: await openSide(base, delta), delta: await openDelta(delta) };
       const provenance = trustedProvenance(folder);
       const notes = sources === null ? [] : await compareSources(sources, provenance);
       const found = await verifyFolder(folder, {
@@ -89,7 +88,7 @@ type Sources = Readonly<Record<"base" | "delta", Checkpoint>>;
 
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
 function planSum({ base, delta }: Sources, record: Provenance | null, options: VerifyOptions): MergePlan {
-  const configs = { base: readModelConfig(base.folder), delta: readModelConfig(delta.folder) };
+  const configs = { base: configOf(base), delta: configOf(delta) };
   const rules = matchRules.parse({ ...record?.rules, ...options.rules });
   const match = matchCheckpoints(base, delta, configs, rules);
   return layOut(match, {

@@ -110,13 +110,13 @@ const FOLDERS: BadInput[] = [
     says: ["llama.cpp", "GGML"],
   },
   {
-    name: "Meta's original folder",
+    name: "Meta's original folder without the first file",
     exit: 4,
-    code: "no-weights",
+    code: "shard-missing",
     make: (place) => ({
-      base: folderOf(place, { "consolidated.00.pth": "PK", "params.json": "{}", "checklist.chk": "" }),
+      base: folderOf(place, { "consolidated.01.pth": "PK", "params.json": "{}", "checklist.chk": "" }),
     }),
-    says: ["Meta's original", "consolidated", "convert_llama_weights_to_hf"],
+    says: ["consolidated.00.pth is missing", "download did not finish"],
   },
   {
     name: "a LoRA adapter",

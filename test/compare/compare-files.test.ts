@@ -19,7 +19,8 @@ function compare(context: TestContext, ofA: Files, ofB: Files) {
     }
     return folder;
   });
-  return compareFiles(folders[0] ?? "", folders[1] ?? "");
+  const [a = "", b = ""] = folders;
+  return compareFiles({ folder: a, config: null }, { folder: b, config: null });
 }
 
 test("keys that differ, in any depth, with both values", (t) => {

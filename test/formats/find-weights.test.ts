@@ -41,6 +41,16 @@ const FOUND: [title: string, names: string[], found: Found][] = [
     { index: "pytorch_model.bin.index.json" },
   ],
   [
+    "Meta's files",
+    ["checklist.chk", "consolidated.01.pth", "consolidated.00.pth", "params.json"],
+    { files: ["consolidated.00.pth", "consolidated.01.pth"] },
+  ],
+  [
+    "Meta's files beside others",
+    ["consolidated.00.pth", "model.safetensors"],
+    { files: ["model.safetensors"] },
+  ],
+  [
     "an index whose shards are all missing",
     ["model.safetensors.index.json"],
     { index: "model.safetensors.index.json" },
@@ -175,7 +185,6 @@ const UNUSABLE: [title: string, names: string[], details: ExpectedDetails][] = [
     ["training_args.bin"],
     { message: /holds no weights/, got: "training_args.bin" },
   ],
-  ["Meta's checkpoint", ["consolidated.00.pth", "params.json"], { message: /Meta's/, hint: /convert_llama/ }],
   ["GGUF", ["llama.Q4_K_M.gguf"], { message: /GGUF/, hint: /quantized/ }],
   ["GGML", ["ggml-model-q4_0.bin"], { message: /GGML/, hint: /quantized/ }],
   ["an adapter", ["adapter_config.json", "adapter_model.bin"], { message: /LoRA/, hint: /merge_and_unload/ }],
@@ -221,8 +230,8 @@ test("weights one folder down are pointed at, unless a surer clue is there", asy
   await refusal(() => findWeights(folder), "no-weights", {
     hint: `Did you mean ${join(folder, "llama-7b")}?`,
   });
-  writeFileSync(join(folder, "consolidated.00.pth"), "");
-  await refusal(() => findWeights(folder), "no-weights", { hint: /convert_llama/ });
+  writeFileSync(join(folder, "model.gguf"), "");
+  await refusal(() => findWeights(folder), "no-weights", { hint: /quantized/ });
 });
 
 test("several models one folder down are named, Meta's among them", async (context) => {

@@ -9,6 +9,7 @@ import {
   withRows,
   writeLifeSize,
 } from "./life-size-model.js";
+import { writeMeta } from "./meta-model.js";
 import { floats, safetensorsFile, tinyPair, tinyShapes, writeModel } from "./model-folder.js";
 import { roundTo } from "./numbers.js";
 import {
@@ -387,11 +388,11 @@ export const MISTAKES: Mistake[] = [
     },
   },
   {
-    heading: "Meta's consolidated.00.pth",
-    command: apply("LLaMA/7B", DELTA_NAME),
+    heading: "A file of Meta's is missing",
+    command: apply("LLaMA/13B", DELTA_NAME),
     exit: 4,
     make: (root) => {
-      writeFiles(root, "LLaMA/7B", { "checklist.chk": "", "consolidated.00.pth": "PK", "params.json": "{}" });
+      rmSync(join(writeMeta(join(root, "LLaMA/13B"), { files: 2 }), "consolidated.01.pth"));
       writeDelta(root);
     },
   },
