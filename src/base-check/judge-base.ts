@@ -268,13 +268,15 @@ function mixedError(
     file: `A part of the ${side ?? "base"} is ${text}${where}.`,
     layers: `A part of the base is ${text}.`,
     vectors: `Some vectors of the base are ${text}.`,
-    "row-order": "The rows of q_proj and k_proj are in another order.",
+    "row-order": `The base has q_proj and k_proj ${text}.`,
     "subtracted-twice": "The base was subtracted twice from tied embeddings.",
   };
   const cure: Partial<Record<Cause["kind"], string>> = {
     damaged: "Download the file again and compare its SHA-256.",
     file: "Download that file again, from where the others came from.",
-    "row-order": "Give a base that was converted as the delta's was: by transformers' own converter.",
+    "row-order": text.includes("Meta's order")
+      ? "Give Meta's own files as the base, which need no conversion, or what transformers' converter makes of them."
+      : "Give the conversion of the base that the delta was made from.",
     "subtracted-twice": "Make the delta again with `vicuna-apply-delta make`, or ask its author to.",
     vectors: "Give the original base; these vectors were changed.",
   };

@@ -58,7 +58,7 @@ const SPOILED: [title: string, spoil: (folder: string) => void, code: ErrorCode,
     ],
     [
       "params.json without heads",
-      (folder) => writeFileSync(join(folder, "params.json"), `{"dim": 32, "n_layers": 2, "norm_eps": 1e-6}`),
+      (folder) => writeFileSync(join(folder, "params.json"), `{"dim": 48, "n_layers": 1, "norm_eps": 1e-6}`),
       "bad-json",
       { file: /params\.json$/, got: /^n_heads/ },
     ],
