@@ -6,6 +6,7 @@ import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import { describeRelease } from "../llama/describe.js";
 import type { RecognizedRelease } from "../llama/documents.js";
+import { MODEL_CARD } from "../llama/file-names.js";
 import { embeddingOf, LM_HEAD } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import type { MatchedTensor } from "../merge/match.js";
@@ -16,7 +17,7 @@ import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
 import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
 import { silentReporter } from "../progress.js";
-import { MODEL_CARD, modelCard } from "../target/model-card.js";
+import { modelCard } from "../target/model-card.js";
 import { type MergeRecord, PROVENANCE, writeProvenance } from "../target/provenance.js";
 import { checkRoom, roomFor } from "../target/room.js";
 import { CHECKSUMS, writeChecksums } from "../target/sha256sums.js";
@@ -157,7 +158,7 @@ async function planTarget(
     { chatTemplate: style, card: { fileName: MODEL_CARD, text } },
     log,
   );
-  refuseMisfit(plan, files, delta.folder);
+  refuseMisfit(plan, files);
   const record = await recordMerge({ base, delta, rules, dtype, plan, baseCheck });
   const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
   const sources = { base, delta };

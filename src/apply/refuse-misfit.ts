@@ -1,22 +1,20 @@
-import { join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
-import { readAssetBytes, readAssetText } from "../files/small-file.js";
-import type { Asset } from "../llama/assets.js";
+import { JsonDraft } from "../files/json-draft.js";
+import { readAssetBytes } from "../files/small-file.js";
+import { type Asset, readAsset } from "../llama/assets.js";
 import { CONFIG, TOKENIZER_MODEL } from "../llama/file-names.js";
 import { parseModelConfig } from "../llama/model-config.js";
 import { embeddingOf, LM_HEAD } from "../llama/tensor-names.js";
-import { vocabularyOfModel } from "../llama/tokenizer-files.js";
+import { tokenizerJsonSchema, vocabularyOfJson, vocabularyOfModel } from "../llama/tokenizer-files.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { configFaults } from "../verify/check-structure.js";
 import { listed } from "../verify/outcome.js";
 
-/** Refuses a target whose config.json `verify` would fail. Errors: `config-mismatch`, `bad-json`. */
-export function refuseMisfit({ tensors }: MergePlan, files: readonly Asset[], folder: string): void {
+/** Refuses a target whose config.json or tokenizer `verify` would fail. Errors: `config-mismatch`, `bad-json`. */
+export function refuseMisfit({ tensors }: MergePlan, files: readonly Asset[]): void {
   refuseMoreTokens(files, embeddingOf(tensors)?.shape[0] ?? null);
-  const asset = files.find(({ fileName }) => fileName === CONFIG);
-  if (asset === undefined) return;
-  const file =
-    "text" in asset ? { path: join(folder, CONFIG), text: asset.text } : readAssetText(asset.copyFrom);
+  const file = readAsset(files, CONFIG);
+  if (file === null) return;
   const config = parseModelConfig(file);
   const faults = configFaults(config, tensors);
   if (faults.length === 0) return;
@@ -32,14 +30,22 @@ export function refuseMisfit({ tensors }: MergePlan, files: readonly Asset[], fo
 
 /** A token without a row ends a loader's run as soon as it occurs. */
 function refuseMoreTokens(files: readonly Asset[], rows: number | null): void {
-  const model = files.find(({ fileName }) => fileName === TOKENIZER_MODEL);
-  if (model === undefined || !("copyFrom" in model) || rows === null) return;
-  const pieces = vocabularyOfModel(readAssetBytes(model.copyFrom), model.copyFrom)?.size ?? 0;
-  if (pieces <= rows) return;
+  const { path, size } = vocabularyOf(files);
+  if (rows === null || size <= rows) return;
   throw new ApplyDeltaError("config-mismatch", "The tokenizer has more tokens than the model has rows.", {
-    file: model.copyFrom,
+    file: path,
     expected: `at most ${rows} tokens`,
-    got: `${pieces}`,
+    got: `${size}`,
     hint: "It belongs to another version: copy the tokenizer's files from where the delta was released.",
   });
+}
+
+function vocabularyOf(files: readonly Asset[]): { readonly path: string; readonly size: number } {
+  const model = files.find(({ fileName }) => fileName === TOKENIZER_MODEL);
+  const path = model !== undefined && "copyFrom" in model ? model.copyFrom : "";
+  const pieces = path === "" ? null : vocabularyOfModel(readAssetBytes(path), path);
+  if (pieces !== null) return { path, size: pieces.size };
+  const json = readAsset(files, "tokenizer.json");
+  if (json === null) return { path, size: 0 };
+  return { path: json.path, size: vocabularyOfJson(new JsonDraft(json, tokenizerJsonSchema).value).size };
 }

@@ -48,7 +48,8 @@ export interface AssetOptions {
 
 export type Asset =
   | { readonly fileName: string; readonly copyFrom: string }
-  | { readonly fileName: string; readonly text: string };
+  /** `repaired`: the path of the file that the text was made of. */
+  | { readonly fileName: string; readonly text: string; readonly repaired?: string };
 
 export interface Assets extends Remarks {
   readonly files: Asset[];
@@ -201,5 +202,15 @@ function copyOf(folders: readonly string[], fileName: string): Asset[] {
 
 /** A copy, byte for byte, if nothing changed. */
 function assetOf(fileName: string, file: JsonFile | undefined, text: string): Asset {
-  return file?.text === text ? { fileName, copyFrom: file.path } : { fileName, text };
+  if (file === undefined) return { fileName, text };
+  return file.text === text ? { fileName, copyFrom: file.path } : { fileName, text, repaired: file.path };
+}
+
+/** What the target's file will hold; null if there is none. Errors: as `readAssetText`. */
+export function readAsset(files: readonly Asset[], fileName: string): JsonFile | null {
+  const asset = files.find((file) => file.fileName === fileName);
+  if (asset === undefined) return null;
+  return "text" in asset
+    ? { path: asset.repaired ?? fileName, text: asset.text }
+    : readAssetText(asset.copyFrom);
 }

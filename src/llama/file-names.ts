@@ -5,6 +5,7 @@ export const GENERATION_CONFIG = "generation_config.json";
 /** LLaVA's, for images. */
 export const PREPROCESSOR_CONFIG = "preprocessor_config.json";
 export const TOKENIZER_MODEL = "tokenizer.model";
+export const MODEL_CARD = "README.md";
 
 export const TOKENIZER_TEXTS = [
   "tokenizer.json",

@@ -1,4 +1,5 @@
 /** Making a delta, step by step: resolve, open, check, plan, execute, prove, write, publish. */
+
 import type { LayerChange } from "../base-check/documents.js";
 import { MODEL_RATIO } from "../base-check/judge-tensors.js";
 import { changeSample } from "../base-check/layer-change.js";
@@ -8,6 +9,7 @@ import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/mo
 import { throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
+import { MODEL_CARD } from "../llama/file-names.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { describeLayout, summarizeOutput } from "../merge/describe-output.js";
 import type { Match } from "../merge/match.js";
@@ -18,7 +20,6 @@ import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
 import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
 import { silentReporter } from "../progress.js";
-import { MODEL_CARD } from "../target/model-card.js";
 import { checkRoom, roomFor } from "../target/room.js";
 import { CHECKSUMS, writeChecksums } from "../target/sha256sums.js";
 import { checkTarget } from "../target/target.js";

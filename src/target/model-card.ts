@@ -1,8 +1,6 @@
 /** A target's model card. It names models, and never a path of the user's machine. */
 import { basename, dirname, extname, resolve } from "node:path";
 
-export const MODEL_CARD = "README.md";
-
 export interface ModelOrigin {
   readonly path: string;
   /** Null for a local path. */

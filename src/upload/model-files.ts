@@ -2,8 +2,7 @@
  * Which names in a folder or a repository belong to a model. A loader would take a stale file beside a new model for a
  * part of it. Other files are neither sent nor touched.
  */
-import { ASSET_NAMES } from "../llama/file-names.js";
-import { MODEL_CARD } from "../target/model-card.js";
+import { ASSET_NAMES, MODEL_CARD } from "../llama/file-names.js";
 import { PROVENANCE } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 

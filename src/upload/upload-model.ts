@@ -1,4 +1,5 @@
 /** Sends a folder: ask, look at the folder, compare, make the repository, send, commit. */
+
 import { readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
@@ -6,8 +7,8 @@ import { onSource, openLocalFile } from "../files/local-file.js";
 import { findWeights } from "../formats/find-weights.js";
 import { openCheckpoint } from "../formats/open.js";
 import { digestOf, type HubListing } from "../hub/listing.js";
+import { MODEL_CARD } from "../llama/file-names.js";
 import { silentReporter } from "../progress.js";
-import { MODEL_CARD } from "../target/model-card.js";
 import { JOURNAL } from "../target/target.js";
 import { firstFew, formatBytes, plural } from "../units.js";
 import { PROGRAM_NAME } from "../version.js";
