@@ -107,6 +107,10 @@ export const EXIT_OF = {
   "bad-json": EXIT.malformed,
   /** A config.json that contradicts the tensors where nothing decides which is right. */
   "config-mismatch": EXIT.malformed,
+  /** With `format` GGUF: a model of another architecture than LLaMA's. */
+  "foreign-architecture": EXIT.malformed,
+  /** With `format` GGUF: a tokenizer that llama.cpp can't have as a LLaMA's. */
+  "foreign-tokenizer": EXIT.malformed,
   /** A tokenizer.model that can't be read. */
   "tokenizer-malformed": EXIT.malformed,
 

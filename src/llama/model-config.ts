@@ -25,6 +25,9 @@ const tokenIdFields = { bos_token_id: tokenIds, eos_token_id: tokenIds, pad_toke
 
 const generationConfigSchema = z.looseObject(tokenIdFields);
 
+/** transformers 4.43 renamed `type`; it writes both. */
+const ropeFields = z.looseObject({ type: text, rope_type: text, factor: number });
+
 const configFileSchema = z.looseObject({
   ...tokenIdFields,
   architectures: listOf(z.string())
@@ -41,9 +44,10 @@ const configFileSchema = z.looseObject({
   max_position_embeddings: extent,
   max_sequence_length: extent,
   rms_norm_eps: number,
-  // transformers 4.43 renamed `type`; it writes both.
-  rope_scaling: z.looseObject({ type: text, rope_type: text, factor: number }).nullable().default(null),
+  rope_scaling: ropeFields.nullable().default(null),
   rope_theta: number,
+  // transformers 5 writes both in one.
+  rope_parameters: ropeFields.extend({ rope_theta: number }).nullish(),
   tie_word_embeddings: z.boolean().nullish(),
   torch_dtype: text,
   dtype: text,
@@ -59,7 +63,8 @@ export function readModelConfig(folder: string): ModelConfig | null {
 /** Errors: `bad-json`. */
 export function parseModelConfig(file: JsonFile): ModelConfig {
   const raw = new JsonDraft(file, configFileSchema).value;
-  const rope = raw.rope_scaling;
+  const rope = raw.rope_parameters ?? raw.rope_scaling;
+  const ropeType = rope?.rope_type ?? rope?.type ?? null;
   return {
     architectures: raw.architectures ?? [],
     modelType: raw.model_type,
@@ -73,8 +78,8 @@ export function parseModelConfig(file: JsonFile): ModelConfig {
     maxPositionEmbeddings: raw.max_position_embeddings,
     maxSequenceLength: raw.max_sequence_length,
     rmsNormEps: raw.rms_norm_eps,
-    ropeScaling: rope && { type: rope.rope_type ?? rope.type, factor: rope.factor },
-    ropeTheta: raw.rope_theta,
+    ropeScaling: rope === null || ropeType === "default" ? null : { type: ropeType, factor: rope.factor },
+    ropeTheta: raw.rope_parameters?.rope_theta ?? raw.rope_theta,
     tieWordEmbeddings: raw.tie_word_embeddings ?? TIED_BY_DEFAULT.test(raw.model_type ?? ""),
     // transformers 5 writes `dtype`; some early files have `torch.float16`.
     torchDType: (raw.dtype ?? raw.torch_dtype)?.replace(/^torch\./, "") ?? null,
