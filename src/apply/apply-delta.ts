@@ -1,5 +1,6 @@
 /** Applying a delta, step by step: resolve, open, check, plan, execute, write, publish. */
 import type { BaseCheck } from "../base-check/documents.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -25,6 +26,7 @@ import { checkTarget } from "../target/target.js";
 import { withStaging } from "../target/with-staging.js";
 import { assertVerified } from "../verify/verify-folder.js";
 import { defaultThreads } from "../workers/pool.js";
+import { isAlreadyMade, recordToCompare } from "./already-made.js";
 import { chatTemplateStyle, checkSides } from "./check-sides.js";
 import type { ElementCounts, MergePlanDocument, MergeSummary } from "./documents.js";
 import { judgeFindings } from "./judge-findings.js";
@@ -36,12 +38,26 @@ import { refuseMisfit } from "./refuse-misfit.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
-/** Merges base and delta into a new folder. Rejects with an `ApplyDeltaError`; then there is no target. */
+/**
+ * Merges base and delta into a new folder; a folder that this very merge made is left as it is. Rejects with an
+ * `ApplyDeltaError`; then there is no new target.
+ */
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
   const start = performance.now();
+  try {
+    return await makeTarget(options, start);
+  } catch (error) {
+    const made = isApplyDeltaError(error, "target-exists") && (await findMade(options, error, start));
+    if (!made) throw error;
+    return made;
+  }
+}
+
+async function makeTarget(options: ApplyDeltaOptions, start: number): Promise<MergeSummary> {
   const { checksums = false, verify = false, force = false, signal } = options;
   return withPlan(options, async (merge, log) => {
-    const { target, plan, files, record, release, baseCheck } = merge;
+    const { target, plan, files, record, baseCheck } = merge;
+    checkRoom(target, roomFor(target, plan, files.length));
     let counted: ElementCounts = { sums: 0, inexact: 0, notFinite: 0, findings: [] };
     const keptShards = await withStaging(stagedTarget(merge), options, log, async (staging) => {
       const found = await writeShards(merge, staging, log, signal);
@@ -53,23 +69,72 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
       if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
       if (verify) await assertVerified(staging.folder, { ...merge, reporter: log, signal });
     });
+    return { ...summarize(merge, keptShards, start), counted, verified: verify, warnings: log.warnings };
+  });
+}
+
+function summarize(merge: PlannedMerge, keptShards: readonly string[], start: number) {
+  const { target, plan, release, baseCheck } = merge;
+  return {
+    target,
+    release: release === null ? null : describeRelease(release),
+    scale: plan.scale,
+    ...summarizeOutput(merge, keptShards, start),
+    baseCheck,
+    alreadyMade: false,
+  };
+}
+
+/** The summary of a folder that exists and is what the merge would make; null where it isn't, or where that can't be told. */
+async function findMade(
+  options: ApplyDeltaOptions,
+  { details }: ApplyDeltaError,
+  start: number,
+): Promise<MergeSummary | null> {
+  const { verify = false, signal, verifyDelta = false, hub } = options;
+  const requests = readRequests(options);
+  const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests) });
+  // Where another run is at work, the error is about its lock.
+  const found = details.file === target ? recordToCompare(target, requests, options) : null;
+  if (found === null) return null;
+  // Weights that aren't on this machine stay where they are: headers and a sample are enough.
+  const asked = { ...options, overwrite: true, hub: verifyDelta ? hub : { ...hub, stream: true } };
+  return withPlan({ ...asked, reporter: silentReporter }, async (merge, log) => {
+    if (!(await isAlreadyMade(merge, found))) return null;
+    if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
+    const { sums, inexact, notFinite } = found.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
+    const counted = { sums, inexact, notFinite, findings: [] };
     return {
-      target,
-      release: release === null ? null : describeRelease(release),
-      scale: plan.scale,
-      ...summarizeOutput(merge, keptShards, start),
-      baseCheck,
+      ...summarize(merge, [], start),
+      alreadyMade: true,
       counted,
       verified: verify,
       warnings: log.warnings,
     };
+  }).catch((error: unknown) => {
+    if (isApplyDeltaError(error, "target-altered")) throw madeButAltered(target, error);
+    if (isApplyDeltaError(error) && error.code !== "interrupted") return null;
+    throw error;
   });
+}
+
+function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): ApplyDeltaError {
+  return new ApplyDeltaError(
+    "target-altered",
+    "This merge made the folder, but it is no longer what it was.",
+    {
+      file,
+      ...(got === undefined ? {} : { got }),
+      hint: "Make it again with --overwrite, or choose another folder.",
+    },
+  );
 }
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
   return withPlan(options, async (merge, { warnings }) => {
-    const { target, plan, files, release, baseCheck, freeBytes } = merge;
+    const { target, plan, files, release, baseCheck } = merge;
+    const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
     const records = [PROVENANCE, ...(options.checksums === true ? [CHECKSUMS] : [])];
     return {
       target,
@@ -88,16 +153,20 @@ function namesOf(files: readonly { readonly fileName: string }[]): string[] {
   return files.map(({ fileName }) => fileName);
 }
 
+function readRequests({ base, delta, baseRevision, deltaRevision }: ApplyDeltaOptions) {
+  return [
+    readRequest({ role: "base", reference: base, revision: baseRevision }),
+    readRequest({ role: "delta", reference: delta, revision: deltaRevision }),
+  ] as const;
+}
+
 /** Finds the models and a place for the target, opens, checks and plans, runs `body`, closes whatever happens. */
 async function withPlan<T>(
   options: ApplyDeltaOptions,
   body: (merge: PlannedMerge, log: WarningLog) => Promise<T>,
 ): Promise<T> {
   const { overwrite = false, hub, reporter = silentReporter, signal } = options;
-  const requests = [
-    readRequest({ role: "base", reference: options.base, revision: options.baseRevision }),
-    readRequest({ role: "delta", reference: options.delta, revision: options.deltaRevision }),
-  ] as const;
+  const requests = readRequests(options);
   if (options.force !== true) refuseMergedRelease(requests[1]);
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
@@ -118,7 +187,6 @@ interface PlannedMerge extends WeightsOutput {
   readonly baseCheck: BaseCheck | null;
   /** Null where the delta isn't one of the known releases. */
   readonly release: RecognizedRelease | null;
-  readonly freeBytes: number;
 }
 
 const BARE_HEAD =
@@ -160,7 +228,6 @@ async function planTarget(
   );
   refuseMisfit(plan, files);
   const record = await recordMerge({ base, delta, rules, dtype, plan, baseCheck });
-  const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
   const sources = { base, delta };
-  return { target, plan, sources, files, record, baseCheck, release, kernel, threads, freeBytes };
+  return { target, plan, sources, files, record, baseCheck, release, kernel, threads };
 }

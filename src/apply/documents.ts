@@ -40,6 +40,9 @@ export const mergeSummarySchema = z.strictObject({
   ...outputSummarySchema.shape,
   baseCheck,
   counted: elementCountsSchema.describe("What was counted of every element while adding."),
+  alreadyMade: flag.describe(
+    "Whether the folder was there: the same merge made it, so nothing was written. What was counted is then as recorded, without findings.",
+  ),
   verified: flag.describe("Whether the target was read back and compared before it was published."),
 });
 

@@ -33,17 +33,27 @@ export function defineCommand(program: Command): void {
   });
 }
 
+const MADE_LINES = [
+  "  done      already: this merge made the folder, and nothing was written now",
+  "  compared  with its record: files and headers of base and delta, the base check's sample, options, version",
+];
+
 function formatSummary(summary: MergeSummary, paint: Palette): string {
   return [
     paint.strong(printable(summary.target)),
+    ...linesIf(summary.alreadyMade, ...MADE_LINES),
     ...releaseLines(summary),
     ...weightsLines(summary),
     ...baseLines(summary.baseCheck, paint, summary.counted.sums),
     ...linesIf(
+      summary.alreadyMade && !summary.verified,
+      "  unread    the bytes of the weights: `verify` reads them",
+    ),
+    ...linesIf(
       summary.verified,
       "  verified  read back from the disk: what base and delta give, bit for bit",
     ),
-    tookLine(summary),
+    ...linesIf(!summary.alreadyMade, tookLine(summary)),
   ].join("\n");
 }
 
@@ -70,5 +80,5 @@ function baseLines(baseCheck: BaseCheck | null, paint: Palette, counted = 0): st
   const isExact = baseCheck.verdict === "exact";
   const proven = `exact: all ${formatExact(counted)} sums checked`;
   const sentence = isExact && counted > 0 ? proven : printable(baseCheck.sentence);
-  return [`  base      ${isExact ? paint.good(sentence) : sentence}`];
+  return [`  check     ${isExact ? paint.good(sentence) : sentence}`];
 }

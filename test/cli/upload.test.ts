@@ -125,8 +125,10 @@ describe("sending what was made", { concurrency: 2 }, () => {
 
     const again = await run(...APPLY, ...options);
     assert.equal(again.code, 6);
+    assert.ok(again.stderr.includes(`To send it: ${command}\n`), "the folder is made already");
+    const other = await run(...APPLY, ...options, "--dtype", "float32");
     assert.match(
-      again.stderr,
+      other.stderr,
       /The folder to make exists.*\n[\s\S]*To send the folder that exists: vicuna-apply-delta upload tuned owner\/tuned --private/,
     );
 

@@ -36,7 +36,7 @@ describe("the voices", { concurrency: 3 }, () => {
     assert.match(stderr, /^base: base \(safetensors, 1 file, 21 tensors\)$/m);
     assert.match(stderr, /^delta: delta \(PyTorch \.bin, 2 files, 21 tensors\)$/m);
     assert.match(stderr, /^exact: all [\d,]+ sums/m);
-    const failed = await run("--verbose");
+    const failed = await run("--verbose", "--dtype", "float32");
     assert.equal(failed.code, 6);
     assert.match(failed.stderr, /what now: .*\n(.*\n)* {4}at /);
   });
@@ -48,7 +48,7 @@ describe("the voices", { concurrency: 3 }, () => {
       runCli([...options, target, ...more], { cwd: root, env });
     const painted = await run("a", { FORCE_COLOR: "1" });
     assert.ok(painted.stdout.startsWith(`\u001b[1m${join(root, "a")}\u001b[0m\n`), painted.stdout);
-    const again = await run("a", { FORCE_COLOR: "1" }, "--json");
+    const again = await run("a", { FORCE_COLOR: "1" }, "--json", "--dtype", "float32");
     assert.ok(again.stderr.startsWith("\u001b[1;31merror:\u001b[0m The folder to make exists"), again.stderr);
     const usage = await run("b", { FORCE_COLOR: "1" }, "--threads", "x");
     assert.ok(usage.stderr.startsWith("\u001b[1;31merror:\u001b[0m Invalid --threads"), usage.stderr);

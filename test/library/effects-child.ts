@@ -135,7 +135,7 @@ await observe("applyDelta, stopped while it downloads", (signal, stop) =>
   }),
 );
 await observe("applyDelta to a target that exists", (signal) =>
-  library.applyDelta({ ...merge, target: at("made"), signal }),
+  library.applyDelta({ ...merge, target: at("made"), dtype: "F32", signal }),
 );
 await observe("applyDelta of nothing", (signal) =>
   library.applyDelta({ ...merge, base: at("nothing"), target: at("none"), signal }),

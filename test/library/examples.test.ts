@@ -46,7 +46,8 @@ describe("the library's examples", { concurrency: 2 }, () => {
     assert.equal(different.code, 1);
     assert.match(different.stdout, /^different\n(?:\S+: \d+ elements, by [\d.e-]+ at most\n)+$/);
 
-    const refused = await run("apply.mjs", base, delta, target);
+    assert.equal((await run("apply.mjs", base, delta, target)).code, 0, "done already");
+    const refused = await run("apply.mjs", base, delta, root);
     assert.equal(refused.code, 6);
     assert.match(refused.stderr, /^The folder to make exists and isn't empty\.\n {2}file: /);
   });

@@ -1,0 +1,84 @@
+/**
+ * Whether a folder that exists is what a merge would make: then there is nothing to do. Compared are its record and what
+ * the plan says: names, sizes and headers of the files of base and delta, the counts of the base check's sample, rules,
+ * dtype, scale and version, the files to make; and that small files, sizes and headers in the folder are as recorded.
+ * The data of the weights isn't read, so nothing is claimed of it.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
+import { isApplyDeltaError } from "../errors.js";
+import { onSource } from "../files/local-file.js";
+import { openCheckpoint } from "../formats/open.js";
+import type { ReadRequest } from "../hub/models.js";
+import type { Asset } from "../llama/assets.js";
+import type { MergePlan } from "../merge/merge-plan.js";
+import { modelName } from "../target/model-card.js";
+import { type MergeRecord, type Provenance, readProvenance } from "../target/provenance.js";
+import { checkRecord } from "../verify/check-files.js";
+import { programVersion } from "../version.js";
+import type { ApplyDeltaOptions } from "./options.js";
+
+/** The record of a folder that may be what is asked for, by what is known before a model is opened; else null. */
+export function recordToCompare(
+  target: string,
+  [base, delta]: readonly [ReadRequest, ReadRequest],
+  { dtype = "auto", scale = 1, checksums = false }: ApplyDeltaOptions,
+): Provenance | null {
+  let record: Provenance | null = null;
+  try {
+    record = readProvenance(target);
+  } catch (error) {
+    if (!isApplyDeltaError(error)) throw error;
+  }
+  if (record === null || record.program.version !== programVersion()) return null;
+  const isAsked =
+    record.dtype === dtype &&
+    record.scale === scale &&
+    record.target.checksums === checksums &&
+    record.base.reference === nameOf(base) &&
+    record.delta.reference === nameOf(delta);
+  return isAsked ? record : null;
+}
+
+function nameOf(request: ReadRequest): string {
+  if ("path" in request) return modelName({ path: request.path, hub: null });
+  return modelName({ path: "", hub: { repository: request.wanted.repository, commit: "" } });
+}
+
+export interface MergeToCompare {
+  readonly target: string;
+  readonly plan: MergePlan;
+  readonly files: readonly Asset[];
+  readonly record: MergeRecord;
+}
+
+/** Whether the folder of that record is what this merge would make. Errors: those of reading files. */
+export async function isAlreadyMade(
+  { target, plan, files, record }: MergeToCompare,
+  found: Provenance,
+): Promise<boolean> {
+  const { format: _, program: __, target: made, counted: ___, ...recorded } = found;
+  const shards = plan.shards.map(({ fileName, byteLength }) => [fileName, byteLength]);
+  const small = files.map((file) => [file.fileName, digestOf(file)]);
+  const isPlanned =
+    isDeepStrictEqual(recorded, { ...record }) &&
+    isDeepStrictEqual(sorted(made.weights.map(({ name, bytes }) => [name, bytes])), sorted(shards)) &&
+    isDeepStrictEqual(sorted(made.files.map(({ name, sha256 }) => [name, sha256])), sorted(small));
+  if (!isPlanned) return false;
+  const folder = await openCheckpoint(target);
+  try {
+    return (await checkRecord(target, found, folder)).status === "ok";
+  } finally {
+    folder.close();
+  }
+}
+
+function sorted(entries: readonly (readonly (string | number)[])[]): string[] {
+  return entries.map((entry) => JSON.stringify(entry)).sort();
+}
+
+function digestOf(file: Asset): string {
+  const content = "text" in file ? file.text : onSource(file.copyFrom, () => readFileSync(file.copyFrom));
+  return createHash("sha256").update(content).digest("hex");
+}
