@@ -3,7 +3,8 @@
  * of this program (exit 1).
  */
 import type { ReportedDetails } from "./documents.js";
-import { bounded, printable } from "./printable.js";
+import { formatError } from "./error-text.js";
+import { bounded } from "./printable.js";
 
 /** Exit codes of the command line tool. */
 export const EXIT = {
@@ -273,14 +274,9 @@ export class ApplyDeltaError extends Error {
     return EXIT_OF[this.code];
   }
 
-  /** The text a user sees: one fact a line. */
+  /** The text a user sees: one fact a line, none twice, sizes as people read them. */
   format(): string {
-    const { file, tensor, offsetBytes, expected, got, hint } = this.details;
-    const facts = { file, "at byte": offsetBytes, tensor, expected, got, "what now": hint };
-    const lines = Object.entries(facts)
-      .filter(([, value]) => value !== undefined)
-      .map(([label, value]) => `  ${`${label}:`.padEnd(9)} ${value}`);
-    return [this.message, ...lines].map(printable).join("\n");
+    return formatError(this.message, this.details);
   }
 }
 

@@ -10,8 +10,8 @@ const ROOMS = [
   ...["cli", "index", "run-program"],
   ...["apply", "make", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
-  ...["options", "progress", "units", "interrupt", "limit", "nearest", "system-errors", "budget"],
-  ...["error-document", "errors", "documents", "tensor", "printable", "version"],
+  ...["options", "progress", "interrupt", "limit", "nearest", "system-errors", "budget"],
+  ...["error-document", "errors", "error-text", "documents", "tensor", "printable", "units", "version"],
 ];
 
 /** What the command line may import: the library as any program has it, words for progress and errors. */

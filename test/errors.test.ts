@@ -28,6 +28,38 @@ test("every fact has a line, in one order", () => {
   assert.equal(error.exitCode, EXIT.malformed);
 });
 
+test("sizes are as people read them, in every digit where they would look the same; details keep all", () => {
+  const format = (details: object) => {
+    const error = new ApplyDeltaError("truncated-file", "The file ends too early.", details);
+    return { lines: error.format().split("\n").slice(1), details: error.details };
+  };
+  const given = {
+    expected: "14485798912 bytes",
+    got: "2100000000 bytes, written today",
+    hint: "Free 12000 bytes.",
+  };
+  const { lines, details } = format(given);
+  assert.deepEqual(lines, [
+    "  expected: 14.5 GB",
+    "  got:      2.10 GB, written today",
+    "  what now: Free 12.0 kB.",
+  ]);
+  assert.deepEqual(details, given);
+  const near = format({ expected: "9976634558 bytes", got: "9976634557 bytes", hint: "x" }).lines;
+  assert.deepEqual(near.slice(0, 2), ["  expected: 9,976,634,558 bytes", "  got:      9,976,634,557 bytes"]);
+  assert.equal(format({ got: "at most 64 bytes" }).lines[0], "  got:      at most 64 bytes");
+});
+
+test("a fact that the headline has isn't said again", () => {
+  const details = { file: "llama-7b", got: "2.1 GB free", expected: "3", tensor: "head" };
+  const text = new ApplyDeltaError(
+    "no-space",
+    "Not enough in llama-7b: 13 GB needed, 2.1 GB free.",
+    details,
+  ).format();
+  assert.deepEqual(text.split("\n").slice(1), ["  tensor:   head", "  expected: 3"]);
+});
+
 test("a damaged file has a way out even where the place that throws names none", () => {
   const { hint } = new ApplyDeltaError("view-out-of-bounds", "x").details;
   assert.match(hint ?? "", /download or copy it again/);

@@ -75,6 +75,7 @@ export function defineFolderCommand<Options extends object, Plan extends object,
       const format = (paint: Palette) => `${formatMade(made, paint)}\n${formatUpload(uploaded)}`;
       return { document: { ...made, upload: uploaded }, format };
     },
+    folder,
   );
   return addCommonOptions(command);
 }

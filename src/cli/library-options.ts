@@ -139,13 +139,16 @@ export function setAction<Options extends { readonly hub?: HubOptions | undefine
   command: Command,
   positional: readonly string[],
   body: (call: Options & CallContext, flags: Flags) => Promise<Report>,
+  /** The option that names the folder to make. */
+  folder?: string,
 ): void {
   command.action((...words: unknown[]) => {
     requireOptions(command);
     const given = givenOptions(command);
     for (const [i, name] of positional.entries()) given[name] = words[i];
     const flags = command.opts<Flags & CommonOptions>();
-    return runCommand(flags, (context) => {
+    const made = folder === undefined ? undefined : String(given[folder]);
+    return runCommand(flags, made, (context) => {
       const call = { ...given, ...context, hub: hubOptionsOf(given.hub as HubOptions | undefined) };
       return body(call as unknown as Options & CallContext, flags);
     });

@@ -5,7 +5,8 @@ import { escapeControls } from "../printable.js";
 import { explainSystemError } from "../system-errors.js";
 import { PROGRAM_NAME } from "../version.js";
 import { environment } from "./environment.js";
-import { escapeUnpainted, type Palette, paletteFor } from "./terminal.js";
+import { escapeUnpainted, type Palette, paletteFor, widthOf } from "./terminal.js";
+import { wrapLine, wrapText } from "./wrap.js";
 
 /** The options of every command. */
 export interface CommonOptions {
@@ -31,7 +32,10 @@ export interface Report {
 export function printReport({ document, format, isUrgent }: Report, { json, quiet }: CommonOptions): void {
   const palette = paletteFor(process.stdout, environment());
   if (json) printDocument(document);
-  else if (!quiet || isUrgent) process.stdout.write(`${escapeUnpainted(format(palette), palette)}\n`);
+  else if (!quiet || isUrgent) {
+    const text = escapeUnpainted(format(palette), palette);
+    process.stdout.write(`${wrapText(text, widthOf(process.stdout))}\n`);
+  }
 }
 
 function printDocument(document: object): void {
@@ -51,12 +55,18 @@ export function failWith(caught: unknown, { json, verbose }: CommonOptions): voi
   printError(isOurs ? error.code : "bug", message, isOurs ? error.details : {});
 }
 
+/** Where the facts of an error begin: behind `  expected: `. */
+const FACT_COLUMN = 12;
+
 function writeError(text: string): void {
-  process.stderr.write(`${errorLabel()} ${escapeControls(text)}\n`);
+  const lines = `${errorLabel()} ${escapeControls(text)}`.split("\n");
+  const width = widthOf(process.stderr);
+  const wrapped = lines.map((line, i) => wrapLine(line, width, i === 0 ? 2 : FACT_COLUMN));
+  process.stderr.write(`${wrapped.join("\n")}\n`);
 }
 
 /** What an error begins with on stderr. */
-export function errorLabel(): string {
+function errorLabel(): string {
   return paletteFor(process.stderr, environment()).bad("error:");
 }
 

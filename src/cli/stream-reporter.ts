@@ -7,7 +7,8 @@ import type { SingleBar } from "cli-progress";
 import { printable } from "../printable.js";
 import type { ProgressUpdate, Reporter } from "../progress.js";
 import { formatBytes, formatSeconds } from "../units.js";
-import { canRedraw, paletteFor, type TerminalVariables } from "./terminal.js";
+import { canRedraw, paletteFor, type TerminalVariables, widthOf } from "./terminal.js";
+import { wrapLine } from "./wrap.js";
 
 export interface StreamReporterOptions {
   readonly stream: NodeJS.WriteStream;
@@ -18,6 +19,9 @@ export interface StreamReporterOptions {
   readonly variables: TerminalVariables;
 }
 
+/** Before the further lines of a note. */
+const NOTE_INDENT = 2;
+
 /** Without a terminal, one line in this time. */
 const LINE_INTERVAL_MS = 5_000;
 
@@ -26,7 +30,8 @@ export function createStreamReporter(options: StreamReporterOptions): Reporter {
   const { stream, level, showProgress, signal, variables } = options;
   const paint = paletteFor(stream, variables);
   // Notes and warnings quote names from files.
-  const write = (text: string, label = "") => void stream.write(`${label}${printable(text)}\n`);
+  const write = (text: string, label = "") =>
+    void stream.write(`${wrapLine(label + printable(text), widthOf(stream), NOTE_INDENT)}\n`);
   const line = (text: string, label = "") =>
     progress === null ? write(text, label) : progress.between(() => write(text, label));
   const wanted = showProgress && level !== "quiet";

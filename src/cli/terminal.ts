@@ -10,6 +10,12 @@ export interface TerminalVariables {
 
 interface Stream {
   readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+/** How many columns a stream has; without a terminal, no line is too long. */
+export function widthOf({ isTTY, columns }: Stream): number {
+  return isTTY === true && columns ? columns : Number.POSITIVE_INFINITY;
 }
 
 /** Whether the cursor can be moved, as a bar must. */

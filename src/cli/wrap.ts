@@ -24,9 +24,8 @@ export function wrapLine(line: string, width: number, indent = 0): string {
   return [...lines, current].join("\n");
 }
 
-/** Each line of a text by itself, its rest under its last column. No `width`: the text as it is. */
-export function wrapText(text: string, width: number | undefined): string {
-  if (width === undefined) return text;
+/** Each line of a text by itself, its rest under its last column. */
+export function wrapText(text: string, width: number): string {
   const lines = text.split("\n");
   return lines.map((line) => wrapLine(line, width, lastColumnOf(line, width))).join("\n");
 }

@@ -4,7 +4,7 @@
  * nothing of the Hub's code.
  */
 
-import { ApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, type ErrorCode, isApplyDeltaError } from "../errors.js";
 import { sourceExists } from "../files/local-file.js";
 import { type Checkpoint, type OpenOptions, openCheckpoint } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
@@ -16,6 +16,7 @@ import { plural } from "../units.js";
 import type { FetchedModel } from "./fetch-models.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
 import { adviceFor } from "./model-address.js";
+import { nearPath } from "./near-path.js";
 import { type HubReference, hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
 import type { StreamedWeights } from "./stream-weights.js";
 
@@ -81,11 +82,12 @@ export function readRequest(request: ModelRequest): ReadRequest {
   }
   const wanted = parseHubReference(reference, revision);
   if (wanted !== null) return { ...request, wanted: { ...wanted, reference } };
-  const message = `No such file or folder for the ${role}: ${JSON.stringify(reference)}.`;
+  const { folder, meant } = nearPath(reference);
+  const message = `No such file or folder: ${reference} (looked in ${folder}).`;
   throw new ApplyDeltaError("source-not-found", message, {
     file: reference,
-    expected: "a model's folder, its weights file, or owner/name on the Hugging Face Hub",
-    hint: adviceFor(reference),
+    expected: `for the ${role}: a folder, a weights file, or owner/name on the Hugging Face Hub`,
+    hint: meant === null ? adviceFor(reference) : `Did you mean ${meant}?`,
   });
 }
 
@@ -166,7 +168,22 @@ async function fetchRemote(
     return target === undefined ? [] : [{ path: target, bytes, what: "the target" }];
   };
   const wanted = requests.map((request) => request.wanted);
-  return fetchModels(wanted, { settings: completeHubSettings(hub), reporter, signal, otherNeeds });
+  const settings = completeHubSettings(hub);
+  return fetchModels(wanted, { settings, reporter, signal, otherNeeds }).catch((error: unknown) => {
+    throw withLocalPath(error, requests);
+  });
+}
+
+/** Errors that a name gets which was meant as a path. */
+const NOT_ON_HUB: readonly ErrorCode[] = ["no-network", "not-in-cache", "repository-not-found"];
+
+/** The same error; where a name is nearly a local path, with that. */
+function withLocalPath(error: unknown, requests: readonly RemoteRequest[]): unknown {
+  if (!isApplyDeltaError(error) || !NOT_ON_HUB.includes(error.code)) return error;
+  const [meant] = requests.flatMap(({ reference }) => nearPath(reference).meant ?? []);
+  if (meant === undefined) return error;
+  const hint = `Did you mean ${meant}? Else: ${error.details.hint ?? ""}`;
+  return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
 }
 
 function isSized({ role }: ModelRequest): boolean {

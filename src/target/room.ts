@@ -73,7 +73,7 @@ export function checkSpace(needs: readonly SpaceNeed[]): void {
     const onDisk = places.filter((place) => place.device === device);
     const neededBytes = onDisk.reduce((sum, { bytes }) => sum + bytes, 0);
     if (neededBytes <= freeBytes) continue;
-    const each = onDisk.map(({ bytes, what }) => `${bytes} for ${what}`).join(", ");
+    const each = onDisk.map(({ bytes, what }) => `${bytes} bytes for ${what}`).join(", ");
     const wayOut = "choose another disk with --cache-dir, HF_HOME or --target";
     throw notEnoughSpace(folder, neededBytes, freeBytes, wayOut, ` (${each})`);
   }
@@ -89,7 +89,7 @@ function notEnoughSpace(
   const sizes = `${formatBytes(neededBytes)} needed, ${formatBytes(freeBytes)} free`;
   return new ApplyDeltaError("no-space", `Not enough disk space in ${folder}: ${sizes}.`, {
     file: folder,
-    expected: `${neededBytes} bytes free${parts}`,
+    expected: `${neededBytes} bytes needed${parts}`,
     got: `${freeBytes} bytes free`,
     hint: `Free ${neededBytes - freeBytes} bytes, or ${wayOut}.`,
   });

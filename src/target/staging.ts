@@ -17,6 +17,7 @@ import {
 import { onTarget, quietly, thenClose, writeNewFile } from "../files/write-errors.js";
 import type { Asset } from "../llama/assets.js";
 import { type Claim, claimFolder } from "./claim.js";
+import { stagingPathOf } from "./describe.js";
 import type { Finding } from "./findings.js";
 import {
   type Fingerprint,
@@ -27,7 +28,7 @@ import {
   startJournal,
 } from "./journal.js";
 import { publish, restoreReplaced, takeUpPublished } from "./publish.js";
-import { JOURNAL, LOCK, stagingPathOf, targetExists } from "./target.js";
+import { JOURNAL, LOCK, targetExists } from "./target.js";
 
 export interface StagingOptions {
   /** What the target is made of: shards of an interrupted run are kept for the same only. */

@@ -4,17 +4,13 @@ import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { onTarget } from "../files/write-errors.js";
+import { stagingPathOf } from "./describe.js";
 
 /** Marks a folder as ours, so that what is in it may be removed, and records what is finished. */
 export const JOURNAL = ".vicuna-apply-delta";
 
 /** Of the run that works in the folder. */
 export const LOCK = ".vicuna-apply-delta.lock";
-
-/** The folder the work goes on in until it is whole. */
-export function stagingPathOf(target: string): string {
-  return `${target}.incomplete`;
-}
 
 /**
  * The real path of the target; makes nothing. `sources`: the models that are read, as far as they are on this machine.

@@ -173,7 +173,10 @@ describe("odd pairs and wrong usage", { concurrency: 3 }, () => {
     assert.equal(absent.code, 3);
     writeFileSync(join(cwd, "b"), "");
     const tuned = await run("--base", "b", "--target", "t", "--delta", "d");
-    assert.match(tuned.stderr, /^error: No such file or folder for the tuned model/);
+    assert.match(
+      tuned.stderr,
+      /^error: No such file or folder: t \(looked in .*\)\.\n {2}expected: for the tuned model: /,
+    );
   });
 
   test("neither model is ever written over", async (context) => {

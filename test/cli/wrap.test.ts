@@ -18,7 +18,7 @@ test("lines break at spaces, and go on under their last column", () => {
     "note without columns that is too long",
     "for it",
   ]);
-  assert.equal(wrapText(text, undefined), text);
+  assert.equal(wrapText(text, Number.POSITIVE_INFINITY), text);
   assert.equal(wrapText(text, 100), text);
 });
 

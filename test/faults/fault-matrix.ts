@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { EXIT } from "../../src/errors.js";
-import { stagingPathOf } from "../../src/target/target.js";
+import { stagingPathOf } from "../../src/target/describe.js";
 import { FAULT_KINDS, type Fault, OPTIONS_VARIABLE } from "./fault-kinds.js";
 import type { MergeReply, MergeRequest } from "./merge-process.js";
 import {

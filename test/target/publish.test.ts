@@ -12,8 +12,9 @@ import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { writeFully } from "../../src/files/write-errors.js";
+import { stagingPathOf } from "../../src/target/describe.js";
 import { openStaging, type StagingOptions } from "../../src/target/staging.js";
-import { JOURNAL, LOCK, stagingPathOf } from "../../src/target/target.js";
+import { JOURNAL, LOCK } from "../../src/target/target.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 

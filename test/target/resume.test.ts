@@ -12,8 +12,8 @@ import {
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { writeFully } from "../../src/files/write-errors.js";
+import { stagingPathOf } from "../../src/target/describe.js";
 import { openStaging, type Staging, type StagingOptions, stagedBytes } from "../../src/target/staging.js";
-import { stagingPathOf } from "../../src/target/target.js";
 import { temporaryFolder } from "../support/model-folder.js";
 
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;

@@ -18,8 +18,8 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { startOf } from "../../src/files/lock.js";
 import { writeFully } from "../../src/files/write-errors.js";
+import { stagingPathOf } from "../../src/target/describe.js";
 import { openStaging, type Staging } from "../../src/target/staging.js";
-import { stagingPathOf } from "../../src/target/target.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 

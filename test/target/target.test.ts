@@ -5,8 +5,9 @@ import fs, { mkdirSync, readdirSync, realpathSync, statfsSync, symlinkSync, writ
 import { syncBuiltinESMExports } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { mock, type TestContext, test } from "node:test";
+import { stagingPathOf } from "../../src/target/describe.js";
 import { checkRoom, type Room } from "../../src/target/room.js";
-import { checkTarget, stagingPathOf } from "../../src/target/target.js";
+import { checkTarget } from "../../src/target/target.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
@@ -178,7 +179,7 @@ test("free space is that of the nearest folder that is there", async (context) =
   const needed = Number.MAX_SAFE_INTEGER;
   await refusal(() => checkRoom(join(root, "new", "out"), room({ bytes: needed })), "no-space", {
     file: root,
-    expected: `${needed} bytes free`,
+    expected: `${needed} bytes needed`,
     got: /^\d+ bytes free$/,
   });
   assert.equal(readdirSync(root).includes("new"), false);
