@@ -33,8 +33,8 @@ import { judgeFindings } from "./judge-findings.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
 import { refuseHollowSides } from "./refuse-hollow.js";
-import { refuseMergedRelease } from "./refuse-merged.js";
 import { refuseMisfit } from "./refuse-misfit.js";
+import { refuseMisplacedRelease } from "./refuse-release.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
@@ -167,7 +167,7 @@ async function withPlan<T>(
 ): Promise<T> {
   const { overwrite = false, hub, reporter = silentReporter, signal } = options;
   const requests = readRequests(options);
-  if (options.force !== true) refuseMergedRelease(requests[1]);
+  if (options.force !== true) refuseMisplacedRelease(requests);
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
   return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
     const log = createWarningLog(reporter);

@@ -99,6 +99,11 @@ describe("owner/name", { concurrency: 2 }, () => {
       assert.match(stderr, new RegExp(`^error: ${name} is a complete model, not a delta\\.$`, "m"));
       assert.ok(stderr.includes(`what now: Use it as it is: it needs no base. ${hint}`), stderr);
     }
+    const swapped = ["--base", "lmsys/vicuna-7b-delta-v1.1", "--delta", BASE, "--target", "out"];
+    const { code, stderr } = await runCli(swapped, { cwd: root, env });
+    assert.equal(code, 5, stderr);
+    assert.match(stderr, /^error: vicuna-7b-delta-v1\.1 is a delta, not a base\.$/m);
+    assert.match(stderr, /what now: Give LLaMA 1 7B as --base, and the delta as --delta\./);
     assert.deepEqual(hub.requests, []);
     const forced = await apply("lmsys/vicuna-7b-v1.3", "--force");
     assert.equal(forced.code, 0, forced.stderr);
