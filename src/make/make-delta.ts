@@ -30,6 +30,7 @@ import type { DeltaPlanDocument, MakeSummary } from "./documents.js";
 import { matchTuned, optionsToApply } from "./match-tuned.js";
 import { type MakeDeltaOptions, tunedRules } from "./options.js";
 import { describeRestoration, findingDoubts, judgeRestoration, restorationError } from "./restoration.js";
+import { swapDoubt } from "./swap-doubt.js";
 
 export { type MakeDeltaOptions, makeOptions } from "./options.js";
 
@@ -128,7 +129,10 @@ async function planTarget(
   for (const text of [...base.notes, ...tuned.notes]) log.note(text);
   const { format, maxShardBytes, signal, threads = defaultThreads([base, tuned]) } = options;
   const rules = tunedRules.parse({ ...options.rules });
-  const match = matchTuned(sideOf(base, configOf(base)), sideOf(tuned, configOf(tuned)), rules);
+  const configs = { base: configOf(base), tuned: configOf(tuned) };
+  const match = matchTuned(sideOf(base, configs.base), sideOf(tuned, configs.tuned), rules);
+  const exchanged = swapDoubt({ ...base, config: configs.base }, { ...tuned, config: configs.tuned });
+  if (exchanged !== null) log.warn(exchanged);
   const applyWith = optionsToApply(match);
   describeMatch(match, applyWith, log);
   const kernel = await compileKernel(options.kernel ?? "auto");
@@ -152,6 +156,9 @@ async function planTarget(
   };
 }
 
+/** Two models differ by about their own size; a model differs from a delta by many times the delta's. */
+const DELTA_RATIO = 4;
+
 /** What is odd about a tuned model, as a sentence; only a warning: unlike a delta, a pair of models proves nothing. */
 export function tuningDoubt(change: LayerChange | null): string | null {
   if (change === null) return "base and tuned model have no tensor in common that could be compared.";
@@ -166,6 +173,9 @@ export function tuningDoubt(change: LayerChange | null): string | null {
   }
   if ([overall, ...kinds].every((size) => size.changeRms === 0)) {
     return "base and tuned model are the same wherever they were sampled: the delta will be all zeros.";
+  }
+  if (ratio !== null && ratio > DELTA_RATIO) {
+    return `the base's weights are much smaller than the tuned model's (${sizes}, of the difference ${changeRms.toPrecision(3)}): the base looks like a delta. ${consequence}`;
   }
   if (ratio !== null && ratio > MODEL_RATIO) {
     return `these two don't look like a model and its tuned version: they differ by ${ratio.toFixed(2)} times the base's weights (${sizes}, of the difference ${changeRms.toPrecision(3)}). ${consequence}`;

@@ -34,7 +34,7 @@ const WAYS_OUT: Record<
     otherOnly:
       "Take these tensors whole into the delta with --tuned-only keep, or leave them out with --tuned-only drop.",
     moreRowsInBase:
-      "The base has more rows than the tuned model: it is not the model that was tuned, or the two are swapped. Give the original model as --base, the tuned one as --target.",
+      "The base has more rows than the tuned model: it is not the model that was tuned, or the two are swapped. Give the original model as --base, the tuned one as --tuned.",
     moreRows: "Base and tuned model belong to different models: give the base the tuned model was made from.",
     otherModel:
       "Base and tuned model belong to different models: give the base the tuned model was made from.",

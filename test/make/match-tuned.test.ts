@@ -157,7 +157,7 @@ test("a tied head, on either side", () => {
 test("swapped sides and other models are named for what they are", async () => {
   await refusal(() => made(llama(5), llama(4)), "shapes-differ", {
     message: /^Tensors of base and tuned model differ in shape\.$/,
-    hint: /the two are swapped\. Give the original model as --base, the tuned one as --target\./,
+    hint: /the two are swapped\. Give the original model as --base, the tuned one as --tuned\./,
   });
   await refusal(() => made([view("w", [2])], [view("w", [3])]), "shapes-differ", {
     hint: /give the base the tuned model was made from/,

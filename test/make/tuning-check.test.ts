@@ -29,6 +29,10 @@ test("a delta in the place of the tuned model, zeros in the place of the base, n
   assert.match(tuningDoubt(null) ?? "", /no tensor in common/);
 });
 
+test("a delta in the place of the base", () => {
+  assert.match(tuningDoubt(overall(1e-3, 0.02)) ?? "", /the base looks like a delta.*takes --force/);
+});
+
 test("the same model twice; not if a vector differs", () => {
   const same = { ...overall(0.02, 0), kinds: [{ kind: "norm", baseRms: 1, changeRms: 0, ratio: 0 }] };
   assert.match(tuningDoubt(same) ?? "", /the delta will be all zeros/);
