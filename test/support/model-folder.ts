@@ -19,8 +19,8 @@ export interface Tensor {
 }
 
 /** A folder that is removed when the test ends. */
-export function temporaryFolder(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "vicuna-test-"));
+export function temporaryFolder(context: TestContext, parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, "vicuna-test-"));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
