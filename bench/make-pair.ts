@@ -1,12 +1,12 @@
 /**
- * Makes a base and a delta in LLaMA's shapes on disk, in safetensors shards. The values are pairs of a base weight
+ * Makes a base and a delta in LLaMA's shapes on disk, in shards. The values are pairs of a base weight
  * and a true float16 difference to a tuned one, drawn once into a pool and laid out from different offsets.
  */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { type HeaderEntry, layOutSafetensors } from "../src/formats/safetensors/writer.js";
+import type { LayoutEntry } from "../src/formats/format.js";
 import { encodeShardIndex } from "../src/formats/shard-index.js";
-import { indexFileName, shardFileName } from "../src/formats/table.js";
+import { indexFileName, layOutShard, shardFileName, type TargetFormat } from "../src/formats/table.js";
 import { instantiateKernel } from "../src/kernel/select.js";
 import { elementCount } from "../src/tensor.js";
 
@@ -25,7 +25,7 @@ export interface Pair {
 }
 
 /** LLaMA's tensors for a model of about `parameters`, as 7B has them with fewer and narrower layers. */
-export function llamaShapes(parameters: number): HeaderEntry[] {
+export function llamaShapes(parameters: number): LayoutEntry[] {
   const sizes = [
     { width: 4096, inner: 11008 },
     { width: 2048, inner: 5504 },
@@ -38,7 +38,7 @@ export function llamaShapes(parameters: number): HeaderEntry[] {
   const { width, inner } = sizes.find(fits) ?? { width: 256, inner: 704 };
   const rest = parameters - 2 * vocabulary * width;
   const layers = Math.max(1, Math.round(rest / perLayer({ width, inner })));
-  const entry = (name: string, ...shape: number[]): HeaderEntry => ({ name, dtype: "F16", shape });
+  const entry = (name: string, ...shape: number[]): LayoutEntry => ({ name, dtype: "F16", shape });
   return [
     entry("model.embed_tokens.weight", vocabulary, width),
     ...Array.from({ length: layers }, (_, i) => [
@@ -54,7 +54,12 @@ export function llamaShapes(parameters: number): HeaderEntry[] {
   ];
 }
 
-export function makePair(folder: string, parameters: number, shardCount: number): Pair {
+export function makePair(
+  folder: string,
+  parameters: number,
+  shardCount: number,
+  format: TargetFormat = "safetensors",
+): Pair {
   const entries = llamaShapes(parameters);
   const parameterCount = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const pool = makePool();
@@ -65,14 +70,15 @@ export function makePair(folder: string, parameters: number, shardCount: number)
     bytes: parameterCount * 2,
   };
   for (const side of ["base", "delta"] as const) {
-    writeModel(pair[side], entries, Math.ceil(entries.length / shardCount), pool[side]);
+    writeModel(pair[side], format, entries, Math.ceil(entries.length / shardCount), pool[side]);
   }
   return pair;
 }
 
 function writeModel(
   folder: string,
-  entries: readonly HeaderEntry[],
+  format: TargetFormat,
+  entries: readonly LayoutEntry[],
   perShard: number,
   pool: Uint8Array,
 ): void {
@@ -81,16 +87,20 @@ function writeModel(
   const shardOf = new Map<string, string>();
   const start = new Map(entries.map(({ name }, i) => [name, ((i * 1_000_003) % POOL_ELEMENTS) * 2]));
   for (let shard = 0; shard < count; shard++) {
-    const name = shardFileName("safetensors", shard + 1, count);
-    const { pieces, placed } = layOutSafetensors(entries.slice(shard * perShard, (shard + 1) * perShard));
+    const name = shardFileName(format, shard + 1, count);
+    const { pieces, placed } = layOutShard(
+      format,
+      name,
+      entries.slice(shard * perShard, (shard + 1) * perShard),
+    );
     const fd = openSync(join(folder, name), "w");
-    for (const { bytes } of pieces) writeSync(fd, bytes);
-    for (const { entry, byteLength } of placed) {
+    for (const { bytes, offsetBytes } of pieces) writeSync(fd, bytes, 0, bytes.length, offsetBytes);
+    for (const { entry, offsetBytes, byteLength } of placed) {
       shardOf.set(entry.name, name);
       let at = start.get(entry.name) ?? 0;
       for (let left = byteLength; left > 0; ) {
         const length = Math.min(left, pool.length - at);
-        writeSync(fd, pool, at, length);
+        writeSync(fd, pool, at, length, offsetBytes + byteLength - left);
         left -= length;
         at = (at + length) % pool.length;
       }
@@ -99,7 +109,7 @@ function writeModel(
   }
   const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const index = encodeShardIndex(shardOf, { parameters, bytes: parameters * 2 });
-  if (count > 1) writeFileSync(join(folder, indexFileName("safetensors")), index);
+  if (count > 1) writeFileSync(join(folder, indexFileName(format)), index);
   const config = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",

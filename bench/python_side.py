@@ -1,11 +1,14 @@
-"""The Python side of `npm run bench`: converts the pair to .bin, runs FastChat's tool or plain torch, measures.
+"""The Python side of `npm run bench`: converts the pair to .bin, runs FastChat's tool, plain torch or mergekit, measures.
 
     python_side.py convert BASE DELTA FOLDER      makes FOLDER/base-bin and FOLDER/delta-bin
     python_side.py fastchat BASE DELTA TARGET     prints {"seconds": ..., "peakBytes": ...}
     python_side.py torch BASE DELTA TARGET        likewise
+    python_side.py mergekit BASE DELTA TARGET     likewise
+    python_side.py has PACKAGE                    ends with 0 if it is installed
 """
 
 import glob
+import importlib.util
 import json
 import os
 import resource
@@ -61,6 +64,17 @@ def run_torch(base, delta, target):
         torch.save(state, os.path.join(target, os.path.basename(file)))
 
 
+def run_mergekit(base, delta, target):
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    models = [{"model": path, "parameters": {"weight": 1.0}} for path in (base, delta)]
+    config = {"merge_method": "linear", "models": models, "parameters": {"normalize": False}, "dtype": "float16"}
+    options = MergeOptions(copy_tokenizer=False, lazy_unpickle=True, low_cpu_memory=True)
+    run_merge(MergeConfiguration.model_validate(config), target, options)
+
+
 def measure(run, *args):
     start = time.perf_counter()
     run(*args)
@@ -72,5 +86,7 @@ if __name__ == "__main__":
     method, *arguments = sys.argv[1:]
     if method == "convert":
         convert(*arguments)
+    elif method == "has":
+        sys.exit(0 if importlib.util.find_spec(*arguments) else 1)
     else:
-        measure({"fastchat": run_fastchat, "torch": run_torch}[method], *arguments)
+        measure({"fastchat": run_fastchat, "torch": run_torch, "mergekit": run_mergekit}[method], *arguments)
