@@ -211,7 +211,6 @@ async function planTarget(
     log.warn(BARE_HEAD);
   const plan = layOut(match, options);
   const text = modelCard({
-    target,
     base,
     delta,
     scale: plan.scale,

@@ -1,4 +1,7 @@
-/** A target's model card. It names models, and never a path of the user's machine. */
+/**
+ * A target's model card. It names what was merged, and never a path of the user's machine or the target's folder, so
+ * that one merge gives the same bytes wherever it is made.
+ */
 import { basename, dirname, extname, resolve } from "node:path";
 
 export interface ModelOrigin {
@@ -8,7 +11,6 @@ export interface ModelOrigin {
 }
 
 export interface ModelCardFacts {
-  readonly target: string;
   readonly base: ModelOrigin;
   readonly delta: ModelOrigin;
   readonly scale: number;
@@ -18,14 +20,15 @@ export interface ModelCardFacts {
   readonly release: string | null;
 }
 
-export function modelCard({ target, base, delta, scale, baseCheck, release }: ModelCardFacts): string {
+export function modelCard({ base, delta, scale, baseCheck, release }: ModelCardFacts): string {
   const isPart = scale !== 1;
+  const factor = isPart ? `${scale} * ` : "";
   const lines = [
     ...cardHead(base),
     "",
-    `# ${basename(target)}`,
+    `# ${modelName(base)} + ${factor}${modelName(delta)}`,
     "",
-    `Made by vicuna-apply-delta: target = base + ${isPart ? `${scale} * ` : ""}delta.`,
+    `Made by vicuna-apply-delta: target = base + ${factor}delta.`,
     "",
     `- base: ${describeOrigin(base)}`,
     `- delta: ${describeOrigin(delta)}${isPart ? `, applied in part (scale ${scale})` : ""}`,

@@ -35,7 +35,7 @@ const SUMMARY = [
   "",
   "  tensors   39 added",
   "  weights   489 kB in 3 shards",
-  /^ {2}base {6}exact: all [\d,]+ sums checked$/,
+  /^ {2}check {5}exact: all [\d,]+ sums checked$/,
   /^ {2}took {6}\d+\.\d s \([\d.]+ [kMG]?B\/s read and written\), [\d.]+ MB of memory, (simd|reference) kernel, \d threads?$/,
 ];
 
@@ -46,7 +46,10 @@ interface Run {
 }
 
 async function apply(context: TestContext, ...more: string[]): Promise<Run> {
-  const target = join(temporaryFolder(context), "vicuna");
+  return applyTo(join(temporaryFolder(context), "vicuna"), ...more);
+}
+
+async function applyTo(target: string, ...more: string[]): Promise<Run> {
   const options = ["--base", BASE, "--delta", DELTA, "--target", target];
   const { code, stdout, stderr } = await runCli([...options, "--max-shard-size", "220KB", ...more]);
   assert.equal(code, 0, stderr);
@@ -69,6 +72,15 @@ function assertTarget(target: string): void {
 }
 
 describe("the example", { concurrency: 3 }, () => {
+  test("gives the same bytes in a folder of any name", async (context) => {
+    const [first, second] = await Promise.all([
+      apply(context),
+      applyTo(join(temporaryFolder(context), "other")),
+    ]);
+    const digests = (folder: string) => readdirSync(folder).map((name) => [name, sha256(join(folder, name))]);
+    assert.deepEqual(digests(second.target), digests(first.target));
+  });
+
   test("gives transformers' own bytes, the delta's files, and a summary on stdout", async (context) => {
     const before = listing(EXAMPLE);
     const { stdout, stderr, target } = await apply(context);

@@ -4,7 +4,6 @@ import { test } from "node:test";
 import { modelCard } from "../../src/target/model-card.js";
 
 const FACTS = {
-  target: "/data/out/vicuna-7b",
   base: { path: "/home/me/models/llama-7b/", hub: null },
   delta: { path: "../downloads/vicuna-7b-delta-v1.1", hub: null },
   scale: 1,
@@ -19,7 +18,7 @@ test("the whole text", () => {
 library_name: transformers
 ---
 
-# vicuna-7b
+# llama-7b + vicuna-7b-delta-v1.1
 
 Made by vicuna-apply-delta: target = base + delta.
 
@@ -35,6 +34,7 @@ The weights are derived from LLaMA: its licence applies to them.
 
 test("a delta applied in part, an unknown release, no base check", () => {
   const text = modelCard({ ...FACTS, scale: 0.5, baseCheck: null, release: null });
+  assert.match(text, /^# llama-7b \+ 0\.5 \* vicuna-7b-delta-v1\.1$/m);
   assert.match(text, /^Made by vicuna-apply-delta: target = base \+ 0\.5 \* delta\.$/m);
   assert.match(text, /^- delta: vicuna-7b-delta-v1\.1, applied in part \(scale 0\.5\)$/m);
   assert.match(text, /^- base check: skipped$/m);
