@@ -182,7 +182,7 @@ function withLocalPath(error: unknown, requests: readonly RemoteRequest[]): unkn
   if (!isApplyDeltaError(error) || !NOT_ON_HUB.includes(error.code)) return error;
   const [meant] = requests.flatMap(({ reference }) => nearPath(reference).meant ?? []);
   if (meant === undefined) return error;
-  const hint = `Did you mean ${meant}? Else: ${error.details.hint ?? ""}`;
+  const hint = `Did you mean ${meant}? If not: ${error.details.hint ?? ""}`;
   return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
 }
 

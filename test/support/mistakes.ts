@@ -10,6 +10,7 @@ import {
   writeLifeSize,
 } from "./life-size-model.js";
 import { writeMeta } from "./meta-model.js";
+import type { Mistake } from "./mistake-page.js";
 import { floats, safetensorsFile, tinyPair, tinyShapes, writeModel } from "./model-folder.js";
 import { roundTo } from "./numbers.js";
 import {
@@ -30,20 +31,6 @@ import {
   writeDeltaV0,
   writeFiles,
 } from "./vicuna-folders.js";
-
-export interface Mistake {
-  /** The heading in docs/mistakes.md. */
-  readonly heading: string;
-  /** What the user types behind the program's name. */
-  readonly command: string;
-  readonly exit: number;
-  /** Makes the situation in an empty folder. */
-  readonly make: (root: string) => void;
-  /** Room that a dry run of a true size asks for; without it, the case can't be shown. */
-  readonly needsBytes?: number;
-  /** Whether it really merges. */
-  readonly writes?: true;
-}
 
 /** What the dry run of a 7B model in float16 asks for. */
 const ROOM_7B = 13.5e9;
