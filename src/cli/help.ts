@@ -78,13 +78,15 @@ const groupItems: Help["groupItems"] = (_, items, groupOf) => {
 
 /** Usage, description and options, as commander knows them. */
 function formatOptions(command: Command, isShort: boolean, width: number): string {
-  const isShown = ({ helpGroupHeading }: Option) => !isShort || helpGroupHeading === titleOf("Main");
+  const main = command.options.filter(({ helpGroupHeading }) => helpGroupHeading === titleOf("Main"));
+  // Of a command that has nothing there but its help, all options fit.
+  const shown = isShort && main.length > 1 ? main : command.options;
   command.configureHelp({
     helpWidth: width,
     groupItems,
     optionTerm,
     optionDescription,
-    visibleOptions: ({ options }) => options.filter(isShown),
+    visibleOptions: () => [...shown],
     formatItem: (name, nameWidth, text) => formatItem(name, nameWidth, text, width),
     boxWrap: (text) => wrapText(text, width),
     styleUsage: (text) => wrapLine(`Usage: ${text}`, width, USAGE_INDENT).slice("Usage: ".length),

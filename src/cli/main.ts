@@ -26,11 +26,16 @@ export async function main(argv: readonly string[]): Promise<void> {
 export async function runWords(words: readonly string[]): Promise<void> {
   const [first = "", ...others] = words;
   if (first === "help") return showHelp(others[0] ?? MAIN_COMMAND, others.length === 0);
+  if (first === "version") return print(`${programVersion()}\n`);
   const isNamed = Object.hasOwn(COMMANDS, first);
   if (!isNamed && isMistyped(first)) throw unknownCommand(first);
   const name = isNamed ? first : MAIN_COMMAND;
   const rest = isNamed ? others : words;
-  if (rest.includes("-h") || rest.includes("--help")) return showHelp(name, !rest.includes("--help"));
+  const isShort = rest.includes("-h");
+  if (isShort || rest.includes("--help") || (isNamed && rest[0] === "help")) {
+    const asked = isNamed ? name : rest.find((word) => Object.hasOwn(COMMANDS, word));
+    return showHelp(asked ?? name, isShort && !rest.includes("--help"));
+  }
   const isMain = name === MAIN_COMMAND;
   if (isMain && (rest.includes("-v") || rest.includes("--version"))) return print(`${programVersion()}\n`);
   const command = await createCommand(name);

@@ -37,7 +37,8 @@ function whatWasMeant(command: Command, { operands, options }: ReadWords, { word
     return `Give the folder, not its files: ${flagged(dirname(word))}`;
   const named = new Set([...options].map((option) => option.attributeName()));
   const unnamed = neededOptions(command).filter(({ path }) => !named.has(path));
-  if (words.length <= unnamed.length && words.every((path) => existsSync(path) || after?.flag === undefined))
+  const areAll = words.length === unnamed.length && !after?.flag;
+  if (words.length <= unnamed.length && (areAll || words.every((path) => existsSync(path))))
     return `Name ${words.length === 1 ? "it" : "them"}: ${words.map((path, i) => `${unnamed[i]?.long} ${path}`).join(" ")}`;
   if (after?.flag) return `Put quotes around a path with spaces: ${after.flag} "${after.value} ${word}"`;
   return `\`${command.name()} --help\` shows the usage.`;

@@ -38,6 +38,13 @@ test("apply is the main job's name: without it the help is the same", async () =
   for (const flag of ["-h", "--help"])
     assert.equal((await runCli([flag])).stdout, (await runCli(["apply", flag])).stdout);
   assert.equal((await runCli(["help"])).stdout, (await runCli(["-h"])).stdout);
+  const ofMake = (await runCli(["make", "--help"])).stdout;
+  for (const words of [
+    ["help", "make"],
+    ["make", "help"],
+    ["--help", "make"],
+  ])
+    assert.equal((await runCli(words)).stdout, ofMake, words.join(" "));
 });
 
 test("-h has the main options, the commands and three examples in 25 lines of 80 columns", () => {
@@ -84,7 +91,7 @@ test("the groups come in their order, and each option is in one", () => {
 
 test("--version and -v print the package's", async () => {
   const { version } = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as { version: string };
-  for (const flag of ["--version", "-v"]) {
+  for (const flag of ["--version", "-v", "version"]) {
     const { code, stdout, stderr } = await runCli([flag]);
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${version}\n`, stderr: "" });
   }

@@ -28,6 +28,8 @@ const WRONG: readonly (readonly [typed: string, headline: string, hint: RegExp])
   ["compare a", "Missing <b>.", /^Write vicuna-apply-delta compare <a> <b> \[options\]\.$/],
   ["verify", "Missing <target>.", /^Write vicuna-apply-delta verify <target>/],
   ["verify a b", "Unexpected word: b.", /verify --help/],
+  ["out", "Unknown command: out.", /^The commands are /],
+  ["out more", "Unexpected word: out.", /--help` shows the usage/],
   ["weights all", "Unexpected word: all.", /weights --help/],
 
   ["--bas b", "Unknown option --bas.", /^Did you mean --base, --base-only or --base-revision\?$/],
