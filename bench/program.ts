@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
-const BIN = fileURLToPath(new URL("../../bin/vicuna-apply-delta.js", import.meta.url));
+export const BIN = fileURLToPath(new URL("../../bin/vicuna-apply-delta.js", import.meta.url));
 
 /** The system keeps the peak; what is missed is what a process takes in its last moments. */
 const LOOK_EACH_MS = 20;

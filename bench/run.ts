@@ -1,4 +1,5 @@
 /**
+ * npm run bench -- --hub PYTHON: hub.ts
  * npm run bench -- [--cold] [--parameters 1.5e9] [--runs 5] [--only apply,verify] [--folder DIR] [--python PYTHON]
  *   [--keep]
  *
@@ -17,6 +18,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { formatBytes, formatCount } from "../src/units.js";
 import { applyCase, type Case, casesOf, modelsOf, placesIn } from "./cases.js";
+import { benchHub } from "./hub.js";
 import { benchKernels, printTable } from "./kernels.js";
 import { makePair, type Pair } from "./make-pair.js";
 import { bring, forget, settle } from "./page-cache.js";
@@ -32,6 +34,7 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     folder: { type: "string", default: tmpdir() },
     python: { type: "string" },
+    hub: { type: "string" },
     keep: { type: "boolean", default: false },
   },
 });
@@ -42,6 +45,10 @@ const SHARDS = 4;
 /** Files that take more than this share of memory are not all in the page cache when they are read. */
 const MOST_CACHED = 0.6;
 
+if (values.hub !== undefined) {
+  await benchHub(values.hub, 1e9);
+  process.exit();
+}
 const runs = Number(values.runs);
 const parameters = Number(values.parameters);
 mkdirSync(values.folder, { recursive: true });

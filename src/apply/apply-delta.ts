@@ -55,7 +55,7 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
 
 async function makeTarget(options: ApplyDeltaOptions, start: number): Promise<MergeSummary> {
   const { checksums = false, verify = false, force = false, signal } = options;
-  return withPlan(options, async (merge, log) => {
+  return withPlan(options, false, async (merge, log) => {
     const { target, plan, files, record, baseCheck } = merge;
     checkRoom(target, roomFor(target, plan, files.length));
     let counted: ElementCounts = { sums: 0, inexact: 0, notFinite: 0, findings: [] };
@@ -91,15 +91,15 @@ async function findMade(
   { details }: ApplyDeltaError,
   start: number,
 ): Promise<MergeSummary | null> {
-  const { verify = false, signal, verifyDelta = false, hub } = options;
+  const { verify = false, signal, verifyDelta = false } = options;
   const requests = readRequests(options);
   const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests) });
   // Where another run is at work, the error is about its lock.
   const found = details.file === target ? recordToCompare(target, requests, options) : null;
   if (found === null) return null;
   // Weights that aren't on this machine stay where they are: headers and a sample are enough.
-  const asked = { ...options, overwrite: true, hub: verifyDelta ? hub : { ...hub, stream: true } };
-  return withPlan({ ...asked, reporter: silentReporter }, async (merge, log) => {
+  const asked = { ...options, overwrite: true, reporter: silentReporter };
+  return withPlan(asked, !verifyDelta, async (merge, log) => {
     if (!(await isAlreadyMade(merge, found))) return null;
     if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
     const { sums, inexact, notFinite } = found.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
@@ -132,7 +132,8 @@ function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): Ap
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
-  return withPlan(options, async (merge, { warnings }) => {
+  // Checksums need every byte.
+  return withPlan(options, options.verifyDelta !== true, async (merge, { warnings }) => {
     const { target, plan, files, release, baseCheck } = merge;
     const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
     const records = [PROVENANCE, ...(options.checksums === true ? [CHECKSUMS] : [])];
@@ -163,13 +164,14 @@ function readRequests({ base, delta, baseRevision, deltaRevision }: ApplyDeltaOp
 /** Finds the models and a place for the target, opens, checks and plans, runs `body`, closes whatever happens. */
 async function withPlan<T>(
   options: ApplyDeltaOptions,
+  headersOnly: boolean,
   body: (merge: PlannedMerge, log: WarningLog) => Promise<T>,
 ): Promise<T> {
   const { overwrite = false, hub, reporter = silentReporter, signal } = options;
   const requests = readRequests(options);
   if (options.force !== true) refuseMisplacedRelease(requests);
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
-  return withModels(requests, { hub, reporter, signal, target }, async (base, delta) => {
+  return withModels(requests, { hub, reporter, signal, target, headersOnly }, async (base, delta) => {
     const log = createWarningLog(reporter);
     const merge = await planTarget(await openSide(base, delta), await openDelta(delta), target, options, log);
     throwIfAborted(signal);

@@ -17,6 +17,7 @@ import type { ChangeSize, LayerChange } from "./documents.js";
 import { MODEL_RATIO } from "./judge-tensors.js";
 import {
   type ElementRun,
+  inFileOrder,
   type PairJob,
   pairViews,
   rangesOfRuns,
@@ -29,7 +30,7 @@ import {
 const SAMPLE_ELEMENTS = 16 * 1024 * 1024;
 
 /** Places in each tensor where a run is sampled, at least. */
-const FEWEST_RUNS = 16;
+const FEWEST_RUNS = 6;
 
 /** Longest run; also what the kernel's memory is sized by. */
 const MAX_RUN_ELEMENTS = 16 * 1024;
@@ -70,7 +71,7 @@ export const changeSample: Sample<PairJob, LayerChange | null> = {
   *rangesOf({ base, other }) {
     const pairs = weightPairs(base, other);
     const perTensor = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length));
-    for (const pair of pairs)
+    for (const pair of inFileOrder(pairs))
       yield* rangesOfRuns(runsOf(sharedCount(pair), perTensor).map((run) => ({ pair, ...run })));
   },
 };
@@ -94,12 +95,15 @@ export async function measureChange(
   if (pairs.length === 0) return null;
   const sampler = new Sampler(kernel);
   const perTensor = Math.ceil(sampleElements / pairs.length);
-  const measured: MeasuredTensor[] = [];
-  for (const pair of pairs) {
+  const squares = new Map<ViewPair, Squares>();
+  for (const pair of inFileOrder(pairs)) {
     await pause();
-    const { name, shape } = pair[1];
-    measured.push({ ...placeOf(name), isMatrix: shape.length > 1, squares: sampler.sample(pair, perTensor) });
+    squares.set(pair, sampler.sample(pair, perTensor));
   }
+  const measured = pairs.map((pair): MeasuredTensor => {
+    const { name, shape } = pair[1];
+    return { ...placeOf(name), isMatrix: shape.length > 1, squares: squares.get(pair) as Squares };
+  });
   const compared = new Set(pairs.map(([, { name }]) => name));
   const names = new Set([...other, ...base].filter(isWeight).map(({ name }) => name));
   return {

@@ -7,6 +7,7 @@ import { isRotaryBuffer } from "../llama/tensor-names.js";
 import type { FloatDType } from "../tensor.js";
 import type { Sample } from "../workers/sample.js";
 import {
+  inFileOrder,
   type PairJob,
   pairViews,
   rangesOfRuns,
@@ -41,7 +42,8 @@ export async function sampleBase(
   pause: Pause,
 ): Promise<TensorSample[]> {
   const tallies = new Map<ViewPair, TensorTally>();
-  for (const { pair, first, count } of baseRuns(pairsOf(base, delta))) {
+  const pairs = pairsOf(base, delta);
+  for (const { pair, first, count } of baseRuns(pairs)) {
     await pause();
     const { name, dtype } = pair[1];
     const tally =
@@ -49,12 +51,12 @@ export async function sampleBase(
     tallies.set(pair, tally);
     tally.add(openView(pair[0]), openView(pair[1]), first, count);
   }
-  return [...tallies.values()].map((tally) => tally.sample());
+  return pairs.flatMap((pair) => tallies.get(pair)?.sample() ?? []);
 }
 
 function* baseRuns(pairs: readonly ViewPair[]): Generator<SampledRun> {
   const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.filter(isMatrix).length) / RUNS_PER_TENSOR);
-  for (const pair of pairs) {
+  for (const pair of inFileOrder(pairs)) {
     const total = sharedCount(pair);
     if (!isMatrix(pair)) {
       for (let first = 0; first < total; first += MAX_RUN_ELEMENTS)

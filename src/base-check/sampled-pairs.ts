@@ -35,6 +35,29 @@ export function pairViews(
   });
 }
 
+/**
+ * As the files of the second model hold them: what lies side by side is read at once, whatever comes first in the model.
+ * Over a network a sample is as slow as it has requests.
+ */
+export function inFileOrder(pairs: readonly ViewPair[]): ViewPair[] {
+  return [...pairs].sort(
+    (
+      [
+        ,
+        {
+          pieces: [a],
+        },
+      ],
+      [
+        ,
+        {
+          pieces: [b],
+        },
+      ],
+    ) => (a.file.path === b.file.path ? a.offsetBytes - b.offsetBytes : a.file.path < b.file.path ? -1 : 1),
+  );
+}
+
 function hasFloats({ dtype, shape }: View): boolean {
   return isFloatDType(dtype) && elementCount(shape) > 0;
 }

@@ -26,12 +26,14 @@ export interface FetchOptions {
   readonly settings: HubSettings;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal | undefined;
+  /** Whether weights that the cache lacks stay on the Hub though `stream` isn't asked for. */
+  readonly headersOnly: boolean;
   /** What else the run will write, given the bytes of each model's weights. */
   readonly otherNeeds: (weightBytes: readonly number[]) => readonly SpaceNeed[];
 }
 
 /**
- * Brings models into the cache, or with `stream` all of them but the weights.
+ * Brings models into the cache, or with `stream` or `headersOnly` all of them but the weights.
  * Errors: `repository-not-found`, `revision-not-found`, `gated-repository`, `bad-token`, `no-network`, `rate-limited`,
  * `hub-failure`, `not-in-cache`, `no-weights`, `shard-missing`, `unsafe-file-name`, `download-damaged`, `no-space`,
  * `cache-unwritable`, `interrupted`.
@@ -51,7 +53,8 @@ export async function fetchModels(
     const located: LocatedModel[] = [];
     for (const model of models) located.push(await locateModel(model, cacheOf(model), session));
     await downloadMissing(located, options, session);
-    const isStreamed = ({ absentWeights }: LocatedModel) => settings.stream && absentWeights.length > 0;
+    const isStreamed = ({ absentWeights }: LocatedModel) => staysThere(options) && absentWeights.length > 0;
+    for (const model of located.filter(isStreamed)) options.reporter.note(describeStay(model, options));
     // A revision must not stand for a snapshot without weights.
     for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
     const weights = streamWeights(located.filter(isStreamed), session, options.signal);
@@ -69,6 +72,17 @@ export async function fetchModels(
   }
 }
 
+function staysThere({ settings, headersOnly }: FetchOptions): boolean {
+  return settings.stream || headersOnly;
+}
+
+function describeStay(model: LocatedModel, { settings, headersOnly }: FetchOptions): string {
+  const amount = describeAmount(model.absentWeights);
+  if (!headersOnly) return `streaming ${describeLocated(model)}: ${amount}, not stored on this disk.`;
+  const later = settings.stream ? "" : ", not downloaded yet";
+  return `reading headers of ${describeLocated(model)}: ${amount}${later}.`;
+}
+
 const RESUMES = "Run the same command again: it resumes where it stopped.";
 
 /** A read-only cache that holds the whole model needs no ref: it is for later runs. */
@@ -83,15 +97,17 @@ function noteRevision({ wanted, cache, commit }: LocatedModel, reporter: Reporte
 
 async function downloadMissing(
   located: readonly LocatedModel[],
-  { settings, reporter, otherNeeds }: FetchOptions,
+  options: FetchOptions,
   session: HubSession,
 ): Promise<void> {
+  const { settings, reporter, otherNeeds } = options;
   const missingOf = ({ absentAssets, absentWeights }: LocatedModel) =>
-    settings.stream ? absentAssets : [...absentAssets, ...absentWeights];
+    staysThere(options) ? absentAssets : [...absentAssets, ...absentWeights];
   const missing = located.flatMap(missingOf);
   if (missing.length === 0) return;
   for (const model of located) {
     const own = missingOf(model);
+    if (staysThere(options) && model.absentWeights.length > 0) continue;
     if (own.length === 0) reporter.detail(`${describeLocated(model)} is in the cache.`);
     else reporter.note(`downloading ${describeLocated(model)}: ${describeAmount(own)}.`);
   }
@@ -103,7 +119,8 @@ async function downloadMissing(
     0,
   );
   const earlier = arrived === 0 ? "" : `, of which ${formatBytes(arrived)} arrived in an earlier run`;
-  if (located.length > 1 || arrived > 0) reporter.note(`${formatBytes(total)} in all${earlier}.`);
+  if (!staysThere(options) && (located.length > 1 || arrived > 0))
+    reporter.note(`${formatBytes(total)} in all${earlier}.`);
   makeFolder(settings.cacheFolder);
   checkSpace([
     { path: settings.cacheFolder, bytes: total - arrived, what: "the Hub's cache" },

@@ -65,6 +65,8 @@ export interface ModelsOptions {
   readonly hub?: HubOptions | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Whether only headers and samples of the weights are needed: those on the Hub stay there. Default false. */
+  readonly headersOnly?: boolean;
   /** The real path of a folder that will be made: it must overlap no model, and its disk must have room for it. */
   readonly target?: string;
 }
@@ -159,7 +161,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
 async function fetchRemote(
   requests: readonly RemoteRequest[],
   files: readonly OpenFile[],
-  { hub, reporter = silentReporter, signal, target }: ModelsOptions,
+  { hub, reporter = silentReporter, signal, target, headersOnly = false }: ModelsOptions,
 ): Promise<FetchedModel[]> {
   const { fetchModels } = await import("./fetch-models.js");
   const localBytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -169,9 +171,11 @@ async function fetchRemote(
   };
   const wanted = requests.map((request) => request.wanted);
   const settings = completeHubSettings(hub);
-  return fetchModels(wanted, { settings, reporter, signal, otherNeeds }).catch((error: unknown) => {
-    throw withLocalPath(error, requests);
-  });
+  return fetchModels(wanted, { settings, reporter, signal, headersOnly, otherNeeds }).catch(
+    (error: unknown) => {
+      throw withLocalPath(error, requests);
+    },
+  );
 }
 
 /** Errors that a name gets which was meant as a path. */

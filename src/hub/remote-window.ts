@@ -35,6 +35,15 @@ const MOST_GAP_BYTES = 16 * 1024;
 /** Requests that are looked through for a wish that comes early. */
 const REQUESTS_IN_VIEW = 64;
 
+/** A request of a sample is all latency, and needs no share of the line. */
+const SMALL_REQUEST_BYTES = 64 * 1024;
+
+/** Requests at once for each connection that a download has: the latency of one is filled by the other. */
+const REQUESTS_PER_CONNECTION = 2;
+
+/** Small requests that count as one large one. */
+const SMALL_REQUESTS_PER_LARGE = 4;
+
 export class RemoteWindow implements RemoteFeed {
   readonly #exchange = createExchange(SLOTS * SLOT_BYTES, this);
   readonly #files: HubFile[] = [];
@@ -44,7 +53,8 @@ export class RemoteWindow implements RemoteFeed {
   readonly #transfer: TransferSettings;
   #expected: Iterator<JoinedRequest> | null = null;
   #inView: JoinedRequest[] = [];
-  #requestsUnderWay = 0;
+  /** In large requests. */
+  #underWay = 0;
   #failure: ApplyDeltaError | null = null;
   /** Whether a wish waits for a slot. */
   #isFull = false;
@@ -104,6 +114,8 @@ export class RemoteWindow implements RemoteFeed {
       this.#isFull = true;
       return;
     }
+    // The line is slower than the readers, or farther than the window is wide.
+    if (piece.isAhead && piece.filledTo <= offsetBytes) this.#pieces.widen();
     piece.users++;
     this.#waiting.set(mailbox, { wish, piece });
     this.#answer(wish, piece);
@@ -161,7 +173,7 @@ export class RemoteWindow implements RemoteFeed {
 
   #fetchAhead(): void {
     if (this.#failure !== null) return;
-    while (this.#requestsUnderWay < this.#transfer.connections) {
+    while (this.#underWay < this.#transfer.connections * REQUESTS_PER_CONNECTION) {
       this.#fillView();
       const [next] = this.#inView;
       if (next === undefined || !this.#pieces.hasRoomFor(next) || !this.#begin(next, true)) return;
@@ -173,12 +185,13 @@ export class RemoteWindow implements RemoteFeed {
     const pieces = this.#pieces.begin(request, isAhead);
     if (pieces === null) return false;
     this.#inView = this.#inView.filter((each) => each !== request);
-    this.#requestsUnderWay++;
+    this.#underWay += costOf(request);
     void this.#bring(request, pieces);
     return true;
   }
 
-  async #bring({ file, start, end }: JoinedRequest, pieces: readonly RemotePiece[]): Promise<void> {
+  async #bring(request: JoinedRequest, pieces: readonly RemotePiece[]): Promise<void> {
+    const { file, start, end } = request;
     let at = start;
     try {
       for await (const bytes of this.#fileAt(file).read(start, end)) {
@@ -190,7 +203,7 @@ export class RemoteWindow implements RemoteFeed {
     } catch (error) {
       if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(error);
     }
-    this.#requestsUnderWay--;
+    this.#underWay -= costOf(request);
     this.#fetchAhead();
   }
 
@@ -213,4 +226,9 @@ export class RemoteWindow implements RemoteFeed {
     for (const mailbox of this.#waiting.keys()) refuseWish(this.#exchange, mailbox, this.#failure);
     this.#waiting.clear();
   }
+}
+
+/** In large requests. */
+function costOf({ start, end }: JoinedRequest): number {
+  return end - start <= SMALL_REQUEST_BYTES ? 1 / SMALL_REQUESTS_PER_LARGE : 1;
 }

@@ -6,7 +6,7 @@ import { createLimit, type Limit } from "../limit.js";
 import type { OpenFile } from "../tensor.js";
 import { makeFolder } from "./cache.js";
 import { HubFile } from "./hub-file.js";
-import { describeAmount, describeLocated, type LocatedModel } from "./locate-model.js";
+import type { LocatedModel } from "./locate-model.js";
 import { RemoteWindow } from "./remote-window.js";
 import type { HubSession } from "./session.js";
 
@@ -17,6 +17,9 @@ const HEAD_BYTES = 64 * 1024;
 const SMALL_BYTES = 4096;
 const BEFORE_BYTES = 64;
 const BEHIND_BYTES = 192;
+
+/** A zip has a local header for each tensor: its request is all latency. */
+const HEADER_REQUESTS_PER_CONNECTION = 8;
 
 /** Headers of real models have less; stops a file whose header would fill the memory a second time. */
 const MOST_KEPT_BYTES = 16 * 1024 * 1024;
@@ -39,7 +42,7 @@ export function streamWeights(
   if (models.length === 0) return new Map();
   const { transfer } = session.settings;
   const window = new RemoteWindow(transfer);
-  const headerRequests = createLimit(transfer.connections);
+  const headerRequests = createLimit(HEADER_REQUESTS_PER_CONNECTION * transfer.connections);
   const cancel = () => window.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   const close = () => {
@@ -56,11 +59,9 @@ export function streamWeights(
   };
   return new Map(
     models.map((model) => {
-      const { path, indexPath, weights, absentWeights } = model;
+      const { path, indexPath, weights } = model;
       // Config and tokenizer are looked for there, also where the repository has none.
       makeFolder(path);
-      const amount = describeAmount(absentWeights);
-      session.reporter.note(`streaming ${describeLocated(model)}: ${amount}, not stored on this disk.`);
       const names = indexPath === null ? weights.map((entry) => entry.path) : [];
       return [model, { index: indexPath, names, open: (name) => open(model, name), close }];
     }),

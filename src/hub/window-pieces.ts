@@ -2,21 +2,27 @@
  * The room of a window: slots of shared memory, and which part of which file is in them. A slot holds one piece at a
  * time and is never taken while somebody reads it. A piece that was fetched ahead goes when it was read.
  */
-import { type JoinedRequest, split } from "./ranges.js";
+import { type JoinedRequest, split, totalBytes } from "./ranges.js";
 
 export const SLOT_BYTES = 1024 * 1024;
 
-/** Slots that what is fetched ahead may fill: a quarter of a second of a fast network. */
-const MOST_AHEAD = 28;
+/** Bytes that what is fetched ahead may fill at first: a tenth of a second of a fast network. */
+const FIRST_AHEAD_BYTES = 32 * SLOT_BYTES;
+
+/** Where the line is far, and the readers wait though all of it is under way. */
+const MOST_AHEAD_BYTES = 64 * SLOT_BYTES;
 
 /** Slots for what nobody foresaw: a matrix of 7B's attention, transposed, needs 33. */
 const MOST_KEPT = 36;
 
-/** Slots for both. */
-const MOST_IN_ALL = 44;
+/** Bytes for both. */
+const MOST_BYTES = 80 * SLOT_BYTES;
 
-/** Some more, for parts that are wanted while the window is full. They take no memory until they are used. */
-export const SLOTS = 4 * MOST_IN_ALL;
+/** Slots take no memory until they are used, and many hold a few kB each. */
+export const SLOTS = 256;
+
+/** The others are for parts that are wanted while the window is full. */
+const MOST_AHEAD_SLOTS = 192;
 
 /** A part of a file in a slot, or on its way there. */
 export interface RemotePiece {
@@ -39,6 +45,7 @@ export class WindowPieces {
   readonly #freeSlots = Array.from({ length: SLOTS }, (_, i) => SLOTS - 1 - i);
   /** In the order in which they were begun or, if they are kept, last used. */
   readonly #pieces = new Set<RemotePiece>();
+  #mostAheadBytes = FIRST_AHEAD_BYTES;
 
   /** The piece that has a byte of a file or will have it. */
   find(file: number, offsetBytes: number): RemotePiece | undefined {
@@ -54,9 +61,16 @@ export class WindowPieces {
 
   /** Whether a request may be begun before it is needed. An empty window takes any. */
   hasRoomFor(request: JoinedRequest): boolean {
-    const ahead = this.#count(true);
-    const most = Math.min(MOST_AHEAD, MOST_IN_ALL - this.#count(false));
-    return ahead === 0 || ahead + partsOf(request).length <= most;
+    const [ahead, kept] = [this.#pieceBytes(true), this.#pieceBytes(false)];
+    if (ahead === 0) return true;
+    const parts = partsOf(request);
+    const most = Math.min(this.#mostAheadBytes, MOST_BYTES - kept);
+    return ahead + totalBytes(parts) <= most && this.#count(true) + parts.length <= MOST_AHEAD_SLOTS;
+  }
+
+  /** Makes room for more to be under way at once. */
+  widen(): void {
+    this.#mostAheadBytes = MOST_AHEAD_BYTES;
   }
 
   /** Pieces for what a request brings; null where there is no slot that isn't in use. */
@@ -87,6 +101,12 @@ export class WindowPieces {
 
   #count(isAhead: boolean): number {
     return [...this.#pieces].filter((piece) => piece.isAhead === isAhead).length;
+  }
+
+  #pieceBytes(isAhead: boolean): number {
+    return totalBytes(
+      [...this.#pieces].flatMap((piece) => (piece.isAhead === isAhead ? [[piece.start, piece.end]] : [])),
+    );
   }
 
   #drop(piece: RemotePiece): void {

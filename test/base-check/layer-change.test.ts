@@ -118,7 +118,7 @@ test("a sample is close to the whole, and reads no more than it should", async (
   const base = [floats(up, "F32", [rows, columns], new Float32Array(count).fill(0.02))];
   const change = await measure(t, base, [floats(up, "F32", [rows, columns], values)], budget);
   assert.ok(change !== null && change.overall.ratio !== null);
-  assert.equal(change.elementsSampled, budget);
+  assert.ok(change.elementsSampled >= budget && change.elementsSampled < budget + 16);
   assert.equal(change.elementsCompared, count);
   const expected = rms(values) / 0.02;
   assert.ok(Math.abs(change.overall.ratio / expected - 1) < 0.06, `${change.overall.ratio}, not ${expected}`);

@@ -41,8 +41,30 @@ test("what is fetched ahead fills a part of the slots and goes when all of it wa
   assert.equal(pieces.hasRoomFor(request(count)), true);
 });
 
+test("it is twice as wide where readers wait, and small parts take no more slots than there are for them", () => {
+  const room = (pieces: WindowPieces, byteLength: number) => {
+    let count = 0;
+    for (; ; count++) {
+      const start = count * SLOT_BYTES;
+      const small = {
+        file: 0,
+        start,
+        end: start + byteLength,
+        wanted: [[start, start + byteLength] as const],
+      };
+      if (!pieces.hasRoomFor(small) || pieces.begin(small, true) === null) return count;
+    }
+  };
+  const wide = new WindowPieces();
+  wide.widen();
+  assert.equal(room(wide, SLOT_BYTES), 2 * room(new WindowPieces(), SLOT_BYTES));
+  const small = room(new WindowPieces(), 10_000);
+  assert.ok(small > 100 && small < SLOTS, `${small} parts`);
+});
+
 test("what nobody foresaw is kept, the least recently used goes first, and there is less room ahead", () => {
   const pieces = new WindowPieces();
+  pieces.widen();
   let ahead = 0;
   while (pieces.hasRoomFor(request(1000 + ahead))) fill(begin(pieces, 1000 + ahead++, true));
   pieces.dropAhead();

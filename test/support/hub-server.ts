@@ -112,6 +112,11 @@ export function sha256(bytes: Uint8Array): string {
   return digest;
 }
 
+/** For bytes that are too many to hash. */
+export function nameDigest(bytes: Uint8Array, digest: string): void {
+  digests.set(bytes, digest);
+}
+
 export const gitSha1 = (bytes: Uint8Array) =>
   createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 export const isLfs = (bytes: Uint8Array) => bytes.length > LFS_ABOVE;
@@ -273,7 +278,14 @@ function tree(request: IncomingMessage, response: ServerResponse, repository: Re
     const size = bytes.length;
     const lfs = isLfs(bytes) ? { lfs: { oid: sha256(bytes), size, pointerSize: 134 } } : {};
     const xet = repository.xet && isLfs(bytes) ? { xetHash: sha256(bytes) } : {};
-    const entry = { type: "file", oid: gitSha1(bytes), size, path, ...lfs, ...xet };
+    const entry = {
+      type: "file",
+      oid: isLfs(bytes) ? sha256(bytes).slice(0, 40) : gitSha1(bytes),
+      size,
+      path,
+      ...lfs,
+      ...xet,
+    };
     const { path: newPath, size: newSize, oid } = repository.listed?.[path] ?? {};
     if (newPath !== undefined) entry.path = newPath;
     if (newSize !== undefined) entry.size = newSize;

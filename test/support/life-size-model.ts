@@ -28,7 +28,10 @@ export interface RepeatedTensor {
 }
 
 /** Names, kinds and shapes of a LLaMA; `rows` is the number of its tokens. */
-function lifeSizeShapes(size: LifeSize, rows: number): Pick<RepeatedTensor, "name" | "kind" | "shape">[] {
+export function lifeSizeShapes(
+  size: LifeSize,
+  rows: number,
+): Pick<RepeatedTensor, "name" | "kind" | "shape">[] {
   const { width, mlp, layers } = LIFE_SIZES[size];
   const inLayer: [kind: string, shape: number[]][] = [
     ...["q", "k", "v", "o"].map((p): [string, number[]] => [`self_attn.${p}_proj`, [width, width]]),

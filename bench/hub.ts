@@ -1,0 +1,106 @@
+/**
+ * `npm run bench -- --hub PYTHON`: a Hub on loopback, at 0, 30 and 100 ms and 40 MB/s a connection. Times a download of
+ * ours against the `hf download` of that Python (huggingface_hub), with processor time, requests and peak memory; and
+ * what a dry run, `inspect --base` and a merge read of a 7B and a 13B that stay on the Hub.
+ */
+import { execFileSync, fork } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { formatBytes } from "../src/units.js";
+import type { Counts, Order } from "./life-size-hub.js";
+import { BIN } from "./program.js";
+
+const BYTES_PER_SECOND = 40e6;
+const LATENCIES_MS = [0, 30, 100];
+
+/** Runs a command and prints what it took: seconds, processor seconds, peak bytes. */
+const MEASURE = `
+import json, resource, subprocess, sys, time
+start = time.time()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([time.time() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, done.returncode, done.stderr.decode()[-500:]]))
+`;
+
+/** What every command does with a model on the Hub before it reads the weights. */
+const DOWNLOAD = `
+import { fetchModels } from ${JSON.stringify(new URL("../src/hub/fetch-models.js", import.meta.url).href)};
+import { completeHubSettings } from ${JSON.stringify(new URL("../src/hub/hub-settings.js", import.meta.url).href)};
+import { silentReporter } from ${JSON.stringify(new URL("../src/progress.js", import.meta.url).href)};
+const settings = completeHubSettings({ endpoint: process.env.HF_ENDPOINT, cacheFolder: "hub", tokenFile: null });
+const wanted = { repository: "bench/download", revision: "main", reference: "bench/download" };
+await fetchModels([wanted], { settings, reporter: silentReporter, headersOnly: false, otherNeeds: () => [] });
+`;
+
+export async function benchHub(python: string, downloadBytes: number): Promise<void> {
+  const hub = fork(fileURLToPath(new URL("./life-size-hub.js", import.meta.url)), [String(downloadBytes)]);
+  const next = <T>() => new Promise<T>((resolve) => hub.once("message", (message) => resolve(message as T)));
+  const url = await next<string>();
+  const tell = (order: Order) => {
+    const answer = next<Counts>();
+    hub.send(order);
+    return answer;
+  };
+  const measure = async (what: string, command: readonly string[]) => {
+    const home = mkdtempSync(join(tmpdir(), "vicuna-bench-hub-"));
+    await tell("counts");
+    const env = { ...process.env, HF_ENDPOINT: url, HF_HOME: home, HF_HUB_OFFLINE: "", HF_TOKEN: "" };
+    const output = execFileSync(python, ["-c", MEASURE, ...command], { env, cwd: home, encoding: "utf8" });
+    const [seconds, processor, peak, status, stderr] = JSON.parse(output) as [
+      number,
+      number,
+      number,
+      number,
+      string,
+    ];
+    const { requests, sentBytes } = await tell("counts");
+    rmSync(home, { recursive: true });
+    if (status !== 0) throw new Error(`${what} failed:\n${stderr}`);
+    const columns = [
+      `${seconds.toFixed(1)} s`,
+      `${processor.toFixed(1)} s`,
+      `${requests}`,
+      formatBytes(sentBytes),
+    ];
+    console.log(
+      `  ${what.padEnd(34)} ${[...columns, formatBytes(peak)].map((text) => text.padStart(9)).join(" ")}`,
+    );
+  };
+  const ours = (...args: string[]) => [process.execPath, BIN, ...args];
+  const pair = (size: string) => [
+    "--base",
+    `bench/${size}-base`,
+    "--delta",
+    `bench/${size}-delta`,
+    "--target",
+    "out",
+  ];
+  console.log(
+    `  ${"".padEnd(34)} ${["time", "processor", "requests", "sent", "peak"].map((text) => text.padStart(9)).join(" ")}`,
+  );
+  for (const latencyMs of LATENCIES_MS) {
+    console.log(`${latencyMs} ms, ${formatBytes(BYTES_PER_SECOND)} a second and connection`);
+    await tell({ latencyMs, bytesPerSecond: BYTES_PER_SECOND });
+    await measure(`download ${formatBytes(downloadBytes)}`, [
+      process.execPath,
+      "--input-type=module",
+      "-e",
+      DOWNLOAD,
+    ]);
+    await measure("hf download", [python, "-m", "huggingface_hub.cli.hf", "download", "bench/download"]);
+    for (const size of ["7B", "13B"]) {
+      await measure(`dry run, ${size}`, ours(...pair(size), "--dry-run", "--force"));
+      await measure(
+        `dry run without base check, ${size}`,
+        ours(...pair(size), "--dry-run", "--skip-base-check"),
+      );
+      await measure(
+        `inspect --base, ${size}`,
+        ours("inspect", `bench/${size}-delta`, "--base", `bench/${size}-base`),
+      );
+    }
+  }
+  hub.disconnect();
+}
