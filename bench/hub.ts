@@ -24,15 +24,7 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps([time.time() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, done.returncode, done.stderr.decode()[-500:]]))
 `;
 
-/** What every command does with a model on the Hub before it reads the weights. */
-const DOWNLOAD = `
-import { fetchModels } from ${JSON.stringify(new URL("../src/hub/fetch-models.js", import.meta.url).href)};
-import { completeHubSettings } from ${JSON.stringify(new URL("../src/hub/hub-settings.js", import.meta.url).href)};
-import { silentReporter } from ${JSON.stringify(new URL("../src/progress.js", import.meta.url).href)};
-const settings = completeHubSettings({ endpoint: process.env.HF_ENDPOINT, cacheFolder: "hub", tokenFile: null });
-const wanted = { repository: "bench/download", revision: "main", reference: "bench/download" };
-await fetchModels([wanted], { settings, reporter: silentReporter, headersOnly: false, otherNeeds: () => [] });
-`;
+const DOWNLOAD = fileURLToPath(new URL("./download.js", import.meta.url));
 
 export async function benchHub(python: string, downloadBytes: number): Promise<void> {
   const hub = fork(fileURLToPath(new URL("./life-size-hub.js", import.meta.url)), [String(downloadBytes)]);
@@ -85,9 +77,9 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
     await tell({ latencyMs, bytesPerSecond: BYTES_PER_SECOND });
     await measure(`download ${formatBytes(downloadBytes)}`, [
       process.execPath,
-      "--input-type=module",
-      "-e",
       DOWNLOAD,
+      url,
+      "bench/download",
     ]);
     await measure("hf download", [python, "-m", "huggingface_hub.cli.hf", "download", "bench/download"]);
     for (const size of ["7B", "13B"]) {

@@ -43,7 +43,7 @@ export function defineFolderCommand<Options extends object, Plan extends object,
   command: Command,
   { folder, plan, formatPlan, make, formatMade }: FolderCommand<Options, Plan, Made>,
 ): Command {
-  addFlag(command, "Main", "-n, --dry-run", "print the plan, write nothing; may download models");
+  addFlag(command, "Main", "-n, --dry-run", "print the plan, write nothing");
   addLibraryOptions(command, uploadFlags);
   setAction<UploadOptions & { upload?: UploadFlags }, { dryRun?: true; lowCpuMem?: true }>(
     command,

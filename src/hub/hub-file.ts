@@ -152,13 +152,16 @@ export class HubFile {
 
   /** From where the Hub says; an address that has expired meanwhile is asked for anew, by one for all. */
   async #request(range: string, attempts: Attempts): Promise<LocatedAnswer> {
-    const { ask, answerOf } = this.session;
+    const { ask, answerOf, latency } = this.session;
     for (let refusals = 0; ; ) {
       await attempts.ready();
       const address = this.#whereabouts();
       const url = await address;
       await attempts.ready(url.host);
+      const begun = performance.now();
       const answer = await ask(url, { headers: { range } });
+      const tookMs = performance.now() - begun;
+      latency.leastMs = Math.min(latency.leastMs ?? tookMs, tookMs);
       if (isSuccess(answer)) return answer;
       await answer.end();
       const error = answerOf(answer);

@@ -22,12 +22,30 @@ import {
 import { Interruption } from "../interrupt.js";
 import type { RemoteDescriptor } from "../tensor.js";
 import type { HubFile } from "./hub-file.js";
-import type { TransferSettings } from "./hub-settings.js";
 import { type JoinedRequest, joinRanges } from "./ranges.js";
+import type { HubSession } from "./session.js";
 import { type RemotePiece, SLOT_BYTES, SLOTS, WindowPieces } from "./window-pieces.js";
 
-/** What one request asks for: worth its round trip, and small enough that several fit into the window. */
-const MOST_REQUEST_BYTES = 4 * 1024 * 1024;
+const MIB = 1024 * 1024;
+
+/** How a line is filled: by what one request asks for, the requests at once, and the bytes that are fetched ahead. */
+interface Filling {
+  readonly requestBytes: number;
+  readonly requestsPerConnection: number;
+  readonly aheadBytes: number;
+}
+
+/** Each socket that has much to give holds some MB, so there are few. */
+const NEAR: Filling = { requestBytes: 4 * MIB, requestsPerConnection: 1, aheadBytes: 32 * MIB };
+
+/**
+ * All but the latency's share of a window is bytes on their way, so many small requests fill a far line with less memory
+ * than a few large ones: 80% of what 8 connections of 40 MB/s give at 200 ms.
+ */
+const FAR: Filling = { requestBytes: 2 * MIB, requestsPerConnection: 4, aheadBytes: 64 * MIB };
+
+/** Where no answer came sooner, the line is far. */
+const FAR_MS = 20;
 
 /** Between tensors of a zip are local headers and padding. */
 const MOST_GAP_BYTES = 16 * 1024;
@@ -38,11 +56,8 @@ const REQUESTS_IN_VIEW = 64;
 /** A request of a sample is all latency, and needs no share of the line. */
 const SMALL_REQUEST_BYTES = 64 * 1024;
 
-/** Requests at once for each connection that a download has: the latency of one is filled by the other. */
-const REQUESTS_PER_CONNECTION = 2;
-
-/** Small requests that count as one large one. */
-const SMALL_REQUESTS_PER_LARGE = 4;
+/** Small requests at once for each connection. */
+const SMALL_REQUESTS_PER_CONNECTION = 12;
 
 export class RemoteWindow implements RemoteFeed {
   readonly #exchange = createExchange(SLOTS * SLOT_BYTES, this);
@@ -50,18 +65,18 @@ export class RemoteWindow implements RemoteFeed {
   readonly #pieces = new WindowPieces();
   readonly #waiting = new Map<number, { readonly wish: Wish; readonly piece: RemotePiece }>();
   readonly #readBy = new Map<number, RemotePiece>();
-  readonly #transfer: TransferSettings;
+  readonly #session: HubSession;
   #expected: Iterator<JoinedRequest> | null = null;
   #inView: JoinedRequest[] = [];
-  /** In large requests. */
-  #underWay = 0;
+  /** A connection's worth is 1: many small requests, or a few large ones. */
+  #connectionsBusy = 0;
   #failure: ApplyDeltaError | null = null;
   /** Whether a wish waits for a slot. */
   #isFull = false;
   #isOver = false;
 
-  constructor(transfer: TransferSettings) {
-    this.#transfer = transfer;
+  constructor(session: HubSession) {
+    this.#session = session;
     const look = () => {
       const wishes = openWishes(this.#exchange, this.#waiting, (mailbox) => this.#release(mailbox));
       for (const wish of wishes) this.#receive(wish);
@@ -75,7 +90,7 @@ export class RemoteWindow implements RemoteFeed {
 
   expect(ranges: Iterable<FileRange>): void {
     this.forget();
-    const mostBytes = Math.min(MOST_REQUEST_BYTES, this.#transfer.rangeBytes);
+    const mostBytes = Math.min(this.#filling.requestBytes, this.#session.settings.transfer.rangeBytes);
     this.#expected = joinRanges(ranges, mostBytes, MOST_GAP_BYTES);
     this.#fetchAhead();
   }
@@ -114,8 +129,6 @@ export class RemoteWindow implements RemoteFeed {
       this.#isFull = true;
       return;
     }
-    // The line is slower than the readers, or farther than the window is wide.
-    if (piece.isAhead && piece.filledTo <= offsetBytes) this.#pieces.widen();
     piece.users++;
     this.#waiting.set(mailbox, { wish, piece });
     this.#answer(wish, piece);
@@ -135,6 +148,15 @@ export class RemoteWindow implements RemoteFeed {
     const start = offsetBytes - (offsetBytes % SLOT_BYTES);
     const end = Math.min(start + SLOT_BYTES, this.#fileAt(file).entry.byteLength);
     this.#begin({ file, start, end, wanted: [[start, end]] }, false);
+  }
+
+  get #filling(): Filling {
+    return (this.#session.latency.leastMs ?? 0) >= FAR_MS ? FAR : NEAR;
+  }
+
+  #costOf({ start, end }: JoinedRequest): number {
+    const isSmall = end - start <= SMALL_REQUEST_BYTES;
+    return 1 / (isSmall ? SMALL_REQUESTS_PER_CONNECTION : this.#filling.requestsPerConnection);
   }
 
   #fileAt(file: number): HubFile {
@@ -173,10 +195,15 @@ export class RemoteWindow implements RemoteFeed {
 
   #fetchAhead(): void {
     if (this.#failure !== null) return;
-    while (this.#underWay < this.#transfer.connections * REQUESTS_PER_CONNECTION) {
+    while (this.#connectionsBusy < this.#session.settings.transfer.connections) {
       this.#fillView();
       const [next] = this.#inView;
-      if (next === undefined || !this.#pieces.hasRoomFor(next) || !this.#begin(next, true)) return;
+      if (
+        next === undefined ||
+        !this.#pieces.hasRoomFor(next, this.#filling.aheadBytes) ||
+        !this.#begin(next, true)
+      )
+        return;
     }
   }
 
@@ -185,8 +212,12 @@ export class RemoteWindow implements RemoteFeed {
     const pieces = this.#pieces.begin(request, isAhead);
     if (pieces === null) return false;
     this.#inView = this.#inView.filter((each) => each !== request);
-    this.#underWay += costOf(request);
-    void this.#bring(request, pieces);
+    const cost = this.#costOf(request);
+    this.#connectionsBusy += cost;
+    void this.#bring(request, pieces).finally(() => {
+      this.#connectionsBusy -= cost;
+      this.#fetchAhead();
+    });
     return true;
   }
 
@@ -203,8 +234,6 @@ export class RemoteWindow implements RemoteFeed {
     } catch (error) {
       if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(error);
     }
-    this.#underWay -= costOf(request);
-    this.#fetchAhead();
   }
 
   #put(piece: RemotePiece, bytes: Uint8Array, at: number): void {
@@ -226,9 +255,4 @@ export class RemoteWindow implements RemoteFeed {
     for (const mailbox of this.#waiting.keys()) refuseWish(this.#exchange, mailbox, this.#failure);
     this.#waiting.clear();
   }
-}
-
-/** In large requests. */
-function costOf({ start, end }: JoinedRequest): number {
-  return end - start <= SMALL_REQUEST_BYTES ? 1 / SMALL_REQUESTS_PER_LARGE : 1;
 }

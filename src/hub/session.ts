@@ -43,8 +43,11 @@ export function openSession(
   const { send, close } = connect(settings, answerMs);
   const { ask, locate } = createAsk(send, endpoint, token, stop.signal);
   let closing: Promise<void> | undefined;
+  const latency: { leastMs: number | null } = { leastMs: null };
   return {
     settings,
+    /** The shortest time in which the content server began to answer; null before it did. */
+    latency,
     hasToken: token !== null,
     /** Any status is an answer; the body streams. */
     ask,

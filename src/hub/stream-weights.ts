@@ -41,7 +41,7 @@ export function streamWeights(
 ): Map<LocatedModel, StreamedWeights> {
   if (models.length === 0) return new Map();
   const { transfer } = session.settings;
-  const window = new RemoteWindow(transfer);
+  const window = new RemoteWindow(session);
   const headerRequests = createLimit(HEADER_REQUESTS_PER_CONNECTION * transfer.connections);
   const cancel = () => window.cancel();
   signal?.addEventListener("abort", cancel, { once: true });

@@ -6,12 +6,6 @@ import { type JoinedRequest, split, totalBytes } from "./ranges.js";
 
 export const SLOT_BYTES = 1024 * 1024;
 
-/** Bytes that what is fetched ahead may fill at first: a tenth of a second of a fast network. */
-const FIRST_AHEAD_BYTES = 32 * SLOT_BYTES;
-
-/** Where the line is far, and the readers wait though all of it is under way. */
-const MOST_AHEAD_BYTES = 64 * SLOT_BYTES;
-
 /** Slots for what nobody foresaw: a matrix of 7B's attention, transposed, needs 33. */
 const MOST_KEPT = 36;
 
@@ -45,7 +39,6 @@ export class WindowPieces {
   readonly #freeSlots = Array.from({ length: SLOTS }, (_, i) => SLOTS - 1 - i);
   /** In the order in which they were begun or, if they are kept, last used. */
   readonly #pieces = new Set<RemotePiece>();
-  #mostAheadBytes = FIRST_AHEAD_BYTES;
 
   /** The piece that has a byte of a file or will have it. */
   find(file: number, offsetBytes: number): RemotePiece | undefined {
@@ -60,17 +53,12 @@ export class WindowPieces {
   }
 
   /** Whether a request may be begun before it is needed. An empty window takes any. */
-  hasRoomFor(request: JoinedRequest): boolean {
+  hasRoomFor(request: JoinedRequest, mostAheadBytes: number): boolean {
     const [ahead, kept] = [this.#pieceBytes(true), this.#pieceBytes(false)];
     if (ahead === 0) return true;
     const parts = partsOf(request);
-    const most = Math.min(this.#mostAheadBytes, MOST_BYTES - kept);
+    const most = Math.min(mostAheadBytes, MOST_BYTES - kept);
     return ahead + totalBytes(parts) <= most && this.#count(true) + parts.length <= MOST_AHEAD_SLOTS;
-  }
-
-  /** Makes room for more to be under way at once. */
-  widen(): void {
-    this.#mostAheadBytes = MOST_AHEAD_BYTES;
   }
 
   /** Pieces for what a request brings; null where there is no slot that isn't in use. */

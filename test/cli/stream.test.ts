@@ -94,7 +94,7 @@ test("a model many times larger than the window takes no more memory", async (co
   const megabytes = 256;
   const { run, hub, home } = await largePlace(context, megabytes);
   const { code, stdout, stderr } = await run(
-    ...["--base", BASE, "--delta", DELTA, "--target", "out", "--threads", "4"],
+    ...["--base", BASE, "--delta", DELTA, "--target", "out"],
     ...["--skip-base-check", "--force", "--no-sync", "--json"],
   );
   assert.equal(code, 0, stderr);

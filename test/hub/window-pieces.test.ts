@@ -29,20 +29,21 @@ test("a request is cut into slots, each in a place of its own", () => {
 test("what is fetched ahead fills a part of the slots and goes when all of it was read", () => {
   const pieces = new WindowPieces();
   let count = 0;
-  while (pieces.hasRoomFor(request(count))) fill(begin(pieces, count++, true));
+  while (pieces.hasRoomFor(request(count), 28 * SLOT_BYTES)) fill(begin(pieces, count++, true));
   assert.ok(count > 8 && count < SLOTS / 2, `${count} slots`);
   const piece = pieces.find(0, 0) ?? assert.fail();
   piece.users = 2;
   piece.takenBytes = SLOT_BYTES;
   pieces.release(piece);
-  assert.equal(pieces.hasRoomFor(request(count)), false, "somebody still reads it");
+  assert.equal(pieces.hasRoomFor(request(count), 28 * SLOT_BYTES), false, "somebody still reads it");
   pieces.release(piece);
   assert.equal(pieces.find(0, 0), undefined);
-  assert.equal(pieces.hasRoomFor(request(count)), true);
+  assert.equal(pieces.hasRoomFor(request(count), 28 * SLOT_BYTES), true);
 });
 
-test("it is twice as wide where readers wait, and small parts take no more slots than there are for them", () => {
-  const room = (pieces: WindowPieces, byteLength: number) => {
+test("it is as wide as is asked, and small parts take no more slots than there are for them", () => {
+  const room = (ahead: number, byteLength: number) => {
+    const pieces = new WindowPieces();
     let count = 0;
     for (; ; count++) {
       const start = count * SLOT_BYTES;
@@ -52,21 +53,18 @@ test("it is twice as wide where readers wait, and small parts take no more slots
         end: start + byteLength,
         wanted: [[start, start + byteLength] as const],
       };
-      if (!pieces.hasRoomFor(small) || pieces.begin(small, true) === null) return count;
+      if (!pieces.hasRoomFor(small, ahead) || pieces.begin(small, true) === null) return count;
     }
   };
-  const wide = new WindowPieces();
-  wide.widen();
-  assert.equal(room(wide, SLOT_BYTES), 2 * room(new WindowPieces(), SLOT_BYTES));
-  const small = room(new WindowPieces(), 10_000);
+  assert.equal(room(64 * SLOT_BYTES, SLOT_BYTES), 64);
+  const small = room(32 * SLOT_BYTES, 10_000);
   assert.ok(small > 100 && small < SLOTS, `${small} parts`);
 });
 
 test("what nobody foresaw is kept, the least recently used goes first, and there is less room ahead", () => {
   const pieces = new WindowPieces();
-  pieces.widen();
   let ahead = 0;
-  while (pieces.hasRoomFor(request(1000 + ahead))) fill(begin(pieces, 1000 + ahead++, true));
+  while (pieces.hasRoomFor(request(1000 + ahead), 64 * SLOT_BYTES)) fill(begin(pieces, 1000 + ahead++, true));
   pieces.dropAhead();
   const most = 200;
   for (let i = 0; i < most; i++) {
@@ -77,7 +75,7 @@ test("what nobody foresaw is kept, the least recently used goes first, and there
   assert.ok(kept < 64, `${kept} kept`);
   assert.equal(pieces.find(0, SLOT_BYTES), undefined);
   let aheadBesideKept = 0;
-  while (pieces.hasRoomFor(request(1000 + aheadBesideKept)))
+  while (pieces.hasRoomFor(request(1000 + aheadBesideKept), 64 * SLOT_BYTES))
     fill(begin(pieces, 1000 + aheadBesideKept++, true));
   assert.ok(aheadBesideKept < ahead, `${aheadBesideKept} of ${ahead}`);
 });

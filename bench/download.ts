@@ -1,0 +1,9 @@
+/** Downloads one model, as every command does before it reads weights on the Hub: for hub.ts. */
+import { fetchModels } from "../src/hub/fetch-models.js";
+import { completeHubSettings } from "../src/hub/hub-settings.js";
+import { silentReporter } from "../src/progress.js";
+
+const [endpoint = "", repository = ""] = process.argv.slice(2);
+const settings = completeHubSettings({ endpoint, cacheFolder: "hub", tokenFile: null });
+const options = { settings, reporter: silentReporter, headersOnly: false, otherNeeds: () => [] };
+await fetchModels([{ repository, revision: "main", reference: repository }], options);
