@@ -9,6 +9,9 @@ import { SPLIT_FORMATS } from "./table.js";
 
 const FORMATS = Object.values(SPLIT_FORMATS);
 
+/** The folders of a repository that are looked into where its top folder holds no weights. */
+export const HUB_FOLDERS: readonly string[] = FORMATS.map(({ hubFolder }) => hubFolder);
+
 /** The parts among a folder's names, in order; null where there is none. Errors: `shard-missing`. */
 export function chooseParts(names: readonly string[], folder: string): string[] | null {
   const format = FORMATS.find(({ partNumber }) => names.some((name) => partNumber(name) !== null));
@@ -37,6 +40,16 @@ export function checklistBeside(part: string): string | null {
 /** What to do with it about a file that looks damaged. */
 export function describeChecklist(checklist: string): string {
   return `\`md5sum -c ${basename(checklist)}\` in ${dirname(checklist)} names the files that are.`;
+}
+
+/** The error for weights that are stored as only whole models are, where a delta was asked for. */
+export function notADelta(file: string, got: string): ApplyDeltaError {
+  return new ApplyDeltaError("not-a-delta", "The delta is a whole model.", {
+    file,
+    expected: "a delta, as transformers stores it",
+    got,
+    hint: "Give this one as --base, and as --delta what was released to be added to it.",
+  });
 }
 
 /** The format that a file is a part of by its name, or null. */

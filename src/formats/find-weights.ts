@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, sourceExists } from "../files/local-file.js";
 import { XOR_CURE } from "./detect.js";
-import { chooseParts, splitFormatOf } from "./find-parts.js";
+import { chooseParts, HUB_FOLDERS, splitFormatOf } from "./find-parts.js";
 import { FORMATS, INDEX_SUFFIX } from "./table.js";
 
 /** The choice among a folder's names. */
@@ -76,6 +76,45 @@ export function chooseWeights(names: readonly string[], folder: string): ChosenW
   }
   const parts = chooseParts(names, folder);
   return parts === null ? null : { index: null, files: parts, notes };
+}
+
+/** Whether any of a folder's names is a weights file's. */
+export function holdsWeights(names: readonly string[]): boolean {
+  return names.some(
+    (name) =>
+      splitFormatOf(name) !== null || Object.values(FORMATS).some(({ endings }) => isWeights(name, endings)),
+  );
+}
+
+/** What of a repository's files a model is made of; all are paths from its top folder. */
+interface RepositoryWeights extends ChosenWeights {
+  /** Files beside the weights that their layout needs. */
+  readonly companions: readonly string[];
+  /** Whether only whole models are stored like that. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * The weights in a repository's top folder, or else in the one where Meta's files lie beside a converted model. Null
+ * where there are none. Errors: `shard-missing`.
+ */
+export function chooseInRepository(names: readonly string[], repository: string): RepositoryWeights | null {
+  const inFolder = (prefix: string) =>
+    names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+  for (const prefix of ["", ...HUB_FOLDERS.map((folder) => `${folder}/`)]) {
+    const inside = inFolder(prefix).filter((name) => !name.includes("/"));
+    const chosen = chooseWeights(inside, join(repository, prefix));
+    if (chosen === null) continue;
+    const withPrefix = (some: readonly string[]) => some.map((name) => prefix + name);
+    const companions = splitFormatOf(chosen.files[0] ?? "")?.companions ?? null;
+    return {
+      ...chosen,
+      files: withPrefix(chosen.files),
+      companions: withPrefix((companions ?? []).filter((name) => inside.includes(name))),
+      isWhole: companions !== null,
+    };
+  }
+  return null;
 }
 
 /** Whether a file of this name holds weights that a loader would read. */
@@ -199,11 +238,7 @@ export function noWeights(folder: string, names: readonly string[], words = FOLD
 
 function folderHoldsWeights(path: string): boolean {
   try {
-    return readdirSync(path).some(
-      (name) =>
-        splitFormatOf(name) !== null ||
-        Object.values(FORMATS).some(({ endings }) => isWeights(name, endings)),
-    );
+    return holdsWeights(readdirSync(path));
   } catch {
     return false; // Not a folder, or not ours to look into: no hint then.
   }

@@ -2,7 +2,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { chooseWeights } from "../formats/find-weights.js";
+import { HUB_FOLDERS } from "../formats/find-parts.js";
+import { chooseInRepository } from "../formats/find-weights.js";
 import { readIndex } from "../formats/open.js";
 import { firstFew } from "../units.js";
 import { onCache, type RepositoryCache } from "./cache.js";
@@ -42,7 +43,10 @@ export async function describeCached(cache: RepositoryCache, wanted: WantedModel
 /** Names of what a snapshot lacks; null where there is no snapshot. */
 async function missingFiles(cache: RepositoryCache, commit: string): Promise<string[] | null> {
   const folder = cache.snapshotFolder(commit);
-  const names = namesIn(folder).filter((name) => cache.sizeOf(commit, name) !== null);
+  const inner = HUB_FOLDERS.flatMap((name) =>
+    namesIn(join(folder, name)).map((inside) => `${name}/${inside}`),
+  );
+  const names = [...namesIn(folder), ...inner].filter((name) => cache.sizeOf(commit, name) !== null);
   if (names.length === 0) return null;
   const index = indexAmong(names);
   if (index === undefined) return ["its weights"];
@@ -53,7 +57,7 @@ async function missingFiles(cache: RepositoryCache, commit: string): Promise<str
 /** Null where the weights have none; undefined where there are no weights, or a set of shards has a gap. */
 function indexAmong(names: readonly string[]): string | null | undefined {
   try {
-    return chooseWeights(names, "")?.index;
+    return chooseInRepository(names, "")?.index;
   } catch (error) {
     if (isApplyDeltaError(error)) return undefined;
     throw error;

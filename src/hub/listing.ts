@@ -23,13 +23,15 @@ export interface HubEntry {
 export interface HubListing {
   readonly commit: string;
   readonly entries: readonly HubEntry[];
+  /** Names of the folders in the top folder. */
+  readonly folders: readonly string[];
   /** The repository's present name, which differs once it was renamed; null where the Hub doesn't say. */
   readonly name: string | null;
   readonly isPrivate: boolean | null;
 }
 
 const digest = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
-const kindSchema = z.object({ type: z.string() });
+const kindSchema = z.object({ type: z.string(), path: z.string() });
 const contentSchema = z.object({ oid: digest, size: z.int().nonnegative() });
 const entrySchema = contentSchema.extend({
   path: z.string(),
@@ -45,28 +47,43 @@ const infoSchema = z.object({
 /** A page lists up to 1000 files; stops a list that leads from page to page for ever. */
 const MOST_PAGES = 100;
 
-/** Asks for the commit of a revision and the files in its top folder. One attempt. */
-export async function listRepository(
-  { settings: { endpoint }, fetchApi }: HubSession,
-  { repository, revision }: HubReference,
-): Promise<HubListing> {
+/** Asks for the commit of a revision and what is in its top folder. One attempt. */
+export async function listRepository(session: HubSession, reference: HubReference): Promise<HubListing> {
+  const {
+    settings: { endpoint },
+    fetchApi,
+  } = session;
+  const { repository, revision } = reference;
   const asked = { name: repository, revision, additionalFields: ["sha" as const] };
   const info = await modelInfo({ ...asked, hubUrl: endpoint, fetch: fetchApi });
   const { sha: commit, name = null, private: isPrivate = null } = parsed(infoSchema, info, "the repository");
+  return { commit, name, isPrivate, ...(await listFolder(session, { repository, revision: commit })) };
+}
+
+/** Asks for what is in a folder of a commit; by default the top folder. One attempt. */
+export async function listFolder(
+  { settings: { endpoint }, fetchApi }: HubSession,
+  { repository, revision }: HubReference,
+  folder?: string,
+): Promise<Pick<HubListing, "entries" | "folders">> {
   const entries: HubEntry[] = [];
+  const folders: string[] = [];
   let pages = 0;
   const fetchPage: Fetch = (input, init) => {
     if (++pages > MOST_PAGES) throw new ProtocolError(`more than ${MOST_PAGES} pages of files`);
     return fetchApi(input, init);
   };
   const repo = { type: "model", name: repository } as const;
-  for await (const item of listFiles({ hubUrl: endpoint, fetch: fetchPage, repo, revision: commit })) {
-    if (parsed(kindSchema, item, "a file").type !== "file") continue;
+  const where = { hubUrl: endpoint, fetch: fetchPage, repo, revision, ...(folder && { path: folder }) };
+  for await (const item of listFiles(where)) {
+    const { type, path: folderPath } = parsed(kindSchema, item, "a file");
+    if (type === "directory") folders.push(folderPath);
+    if (type !== "file") continue;
     const { path, size, oid, lfs, xetHash } = parsed(entrySchema, item, "a file");
     const { size: byteLength, oid: etag } = lfs ?? { size, oid };
     entries.push({ path, byteLength, etag, isXet: xetHash !== undefined });
   }
-  return { commit, entries, name, isPrivate };
+  return { entries, folders };
 }
 
 /**

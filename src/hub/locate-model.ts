@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { chooseWeights, noWeights } from "../formats/find-weights.js";
+import { HUB_FOLDERS, notADelta } from "../formats/find-parts.js";
+import { chooseInRepository, holdsWeights, noWeights } from "../formats/find-weights.js";
 import { readIndex } from "../formats/open.js";
 import { MAX_INDEX_BYTES } from "../formats/shard-index.js";
 import { ASSET_NAMES } from "../llama/file-names.js";
@@ -11,7 +12,7 @@ import { describeCached } from "./cached-model.js";
 import { downloadFiles } from "./download.js";
 import { explainReadError } from "./explain-error.js";
 import { HubFile, type Snapshot } from "./hub-file.js";
-import { type HubEntry, type HubListing, listRepository } from "./listing.js";
+import { type HubEntry, type HubListing, listFolder, listRepository } from "./listing.js";
 import type { WantedModel } from "./reference.js";
 import { withRetries } from "./retry.js";
 import type { HubSession } from "./session.js";
@@ -76,9 +77,10 @@ export async function locateModel(
   };
   const absentOf = (some: readonly HubEntry[]) =>
     some.map((entry) => new HubFile(session, snapshot, entry)).filter(isAbsent);
-  const names = [...byName.keys()].filter((name) => !name.includes("/")).sort();
-  const chosen = chooseWeights(withoutUncached(names, isCached), repository);
+  const names = [...byName.keys()].sort();
+  const chosen = chooseInRepository(withoutUncached(names, isCached), repository);
   if (chosen === null) throw noWeights(repository, names, HUB_WORDS);
+  if (chosen.isWhole && wanted.isDelta) throw notADelta(repository, chosen.files.join(", "));
   const path = cache.snapshotFolder(commit);
   const indexPath = chosen.index === null ? null : join(path, chosen.index);
   if (chosen.index !== null) {
@@ -88,7 +90,8 @@ export async function locateModel(
     await downloadFiles(absentOf([index]), session, silentReporter);
   }
   const weights = (indexPath === null ? chosen.files : (await readIndex(indexPath)).shards).map(entryOf);
-  const absentAssets = absentOf(ASSET_NAMES.filter((name) => names.includes(name)).map(entryOf));
+  const assets = new Set([...ASSET_NAMES.filter((name) => names.includes(name)), ...chosen.companions]);
+  const absentAssets = absentOf([...assets].map(entryOf));
   const absentWeights = absentOf(weights);
   // Asks for the largest file, which is weights: config files are in the open even where a repository is gated.
   const absent = [...absentAssets, ...absentWeights];
@@ -104,8 +107,9 @@ async function listFor(
 ): Promise<HubListing> {
   try {
     const listing = await withRetries(session.retrier, () => listRepository(session, wanted));
-    for (const { path } of listing.entries) checkFileName(wanted.repository, path);
-    return listing;
+    const entries = [...listing.entries, ...(await listInner(wanted, listing, session))];
+    for (const { path } of entries) checkFileName(wanted.repository, path);
+    return { ...listing, entries };
   } catch (caught) {
     const error = explainReadError(caught, wanted, session);
     if (!isApplyDeltaError(error, "no-network")) throw error;
@@ -113,6 +117,19 @@ async function listFor(
     const hint = `${error.details.hint ?? ""} ${await describeCached(cache, wanted)}`.trim();
     throw new ApplyDeltaError(error.code, error.message, { ...error.details, hint });
   }
+}
+
+/** What is in the folder of the original weights, where the top folder holds no weights. */
+async function listInner(
+  { repository }: WantedModel,
+  { commit, entries, folders }: HubListing,
+  session: HubSession,
+): Promise<readonly HubEntry[]> {
+  const folder = folders.find((name) => HUB_FOLDERS.includes(name));
+  if (folder === undefined || holdsWeights(entries.map(({ path }) => path))) return [];
+  const reference = { repository, revision: commit };
+  const inner = await withRetries(session.retrier, () => listFolder(session, reference, folder));
+  return inner.entries;
 }
 
 const HUB_WORDS = {

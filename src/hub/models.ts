@@ -83,7 +83,7 @@ export function readRequest(request: ModelRequest): ReadRequest {
     });
   }
   const wanted = parseHubReference(reference, revision);
-  if (wanted !== null) return { ...request, wanted: { ...wanted, reference } };
+  if (wanted !== null) return { ...request, wanted: { ...wanted, reference, isDelta: role === "delta" } };
   const { folder, meant } = nearPath(reference);
   const message = `No such file or folder: ${reference} (looked in ${folder}).`;
   throw new ApplyDeltaError("source-not-found", message, {

@@ -12,6 +12,8 @@ export interface HubReference {
 export interface WantedModel extends HubReference {
   /** As the user gave it. */
   readonly reference: string;
+  /** Whether a whole model won't do. */
+  readonly isDelta?: boolean;
 }
 
 /** The Hub's name for the newest commit. */

@@ -1,4 +1,5 @@
 import { ApplyDeltaError } from "../errors.js";
+import { notADelta } from "../formats/find-parts.js";
 import { type Checkpoint, configOf, inOrder } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
 import type { Model, OpenModel } from "../hub/models.js";
@@ -21,12 +22,10 @@ export async function openSide(model: Model, beside?: Model): Promise<OpenModel>
 export async function openDelta(model: Model): Promise<OpenModel> {
   const opened = await openSide(model);
   if (opened.config === null) return opened;
-  throw new ApplyDeltaError("not-a-delta", "The delta is a whole model.", {
-    file: opened.path,
-    expected: "a delta, as transformers stores it",
-    got: `${formatTitles(opened.formats)} weights, ${plural(opened.files.length, "file")}`,
-    hint: "Give this one as --base, and as --delta what was released to be added to it.",
-  });
+  throw notADelta(
+    opened.path,
+    `${formatTitles(opened.formats)} weights, ${plural(opened.files.length, "file")}`,
+  );
 }
 
 /** Whether it is what DeepSpeed ZeRO-3 leaves of a parameter whose elements it has shared out. */

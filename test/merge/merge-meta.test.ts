@@ -2,92 +2,14 @@
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { applyDelta, planMerge } from "../../src/apply/apply-delta.js";
 import { compareModels } from "../../src/compare/compare-models.js";
 import { makeDelta } from "../../src/make/make-delta.js";
-import type { SumDType } from "../../src/tensor.js";
 import { verifyTarget } from "../../src/verify/verify-target.js";
-import { projectPath } from "../support/fixture-path.js";
-import {
-  floats,
-  readSafetensorsFile,
-  type Tensor,
-  temporaryFolder,
-  writeModel,
-} from "../support/model-folder.js";
-import { decodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
+import { config, converted, META_FIXTURES, sidesOf } from "../support/meta-sides.js";
+import { readSafetensorsFile, type Tensor, writeModel } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
-import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-samples.js";
-
-const FIXTURES = projectPath("test/fixtures/meta");
-const ROWS = 40;
-
-const config = (torchDType: string) => ({
-  "config.json": JSON.stringify({
-    architectures: ["LlamaForCausalLM"],
-    torch_dtype: torchDType,
-    vocab_size: ROWS,
-  }),
-  "tokenizer.model": sentencePieceModel(llamaPieces(ROWS)).toString("latin1"),
-});
-
-/** What the converter made of a folder, without the buffers that loaders compute. */
-function converted(golden: string): Tensor[] {
-  return readSafetensorsFile(join(FIXTURES, `${golden}.safetensors`)).filter(
-    ({ name }) => !/inv_freq$/.test(name),
-  );
-}
-
-/** Each tensor with its numbers changed, in its own dtype. */
-function changed(tensors: readonly Tensor[], change: (value: number) => number): Tensor[] {
-  return tensors.map(({ name, dtype, shape, bytes }) => {
-    const values = decodeNumbers(dtype as SumDType, bytes).map((value) =>
-      roundTo(dtype as SumDType, change(value)),
-    );
-    return floats(name, dtype as SumDType, shape, values);
-  });
-}
-
-interface Sides {
-  readonly root: string;
-  /** Meta's folder, and the converted model. */
-  readonly meta: string;
-  readonly base: string;
-  readonly tuned: string;
-  readonly delta: string;
-}
-
-/** `base`: what the delta is made from; by default what the converter makes. */
-function sidesOf(context: TestContext, folder: string, golden: string, base = converted(golden)): Sides {
-  const root = temporaryFolder(context);
-  const normal = seededNormals(5);
-  // By less than half of each value, so that every sum is exact.
-  const tuned = changed(base, (value) => value * (1 + 0.1 * Math.tanh(normal())));
-  const numbers = (tensors: readonly Tensor[]) =>
-    tensors.map(({ dtype, bytes }) => decodeNumbers(dtype as SumDType, bytes));
-  const [from, to] = [numbers(base), numbers(tuned)];
-  const delta = base.map(({ name, dtype, shape }, i) =>
-    floats(
-      name,
-      dtype as SumDType,
-      shape,
-      (to[i] ?? []).map((value, at) => value - (from[i]?.[at] ?? 0)) as Float64Array,
-    ),
-  );
-  const files = config(base[0]?.dtype === "BF16" ? "bfloat16" : "float16");
-  const write = (name: string, tensors: readonly Tensor[]) =>
-    writeModel(join(root, name), tensors, { files });
-  cpSync(join(FIXTURES, folder), join(root, "LLaMA", "7B"), { recursive: true });
-  writeFileSync(join(root, "LLaMA", "tokenizer.model"), files["tokenizer.model"], "latin1");
-  return {
-    root,
-    meta: join(root, "LLaMA", "7B"),
-    base: write("base", converted(golden)),
-    tuned: write("tuned", tuned),
-    delta: write("delta", delta),
-  };
-}
 
 const tensorsOf = (folder: string) =>
   new Map(readSafetensorsFile(join(folder, "model.safetensors")).map((tensor) => [tensor.name, tensor]));
@@ -148,7 +70,7 @@ test("a dry run names every tensor", async (context) => {
 
 test("of several sizes in the base's folder it is the delta's", async (context) => {
   const { root, delta } = sidesOf(context, "files-2", "files");
-  cpSync(join(FIXTURES, "grouped"), join(root, "LLaMA", "13B"), { recursive: true });
+  cpSync(join(META_FIXTURES, "grouped"), join(root, "LLaMA", "13B"), { recursive: true });
   const notes: string[] = [];
   const reporter = {
     detail: () => {},

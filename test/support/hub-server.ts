@@ -195,7 +195,9 @@ export async function startHub(
     const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree|xet-read-token)\/(.+)$/.exec(path);
     const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(path);
     const name = (api ?? file)?.[1] ?? "";
-    const revision = (api?.[3] ?? file?.[2] ?? "").replace(/\?.*$/, "");
+    const isTree = api?.[2] === "tree";
+    const [treeRevision = "", ...treeFolder] = (api?.[3] ?? "").split("/");
+    const revision = isTree ? treeRevision : (api?.[3] ?? file?.[2] ?? "").replace(/\?.*$/, "");
     const repository = repositories[name];
     const hasToken = recorded.authorization === `Bearer ${TOKEN}`;
     const fail = (status: number, code: string, message = code) =>
@@ -211,7 +213,7 @@ export async function startHub(
     if (![commit, "main", ...(repository.branches ?? [])].includes(revision))
       return fail(404, "RevisionNotFound");
     if (api?.[2] === "revision") return json(response, modelInfo(name, repository));
-    if (api?.[2] === "tree") return tree(request, response, repository, server.url);
+    if (isTree) return tree(request, response, repository, server.url, treeFolder.join("/"));
     if (repository.gated && !hasToken) return fail(401, "GatedRepo", `Access to model ${name} is restricted`);
     if (api?.[2] === "xet-read-token") {
       return json(response, { accessToken: "cas", casUrl: server.contentUrl, exp: 4e9 });
@@ -271,10 +273,25 @@ function modelInfo(name: string, repository: RepositorySample) {
   };
 }
 
-function tree(request: IncomingMessage, response: ServerResponse, repository: RepositorySample, url: string) {
+function tree(
+  request: IncomingMessage,
+  response: ServerResponse,
+  repository: RepositorySample,
+  url: string,
+  folder: string,
+) {
   const asked = new URL(request.url ?? "", url);
   const cursor = Number(asked.searchParams.get("cursor") ?? 0);
-  const entries = Object.entries(repository.files).map(([path, bytes]) => {
+  const prefix = folder === "" ? "" : `${folder}/`;
+  const inside = Object.entries(repository.files).filter(([path]) => path.startsWith(prefix));
+  const isDirect = ([path]: [string, Buffer]) => !path.slice(prefix.length).includes("/");
+  const below = inside
+    .filter((entry) => !isDirect(entry))
+    .map(([path]) => path.slice(prefix.length).split("/")[0]);
+  const folders = [...new Set(below)].map((name) => {
+    return { type: "directory", oid: "0".repeat(40), size: 0, path: prefix + name };
+  });
+  const files = inside.filter(isDirect).map(([path, bytes]) => {
     const size = bytes.length;
     const lfs = isLfs(bytes) ? { lfs: { oid: sha256(bytes), size, pointerSize: 134 } } : {};
     const xet = repository.xet && isLfs(bytes) ? { xetHash: sha256(bytes) } : {};
@@ -295,6 +312,7 @@ function tree(request: IncomingMessage, response: ServerResponse, repository: Re
     }
     return entry;
   });
+  const entries = [...folders, ...files];
   asked.searchParams.set("cursor", String(cursor + PAGE));
   const next = cursor + PAGE < entries.length ? { link: `<${asked.href}>; rel="next"` } : {};
   json(response, entries.slice(cursor, cursor + PAGE), next as Record<string, string>);
