@@ -6,7 +6,7 @@ import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:f
 import { join } from "node:path";
 import type { LayoutEntry } from "../src/formats/format.js";
 import { encodeShardIndex } from "../src/formats/shard-index.js";
-import { indexFileName, layOutShard, shardFileName, type TargetFormat } from "../src/formats/table.js";
+import { type FolderFormat, indexFileName, layOutShard, shardFileName } from "../src/formats/table.js";
 import { instantiateKernel } from "../src/kernel/select.js";
 import { elementCount } from "../src/tensor.js";
 
@@ -58,7 +58,7 @@ export function makePair(
   folder: string,
   parameters: number,
   shardCount: number,
-  format: TargetFormat = "safetensors",
+  format: FolderFormat = "safetensors",
 ): Pair {
   const entries = llamaShapes(parameters);
   const parameterCount = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -77,7 +77,7 @@ export function makePair(
 
 function writeModel(
   folder: string,
-  format: TargetFormat,
+  format: FolderFormat,
   entries: readonly LayoutEntry[],
   perShard: number,
   pool: Uint8Array,

@@ -79,6 +79,10 @@ export type BlockDType = keyof typeof BLOCKS;
 /** The block types that this program writes and reads as numbers. */
 export type QuantizedDType = "Q8_0" | "Q4_0";
 
+/** What a sum is written in. */
+export type TargetDType = SumDType | QuantizedDType;
+
+/** What a tensor is made of: an element type, or a block type of ggml's. */
 export type DType = ElementDType | BlockDType;
 
 export const BLOCK_DTYPES = Object.keys(BLOCKS) as BlockDType[];

@@ -6,9 +6,10 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { isApplyDeltaError } from "../errors.js";
-import { onSource } from "../files/local-file.js";
+import { onSource, openLocalFile, readFully, sourceExists } from "../files/local-file.js";
 import { openCheckpoint } from "../formats/open.js";
 import type { ReadRequest } from "../hub/models.js";
 import type { Asset } from "../llama/assets.js";
@@ -72,6 +73,27 @@ export async function isAlreadyMade(
   } finally {
     folder.close();
   }
+}
+
+/** Whether the files of a GGUF have the sizes and the headers, record included, that this merge would give them. */
+export function isGgufMade({
+  target,
+  isFile,
+  plan,
+}: Pick<MergeToCompare, "target" | "plan"> & { readonly isFile: boolean }): boolean {
+  const folder = isFile ? dirname(target) : target;
+  return plan.shards.every(({ fileName, byteLength, pieces: [header] }) => {
+    const path = join(folder, fileName);
+    if (header === undefined || !sourceExists(path)) return false;
+    const file = openLocalFile(path);
+    try {
+      const found = Buffer.alloc(Math.min(header.bytes.length, file.byteLength));
+      readFully(file.fd, found, 0, path);
+      return file.byteLength === byteLength && found.equals(header.bytes);
+    } finally {
+      file.close();
+    }
+  });
 }
 
 function sorted(entries: readonly (readonly (string | number)[])[]): string[] {

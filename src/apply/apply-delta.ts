@@ -21,20 +21,22 @@ import { silentReporter } from "../progress.js";
 import { modelCard } from "../target/model-card.js";
 import { type MergeRecord, PROVENANCE, writeProvenance } from "../target/provenance.js";
 import { checkRoom, roomFor } from "../target/room.js";
-import { CHECKSUMS, writeChecksums } from "../target/sha256sums.js";
+import { writeChecksums } from "../target/sha256sums.js";
 import { checkTarget } from "../target/target.js";
 import { withStaging } from "../target/with-staging.js";
 import { assertVerified } from "../verify/verify-folder.js";
 import { defaultThreads } from "../workers/pool.js";
-import { isAlreadyMade, recordToCompare } from "./already-made.js";
+import { isAlreadyMade, isGgufMade, recordToCompare } from "./already-made.js";
 import { chatTemplateStyle, checkSides } from "./check-sides.js";
 import type { ElementCounts, MergePlanDocument, MergeSummary } from "./documents.js";
 import { judgeFindings } from "./judge-findings.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
+import { checksumsOf, planGguf } from "./plan-gguf.js";
 import { refuseHollowSides } from "./refuse-hollow.js";
 import { refuseMisfit } from "./refuse-misfit.js";
 import { refuseMisplacedRelease } from "./refuse-release.js";
+import { folderLayout, targetKindOf } from "./target-kind.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
@@ -54,19 +56,22 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
 }
 
 async function makeTarget(options: ApplyDeltaOptions, start: number): Promise<MergeSummary> {
-  const { checksums = false, verify = false, force = false, signal } = options;
+  const { verify = false, force = false, signal } = options;
   return withPlan(options, false, async (merge, log) => {
-    const { target, plan, files, record, baseCheck } = merge;
+    const { target, plan, files, record, checksums, baseCheck } = merge;
     checkRoom(target, roomFor(target, plan, files.length));
     let counted: ElementCounts = { sums: 0, inexact: 0, notFinite: 0, findings: [] };
-    const keptShards = await withStaging(stagedTarget(merge), options, log, async (staging) => {
+    const made = { ...stagedTarget(merge), files: merge.isFile ? filesOfTarget(merge) : null };
+    const keptShards = await withStaging(made, options, log, async (staging) => {
       const found = await writeShards(merge, staging, log, signal);
       counted = judgeFindings(found, plan, { baseCheck, force, log });
       staging.writeAssets(files);
       const { findings: _, ...sums } = counted;
-      await writeProvenance(staging, { ...record, counted: sums }, namesOf(files), checksums);
-      const written = [...namesOf(plan.shards), ...namesOf(files), PROVENANCE];
-      if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
+      // A GGUF has its record inside.
+      if (plan.format !== "gguf")
+        await writeProvenance(staging, { ...record, counted: sums }, namesOf(files), checksums !== null);
+      if (checksums !== null)
+        await writeChecksums(staging, checksums, writtenBefore(merge), { reporter: log, signal });
       if (verify) await assertVerified(staging.folder, { ...merge, reporter: log, signal });
     });
     return { ...summarize(merge, keptShards, start), counted, verified: verify, warnings: log.warnings };
@@ -93,16 +98,18 @@ async function findMade(
 ): Promise<MergeSummary | null> {
   const { verify = false, signal, verifyDelta = false } = options;
   const requests = readRequests(options);
-  const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests) });
+  const { isFile, format } = targetKindOf(options);
+  const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests), isFile });
   // Where another run is at work, the error is about its lock.
-  const found = details.file === target ? recordToCompare(target, requests, options) : null;
-  if (found === null) return null;
+  if (details.file !== target) return null;
+  const found = format === "gguf" ? null : recordToCompare(target, requests, options);
+  if (found === null && format !== "gguf") return null;
   // Weights that aren't on this machine stay where they are: headers and a sample are enough.
   const asked = { ...options, overwrite: true, reporter: silentReporter };
   return withPlan(asked, !verifyDelta, async (merge, log) => {
-    if (!(await isAlreadyMade(merge, found))) return null;
+    if (!(found === null ? isGgufMade(merge) : await isAlreadyMade(merge, found))) return null;
     if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
-    const { sums, inexact, notFinite } = found.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
+    const { sums, inexact, notFinite } = found?.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
     const counted = { sums, inexact, notFinite, findings: [] };
     return {
       ...summarize(merge, [], start),
@@ -134,20 +141,30 @@ function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): Ap
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
   // Checksums need every byte.
   return withPlan(options, options.verifyDelta !== true, async (merge, { warnings }) => {
-    const { target, plan, files, release, baseCheck } = merge;
+    const { target, plan, files, checksums, release, baseCheck } = merge;
     const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
-    const records = [PROVENANCE, ...(options.checksums === true ? [CHECKSUMS] : [])];
+    const beside = writtenBefore(merge).slice(plan.shards.length);
     return {
       target,
       dryRun: true,
       release: release === null ? null : describeRelease(release),
       scale: plan.scale,
-      ...describeLayout(merge, [...namesOf(files), ...records], freeBytes),
+      ...describeLayout(merge, [...beside, ...(checksums === null ? [] : [checksums])], freeBytes),
       notAdded: notAdded(plan),
       baseCheck,
       warnings,
     };
   });
+}
+
+/** The names of all files of a target but its checksums, in their order. */
+function writtenBefore({ plan, files }: PlannedMerge): string[] {
+  return [...namesOf(plan.shards), ...namesOf(files), ...(plan.format === "gguf" ? [] : [PROVENANCE])];
+}
+
+/** What a target is made of where it is no folder, the main file last. */
+function filesOfTarget({ plan, files, checksums }: PlannedMerge): string[] {
+  return [...namesOf(files), ...(checksums === null ? [] : [checksums]), ...namesOf(plan.shards).reverse()];
 }
 
 function namesOf(files: readonly { readonly fileName: string }[]): string[] {
@@ -170,7 +187,8 @@ async function withPlan<T>(
   const { overwrite = false, hub, reporter = silentReporter, signal } = options;
   const requests = readRequests(options);
   if (options.force !== true) refuseMisplacedRelease(requests);
-  const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests) });
+  const { isFile } = targetKindOf(options);
+  const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests), isFile });
   return withModels(requests, { hub, reporter, signal, target, headersOnly }, async (base, delta) => {
     const log = createWarningLog(reporter);
     const merge = await planTarget(await openSide(base, delta), await openDelta(delta), target, options, log);
@@ -183,6 +201,10 @@ async function withPlan<T>(
 interface PlannedMerge extends WeightsOutput {
   /** The files beside the weights. */
   readonly files: readonly Asset[];
+  /** Whether they are the target, and no folder around them. */
+  readonly isFile: boolean;
+  /** The name of the file with their checksums; null for none. */
+  readonly checksums: string | null;
   /** What the provenance says of the merge. */
   readonly record: MergeRecord;
   /** Null where the check was skipped. */
@@ -211,24 +233,25 @@ async function planTarget(
   const isBare = ({ name, base: inBase }: MatchedTensor) => name === LM_HEAD && inBase === null;
   if (match.tensors.some((tensor) => isBare(tensor) && !rules.replace.includes(tensor.name)))
     log.warn(BARE_HEAD);
-  const plan = layOut(match, options);
+  const kind = targetKindOf(options);
+  const folder = layOut(match, folderLayout(options, kind));
   const text = modelCard({
     base,
     delta,
-    scale: plan.scale,
+    scale: folder.scale,
     baseCheck: baseCheck?.sentence ?? null,
     release: release === null ? null : describeRelease(release),
   });
   const style = chatTemplateStyle(chatTemplate, release, embeddingOf(delta.tensors)?.dtype);
-  const files = planFiles(
-    plan,
-    delta,
-    base,
-    { chatTemplate: style, card: { fileName: MODEL_CARD, text } },
-    log,
-  );
-  refuseMisfit(plan, files);
-  const record = await recordMerge({ base, delta, rules, dtype, plan, baseCheck });
-  const sources = { base, delta };
-  return { target, plan, sources, files, record, baseCheck, release, kernel, threads };
+  const card = { fileName: MODEL_CARD, text };
+  const assets = planFiles(folder, delta, base, { chatTemplate: style, card }, log);
+  refuseMisfit(folder, assets);
+  const record = await recordMerge({ base, delta, rules, dtype, plan: folder, baseCheck });
+  const { plan, files } =
+    kind.format === "gguf"
+      ? planGguf(folder, assets, { ...options, target, kind, record, chatTemplate: style })
+      : { plan: folder, files: assets };
+  const checksums = options.checksums === true ? checksumsOf(target, kind) : null;
+  const made = { target, isFile: kind.isFile, plan, files, record, checksums };
+  return { ...made, sources: { base, delta }, baseCheck, release, kernel, threads };
 }

@@ -10,8 +10,8 @@ export const applyOptions = z.strictObject({
     delta: flag("-d, --delta <model>", "add this delta: a folder, a weights file, or owner/name", text(), {
       fastChat: ["--delta-path"],
     }),
-    /** The folder to make. */
-    target: flag("-o, --target <folder>", "write the sum to this folder", text(), {
+    /** The folder to make, or a file that ends in `.gguf`. */
+    target: flag("-o, --target <folder>", "write the sum to this folder, or to x.gguf", text(), {
       fastChat: ["--target-model-path"],
     }),
   }),
@@ -27,6 +27,14 @@ export const applyOptions = z.strictObject({
       .default(null),
   }),
   ...outputOptions,
+  ...inGroup("Output", {
+    /** How the weights are stored; default `gguf` for a target that ends in .gguf, else `safetensors`. */
+    format: flag(
+      "--format <format>",
+      "store the weights in this format; gguf: for llama.cpp",
+      oneOf(["safetensors", "bin", "gguf"]),
+    ).optional(),
+  }),
   ...inGroup("Checks", {
     /** Go on if the base check finds another base, or no delta; default false. */
     force: toggle("--force", "merge even if the base check finds a wrong base"),

@@ -150,7 +150,7 @@ function* textKeys(paths: Sides): Generator<FileKey> {
   if (a !== b) yield { at: "text", a: JSON.stringify(a), b: JSON.stringify(b), isNote: false };
 }
 
-function shorten({ a, b }: FileKey): Pick<FileKey, "a" | "b"> {
+export function shorten({ a, b }: Pick<FileKey, "a" | "b">): Pick<FileKey, "a" | "b"> {
   let common = 0;
   while (common < (a?.length ?? 0) && a?.[common] === b?.[common]) common++;
   const cut = (text: string | null) => {

@@ -11,12 +11,19 @@ import { describeInterruption, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { silentReporter } from "../progress.js";
-import { isFloatDType, isLocalFile, type TensorView } from "../tensor.js";
+import { isLocalFile, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
 import { defaultThreads } from "../workers/pool.js";
 import { compareFiles } from "./compare-files.js";
-import { compareTensors, type TensorPair } from "./compare-tensors.js";
-import type { Comparison, TensorComparison } from "./documents.js";
+import {
+  compareTensors,
+  holdsNumbers,
+  QUANTUM_ERRORS,
+  quantizedSide,
+  type TensorPair,
+} from "./compare-tensors.js";
+import type { Comparison, FileComparison, TensorComparison } from "./documents.js";
+import { type AlignedSides, alignGguf, isGguf } from "./gguf-sides.js";
 import type { CompareOptions } from "./options.js";
 
 export { type CompareOptions, compareOptions } from "./options.js";
@@ -40,20 +47,23 @@ async function compareCheckpoints(
   const start = performance.now();
   const { tolerance: absolute, relativeTolerance: relative, signal, reporter = silentReporter } = options;
   const isTolerant = absolute !== undefined || relative !== undefined;
-  const tolerance = { absolute: absolute ?? 0, relative: relative ?? 0 };
+  const tolerance = isTolerant ? { absolute: absolute ?? 0, relative: relative ?? 0 } : null;
   const { threads = defaultThreads([a, b]) } = options;
   refuseOneModel(a, b);
   // First: they are small, and where one is broken nobody should wait for it.
-  const files = options.weightsOnly === true ? null : compareFiles(a, b);
+  const aligned = isGguf(a) || isGguf(b) ? await alignGguf(a, b) : null;
+  const files = options.weightsOnly === true ? null : filesOf(a, b, aligned);
   const kernel = await compileKernel("auto");
-  const { pairs, notes, ...unpaired } = pairTensors(a.tensors, b.tensors);
+  const { pairs, notes, ...unpaired } = pairTensors(aligned?.a ?? a.tensors, aligned?.b ?? b.tensors);
   throwIfAborted(signal);
   const compared = await compareTensors(pairs, {
     ...{ tolerance, kernel, threads, signal },
     onProgress: (progress) =>
       reporter.progress({ activity: "comparing", ...progress, bytesFetched: bytesFetchedOf([a, b]) }),
   }).finally(() => reporter.progressDone());
-  const verdict = judgeTensors(compared, isTolerant);
+  // A GGUF has its vectors in F32, and its numbers rounded: what matters then is whether values agree.
+  const isByValue = aligned?.isByValue ?? false;
+  const verdict = judgeTensors(compared, isTolerant, isByValue);
   const { different } = verdict.tensors;
   const areMostDifferent = different > 0 && different * 2 >= pairs.length;
   const sample = areMostDifferent ? await sampleModels(baseSample, a, b, { reporter, signal, kernel }) : null;
@@ -64,15 +74,29 @@ async function compareCheckpoints(
       different === 0 &&
       Object.values(unpaired).every((tensors) => tensors.length === 0) &&
       !files?.some((file) => file.isDifferent),
-    tolerance: isTolerant ? tolerance : null,
+    tolerance,
     ...verdict,
     ...unpaired,
     files,
-    notes: [...a.notes, ...b.notes, ...notes],
+    notes: [...a.notes, ...b.notes, ...(aligned?.notes ?? []), ...notes, ...roundingNotes(pairs, isTolerant)],
     hints: sample === null ? [] : deltaHints(sample),
     seconds: (performance.now() - start) / 1000,
     threads,
   };
+}
+
+function filesOf(a: Checkpoint, b: Checkpoint, aligned: AlignedSides | null): FileComparison[] {
+  if (aligned === null) return compareFiles(a, b);
+  return aligned.keys === null ? [] : [aligned.keys];
+}
+
+/** What counts as equal to a rounded number, where the user didn't say it. */
+function roundingNotes(pairs: readonly TensorPair[], isTolerant: boolean): string[] {
+  const dtypes = isTolerant ? [] : pairs.flatMap((pair) => quantizedSide(pair) ?? []);
+  return [...new Set(dtypes)].map(
+    (dtype) =>
+      `${dtype.toLowerCase()} was compared after dequantizing: a number within ${QUANTUM_ERRORS[dtype]} steps of its block counts as equal.`,
+  );
 }
 
 /** The same folder and the same files: a typing error that would pass every check. */
@@ -104,7 +128,7 @@ function pairTensors(ofA: readonly TensorView[], ofB: readonly TensorView[]) {
   const [sameShape, otherShapes] = partition(both, ({ a, b }) => a.shape.join() === b.shape.join());
   const [pairs, otherDTypes] = partition(
     sameShape,
-    ({ a, b }) => a.dtype === b.dtype || (isFloatDType(a.dtype) && isFloatDType(b.dtype)),
+    ({ a, b }) => a.dtype === b.dtype || (holdsNumbers(a.dtype) && holdsNumbers(b.dtype)),
   );
   return {
     /** In the order of a. */
@@ -134,12 +158,17 @@ function rotaryNotes(side: string, alone: readonly TensorView[]): string[] {
 function judgeTensors(
   compared: readonly TensorComparison[],
   isTolerant: boolean,
+  isByValue: boolean,
 ): Pick<Comparison, "tensors" | "elements" | "differing"> {
   const differing = compared
     // No elements, no bits.
     .filter(({ dtypes, differentBits }) => dtypes.a !== dtypes.b || differentBits !== 0)
     .sort(byDifference)
-    .map((tensor) => ({ ...tensor, isWithinTolerance: isTolerant && tensor.beyondTolerance === 0 }));
+    .map((tensor) => ({
+      ...tensor,
+      isWithinTolerance:
+        tensor.beyondTolerance === 0 && (isTolerant || (isByValue && tensor.dtypes.a !== tensor.dtypes.b)),
+    }));
   const different = differing.filter(({ isWithinTolerance }) => !isWithinTolerance).length;
   return {
     tensors: {

@@ -6,16 +6,22 @@ import { basename } from "node:path";
 import { ElementReader } from "../files/element-reader.js";
 import { type OpenView, openView } from "../files/gather.js";
 import { allRead, READ_MARGIN_BYTES } from "../files/reader.js";
+import { dequantizeBlocks } from "../kernel/blocks.js";
 import type { Kernel } from "../kernel/kernel.js";
+import { valueOfF16 } from "../kernel/reference.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import {
   bitsOf,
+  blockElements,
   byteLengthOf,
   type DType,
   elementCount,
+  type FloatDType,
   indexOf,
   isFloatDType,
+  isQuantizedDType,
   onePiece,
+  type QuantizedDType,
   type TensorView,
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
@@ -28,16 +34,48 @@ import {
   workOnSegments,
 } from "../workers/segments.js";
 import type { Largest, TensorComparison, Tolerance } from "./documents.js";
-import { addTallies, NO_DIFFERENCE, type Peak, type Tally, tallyBits, tallyValues } from "./element-tally.js";
+import {
+  addTallies,
+  NO_DIFFERENCE,
+  type Peak,
+  type Steps,
+  type Tally,
+  tallyBits,
+  tallyValues,
+} from "./element-tally.js";
 
-/** Two tensors of one name and one shape, of one dtype or both of floats. */
+/** Two tensors of one name and one shape, of one dtype or both of numbers. */
 export interface TensorPair {
   readonly a: TensorView;
   readonly b: TensorView;
 }
 
+/** Whether its elements can be read as numbers. */
+export function holdsNumbers(dtype: DType): dtype is FloatDType | QuantizedDType {
+  return isFloatDType(dtype) || isQuantizedDType(dtype);
+}
+
+/**
+ * How far a quantized number may be from the one it was made of, in steps of its block. Q8_0: half a step, and what
+ * rounding the scale to 11 bits moves 127 steps by. Q4_0 has no eighth step on one side.
+ */
+export const QUANTUM_ERRORS: Readonly<Record<QuantizedDType, number>> = { Q8_0: 0.57, Q4_0: 1.01 };
+
+/** The dtype of the side that alone is quantized, or null. */
+export function quantizedSide({
+  a,
+  b,
+}: {
+  readonly a: { readonly dtype: DType };
+  readonly b: { readonly dtype: DType };
+}): QuantizedDType | null {
+  const [first, ...others] = [a.dtype, b.dtype].filter(isQuantizedDType);
+  return others.length === 0 ? (first ?? null) : null;
+}
+
 interface CompareTensorsOptions {
-  readonly tolerance: Tolerance;
+  /** Null: bits are compared, and quantized numbers to what they may be rounded from. */
+  readonly tolerance: Tolerance | null;
   readonly kernel: CompiledKernel;
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
@@ -53,7 +91,7 @@ interface CompareTask extends Run {
 }
 
 interface CompareJob extends SegmentedJob<CompareTask> {
-  readonly tolerance: Tolerance;
+  readonly tolerance: Tolerance | null;
   readonly kernel: CompiledKernel;
 }
 
@@ -110,14 +148,22 @@ function taskOf(pair: TensorPair, index: number): CompareTask {
     a: openView<DType>(a),
     b: openView<DType>(b),
     elementCount: elementCount(a.shape),
-    segmentElements: (COMPARED_BYTES * 8) / Math.max(bitsOf(a.dtype), bitsOf(b.dtype)),
+    segmentElements: (COMPARED_BYTES * 8) / Math.max(...[a, b].map(({ dtype }) => bitsInMemory(dtype))),
     lead: 0,
   };
 }
 
-/** Elements of less than a byte have no address: their bytes take their place. Both sides have the same dtype then. */
+/** Quantized numbers become float32, for which there is room for as many as there are of 16 bits. */
+function bitsInMemory(dtype: DType): number {
+  return isQuantizedDType(dtype) ? 16 : bitsOf(dtype);
+}
+
+/**
+ * Elements of less than a byte, and of a block type that isn't read as numbers, have no address: their bytes take their
+ * place. Both sides have the same dtype then.
+ */
 function wholeBytes(tensor: TensorView): TensorView {
-  if (bitsOf(tensor.dtype) % 8 === 0) return tensor;
+  if (bitsOf(tensor.dtype) % 8 === 0 || isQuantizedDType(tensor.dtype)) return tensor;
   const { name, pieces } = tensor;
   return onePiece({ ...pieces[0], name, dtype: "U8", shape: [byteLengthOf(tensor)], strides: [1] });
 }
@@ -160,23 +206,47 @@ interface LoadedPair {
 /** `NO_DIFFERENCE` itself where no bit differs. */
 function tallySegment(
   { task: { a, b }, first, count, aAt, bAt }: LoadedPair,
-  tolerance: Tolerance,
+  tolerance: Tolerance | null,
   kernel: Kernel,
 ): Tally {
   const isSameDType = a.dtype === b.dtype;
-  const size = bitsOf(a.dtype) / 8;
-  const bytesAt = (at: number) => kernel.memory.subarray(at, at + count * size);
-  const bits = isSameDType ? tallyBits(bytesAt(aAt), bytesAt(bAt), size, first) : NO_DIFFERENCE;
-  if (isSameDType && bits.differentBits === 0) return NO_DIFFERENCE;
+  const block = blockElements(a.dtype);
+  const size = (block * bitsOf(a.dtype)) / 8;
+  const bytesAt = (at: number) => kernel.memory.subarray(at, at + (count / block) * size);
+  const inBlocks = isSameDType ? tallyBits(bytesAt(aAt), bytesAt(bAt), size, first / block) : NO_DIFFERENCE;
+  if (isSameDType && inBlocks.differentBits === 0) return NO_DIFFERENCE;
+  const bits = { ...inBlocks, firstBits: inBlocks.firstBits * block };
   const x = numbers(a.dtype, aAt, A_FLOATS_AT, count, kernel);
   const y = numbers(b.dtype, bAt, B_FLOATS_AT, count, kernel);
-  const values = x === null || y === null ? NO_DIFFERENCE : tallyValues(x, y, tolerance, first);
-  return addTallies(bits, values);
+  if (x === null || y === null) return bits;
+  if (tolerance !== null || quantizedSide({ a, b }) === null)
+    return addTallies(bits, tallyValues(x, y, tolerance ?? NO_TOLERANCE, first));
+  const steps = stepsOf(a.dtype, aAt, count, kernel) ?? stepsOf(b.dtype, bAt, count, kernel);
+  return tallyValues(x, y, NO_TOLERANCE, first, steps);
+}
+
+const NO_TOLERANCE: Tolerance = { absolute: 0, relative: 0 };
+
+/** How far each number may be from what it was made of, by its block; null where it isn't quantized. */
+function stepsOf(dtype: DType, at: number, count: number, { memory }: Kernel): Steps | null {
+  if (!isQuantizedDType(dtype)) return null;
+  const block = blockElements(dtype);
+  const view = new DataView(memory.buffer, memory.byteOffset + at);
+  const size = (block * bitsOf(dtype)) / 8;
+  const most = Float64Array.from({ length: count / block }, (_, i) =>
+    Math.abs(QUANTUM_ERRORS[dtype] * valueOfF16(view.getUint16(i * size, true))),
+  );
+  return { most, block };
 }
 
 /** The elements as numbers: float64 as it is, other floats as float32, which holds each of their values; else null. */
 function numbers(dtype: DType, at: number, floatsAt: number, count: number, kernel: Kernel) {
   const { buffer, byteOffset } = kernel.memory;
+  if (isQuantizedDType(dtype)) {
+    const numbers = new Float32Array(buffer, byteOffset + floatsAt, count);
+    dequantizeBlocks(dtype, kernel.memory.subarray(at), numbers, valueOfF16);
+    return numbers;
+  }
   if (!isFloatDType(dtype)) return null;
   if (dtype === "F64") return new Float64Array(buffer, byteOffset + at, count);
   if (dtype === "F32") return new Float32Array(buffer, byteOffset + at, count);
@@ -185,7 +255,7 @@ function numbers(dtype: DType, at: number, floatsAt: number, count: number, kern
 }
 
 function describe({ a, b }: TensorPair, tally: Tally): TensorComparison {
-  const isFloat = isFloatDType(a.dtype) && isFloatDType(b.dtype);
+  const isFloat = holdsNumbers(a.dtype) && holdsNumbers(b.dtype);
   const isSameDType = a.dtype === b.dtype;
   const { shape } = wholeBytes(a);
   const indexAt = (at: number) => (Number.isFinite(at) ? indexOf(at, shape) : null);

@@ -44,15 +44,29 @@ function shareOf(difference: number, p: number, q: number): number {
   return difference / (p > q ? p : q);
 }
 
+/** What counts as equal in each block of elements. */
+export interface Steps {
+  readonly most: Float64Array;
+  readonly block: number;
+}
+
 /** Counts and measures the elements whose values differ; `first` as above. */
-export function tallyValues(a: Numbers, b: Numbers, tolerance: Tolerance, first: number): Tally {
-  const { absolute: mostAbsolute, relative: mostRelative } = tolerance;
+export function tallyValues(
+  a: Numbers,
+  b: Numbers,
+  tolerance: Tolerance,
+  first: number,
+  steps: Steps | null = null,
+): Tally {
+  const { absolute, relative: mostRelative } = tolerance;
+  const mostAbsoluteAt =
+    steps === null ? () => absolute : (i: number) => steps.most[Math.floor(i / steps.block)] ?? 0;
   let differentValues = 0;
   let firstAt = NOWHERE;
   let beyond = 0;
   let notFinite = 0;
-  let absolute = 0;
-  let absoluteAt = NOWHERE;
+  let largest = 0;
+  let largestAt = NOWHERE;
   let relative = 0;
   let relativeAt = NOWHERE;
   let nearly = 0;
@@ -69,11 +83,11 @@ export function tallyValues(a: Numbers, b: Numbers, tolerance: Tolerance, first:
     }
     const p = Math.abs(x);
     const q = Math.abs(y);
-    if (difference > mostAbsolute && (mostRelative === 0 || shareOf(difference, p, q) > mostRelative))
+    if (difference > mostAbsoluteAt(i) && (mostRelative === 0 || shareOf(difference, p, q) > mostRelative))
       beyond++;
-    if (difference > absolute) {
-      absolute = difference;
-      absoluteAt = i;
+    if (difference > largest) {
+      largest = difference;
+      largestAt = i;
     }
     // The greater of the two is only looked for where it matters: which it is, no processor can guess.
     if (difference >= nearly * p && difference >= nearly * q && shareOf(difference, p, q) > relative) {
@@ -88,7 +102,7 @@ export function tallyValues(a: Numbers, b: Numbers, tolerance: Tolerance, first:
   return {
     ...NO_DIFFERENCE,
     ...{ differentValues, firstValue: first + firstAt, beyond, notFinite },
-    absolute: peak(absolute, absoluteAt),
+    absolute: peak(largest, largestAt),
     relative: peak(relative, relativeAt),
   };
 }

@@ -9,11 +9,6 @@ export const SNIFF_BYTES = 512;
 /** Formats that can be told by their first bytes and that no delta is made in. */
 const FOREIGN: readonly { matches(head: Buffer): boolean; what: string; hint: string }[] = [
   {
-    matches: (head) => startsWith(head, "GGUF"),
-    what: "a GGUF file (llama.cpp, quantized or converted)",
-    hint: "Deltas are made against the Hugging Face checkpoint in float16: give that one, and convert the merged model to GGUF afterwards.",
-  },
-  {
     matches: (head) => ["lmgg", "tjgg", "fmgg", "algg"].includes(head.toString("latin1", 0, 4)),
     what: "a GGML file of an old llama.cpp",
     hint: "Deltas are made against the Hugging Face checkpoint in float16: give that one.",
@@ -34,6 +29,18 @@ const FOREIGN: readonly { matches(head: Buffer): boolean; what: string; hint: st
     hint: "Unpack it first and give the folder inside.",
   },
 ];
+
+/** Refuses a GGUF where a base or a delta is read. Errors: `foreign-format`. */
+export function refuseGguf({ path }: RandomAccessFile): never {
+  throw new ApplyDeltaError(
+    "foreign-format",
+    "This is a GGUF of llama.cpp, which can't be a base or a delta.",
+    {
+      file: path,
+      hint: "Give the Hugging Face checkpoint in float16 that it was made from; --format gguf makes a GGUF of the sum.",
+    },
+  );
+}
 
 /** What to do about files that were published as the difference by XOR from LLaMA's. */
 export const XOR_CURE =

@@ -4,7 +4,8 @@ import { ApplyDeltaError } from "../errors.js";
 import { onSource, sourceExists } from "../files/local-file.js";
 import { XOR_CURE } from "./detect.js";
 import { chooseParts, HUB_FOLDERS, splitFormatOf } from "./find-parts.js";
-import { FORMATS, INDEX_SUFFIX } from "./table.js";
+import { chooseGguf, ggufParts, isGgufName } from "./gguf/find-gguf.js";
+import { FORMATS, INDEX_SUFFIX, SOURCE_FORMATS } from "./table.js";
 
 /** The choice among a folder's names. */
 interface ChosenWeights {
@@ -32,14 +33,20 @@ const NOT_WEIGHTS =
  * path is one of them.
  * Errors: `source-not-found`, `source-unreadable`, `no-weights`, `shard-missing`.
  */
-export function findWeights(path: string): FoundWeights {
+export function findWeights(path: string, acceptsGguf = true): FoundWeights {
   if (!onSource(path, () => statSync(path)).isDirectory()) {
     if (splitFormatOf(path) !== null) return findWeights(dirname(path));
     const isIndex = path.endsWith(INDEX_SUFFIX);
-    return { folder: dirname(path), index: isIndex ? path : null, files: isIndex ? [] : [path], notes: [] };
+    const parts = ggufParts(basename(path)).map((name) => join(dirname(path), name));
+    return {
+      folder: dirname(path),
+      index: isIndex ? path : null,
+      files: isIndex ? [] : parts.length > 1 ? parts : [path],
+      notes: [],
+    };
   }
   const names = onSource(path, () => readdirSync(path)).sort();
-  const chosen = chooseWeights(names, path);
+  const chosen = chooseWeights(names, path) ?? (acceptsGguf ? ggufIn(names, path) : null);
   if (chosen === null) throw noWeights(path, names);
   const { index, files, notes } = chosen;
   return {
@@ -50,17 +57,25 @@ export function findWeights(path: string): FoundWeights {
   };
 }
 
+/** The one GGUF of a folder without other weights; null where there is none. Errors: `no-weights`, `shard-missing`. */
+function ggufIn(names: readonly string[], folder: string): ChosenWeights | null {
+  const files = chooseGguf(names, folder);
+  if (files === null) return null;
+  checkShardCount(folder, names.filter(isGgufName));
+  return { index: null, files, notes: [] };
+}
+
 /** Null where no name is a weights file's. `folder` is for notes and errors. Errors: `shard-missing`. */
 export function chooseWeights(names: readonly string[], folder: string): ChosenWeights | null {
   const notes: string[] = [];
-  for (const { title, fileName: single, endings } of Object.values(FORMATS)) {
+  for (const { title, fileName: single, endings } of SOURCE_FORMATS) {
     const index = single + INDEX_SUFFIX;
     // Numbers by value: `pytorch_model-2.bin` before `pytorch_model-10.bin`.
     const globbed = names
       .filter((name) => isWeights(name, endings))
       .sort(new Intl.Collator("en", { numeric: true }).compare);
     if (globbed.length === 0 && !names.includes(index)) continue;
-    const others = Object.values(FORMATS).find(
+    const others = SOURCE_FORMATS.find(
       (format) => format.fileName !== single && names.some((name) => isWeights(name, format.endings)),
     );
     if (others !== undefined)

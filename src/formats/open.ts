@@ -6,13 +6,16 @@ import { onSource, openLocalFile, sourceExists } from "../files/local-file.js";
 import { noPause, type Pause } from "../interrupt.js";
 import type { ModelConfig } from "../llama/documents.js";
 import { TOKENIZER_MODEL } from "../llama/file-names.js";
+import { configOfKeys } from "../llama/gguf/config.js";
+import { ggufNameOf } from "../llama/gguf/tensor-names.js";
 import { readModelConfig } from "../llama/model-config.js";
-import { inStateDictOrder } from "../llama/tensor-names.js";
+import { inStateDictOrder, LM_HEAD } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
-import { detectFormat, refuseZeros, SNIFF_BYTES } from "./detect.js";
+import { detectFormat, refuseGguf, refuseZeros, SNIFF_BYTES } from "./detect.js";
 import { checklistBeside, describeChecklist, findInnerParts } from "./find-parts.js";
 import { type FoundWeights, findWeights, refuseUnfinished } from "./find-weights.js";
 import type { Part, Parts } from "./format.js";
+import { readGgufKeys } from "./gguf/keys.js";
 import { HeaderReader } from "./header-reader.js";
 import { readShardIndex, type ShardIndex } from "./shard-index.js";
 import {
@@ -59,6 +62,8 @@ export interface OpenOptions {
   readonly remote?: RemoteWeights | null;
   /** The tensors of the model beside which it is used: they choose among the sizes in a folder. */
   readonly like?: (() => Promise<readonly TensorView[]>) | null;
+  /** Whether it may be a GGUF, which no base or delta can be; default true. */
+  readonly acceptsGguf?: boolean;
 }
 
 /**
@@ -66,8 +71,8 @@ export interface OpenOptions {
  * The caller closes the result; nothing stays open when it throws.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
-  const { pause = noPause, remote = null, like = null } = options;
-  const found = remote === null ? await findLocal(path, like) : foundRemote(path, remote);
+  const { pause = noPause, remote = null, acceptsGguf = true } = options;
+  const found = remote === null ? await findLocal(path, options) : foundRemote(path, remote);
   const open = (file: string) =>
     remote === null ? openLocalFile(file, pause) : remote.open(relative(path, file).replaceAll(sep, "/"));
   const files: OpenFile[] = [];
@@ -85,7 +90,12 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
       if (remote === null) refuseUnfinished(shardPath);
       const file = index === null ? open(shardPath) : openShard(shardPath, found.folder, index, open);
       files.push(file);
-      const { format, part } = await readPart(new HeaderReader(file, budget, pause), file, shardPath);
+      const { format, part } = await readPart(
+        new HeaderReader(file, budget, pause),
+        file,
+        shardPath,
+        acceptsGguf,
+      );
       formats.add(format);
       parts.push(part);
     }
@@ -108,7 +118,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
       folder,
       formats: [...formats],
       tensors: ordered,
-      config: null,
+      config: formats.has("gguf") ? await configOfGguf(parts) : null,
       checklist: null,
       notes,
     };
@@ -118,15 +128,22 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   }
 }
 
-async function findLocal(path: string, like: OpenOptions["like"] = null): Promise<FoundWeights> {
+async function findLocal(path: string, { like = null, acceptsGguf }: OpenOptions): Promise<FoundWeights> {
   try {
-    return findWeights(path);
+    return findWeights(path, acceptsGguf);
   } catch (error) {
     if (!isApplyDeltaError(error, "no-weights")) throw error;
     const inner = await findInnerParts(path, like);
     if (inner === null) throw error;
     return { ...findWeights(inner.path), notes: [inner.note] };
   }
+}
+
+/** What the keys say; a model without a head of its own shares the embedding's. */
+async function configOfGguf(parts: readonly Part[]): Promise<ModelConfig> {
+  const [keys = []] = await readGgufKeys(parts.map(({ file }) => file));
+  const hasHead = parts.some(({ tensors }) => tensors.some(({ name }) => name === ggufNameOf(LM_HEAD)));
+  return configOfKeys(keys, hasHead);
 }
 
 function foundRemote(path: string, { index, names }: RemoteWeights): FoundWeights {
@@ -138,9 +155,11 @@ async function readPart(
   header: HeaderReader,
   file: OpenFile,
   path: string,
+  acceptsGguf: boolean,
 ): Promise<{ format: CheckpointFormat; part: Part }> {
   try {
     const format = await detectFormat(file);
+    if (format === "gguf" && !acceptsGguf) refuseGguf(file);
     return { format, part: { file, tensors: await FORMATS[format].read(header) } };
   } catch (error) {
     const checklist = checklistBeside(path);

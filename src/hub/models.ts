@@ -119,7 +119,8 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
   ): Model => {
     if (weights !== null) closing.push(weights.close);
     const open = async (like: OpenOptions["like"] = null) => {
-      const checkpoint = await openCheckpoint(path, { pause: pauseFor(signal), remote: weights, like });
+      const reading = { pause: pauseFor(signal), remote: weights, like, acceptsGguf: role === "model" };
+      const checkpoint = await openCheckpoint(path, reading);
       closing.unshift(checkpoint.close);
       const localPaths = checkpoint.files.filter(isLocalFile).map((file) => file.path);
       if (target !== undefined) assertApart(target, [path, ...localPaths]);

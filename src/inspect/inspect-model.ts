@@ -4,11 +4,14 @@ import type { LayerChange } from "../base-check/documents.js";
 import { changeSample } from "../base-check/layer-change.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
+import { readGgufKeys } from "../formats/gguf/keys.js";
 import { type Checkpoint, configOf } from "../formats/open.js";
 import { formatTitle } from "../formats/table.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
+import { tokenizerStateOfKeys } from "../llama/gguf/config.js";
+import { plainTensors } from "../llama/gguf/plain-tensors.js";
 import { contextTokensOf } from "../llama/model-config.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
@@ -43,7 +46,11 @@ async function describeModel(
 ): Promise<InspectDocument> {
   const wanted = globToRegExp(options.filter ?? "*");
   const config = configOf(model);
-  const plain = renamed(model);
+  const keys = model.formats.includes("gguf") ? ((await readGgufKeys(model.files))[0] ?? []) : null;
+  const plain =
+    keys === null || config === null
+      ? renamed(model)
+      : { ...model, tensors: plainTensors(model.tensors, config) };
   const embedShape = embeddingOf(plain.tensors)?.shape ?? null;
   const change = base === null ? null : await changeOf(base, plain, options);
   const release = recognizeRelease({
@@ -77,7 +84,10 @@ async function describeModel(
         return { name, dtype, shape, bytes: byteLengthOf(tensor), file };
       }),
     config: config === null ? null : { ...config, contextTokens: contextTokensOf(config) },
-    tokenizer: readTokenizerState(model.folder, embedShape?.[0] ?? null),
+    tokenizer:
+      keys === null
+        ? readTokenizerState(model.folder, embedShape?.[0] ?? null)
+        : tokenizerStateOfKeys(keys, embedShape?.[0] ?? null),
     release,
     change: base === null || change === null ? null : { base: base.path, ...change },
     notes: [...plain.notes, ...placeholdersIn(model), ...(base?.notes ?? [])],

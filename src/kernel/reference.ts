@@ -56,6 +56,12 @@ function narrowToBF16(bits: number): number {
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
+/** The number that 16 bits are. */
+export function valueOfF16(half: number): number {
+  bits[0] = widenF16(half);
+  return values[0] as number;
+}
+
 function toF16(value: number): number {
   values[0] = value;
   return narrowToF16(bits[0] as number);

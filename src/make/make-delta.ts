@@ -55,7 +55,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
       const files = [{ fileName: MODEL_CARD, text: deltaCard(card) }, ...made.files];
       staging.writeAssets(files);
       const written = [...plan.shards, ...files].map(({ fileName }) => fileName);
-      if (checksums) await writeChecksums(staging, written, { reporter: log, signal });
+      if (checksums) await writeChecksums(staging, CHECKSUMS, written, { reporter: log, signal });
     });
     return {
       delta: target,

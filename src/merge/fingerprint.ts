@@ -37,7 +37,7 @@ function describeSide({ files, tensors }: FingerprintedSide): unknown {
   };
 }
 
-function describePlan({ tensors, dropped: _, shards, ...rest }: MergePlan): unknown {
+function describePlan({ tensors, dropped: _, keys: _keys, shards, ...rest }: MergePlan): unknown {
   return {
     ...rest,
     tensors: tensors.map(({ base: _base, delta: _delta, ...tensor }) => tensor),

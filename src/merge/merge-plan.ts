@@ -4,8 +4,9 @@
  */
 
 import type { FixedPiece } from "../files/output-file.js";
+import type { GgufEntry } from "../formats/gguf/metadata.js";
 import { encodeShardIndex } from "../formats/shard-index.js";
-import { layOutShard, shardFileName, type TargetFormat } from "../formats/table.js";
+import { type FolderFormat, layOutShard, shardFileName, type TargetFormat } from "../formats/table.js";
 import type { Operation } from "../kernel/kernel.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import {
@@ -13,7 +14,9 @@ import {
   type DType,
   elementCount,
   isFloatDType,
+  isQuantizedDType,
   type SumDType,
+  type TargetDType,
   type TensorView,
 } from "../tensor.js";
 import type { Action, ActionCounts, NotAdded } from "./documents.js";
@@ -32,7 +35,14 @@ export interface PlannedSum extends MatchedTensor {
   /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
   readonly sumDType: SumDType;
   /** The dtype it is written in. */
-  readonly dtype: SumDType;
+  readonly dtype: TargetDType;
+  /** Its name in the file, where that is another. */
+  readonly storedName?: string;
+}
+
+/** A tensor's name in the target's file. */
+export function storedNameOf(tensor: PlannedTensor): string {
+  return tensor.sumDType === null ? tensor.name : (tensor.storedName ?? tensor.name);
 }
 
 export interface PlacedTensor {
@@ -62,6 +72,8 @@ export interface MergePlan {
   readonly scale: number;
   readonly format: TargetFormat;
   readonly shards: readonly PlannedShard[];
+  /** Of a GGUF: what its keys say of the model, its record apart. */
+  readonly keys?: readonly GgufEntry[];
   /** Text of the shard index; null where there is one shard. */
   readonly index: string | null;
   readonly parameterCount: number;
@@ -73,7 +85,7 @@ export interface LayoutOptions {
   /** `auto` (default): each tensor as in the delta. */
   readonly dtype?: "auto" | SumDType | undefined;
   /** Default `safetensors`. */
-  readonly format?: TargetFormat | undefined;
+  readonly format?: FolderFormat | undefined;
   /** Default 5 GB, as transformers 4. */
   readonly maxShardBytes?: number | undefined;
   /** Default 1: the whole delta. */
@@ -149,7 +161,7 @@ export function notAdded(plan: MergePlan): NotAdded[] {
 export function mainDType(plan: MergePlan): SumDType {
   const bytes = new Map<SumDType, number>();
   for (const tensor of plan.tensors) {
-    if (tensor.sumDType === null) continue;
+    if (tensor.sumDType === null || isQuantizedDType(tensor.dtype)) continue;
     bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLengthOf(tensor));
   }
   return [...bytes].reduce((most, next) => (next[1] > most[1] ? next : most), ["F16", -1] as const)[0];
@@ -190,7 +202,7 @@ function fillShards(tensors: readonly PlannedTensor[], maxShardBytes: number): P
 }
 
 function plannedShard(
-  format: TargetFormat,
+  format: FolderFormat,
   fileName: string,
   tensors: readonly PlannedTensor[],
 ): PlannedShard {

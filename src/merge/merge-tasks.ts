@@ -5,11 +5,13 @@ import type { Operation } from "../kernel/kernel.js";
 import { hasRowsOfTokens, isRotaryBuffer } from "../llama/tensor-names.js";
 import {
   bitsOf,
+  blockElements,
   bytesOf,
   type DType,
   elementCount,
   type FloatDType,
   type SumDType,
+  type TargetDType,
   type TensorView,
 } from "../tensor.js";
 import type { RunInput } from "../workers/reads.js";
@@ -57,7 +59,7 @@ export function isCopy(task: MergeTask): task is CopyTask {
 export interface SumTask extends TensorRun {
   readonly operation: Operation;
   readonly sumDType: SumDType;
-  readonly dtype: SumDType;
+  readonly dtype: TargetDType;
   /** What is added to or taken away; null where nothing is. */
   readonly base: OpenView | RepeatedRow | null;
   /** The delta or the tuned model; null where the tensor is the base's. */
@@ -108,9 +110,15 @@ function copyOf(tensor: CopiedBytes, outputOffsetBytes: number): Omit<CopyTask, 
     firstElement: 0,
     elementCount: elementCount(shape),
     segmentElements,
-    lead: Math.floor(outputOffsetBytes / elementBytes) % segmentElements,
+    lead: leadOf(outputOffsetBytes, dtype, segmentElements),
     outputOffsetBytes,
   };
+}
+
+/** Whole blocks; with elements that pages hold a whole number of, later segments begin where pages do. */
+function leadOf(outputOffsetBytes: number, dtype: DType, segmentElements: number): number {
+  const elements = Math.floor((8 * outputOffsetBytes) / bitsOf(dtype)) % segmentElements;
+  return elements - (elements % blockElements(dtype));
 }
 
 type TaskPart = Omit<SumTask, "operation" | "tensorNumber" | "shard">;
@@ -129,13 +137,13 @@ function tensorParts(
   const inputs = [base, delta].filter((view) => view !== null);
   // A scaled delta passes through float32.
   const widest = Math.max(
-    bytesOf(dtype),
+    bitsOf(dtype) / 8,
     scale === 1 ? 0 : bytesOf("F32"),
     ...inputs.map((view) => bytesOf(view.dtype as FloatDType)),
   );
   const segmentElements = SEGMENT_BYTES / widest;
   const part = (from: TaskPart["base"], firstElement: number, count: number): TaskPart => {
-    const outputOffsetBytes = offsetBytes + firstElement * bytesOf(dtype);
+    const outputOffsetBytes = offsetBytes + (firstElement * bitsOf(dtype)) / 8;
     return {
       tensor: tensor.name,
       sumDType,
@@ -148,7 +156,7 @@ function tensorParts(
       firstElement,
       elementCount: count,
       segmentElements,
-      lead: Math.floor(outputOffsetBytes / bytesOf(dtype)) % segmentElements,
+      lead: leadOf(outputOffsetBytes, dtype, segmentElements),
       outputOffsetBytes,
     };
   };

@@ -52,12 +52,12 @@ export const outputOptions = {
       "store the weights in this format; bin: as torch.save does",
       oneOf(["safetensors", "bin"]),
     ).default("safetensors"),
-    /** Largest shard in bytes; default 5 GB, as transformers 4. */
+    /** Largest shard in bytes; default 5 GB, as transformers 4; a GGUF is one file by default. */
     maxShardBytes: flag(
       "--max-shard-size <size>",
-      "write shards of at most this size, e.g. 500MB or 2GiB",
+      "write shards of at most this size, e.g. 2GiB (default: 5GB)",
       wholeNumber(1),
-    ).default(DEFAULT_MAX_SHARD_BYTES),
+    ).optional(),
     /** Write `SHA256SUMS` beside the weights; default false. */
     checksums: toggle("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c"),
     /** Replace a folder that exists, once the new one is whole; default false. */
@@ -115,15 +115,23 @@ export type MatchRules = z.output<typeof matchRules>;
 
 inGroup("When names or rows differ", matchRules.shape);
 
+const DTYPE_WORDS = { ...TORCH_NAMES, Q8_0: "q8_0", Q4_0: "q4_0" };
+
+/** As PyTorch and llama.cpp have them, too. */
+const DTYPE_SYNONYMS = {
+  ...{ fp16: "F16", bf16: "BF16", fp32: "F32", half: "F16", float: "F32" },
+  ...{ f16: "F16", f32: "F32" },
+};
+
 /** Decides every number of a merge. */
 export const sumOptions = {
   ...inGroup("Output", {
-    /** The dtype to write; `auto` (default): each tensor as in the delta. */
+    /** The dtype to write; `auto` (default): each tensor as in the delta. `Q8_0` and `Q4_0` are for GGUF only. */
     dtype: flag(
       "--dtype <dtype>",
       "write this dtype; auto: each tensor as in the delta",
-      oneOf(["auto", "F16", "BF16", "F32"]),
-      { words: TORCH_NAMES, synonyms: { fp16: "F16", bf16: "BF16", fp32: "F32", half: "F16", float: "F32" } },
+      oneOf(["auto", "F16", "BF16", "F32", "Q8_0", "Q4_0"]),
+      { words: DTYPE_WORDS, synonyms: DTYPE_SYNONYMS },
     ).default("auto"),
     /** target = base + scale * delta; any number but 0, default 1. */
     scale: flag("--scale <x>", "add x * delta, to apply it in part", factor()).default(1),

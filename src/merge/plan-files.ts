@@ -30,6 +30,9 @@ export function planFiles(
   for (const text of notes) reporter.note(text);
   for (const text of warnings) reporter.warn(text);
   const { card } = options;
-  const index = plan.index === null ? [] : [{ fileName: indexFileName(plan.format), text: plan.index }];
+  const index =
+    plan.index === null || plan.format === "gguf"
+      ? []
+      : [{ fileName: indexFileName(plan.format), text: plan.index }];
   return [...files, ...(card === undefined ? [] : [card]), ...index];
 }

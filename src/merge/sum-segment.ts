@@ -11,7 +11,16 @@ import { allRead, READ_MARGIN_BYTES } from "../files/reader.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { FORMAT_BITS } from "../kernel/reference.js";
 import type { FindingKind } from "../target/findings.js";
-import { bytesOf, type DType, type SumDType } from "../tensor.js";
+import {
+  bitsOf,
+  blockElements,
+  bytesOf,
+  type DType,
+  isQuantizedDType,
+  type QuantizedDType,
+  type SumDType,
+  type TargetDType,
+} from "../tensor.js";
 import { SEGMENT_BYTES } from "../workers/segments.js";
 import { describeDamage } from "./damage-findings.js";
 import type { SegmentFinding } from "./findings.js";
@@ -81,8 +90,10 @@ export function targetSegment(loaded: LoadedSegment, kernel: Kernel): SegmentRes
   const { at, findings } = sumSegment(segment);
   if (task.dtype === task.sumDType) return { at, findings };
   const narrowAt = regionOf(at) === place.delta ? place.free : place.delta;
-  kernel.convert(task.sumDType, task.dtype, at, narrowAt, count);
-  const made = task.dtype === "F16" ? countOverflow(segment, at, narrowAt) : NOTHING;
+  if (isQuantizedDType(task.dtype)) quantize(segment, task.dtype, at, narrowAt);
+  else kernel.convert(task.sumDType, task.dtype, at, narrowAt, count);
+  const canOverflow = task.dtype === "F16" || (isQuantizedDType(task.dtype) && task.sumDType !== "F16");
+  const made = canOverflow ? countOverflow(segment, at, narrowAt) : NOTHING;
   return { at: narrowAt, findings: [...findings, ...made] };
 }
 
@@ -93,6 +104,21 @@ interface SumSegment extends LoadedSegment<SumTask> {
 /** Where the region of an input or a sum begins. */
 function regionOf(at: number): number {
   return at - (at % PAGE_BYTES);
+}
+
+/** What is quantized at a time: as F32 no more than the processor's nearest caches hold. */
+const QUANTIZED_ELEMENTS = 8192;
+
+/** Quantizes the sums at `at`, by way of the region that is left. */
+function quantize(segment: SumSegment, to: QuantizedDType, at: number, blocksAt: number): void {
+  const { task, count, place, kernel } = segment;
+  const isFree = (region: number) => region !== regionOf(at) && region !== blocksAt;
+  const floatsAt = Object.values(place).find(isFree) as number;
+  for (let done = 0; done < count; done += QUANTIZED_ELEMENTS) {
+    const some = Math.min(QUANTIZED_ELEMENTS, count - done);
+    kernel.convert(task.sumDType, "F32", at + done * bytesOf(task.sumDType), floatsAt, some);
+    kernel.quantize(to, floatsAt, blocksAt + (done * bitsOf(to)) / 8, some);
+  }
 }
 
 /** The same in `task.sumDType`. */
@@ -211,8 +237,17 @@ function findNotFinite(
   return [...found.values()];
 }
 
-/** Whether the element of a number is finite. */
-function finiteTest(dtype: SumDType, memory: Uint8Array, at: number, count: number): (i: number) => boolean {
+/** Whether the element of a number is finite; of a block type, its block's scale. */
+function finiteTest(
+  dtype: TargetDType,
+  memory: Uint8Array,
+  at: number,
+  count: number,
+): (i: number) => boolean {
+  if (isQuantizedDType(dtype)) {
+    const view = new DataView(memory.buffer, memory.byteOffset + at, (count * bitsOf(dtype)) / 8);
+    return (i) => (view.getUint16((i * bitsOf(dtype)) / 8, true) & 0x7fff) < FORMAT_BITS.F16.infinity;
+  }
   const { magnitude, infinity } = FORMAT_BITS[dtype];
   const bits =
     dtype === "F32"
@@ -221,7 +256,7 @@ function finiteTest(dtype: SumDType, memory: Uint8Array, at: number, count: numb
   return (i) => ((bits[i] as number) & magnitude) < infinity;
 }
 
-/** Infinities that a narrower dtype makes of finite numbers. */
+/** Infinities that a narrower dtype makes of finite numbers; of a block type, the blocks with one for a scale. */
 function countOverflow(
   { task, first, count, kernel }: SumSegment,
   at: number,
@@ -229,10 +264,12 @@ function countOverflow(
 ): SegmentFinding[] {
   const wasFinite = finiteTest(task.sumDType, kernel.memory, at, count);
   const staysFinite = finiteTest(task.dtype, kernel.memory, narrowAt, count);
+  const step = blockElements(task.dtype);
+  const wereFinite = (i: number) => Array.from({ length: step }, (_, k) => i + k).every(wasFinite);
   let made = 0;
   let place = 0;
-  for (let i = 0; i < count; i++) {
-    if (staysFinite(i) || !wasFinite(i)) continue;
+  for (let i = 0; i < count; i += step) {
+    if (staysFinite(i) || !wereFinite(i)) continue;
     if (made++ === 0) place = first + i;
   }
   return made === 0 ? [] : [{ kind: "made-not-finite", count: made, first: place }];

@@ -40,12 +40,12 @@ const source = z.strictObject({
 const onOneSide = z.enum(["keep", "drop", "error"]);
 
 /** Everything but the target's files: known before the first byte of it is written. */
-const merge = {
+export const mergeRecordFields = {
   operation: z.literal("add"),
   /** target = base + scale * delta */
   scale: z.number(),
   /** As asked; `auto`: each tensor as in the delta. */
-  dtype: z.enum(["auto", "F16", "BF16", "F32"]),
+  dtype: z.enum(["auto", "F16", "BF16", "F32", "Q8_0", "Q4_0"]),
   rules: z.strictObject({
     newRows: z.enum(["zero", "mean", "error"]),
     trimRows: z.boolean(),
@@ -81,7 +81,7 @@ const merge = {
 const provenanceSchema = z.strictObject({
   format: z.literal(FORMAT),
   program: z.strictObject({ name: z.literal(PROGRAM_NAME), version: z.string() }),
-  ...merge,
+  ...mergeRecordFields,
   target: z.strictObject({
     weights: z.array(weightsFile),
     /** Every other file but this one and `SHA256SUMS`. */
@@ -92,7 +92,7 @@ const provenanceSchema = z.strictObject({
 });
 
 /** What a merge is made of. */
-export type MergeRecord = z.infer<z.ZodObject<typeof merge>>;
+export type MergeRecord = z.infer<z.ZodObject<typeof mergeRecordFields>>;
 export type SourceRecord = z.infer<typeof source>;
 export type WeightsRecord = z.infer<typeof weightsFile>;
 export type Provenance = z.infer<typeof provenanceSchema>;

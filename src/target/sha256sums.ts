@@ -31,9 +31,10 @@ export async function checksumFiles(
   }
 }
 
-/** Writes the SHA-256 of every file named. Errors: those of reading; `interrupted`. */
+/** Writes the SHA-256 of every file named to `fileName`. Errors: those of reading; `interrupted`. */
 export async function writeChecksums(
   staging: Staging,
+  fileName: string,
   names: readonly string[],
   { reporter, signal }: { readonly reporter: Reporter; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
@@ -42,15 +43,15 @@ export async function writeChecksums(
     // Shards are written past the page cache: this reads them several at a time, ahead of the hash.
     fromDisk: true,
     onProgress: (progress) =>
-      reporter.progress({ activity: "writing checksums", ...progress, current: CHECKSUMS }),
+      reporter.progress({ activity: "writing checksums", ...progress, current: fileName }),
   });
   const lines = [...sha256Of].map(([name, sha256]) => `${sha256}  ${name}\n`);
-  staging.writeFile(CHECKSUMS, lines.join(""));
+  staging.writeFile(fileName, lines.join(""));
 }
 
-/** Reads `SHA256SUMS`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */
-export function readChecksums(folder: string): Map<string, string> | null {
-  const path = join(folder, CHECKSUMS);
+/** Reads `fileName`, ours or of `sha256sum *`; null where there is none. Errors: `record-malformed`. */
+export function readChecksums(folder: string, fileName = CHECKSUMS): Map<string, string> | null {
+  const path = join(folder, fileName);
   const text = readRecord(path);
   if (text === null) return null;
   const lines = text.replace(/\n$/, "").split("\n");

@@ -3,7 +3,7 @@
  * target is there. Shards that are finished outlive a run that fails or is killed: a later run of the same merge keeps
  * them.
  */
-import { fsyncSync, lstatSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { fsyncSync, lstatSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
@@ -28,6 +28,7 @@ import {
   startJournal,
 } from "./journal.js";
 import { publish, restoreReplaced, takeUpPublished } from "./publish.js";
+import { assertFree, publishFiles, takeUpPublishedFiles } from "./publish-files.js";
 import { JOURNAL, LOCK, targetExists } from "./target.js";
 
 export interface StagingOptions {
@@ -42,12 +43,16 @@ export interface StagingOptions {
   readonly sync?: boolean | undefined;
   /** Replace a target that isn't empty. */
   readonly overwrite?: boolean | undefined;
+  /** The names of the files to make beside each other, the main one last; null where the folder is the target. */
+  readonly files?: readonly string[] | null;
 }
 
 /** Errors: `target-exists` (the folder isn't ours or a run works in it), `target-unwritable`, `no-space`. */
 export function openStaging(target: string, options: StagingOptions): Staging {
   const folder = stagingPathOf(target);
-  takeUpPublished(target, folder, options);
+  const { files = null } = options;
+  if (files === null) takeUpPublished(target, folder, options);
+  else takeUpPublishedFiles(target, folder, { ...options, files });
   const claim = claimFolder(folder);
   let staging: Staging | null = null;
   try {
@@ -103,8 +108,9 @@ export class Staging {
 
   /** Makes the folder ready. `replaced`: where an earlier run put the old target, if it was about to publish. */
   begin(replaced: string | null): void {
-    const { fingerprint, overwrite } = this.#options;
+    const { fingerprint, overwrite, files = null } = this.#options;
     if (restoreReplaced(this.#target, replaced) && !overwrite) throw targetExists(this.#target);
+    if (files !== null && !overwrite) assertFree(this.#target, files, this.folder);
     this.#removeAllBut([...this.kept, JOURNAL, LOCK]);
     if (this.kept.size === 0) startJournal(this.#journal, fingerprint);
   }
@@ -145,18 +151,22 @@ export class Staging {
   commit(): string | null {
     this.#closeAll();
     this.#sync(this.folder);
-    const aside = publish(this.folder, this.#target, this.#options.overwrite ?? false, this.#journal);
+    const { overwrite = false, files = null } = this.#options;
+    const aside = files === null ? publish(this.folder, this.#target, overwrite, this.#journal) : null;
+    if (files !== null) publishFiles(this.folder, this.#target, files, overwrite);
     this.#isOver = true;
+    const place = files === null ? this.#target : this.folder;
     try {
       // The old one goes when the new one is sure to stay, and the mark last: until then the next run can tidy up.
       this.#sync(dirname(this.#target));
       if (aside !== null) onTarget(aside, () => rmSync(aside, { recursive: true }));
-      this.#claim.release(this.#target);
-      onTarget(this.#target, () => rmSync(join(this.#target, JOURNAL), { force: true }));
-      this.#sync(this.#target);
+      this.#claim.release(place);
+      onTarget(place, () => rmSync(join(place, JOURNAL), { force: true }));
+      if (files === null) this.#sync(place);
+      else onTarget(place, () => rmdirSync(place));
       return null;
     } catch (error) {
-      quietly(() => this.#claim.release(this.#target));
+      quietly(() => this.#claim.release(place));
       if (!isApplyDeltaError(error)) throw error;
       return `the target is whole, but tidying up failed: ${error.message} (${error.details.file}). Run the same command again to tidy up.`;
     }

@@ -1,5 +1,5 @@
 /** Where a target may be: nothing that exists is written over unasked, and no model that is read is ever the target. */
-import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
@@ -12,18 +12,29 @@ export const JOURNAL = ".vicuna-apply-delta";
 /** Of the run that works in the folder. */
 export const LOCK = ".vicuna-apply-delta.lock";
 
+export interface TargetCheck {
+  readonly overwrite: boolean;
+  /** The models that are read, as far as they are on this machine. */
+  readonly sources: readonly string[];
+  /** Whether a file is made, and no folder; default false. */
+  readonly isFile?: boolean;
+}
+
 /**
- * The real path of the target; makes nothing. `sources`: the models that are read, as far as they are on this machine.
- * Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`.
+ * The real path of the target; makes nothing. Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`.
  */
-export function checkTarget(
-  target: string,
-  { overwrite, sources }: { readonly overwrite: boolean; readonly sources: readonly string[] },
-): string {
+export function checkTarget(target: string, { overwrite, sources, isFile = false }: TargetCheck): string {
   const real = realPathOf(resolve(target));
   assertApart(real, sources, target);
   const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
   if (stat === undefined) return real;
+  if (isFile) {
+    if (!stat.isFile())
+      throw exists(real, "A folder is in the place of the file to make.", "Choose another name.");
+    const isTakenUp = onTarget(real, () => existsSync(join(stagingPathOf(real), JOURNAL)));
+    if (!overwrite && !isTakenUp) throw fileExists(real);
+    return real;
+  }
   if (!stat.isDirectory()) {
     const hint = "Choose another folder, or move the file away.";
     throw exists(real, "A file is in the place of the folder to make.", hint);
@@ -95,6 +106,11 @@ function exists(file: string, message: string, hint: string): ApplyDeltaError {
 export function targetExists(target: string): ApplyDeltaError {
   const hint = "Choose another folder, or add --overwrite to replace this one once the new one is whole.";
   return exists(target, "The folder to make exists and isn't empty.", hint);
+}
+
+export function fileExists(target: string): ApplyDeltaError {
+  const hint = "Choose another name, or add --overwrite to replace this file once the new one is whole.";
+  return exists(target, "The file to make exists.", hint);
 }
 
 /** Follows links as far as the path exists; the rest is taken as it stands. */

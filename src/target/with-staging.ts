@@ -8,14 +8,14 @@ import { plural } from "../units.js";
 import { freeSpaceAt } from "./room.js";
 import { openStaging, type Staging, type StagingOptions, stagedBytes } from "./staging.js";
 
-export interface StagedTarget extends Pick<StagingOptions, "fingerprint"> {
+export interface StagedTarget extends Pick<StagingOptions, "fingerprint" | "files"> {
   /** Its real path. */
   readonly target: string;
   readonly shards: readonly { readonly fileName: string }[];
   readonly bytesToWrite: number;
 }
 
-export interface WriteOptions extends Omit<StagingOptions, "fingerprint"> {
+export interface WriteOptions extends Omit<StagingOptions, "fingerprint" | "files"> {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -33,8 +33,8 @@ export async function withStaging(
   reporter: Reporter,
   work: (staging: Staging) => Promise<void>,
 ): Promise<string[]> {
-  const { target, fingerprint, shards } = made;
-  const staging = openStaging(target, { ...options, fingerprint });
+  const { target, fingerprint, files = null, shards } = made;
+  const staging = openStaging(target, { ...options, fingerprint, files });
   try {
     describeLeftover(staging, shards.length, reporter);
     await work(staging);

@@ -48,15 +48,20 @@ async function compareWeights(
   return [...faults, ...strange.map((name) => `${name} is none of the recorded files`)];
 }
 
-/** Every byte of every file that `SHA256SUMS` names. */
-export async function checkChecksums(folder: string, options: Sha256Options): Promise<Check> {
-  const wanted = readChecksums(folder);
-  if (wanted === null) return skipped("checksums", `there is no ${CHECKSUMS}`);
+/** Every byte of every file that `fileName` names. */
+export async function checkChecksums(
+  folder: string,
+  options: Sha256Options,
+  fileName = CHECKSUMS,
+): Promise<Check> {
+  const wanted = readChecksums(folder, fileName);
+  if (wanted === null) return skipped("checksums", `there is no ${fileName}`);
   const faults = await compareDigests(folder, wanted, options);
   const unnamed = onSource(folder, () => readdirSync(folder)).filter(
-    (name) => isWeights(name, [".safetensors", ".bin"]) && !wanted.has(name),
+    (name) =>
+      fileName === CHECKSUMS && isWeights(name, [".safetensors", ".bin", ".gguf"]) && !wanted.has(name),
   );
-  faults.push(...unnamed.map((name) => `${name} isn't in ${CHECKSUMS}`));
+  faults.push(...unnamed.map((name) => `${name} isn't in ${fileName}`));
   if (faults.length > 0) return failed("checksums", faults);
   return ok("checksums", `${plural(wanted.size, "file")}, every byte`);
 }

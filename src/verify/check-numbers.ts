@@ -1,6 +1,6 @@
 /** Whether every number is finite and, where base and delta are known, what they give. */
 import type { Checkpoint } from "../formats/open.js";
-import type { MergePlan } from "../merge/merge-plan.js";
+import { type MergePlan, storedNameOf } from "../merge/merge-plan.js";
 import { type DType, elementCount, indexOf } from "../tensor.js";
 import { formatCount, formatExact, plural } from "../units.js";
 import type { Check } from "./documents.js";
@@ -38,7 +38,8 @@ function checkSum(target: Checkpoint, plan: MergePlan | null, findings: readonly
     ];
   });
   // Tensors that aren't of the kind the sum has can't be compared.
-  const [got, wanted] = [kindsOf(target.tensors), kindsOf(plan.tensors)];
+  const planned = plan.tensors.map((tensor) => ({ ...tensor, name: storedNameOf(tensor) }));
+  const [got, wanted] = [kindsOf(target.tensors), kindsOf(planned)];
   faults.push(...compareByName(got, wanted, "base and delta give"));
   const more = [...got.keys()].filter((name) => !wanted.has(name));
   faults.push(...more.map((name) => `${name} is not in the sum`));

@@ -1,5 +1,5 @@
 import { FORMAT_BITS } from "../kernel/reference.js";
-import type { FloatDType } from "../tensor.js";
+import { bitsOf, blockElements, type FloatDType, isQuantizedDType, type QuantizedDType } from "../tensor.js";
 
 /**
  * Counts NaN and infinities. `at` is a multiple of 8 within the buffer, which has four bytes for each that is begun.
@@ -7,11 +7,12 @@ import type { FloatDType } from "../tensor.js";
  */
 export function countNotFinite(
   { buffer, byteOffset }: Uint8Array,
-  dtype: FloatDType,
+  dtype: FloatDType | QuantizedDType,
   at: number,
   count: number,
 ): { nan: number; infinite: number } {
   const start = byteOffset + at;
+  if (isQuantizedDType(dtype)) return countBlocks(new DataView(buffer, start), dtype, count);
   if (dtype === "F64") return countDoubles(new Float64Array(buffer, start, count));
   const { magnitude, infinity, least } = FORMAT_BITS[dtype];
   const perWord = dtype === "F32" ? 1 : 2;
@@ -24,6 +25,22 @@ export function countNotFinite(
     const size = bits & magnitude;
     if (size > infinity) counts.nan++;
     else if (size === infinity) counts.infinite++;
+  }
+  return counts;
+}
+
+/** A block whose scale isn't finite has no number that is. */
+function countBlocks(
+  view: DataView,
+  dtype: QuantizedDType,
+  count: number,
+): { nan: number; infinite: number } {
+  const counts = { nan: 0, infinite: 0 };
+  const block = blockElements(dtype);
+  for (let i = 0; i < count; i += block) {
+    const size = view.getUint16((i * bitsOf(dtype)) / 8, true) & FORMAT_BITS.F16.magnitude;
+    if (size > FORMAT_BITS.F16.infinity) counts.nan += block;
+    else if (size === FORMAT_BITS.F16.infinity) counts.infinite += block;
   }
   return counts;
 }

@@ -3,8 +3,11 @@
  * that one never passes what the other refuses. What is wrong with the target is a failed check; only a system that
  * can't read is an error.
  */
-import { basename } from "node:path";
+import { statSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { type ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
+import { onSource } from "../files/local-file.js";
+import { readGgufKeys } from "../formats/gguf/keys.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
@@ -13,6 +16,7 @@ import { type Reporter, silentReporter } from "../progress.js";
 import { readProvenance, targetAltered } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord } from "./check-files.js";
+import { checkGgufRecord, checkKeys, checkParts, checkTokens } from "./check-gguf.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
 import type { Check, CheckName, Verification } from "./documents.js";
@@ -27,27 +31,30 @@ export interface VerifyFolderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Errors: `source-not-found`, `source-unreadable`, `interrupted`. */
-export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<Verification> {
+/**
+ * `path`: a model's folder, or a GGUF. Errors: `source-not-found`, `source-unreadable`, `interrupted`.
+ */
+export async function verifyFolder(path: string, options: VerifyFolderOptions): Promise<Verification> {
   const { plan, kernel, threads, reporter = silentReporter, signal } = options;
-  const opened = await attempt("weights", () => openCheckpoint(folder, { pause: pauseFor(signal) }));
+  const opened = await attempt("weights", () => openCheckpoint(path, { pause: pauseFor(signal) }));
   const target = "tensors" in opened ? opened : null;
-  const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
-  const checkTarget = (name: CheckName, check: (target: Checkpoint) => Check | Promise<Check>) =>
-    target === null ? unreadable(name) : attempt(name, () => check(target));
+  const isFile = onSource(path, () => statSync(path)).isFile();
+  const [folder, checksums] = isFile ? [dirname(path), `${basename(path)}.sha256`] : [path, CHECKSUMS];
+  const isGguf = target?.formats.includes("gguf") ?? isFile;
   try {
     const checks = [
-      "tensors" in opened ? checkWeights(opened) : opened,
-      await checkTarget("index", checkIndex),
-      await checkTarget("config", checkConfig),
-      await checkTarget("tokenizer", checkTokenizer),
-      await attempt("record", () => checkRecord(folder, readProvenance(folder), target)),
+      ...(target === null ? [opened as Check] : []),
+      ...(isGguf ? await checkGguf(target, path, plan) : await checkFolder(target, folder)),
       await attempt("checksums", () =>
-        checkChecksums(folder, {
-          ...{ threads, signal, fromDisk: true },
-          onProgress: (progress) =>
-            reporter.progress({ activity: "verifying checksums", ...progress, current: CHECKSUMS }),
-        }),
+        checkChecksums(
+          folder,
+          {
+            ...{ threads, signal, fromDisk: true },
+            onProgress: (progress) =>
+              reporter.progress({ activity: "verifying checksums", ...progress, current: checksums }),
+          },
+          checksums,
+        ),
       ),
       ...(target === null
         ? [unreadable("numbers"), unreadable("sum")]
@@ -59,7 +66,7 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
     ];
     const proves = ({ name, status }: Check) => status === "ok" && (name === "checksums" || name === "sum");
     return {
-      target: folder,
+      target: path,
       verdict: checks.some(hasFailed) ? "failed" : "ok",
       checks,
       weightsProven: checks.some(proves),
@@ -69,6 +76,33 @@ export async function verifyFolder(folder: string, options: VerifyFolderOptions)
     target?.close();
     reporter.progressDone();
   }
+}
+
+const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
+
+async function checkFolder(target: Checkpoint | null, folder: string): Promise<Check[]> {
+  const record = () => attempt("record", () => checkRecord(folder, readProvenance(folder), target));
+  if (target === null)
+    return [unreadable("index"), unreadable("config"), unreadable("tokenizer"), await record()];
+  return [
+    checkWeights(target),
+    await attempt("index", () => checkIndex(target)),
+    await attempt("config", () => checkConfig(target)),
+    await attempt("tokenizer", () => checkTokenizer(target)),
+    await record(),
+  ];
+}
+
+/** The same of a GGUF, which has everything inside. */
+async function checkGguf(target: Checkpoint | null, path: string, plan: MergePlan | null): Promise<Check[]> {
+  if (target === null) return [unreadable("config"), unreadable("tokenizer"), unreadable("record")];
+  const parts = await readGgufKeys(target.files);
+  return [
+    checkParts(target, parts),
+    checkKeys(target, parts),
+    checkTokens(target, parts),
+    await attempt("record", () => checkGgufRecord(path, parts, plan?.keys ?? null)),
+  ];
 }
 
 /** Throws `target-altered` where a check fails; the errors of `verifyFolder`. */

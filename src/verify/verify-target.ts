@@ -4,7 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { type Checkpoint, configOf } from "../formats/open.js";
+import { configOf } from "../formats/open.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -14,9 +14,10 @@ import { layOut, type MergePlan } from "../merge/merge-plan.js";
 import { openDelta, openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
-import { isFloatDType } from "../tensor.js";
+import { isFloatDType, isQuantizedDType } from "../tensor.js";
 import { defaultThreads } from "../workers/pool.js";
 import type { Verification } from "./documents.js";
+import { type GgufTarget, isGgufAt, openGguf, planGgufSum, type Sources } from "./gguf-target.js";
 import type { VerifyOptions } from "./options.js";
 import { verifyFolder } from "./verify-folder.js";
 
@@ -35,15 +36,16 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
   }
   return describeInterruption("the target was not verified to the end", () =>
     withModels(requests, { hub, reporter, signal }, async (target, base, delta) => {
-      const folder = localFolder(target as Model);
+      const path = localPath(target as Model);
       const sources =
         base === undefined || delta === undefined
           ? null
           : { base: await openSide(base, delta), delta: await openDelta(delta) };
-      const provenance = trustedProvenance(folder);
-      const notes = sources === null ? [] : await compareSources(sources, provenance);
-      const found = await verifyFolder(folder, {
-        plan: sources === null ? null : planSum(sources, provenance, options),
+      const gguf = isGgufAt(path) ? await openGguf(target as Model) : null;
+      const record = gguf?.record ?? (gguf === null ? trustedProvenance(path) : null);
+      const notes = sources === null ? [] : await compareSources(sources, record);
+      const found = await verifyFolder(path, {
+        plan: sources === null ? null : planSum(sources, record, gguf, options),
         kernel: await compileKernel(options.kernel ?? "auto"),
         threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
         reporter,
@@ -54,8 +56,8 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
   );
 }
 
-/** Errors: `bad-usage` where it is a file, or its weights stay on the Hub: each byte is read from a disk. */
-function localFolder({ path, reference, isStreamed }: Model): string {
+/** Errors: `bad-usage` where it is a file but no GGUF, or its weights stay on the Hub: each byte is read from a disk. */
+function localPath({ path, reference, isStreamed }: Model): string {
   if (isStreamed) {
     throw new ApplyDeltaError(
       "bad-usage",
@@ -67,7 +69,7 @@ function localFolder({ path, reference, isStreamed }: Model): string {
       },
     );
   }
-  if (statSync(path).isDirectory()) return path;
+  if (statSync(path).isDirectory() || isGgufAt(path)) return path;
   throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
     file: path,
     hint: "Give the folder it lies in.",
@@ -84,19 +86,34 @@ function trustedProvenance(folder: string): Provenance | null {
   }
 }
 
-type Sources = Readonly<Record<"base" | "delta", Checkpoint>>;
+/** What a folder's record and a GGUF's both say. */
+type TargetRecord = Pick<Provenance, "rules" | "dtype" | "scale" | "base" | "delta">;
+
+function notQuantized(dtype: string): ApplyDeltaError {
+  return new ApplyDeltaError("bad-usage", `Only a GGUF can be of ${dtype.toLowerCase()}.`, {
+    hint: "Leave the dtype out: the target's record has it.",
+  });
+}
 
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
-function planSum({ base, delta }: Sources, record: Provenance | null, options: VerifyOptions): MergePlan {
+function planSum(
+  { base, delta }: Sources,
+  record: TargetRecord | null,
+  gguf: GgufTarget | null,
+  options: VerifyOptions,
+): MergePlan {
   const configs = { base: configOf(base), delta: configOf(delta) };
   const rules = matchRules.parse({ ...record?.rules, ...options.rules });
   const match = matchCheckpoints(base, delta, configs, rules);
-  return layOut(match, {
-    dtype: options.dtype ?? record?.dtype ?? "auto",
+  const dtype = options.dtype ?? record?.dtype ?? gguf?.dtype ?? "auto";
+  if (gguf === null && dtype !== "auto" && isQuantizedDType(dtype)) throw notQuantized(dtype);
+  const folder = layOut(match, {
+    dtype: gguf === null && (dtype === "auto" || !isQuantizedDType(dtype)) ? dtype : "auto",
     scale: options.scale ?? record?.scale ?? 1,
     // One of them can hold tensors of any name, the other of any dtype.
     format: match.tensors.every(isOfFloats) ? "bin" : "safetensors",
   });
+  return gguf === null ? folder : planGgufSum(folder, { base, delta }, gguf, dtype);
 }
 
 function isOfFloats({ base, delta }: MatchedTensor): boolean {
@@ -105,7 +122,7 @@ function isOfFloats({ base, delta }: MatchedTensor): boolean {
 }
 
 /** What differs from the files on record: no fault, since another conversion may hold the same numbers. */
-async function compareSources(sources: Sources, record: Provenance | null): Promise<string[]> {
+async function compareSources(sources: Sources, record: TargetRecord | null): Promise<string[]> {
   if (record === null)
     return [`${PROVENANCE} is not there or not as it was written: the sum follows the options`];
   const notes: string[] = [];

@@ -8,7 +8,7 @@ import { allRead } from "../files/reader.js";
 import { countDifferent } from "../kernel/count-different.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
-import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
+import { type MergePlan, type PlannedTensor, storedNameOf } from "../merge/merge-plan.js";
 import { inputsOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
 import { newRows } from "../merge/new-rows.js";
 import {
@@ -20,14 +20,17 @@ import {
   targetSegment,
 } from "../merge/sum-segment.js";
 import {
+  bitsOf,
+  blockElements,
   byteLengthOf,
   bytesOf,
   elementCount,
   type FloatDType,
   isFloatDType,
+  isQuantizedDType,
+  type QuantizedDType,
   type TensorView,
 } from "../tensor.js";
-
 import { runWorkers } from "../workers/pool.js";
 import { readsOfJob } from "../workers/reads.js";
 import {
@@ -40,8 +43,15 @@ import {
 } from "../workers/segments.js";
 import { countNotFinite } from "./count-not-finite.js";
 
+/** What can be looked at as numbers. */
+type NumberDType = FloatDType | QuantizedDType;
+
+function holdsNumbers({ dtype }: TensorView): boolean {
+  return isFloatDType(dtype) || isQuantizedDType(dtype);
+}
+
 export interface VerifyWeightsOptions {
-  /** Tensors of the target. Those that hold no floats are left out. */
+  /** Tensors of the target. Those of dtypes that this program doesn't read as numbers are left out. */
   readonly tensors: readonly TensorView[];
   /** Null: nothing is compared. Tensors are compared where name, shape and dtype are the plan's. */
   readonly plan: MergePlan | null;
@@ -55,7 +65,7 @@ export interface VerifyWeightsOptions {
 interface Findings {
   readonly nan: number;
   readonly infinite: number;
-  /** Elements that aren't what they should be. */
+  /** Elements that aren't what they should be; of a block type, all elements of the blocks that aren't. */
   readonly different: number;
   /** The first of those in row-major order. */
   readonly difference: Difference | null;
@@ -79,7 +89,7 @@ export interface TensorFindings extends Findings {
 interface VerifyTask extends Run {
   /** Number of the tensor. */
   readonly tensor: number;
-  readonly target: OpenView;
+  readonly target: OpenView<NumberDType>;
   /** Where the run begins in the tensor. */
   readonly firstElement: number;
   /** How the elements are made; null where that isn't known. */
@@ -99,7 +109,7 @@ const PLACE_BYTES = SUM_PLACE_BYTES + REGION_BYTES;
 /** Throws what reading throws, or `interrupted`. */
 export async function verifyWeights(options: VerifyWeightsOptions): Promise<TensorFindings[]> {
   const { plan, kernel, threads, signal } = options;
-  const tensors = options.tensors.filter(({ dtype }) => isFloatDType(dtype));
+  const tensors = options.tensors.filter(holdsNumbers);
   const rows = plan === null ? new Map() : await newRows(plan, () => false, { kernel, signal });
   const tasksOf = groupTasks(plan, tensors, rows);
   const runs = tensors.flatMap((view, number) =>
@@ -134,27 +144,30 @@ function groupTasks(
   if (plan === null) return groups;
   const views = new Map(tensors.map((view) => [view.name, view]));
   for (const task of mergeTasks(plan, rows, () => false)) {
-    const view = views.get(task.tensor);
-    const planned = plan.tensors[task.tensorNumber];
-    if (view === undefined || planned === undefined || !isAsPlanned(view, planned)) continue;
-    groups.set(task.tensor, [...(groups.get(task.tensor) ?? []), task]);
+    const planned = plan.tensors[task.tensorNumber] as PlannedTensor;
+    const name = storedNameOf(planned);
+    const view = views.get(name);
+    if (view === undefined || !isAsPlanned(view, planned)) continue;
+    groups.set(name, [...(groups.get(name) ?? []), task]);
   }
   return groups;
 }
 
 function verifyTask(view: TensorView, tensor: number, sum: MergeTask | null): VerifyTask {
-  const size = bytesOf(view.dtype as FloatDType);
-  const segmentElements = sum?.segmentElements ?? SEGMENT_BYTES / size;
+  const size = bitsOf(view.dtype) / 8;
+  const block = blockElements(view.dtype);
+  const segmentElements = sum?.segmentElements ?? Math.floor(SEGMENT_BYTES / (size * block)) * block;
   const firstElement = sum?.firstElement ?? 0;
+  const elementsBefore = Math.floor(view.pieces[0].offsetBytes / size) + firstElement;
   return {
     tensor,
-    target: openView(view),
+    target: openView<NumberDType>(view),
     firstElement,
     sum,
     elementCount: sum?.elementCount ?? elementCount(view.shape),
     segmentElements,
     // As in a merge: later segments begin where pages do, which are then read once.
-    lead: (Math.floor(view.pieces[0].offsetBytes / size) + firstElement) % segmentElements,
+    lead: (elementsBefore - (elementsBefore % block)) % segmentElements,
   };
 }
 
@@ -187,7 +200,7 @@ export async function runJob(job: VerifyJob): Promise<FindingsByTensor> {
       const loaded = await load(task, range, kernel.memory, number * PLACE_BYTES, reader);
       const before = findings.get(task.tensor) ?? NOTHING;
       findings.set(task.tensor, addFindings(before, verifySegment(loaded, kernel)));
-      Atomics.add(job.shared.counts, BYTES_DONE, BigInt(count * bytesOf(task.target.dtype)));
+      Atomics.add(job.shared.counts, BYTES_DONE, BigInt((count * bitsOf(task.target.dtype)) / 8));
     });
   } finally {
     reader.close();
@@ -199,7 +212,7 @@ export async function runJob(job: VerifyJob): Promise<FindingsByTensor> {
 interface LoadedTask {
   /** The memory that is the segment's begins there. */
   readonly placeAt: number;
-  readonly dtype: FloatDType;
+  readonly dtype: NumberDType;
   readonly first: number;
   readonly count: number;
   /** Where the target's elements are. */
@@ -225,21 +238,27 @@ async function load(
 
 function verifySegment({ placeAt, dtype, first, count, gotAt, sum }: LoadedTask, kernel: Kernel): Findings {
   const { memory } = kernel;
-  const size = bytesOf(dtype);
+  const block = blockElements(dtype);
+  const blockBytes = (block * bitsOf(dtype)) / 8;
   const counts = countNotFinite(memory, dtype, gotAt, count);
   if (sum === null) return { ...NOTHING, ...counts };
   const { at: expectedAt, findings } = targetSegment(sum, kernel);
   const inexact = findings.find(({ kind }) => kind === "inexact")?.count ?? 0;
-  const bytesAt = (at: number, elements: number) => memory.subarray(at, at + elements * size);
-  const found = countDifferent(bytesAt(expectedAt, count), bytesAt(gotAt, count), size);
-  const { different } = found;
-  if (different === 0) return { ...NOTHING, ...counts, inexact };
-  const offset = found.first * size;
-  const elementAt = (at: number) => memory.slice(at + offset, at + offset + size);
-  const [expected, got] = [elementAt(expectedAt), elementAt(gotAt)];
-  const text = (bytes: Uint8Array) => describeNumber(bytes, dtype, kernel, placeAt);
-  const difference = { element: first + found.first, expected: text(expected), got: text(got) };
-  return { ...counts, different, difference, inexact };
+  const bytesAt = (at: number) => memory.subarray(at, at + (count / block) * blockBytes);
+  const found = countDifferent(bytesAt(expectedAt), bytesAt(gotAt), blockBytes);
+  if (found.different === 0) return { ...NOTHING, ...counts, inexact };
+  const offset = found.first * blockBytes;
+  const blockAt = (at: number) => memory.slice(at + offset, at + offset + blockBytes);
+  const [expected, got] = [blockAt(expectedAt), blockAt(gotAt)];
+  const text = (bytes: Uint8Array) =>
+    isQuantizedDType(dtype) ? describeBlock(bytes) : describeNumber(bytes, dtype, kernel, placeAt);
+  const difference = { element: first + found.first * block, expected: text(expected), got: text(got) };
+  return { ...counts, different: found.different * block, difference, inexact };
+}
+
+/** Its bytes, as in the file: the scale, then the quanta. */
+function describeBlock(bytes: Uint8Array): string {
+  return `the block ${Buffer.from(bytes).toString("hex")}`;
 }
 
 /** `0.5 (0x3800)`. Writes over a few bytes of memory at `at`. */

@@ -221,9 +221,25 @@ const UNUSABLE: [title: string, names: string[], details: ExpectedDetails][] = [
 for (const [title, names, details] of UNUSABLE) {
   test(`no weights: ${title}`, async (context) => {
     const folder = folderOf(context, names);
-    await refusal(() => findWeights(folder), "no-weights", { file: folder, ...details });
+    await refusal(() => findWeights(folder, false), "no-weights", { file: folder, ...details });
   });
 }
+
+test("a GGUF is found where it may be one: a file, its parts, or the only model of a folder", async (context) => {
+  const parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
+  const folder = folderOf(context, [...parts, "mmproj-model.gguf", "config.json"]);
+  const paths = parts.map((name) => join(folder, name));
+  assert.deepEqual(findWeights(folder).files, paths);
+  assert.deepEqual(findWeights(join(folder, "m-00002-of-00002.gguf")).files, paths);
+  writeFileSync(join(folder, "other.gguf"), "");
+  assert.deepEqual(findWeights(join(folder, "other.gguf")).files, [join(folder, "other.gguf")]);
+  await refusal(() => findWeights(folder), "no-weights", { message: /several GGUF/, got: /m-00001.*other/ });
+});
+
+test("a part of a GGUF that is missing is named", async (context) => {
+  const folder = folderOf(context, ["m-00002-of-00002.gguf"]);
+  await refusal(() => findWeights(folder), "shard-missing", { file: join(folder, "m-00001-of-00002.gguf") });
+});
 
 test("weights one folder down are pointed at, unless a surer clue is there", async (context) => {
   const folder = folderOf(context, ["a/readme.md", "llama-7b/pytorch_model.bin", "config.json"]);
@@ -231,7 +247,7 @@ test("weights one folder down are pointed at, unless a surer clue is there", asy
     hint: `Did you mean ${join(folder, "llama-7b")}?`,
   });
   writeFileSync(join(folder, "model.gguf"), "");
-  await refusal(() => findWeights(folder), "no-weights", { hint: /quantized/ });
+  await refusal(() => findWeights(folder, false), "no-weights", { hint: /quantized/ });
 });
 
 test("several models one folder down are named, Meta's among them", async (context) => {

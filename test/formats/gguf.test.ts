@@ -2,16 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { Budget } from "../../src/budget.js";
 import type { ErrorCode } from "../../src/errors.js";
 import type { GgufEntry } from "../../src/formats/gguf/metadata.js";
 import { readGguf } from "../../src/formats/gguf/reader.js";
 import { layOutGguf } from "../../src/formats/gguf/writer.js";
+import { HeaderReader } from "../../src/formats/header-reader.js";
 import { BLOCK_DTYPES, blockElements, denseSpan } from "../../src/tensor.js";
 import { type GgufParts, ggufBytes, key, tensor, text, u32, u64 } from "../support/gguf-bytes.js";
 import { memoryFile } from "../support/memory-file.js";
 import { type ExpectedDetails, refusal } from "../support/refusal.js";
 
 const PATH = "folder/model.gguf";
+
+const headerOf = (bytes: Uint8Array) => new HeaderReader(memoryFile(bytes, PATH), new Budget());
 
 /** A matrix of 2 x 32 F16, 128 bytes. */
 const MATRIX = tensor("a.weight", [32, 2]);
@@ -103,9 +107,23 @@ const FAULTS: Readonly<Record<string, [GgufParts, ErrorCode, ExpectedDetails?]>>
 for (const [fault, [parts, code, details]] of Object.entries(FAULTS)) {
   test(`refuses ${fault}`, async () => {
     const bytes = ggufBytes(parts);
-    await refusal(() => readGguf(memoryFile(bytes, PATH)), code, { file: PATH, ...details });
+    await refusal(() => readGguf(headerOf(bytes)), code, { file: PATH, ...details });
   });
 }
+
+test("refuses arrays that take more memory than any model's", async () => {
+  const items = 2 ** 21 + 1;
+  const bytes = Buffer.concat([
+    ggufBytes({ keys: [key("k", 9, u32(0), u64(items))], alignment: 1 }),
+    Buffer.alloc(items),
+  ]);
+  await refusal(() => readGguf(headerOf(bytes)), "too-large", { file: PATH });
+});
+
+test("refuses a header longer than any model's", async () => {
+  const bytes = ggufBytes({ keys: [key("k", 8, text(Buffer.alloc(33 << 20, "a")))] });
+  await refusal(() => readGguf(headerOf(bytes)), "too-large", { file: PATH });
+});
 
 test("refuses a file that is cut off anywhere", async () => {
   const bytes = ggufBytes({
@@ -114,7 +132,7 @@ test("refuses a file that is cut off anywhere", async () => {
     data: 128,
   });
   for (let length = 0; length < bytes.length; length++) {
-    const cut = memoryFile(bytes.subarray(0, length), PATH);
+    const cut = headerOf(bytes.subarray(0, length));
     await assert.rejects(readGguf(cut), /GGUF|file/, `${length} bytes`);
   }
 });
@@ -122,7 +140,7 @@ test("refuses a file that is cut off anywhere", async () => {
 test("the padding behind the last tensor may be missing, and version 2 is read as 3", async () => {
   for (const data of [96 - 30, 96]) {
     const bytes = ggufBytes({ version: 2, tensors: [tensor("t", [33])], data });
-    const { tensors } = await readGguf(memoryFile(bytes, PATH));
+    const { tensors } = await readGguf(headerOf(bytes));
     assert.deepEqual(tensors[0]?.shape, [33]);
   }
 });
@@ -134,7 +152,7 @@ test("an alignment of its own moves the data", async () => {
     alignment: 256,
     data: 320,
   });
-  const { tensors } = await readGguf(memoryFile(bytes, PATH));
+  const { tensors } = await readGguf(headerOf(bytes));
   assert.deepEqual(
     tensors.map((view) => denseSpan(view)?.offsetBytes),
     [256, 512],
@@ -146,7 +164,7 @@ test("a long header is read in pieces", async () => {
   const metadata: GgufEntry[] = [{ key: "tokens", type: "array", items: "string", value: words }];
   const { pieces } = layOutGguf([], metadata);
   const file = memoryFile(pieces[0]?.bytes as Buffer, PATH);
-  assert.deepEqual((await readGguf(file)).metadata, metadata);
+  assert.deepEqual((await readGguf(new HeaderReader(file, new Budget()))).metadata, metadata);
   assert.ok(file.reads > 2 && file.bytesRead < 2 * file.byteLength);
 });
 
@@ -195,7 +213,7 @@ test("the reader gives back whatever the writer wrote", async () => {
       const layout = layOutGguf(tensors, metadata);
       const bytes = Buffer.alloc(layout.byteLength, 0xaa);
       for (const piece of layout.pieces) bytes.set(piece.bytes, piece.offsetBytes);
-      const read = await readGguf(memoryFile(bytes, PATH));
+      const read = await readGguf(headerOf(bytes));
       assert.deepEqual(read.metadata, metadata);
       assert.deepEqual(
         read.tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),

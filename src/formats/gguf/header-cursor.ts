@@ -1,29 +1,23 @@
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
 import type { RandomAccessFile } from "../../tensor.js";
+import type { HeaderReader } from "../header-reader.js";
 import { BIG_INTS, NUMBERS } from "./constants.js";
 import type { GgufBigIntType, GgufNumberType } from "./metadata.js";
 
 /** What is read of the file at a time: nearly all headers are this short. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Of a header; stops a file that claims gigabytes of keys. A vocabulary of 256,000 tokens takes 10 MB. */
-const MAX_HEADER_BYTES = 100_000_000;
-
-/** Of all arrays together, as each takes more memory than bytes; a vocabulary has three for each token. */
-const MAX_ITEMS = 2 ** 22;
-
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads a header from front to back, little-endian. `need` says what comes next; the others take it. */
 export class HeaderCursor {
-  readonly #file: RandomAccessFile;
+  readonly #file: HeaderReader<RandomAccessFile>;
   #window: Buffer = Buffer.alloc(0);
   /** Where the window begins in the file, and what was taken of it. */
   #windowStart = 0;
   #taken = 0;
-  #items = 0;
 
-  constructor(file: RandomAccessFile) {
+  constructor(file: HeaderReader<RandomAccessFile>) {
     this.#file = file;
   }
 
@@ -42,7 +36,7 @@ export class HeaderCursor {
     return this.#taken + byteLength <= this.#window.length;
   }
 
-  /** Has the next bytes ready. Errors: `truncated-file`, `header-too-long`. */
+  /** Has the next bytes ready. Errors: `truncated-file`, `too-large`. */
   async need(byteLength: number): Promise<void> {
     if (this.has(byteLength)) return;
     const start = this.position;
@@ -51,12 +45,6 @@ export class HeaderCursor {
         offsetBytes: this.#file.byteLength,
         expected: `${byteLength} bytes at ${start}`,
         got: `${this.#file.byteLength} bytes in all`,
-      });
-    }
-    if (start + byteLength > MAX_HEADER_BYTES) {
-      throw this.refusal("header-too-long", "The GGUF's header is too long.", {
-        offsetBytes: start,
-        expected: `at most ${MAX_HEADER_BYTES} bytes`,
       });
     }
     const bytes = await this.#file.read(start, Math.min(this.rest, Math.max(byteLength, CHUNK_BYTES)));
@@ -94,13 +82,10 @@ export class HeaderCursor {
     }
   }
 
-  /** Allows for the items of an array, each of so many bytes at least. Errors: `header-malformed`. */
+  /** Allows for the items of an array, each of so many bytes at least. Errors: `header-malformed`, `too-large`. */
   claimItems(count: bigint, leastBytes: number): void {
-    const items = this.#items + Number(count);
-    if (items > MAX_ITEMS || Number(count) * leastBytes > this.rest) {
-      throw this.malformed(`an array claims ${count} items`);
-    }
-    this.#items = items;
+    if (Number(count) * leastBytes > this.rest) throw this.malformed(`an array claims ${count} items`);
+    this.#file.budget.spend("values", Number(count), this.#file.path);
   }
 
   refusal(code: ErrorCode, message: string, details: ErrorDetails = {}): ApplyDeltaError {

@@ -5,7 +5,7 @@ import type { GgufEntry, GgufScalarType } from "./metadata.js";
 /** Characters of a key that an error shows. */
 const MAX_KEY_SHOWN = 100;
 
-/** Reads one key and its value. Errors: `truncated-file`, `header-too-long`, `header-malformed`. */
+/** Reads one key and its value. Errors: `truncated-file`, `too-large`, `header-malformed`. */
 export async function readEntry(cursor: HeaderCursor): Promise<GgufEntry> {
   const key = await cursor.string();
   if (key === "") throw cursor.malformed("a key is empty");

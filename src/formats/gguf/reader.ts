@@ -3,14 +3,9 @@
  * no file that is read here is refused there, and what a crafted file may ask for is bounded.
  */
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
-import {
-  blockElements,
-  byteLengthOf,
-  onePiece,
-  type RandomAccessFile,
-  type TensorView,
-} from "../../tensor.js";
+import { blockElements, byteLengthOf, type RandomAccessFile, type TensorView } from "../../tensor.js";
 import type { LayoutEntry } from "../format.js";
+import type { HeaderReader } from "../header-reader.js";
 import {
   ALIGNMENT_KEY,
   DEFAULT_ALIGNMENT,
@@ -41,10 +36,12 @@ export interface GgufHeader<File extends RandomAccessFile = RandomAccessFile> {
 }
 
 /**
- * Errors: `truncated-file`, `header-too-long`, `header-malformed`, `big-endian`, `unsupported-dtype`,
+ * Errors: `truncated-file`, `too-large`, `header-malformed`, `big-endian`, `unsupported-dtype`,
  * `duplicate-tensor`, `wrong-size`, `data-hole`, `data-overlap`, `overlong-file`.
  */
-export async function readGguf<File extends RandomAccessFile>(file: File): Promise<GgufHeader<File>> {
+export async function readGguf<File extends RandomAccessFile>(
+  file: HeaderReader<File>,
+): Promise<GgufHeader<File>> {
   const cursor = new HeaderCursor(file);
   const { tensorCount, keyCount } = await readCounts(cursor);
   const metadata = new Map<string, GgufEntry>();
@@ -59,7 +56,7 @@ export async function readGguf<File extends RandomAccessFile>(file: File): Promi
   for (let i = 0; i < tensorCount; i++) places.push(await readTensorInfo(cursor));
   const dataStart = pad(cursor.position, alignment);
   checkPlaces(places, { file, dataStart, alignment });
-  const tensors = places.map((place) => onePiece({ ...place, file, offsetBytes: dataStart + place.begin }));
+  const tensors = places.map((place) => file.view({ ...place, offsetBytes: dataStart + place.begin }));
   return { metadata: [...metadata.values()], tensors, dataStart };
 }
 
