@@ -8,8 +8,9 @@ export function nearestName(name: string, names: Iterable<string>): string | nul
   let nearest: string | null = null;
   let least = lettersWrong(name);
   for (const candidate of names) {
+    if (candidate === name) return null;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (candidate === name || distance > least || (distance === least && nearest !== null)) continue;
+    if (distance > least || (distance === least && nearest !== null)) continue;
     nearest = candidate;
     least = distance;
   }

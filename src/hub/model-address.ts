@@ -1,6 +1,7 @@
 /** The addresses under which people copy a model of the Hub, and what was meant by a name that leads nowhere. */
 import { nameOf } from "../llama/describe.js";
 import { RELEASES } from "../llama/releases.js";
+import { nearestName } from "../nearest.js";
 
 /** The page of a model or of one of its revisions, or the address to clone it from. */
 const PAGE =
@@ -38,6 +39,14 @@ export function adviceFor(reference: string): string {
   if (/^[~$%]|[*?]/.test(reference))
     return "The shell replaces ~, $ and * only outside quotes: leave those out, or write the path in full.";
   return "Check the path for a typo.";
+}
+
+/** The release of Vicuna whose name is nearly this one; null where none is. */
+export function nearRelease(repository: string): string | null {
+  return nearestName(
+    repository,
+    RELEASES.map((release) => release.repository),
+  );
 }
 
 /** `owner/name` where a reference is nearly one. */

@@ -15,7 +15,7 @@ import { isLocalFile, type OpenFile } from "../tensor.js";
 import { plural } from "../units.js";
 import type { FetchedModel } from "./fetch-models.js";
 import { completeHubSettings, type HubOptions } from "./hub-settings.js";
-import { adviceFor } from "./model-address.js";
+import { adviceFor, nearRelease } from "./model-address.js";
 import { nearPath } from "./near-path.js";
 import { type HubReference, hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
 import type { StreamedWeights } from "./stream-weights.js";
@@ -174,18 +174,22 @@ async function fetchRemote(
   const settings = completeHubSettings(hub);
   return fetchModels(wanted, { settings, reporter, signal, headersOnly, otherNeeds }).catch(
     (error: unknown) => {
-      throw withLocalPath(error, requests);
+      throw withNearName(error, requests);
     },
   );
 }
 
-/** Errors that a name gets which was meant as a path. */
+/** Errors that a name gets which was meant as a path, or as another name. */
 const NOT_ON_HUB: readonly ErrorCode[] = ["no-network", "not-in-cache", "repository-not-found"];
 
-/** The same error; where a name is nearly a local path, with that. */
-function withLocalPath(error: unknown, requests: readonly RemoteRequest[]): unknown {
+/** The same error; where the name it is about is nearly a local path or a release of Vicuna, with that. */
+function withNearName(error: unknown, requests: readonly RemoteRequest[]): unknown {
   if (!isApplyDeltaError(error) || !NOT_ON_HUB.includes(error.code)) return error;
-  const [meant] = requests.flatMap(({ reference }) => nearPath(reference).meant ?? []);
+  const { message, details } = error;
+  const isAbout = ({ wanted }: RemoteRequest) => `${message} ${details.file}`.includes(wanted.repository);
+  const [meant] = requests
+    .filter(isAbout)
+    .flatMap(({ reference, wanted }) => nearPath(reference).meant ?? nearRelease(wanted.repository) ?? []);
   if (meant === undefined) return error;
   const hint = `Did you mean ${meant}? If not: ${error.details.hint ?? ""}`;
   return new ApplyDeltaError(error.code, error.message, { ...error.details, hint });

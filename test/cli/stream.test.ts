@@ -50,6 +50,21 @@ describe("--stream", { concurrency: 2 }, () => {
     assert.ok(stored.every((bytes) => !bytes.subarray(0, 2).equals(Buffer.from("PK"))));
   });
 
+  test("a merge that is done already downloads nothing, with or without --stream", async (context) => {
+    const { root, hub, home, run } = await place(context);
+    const words = ["--base", BASE, "--delta", DELTA, "--target", "out"];
+    assert.equal((await run(...words)).code, 0);
+    const env = { HF_ENDPOINT: hub.url, HF_HOME: home, HF_HUB_OFFLINE: undefined };
+    const again = await runCli([...words, "--json"], { cwd: root, env });
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /"bytesStreamed": [1-9]/);
+    assert.match(again.stdout, /"alreadyMade": true/);
+    assertNoWeightsIn(home);
+    const offline = await runCli([...words, "--offline"], { cwd: root, env });
+    assert.equal(offline.code, 6, "what can't be compared is refused");
+    assert.match(offline.stderr, /^error: The folder to make exists/);
+  });
+
   test("plans, inspects, compares and makes a delta", async (context) => {
     const { root, home, run } = await place(context);
     const dry = await run("--base", BASE, "--delta", DELTA, "--target", "out", "--dry-run", "--json");

@@ -84,6 +84,12 @@ export const TYPING_MISTAKES: Mistake[] = [
     },
   },
   {
+    heading: "A name on the Hub with a typo",
+    command: "--base llama-7b --delta lmsys/vicuna-7b-delta-1.1 --target vicuna-7b",
+    exit: 3,
+    make: writePair,
+  },
+  {
     heading: "No network",
     command: `--base huggyllama/llama-7b ${REST}`,
     env: { HF_HUB_OFFLINE: "", HF_ENDPOINT: "http://127.0.0.1:1" },
