@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Merges a delta with its base unattended: asks for the size first, tries again where the network failed, and checks what
-# was made. Its exit codes are those of vicuna-apply-delta.
+# was made. Run again, it goes on from what is there. Its exit codes are those of vicuna-apply-delta.
 #
 #   merge.sh <base> <delta> <target> [options of vicuna-apply-delta]
 #
@@ -41,15 +41,19 @@ run() {
 
 merge=(--base "$base" --delta "$delta" --target "$target" "$@")
 
-run "${merge[@]}" --dry-run
-bytes=$(field bytesToWrite <<<"$document")
-if [ "$bytes" -gt "${MAX_BYTES:-60000000000}" ]; then
-  echo "$target would hold $bytes bytes, more than MAX_BYTES allows" >&2
-  exit 6
+# How large would it be? With --stream, a model on the Hub isn't downloaded to say so. A target that is there was allowed.
+if [ ! -e "$target" ]; then
+  run "${merge[@]}" --dry-run --stream
+  bytes=$(field bytesToWrite <<<"$document")
+  if [ "$bytes" -gt "${MAX_BYTES:-60000000000}" ]; then
+    echo "$target would hold $bytes bytes, more than MAX_BYTES allows" >&2
+    exit 6
+  fi
 fi
 
+# Where this merge has made the target before, nothing is made anew.
 run "${merge[@]}" --checksums
 
 # With checksums beside it, this reads every byte again: exit 7 where one is wrong.
 run verify "$target"
-echo "$target: $bytes bytes of weights, verified"
+echo "$target: verified"

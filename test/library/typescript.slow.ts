@@ -1,14 +1,15 @@
 /**
- * A program in TypeScript that uses the package as it is published, by its name, under the strictest settings: what
- * is right compiles, what is wrong doesn't.
+ * A program in TypeScript that uses the package as it is installed from its tarball, by its name, under the strictest
+ * settings: what is right compiles, what is wrong doesn't.
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { projectPath } from "../support/fixture-path.js";
+import { type InstalledPackage, installPackage, skipInstalls } from "../support/installed-package.js";
 import { temporaryFolder } from "../support/model-folder.js";
 
 const RIGHT = `
@@ -91,7 +92,8 @@ async function compile(
 ): Promise<string> {
   const folder = temporaryFolder(context);
   mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
-  symlinkSync(projectPath("."), join(folder, "node_modules", "vicuna-apply-delta"), "junction");
+  const library = join(installed.prefix, "lib/node_modules/vicuna-apply-delta");
+  symlinkSync(library, join(folder, "node_modules", "vicuna-apply-delta"), "junction");
   for (const name of types) {
     const installed = projectPath(`node_modules/@types/${name}`);
     symlinkSync(installed, join(folder, "node_modules", "@types", name), "junction");
@@ -119,15 +121,24 @@ async function compile(
   }
 }
 
-test("what is right compiles with Node's types alone, without a browser's", async (context) => {
+const options = { skip: skipInstalls };
+let installed: InstalledPackage;
+
+before(async () => {
+  if (skipInstalls === false) installed = await installPackage();
+});
+
+after(() => installed?.remove());
+
+test("what is right compiles with Node's types alone, without a browser's", options, async (context) => {
   assert.equal(await compile(context, RIGHT, { types: ["node"], lib: ["es2023"] }), "");
 });
 
-test("what is right compiles without any types but TypeScript's own", async (context) => {
+test("what is right compiles without any types but TypeScript's own", options, async (context) => {
   assert.equal(await compile(context, RIGHT, { types: [] }), "");
 });
 
-test("what is wrong doesn't, line by line", async (context) => {
+test("what is wrong doesn't, line by line", options, async (context) => {
   const imports = `import { applyDelta, isApplyDeltaError, planMerge } from "vicuna-apply-delta";`;
   const said = await compile(context, [imports, ...Object.values(WRONG)].join("\n"), { types: ["node"] });
   const lines = new Set([...said.matchAll(/^consumer\.ts\((\d+),/gm)].map((match) => Number(match[1])));
