@@ -75,7 +75,7 @@ function inexactIn(dtype: SumDType, { base, delta }: Pair): number {
 for (const dtype of ["F16", "BF16", "F32"] as const) {
   test(`${dtype}: rows of another model between the sample's runs`, async (context) => {
     const { base, delta } = makePair(dtype);
-    const other = makePair(dtype).base.reverse();
+    const other = base.toReversed();
     const spoiled = { base: Float64Array.from(base), delta };
     spoiled.base.set(other.subarray(UNSEEN, UNSEEN + 3 * WIDTH), UNSEEN);
     const expected = inexactIn(dtype, spoiled);

@@ -89,12 +89,19 @@ export function sumBits(dtype: SumDType, base: number, delta: number): number {
   return round(dtype, { negative, magnitude: sum < 0n ? -sum : sum }, unit);
 }
 
-/** What a kernel counts of one sum: see `SumCounts`. */
-export function sumCounts(dtype: SumDType, base: number, delta: number): SumCounts {
+/** What a kernel counts of one sum, whose bits may be at hand: see `SumCounts`. */
+export function sumCounts(
+  dtype: SumDType,
+  base: number,
+  delta: number,
+  bitsOfSum = sumBits(dtype, base, delta),
+): SumCounts {
   const format = FORMATS[dtype];
-  const [a, b, sum] = [base, delta, sumBits(dtype, base, delta)].map((bits) =>
-    decode(format, BigInt(bits)),
-  ) as [Value, Value, Value];
+  const [a, b, sum] = [base, delta, bitsOfSum].map((bits) => decode(format, BigInt(bits))) as [
+    Value,
+    Value,
+    Value,
+  ];
   const notFinite = typeof sum.magnitude === "string" ? 1 : 0;
   if (typeof a.magnitude === "string" || typeof b.magnitude === "string") return { inexact: 0, notFinite };
   const sign = 2 ** (dtype === "F32" ? 31 : 15);

@@ -266,8 +266,17 @@ function hole(side: "base" | "delta"): Overwrite {
   return { side, shard: 1, from: 0.1, bytes: new Uint8Array(0) };
 }
 
-/** A made pair and its other model; the same for the same arguments. */
+const made = new Map<string, Pair>();
+
+/** A made pair and its other model; the same for the same arguments. Cases copy what they change. */
 export function makePair(dtype: SumDType, s: number, isTied: boolean): Pair {
+  const key = JSON.stringify([dtype, s, isTied]);
+  const pair = made.get(key) ?? drawPair(dtype, s, isTied);
+  made.set(key, pair);
+  return pair;
+}
+
+function drawPair(dtype: SumDType, s: number, isTied: boolean): Pair {
   const shapes = shapesOf(isTied);
   const base = drawModel(dtype, shapes, 1);
   const tuned = tuneModel(dtype, base, s, 2);
