@@ -53,7 +53,7 @@ function optionTerm({ short, flags }: Option): string {
   return short === undefined ? `    ${flags}` : flags;
 }
 
-/** `write this dtype (auto, float16; default auto)` */
+/** `write this dtype (auto, float16; default: auto)` */
 function optionDescription({
   description,
   argChoices,
@@ -61,7 +61,7 @@ function optionDescription({
   defaultValueDescription,
 }: Option): string {
   const byDefault = defaultValueDescription ?? (typeof defaultValue === "string" ? defaultValue : undefined);
-  const facts = [argChoices?.join(", "), byDefault && `default ${byDefault}`].filter(Boolean);
+  const facts = [argChoices?.join(", "), byDefault && `default: ${byDefault}`].filter(Boolean);
   return facts.length === 0 ? description : `${description} (${facts.join("; ")})`;
 }
 

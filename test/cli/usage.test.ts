@@ -62,7 +62,11 @@ const WRONG: readonly (readonly [typed: string, headline: string, hint: RegExp])
   ["-b llama/a.bin llama/b.bin -d d -o t", "Unexpected word: llama/b.bin.", /not its files: -b llama$/],
   ["verify llama/a.bin llama/b.bin", "Unexpected word: llama/b.bin.", /not its files: llama$/],
 
-  [`${THREE} --dtype int8`, 'Invalid --dtype: "int8".', /^Use auto, float16, bfloat16 or float32\.$/],
+  [
+    `${THREE} --dtype int8`,
+    'Invalid --dtype: "int8".',
+    /^Use auto, float16, bfloat16, float32, q8_0 or q4_0\.$/,
+  ],
   [`${THREE} --kernel cuda`, 'Invalid --kernel: "cuda".', /^Use auto, simd or reference\.$/],
   [`${THREE} --new-rows some`, 'Invalid --new-rows: "some".', /^Use zero, mean or error\.$/],
   [`${THREE} --threads 0`, 'Invalid --threads: "0".', /a whole number from 1 to 256/],
