@@ -1,11 +1,10 @@
 /** Comparing GGUFs with each other and with the folder they are made of. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { compareModels, inspectModel } from "../../src/index.js";
 import { readGgufFile, tinyGguf } from "../support/gguf-target.js";
-import { readSafetensorsFile, safetensorsFile } from "../support/model-folder.js";
 
 test("a GGUF and the folder it would be made of are equal by value: rows in order, numbers within a step", async (context) => {
   const folder = await tinyGguf(context, { target: "folder" });
@@ -108,10 +107,9 @@ test("inspecting says what is stored, and of what size", async (context) => {
 test("a folder of other numbers isn't equal", async (context) => {
   const folder = await tinyGguf(context, { target: "folder" });
   const path = join(folder, "model.safetensors");
-  const stored = readSafetensorsFile(path);
-  const norm = stored.find(({ name }) => name === "model.norm.weight");
-  norm?.data.fill(0x3c, 0, 2);
-  writeFileSync(path, safetensorsFile(stored));
+  const bytes = readFileSync(path);
+  bytes.writeUInt8((bytes.at(-1) ?? 0) ^ 0x40, bytes.length - 1);
+  writeFileSync(path, bytes);
   const { isEqual, tensors } = await compareModels({ a: await tinyGguf(context), b: folder, threads: 1 });
   assert.deepEqual([isEqual, tensors.different], [false, 1]);
 });
