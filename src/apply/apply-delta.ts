@@ -2,8 +2,8 @@
 import type { BaseCheck } from "../base-check/documents.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
-import { throwIfAborted } from "../interrupt.js";
-import { compileKernel } from "../kernel/select.js";
+import { pauseFor, throwIfAborted } from "../interrupt.js";
+import { compileKernel, describeKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import { describeRelease } from "../llama/describe.js";
 import type { RecognizedRelease } from "../llama/documents.js";
@@ -37,7 +37,6 @@ import { refuseHollowSides } from "./refuse-hollow.js";
 import { refuseMisfit } from "./refuse-misfit.js";
 import { refuseMisplacedRelease } from "./refuse-release.js";
 import { folderLayout, targetKindOf } from "./target-kind.js";
-import { withChecklist } from "./verify-base.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
@@ -66,6 +65,7 @@ async function makeTarget(options: ApplyDeltaOptions, start: number): Promise<Me
     const keptShards = await withStaging(made, options, log, async (staging) => {
       const found = await writeShards(merge, staging, log, signal);
       counted = judgeFindings(found, plan, { baseCheck, force, log });
+      if (staging.isPublished) return;
       staging.writeAssets(files);
       const { findings: _, ...sums } = counted;
       // A GGUF has its record inside.
@@ -97,7 +97,7 @@ async function findMade(
   { details }: ApplyDeltaError,
   start: number,
 ): Promise<MergeSummary | null> {
-  const { verify = false, signal } = options;
+  const { verify = false, signal, verifyDelta = false } = options;
   const requests = readRequests(options);
   const { isFile, format } = targetKindOf(options);
   const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests), isFile });
@@ -107,7 +107,7 @@ async function findMade(
   if (found === null && format !== "gguf") return null;
   // Weights that aren't on this machine stay where they are: headers and a sample are enough.
   const asked = { ...options, overwrite: true, reporter: silentReporter };
-  return withPlan(asked, !needsEveryByte(options), async (merge, log) => {
+  return withPlan(asked, !verifyDelta, async (merge, log) => {
     if (!(found === null ? isGgufMade(merge) : await isAlreadyMade(merge, found))) return null;
     if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
     const { sums, inexact, notFinite } = found?.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
@@ -138,14 +138,10 @@ function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): Ap
   );
 }
 
-/** Checksums are of whole files. */
-function needsEveryByte({ verifyDelta = false, verifyBase = false }: ApplyDeltaOptions): boolean {
-  return verifyDelta || verifyBase;
-}
-
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
-  return withPlan(options, !needsEveryByte(options), async (merge, { warnings }) => {
+  // Checksums need every byte.
+  return withPlan(options, options.verifyDelta !== true, async (merge, { warnings }) => {
     const { target, plan, files, checksums, release, baseCheck } = merge;
     const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
     const beside = writtenBefore(merge).slice(plan.shards.length);
@@ -196,14 +192,9 @@ async function withPlan<T>(
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests), isFile });
   return withModels(requests, { hub, reporter, signal, target, headersOnly }, async (base, delta) => {
     const log = createWarningLog(reporter);
-    const openBase = await openSide(base, delta);
-    try {
-      const merge = await planTarget(openBase, await openDelta(delta), target, options, log);
-      throwIfAborted(signal);
-      return await body(merge, log);
-    } catch (error) {
-      throw withChecklist(error, openBase);
-    }
+    const merge = await planTarget(await openSide(base, delta), await openDelta(delta), target, options, log);
+    throwIfAborted(signal);
+    return body(merge, log);
   });
 }
 
@@ -238,6 +229,8 @@ async function planTarget(
   const { dtype = "auto", chatTemplate = null, threads = defaultThreads([base, delta]) } = options;
   const asked = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto");
+  const slow = describeKernel(kernel);
+  if (slow !== null) log.note(slow);
   const { match, rules, baseCheck, release } = await checkSides(base, delta, asked, kernel, options, log);
   if (baseCheck !== null && options.force !== true) refuseHollowSides(baseCheck);
   const isBare = ({ name, base: inBase }: MatchedTensor) => name === LM_HEAD && inBase === null;
@@ -254,7 +247,8 @@ async function planTarget(
   });
   const style = chatTemplateStyle(chatTemplate, release, embeddingOf(delta.tensors)?.dtype);
   const card = { fileName: MODEL_CARD, text };
-  const assets = planFiles(folder, delta, base, { chatTemplate: style, card }, log);
+  const pause = pauseFor(options.signal);
+  const assets = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
   refuseMisfit(folder, assets);
   const record = await recordMerge({ base, delta, rules, dtype, plan: folder, baseCheck });
   const { plan, files } =

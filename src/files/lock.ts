@@ -1,28 +1,76 @@
-/** One run at a time works in a folder. A lock whose run was killed is recognised and taken over. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+/**
+ * A lock in a folder that several machines may share: a file that is made by one of them alone, and touched now and then
+ * while its run goes on. Nothing else is trusted: flock doesn't reach every file system, process numbers mean nothing on
+ * another machine or in another container, and clocks differ. A lock that nobody touches for a minute, by the clock of
+ * the one who looks, is a dead run's. Where a process can be seen, it is asked, and nobody waits.
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { threadId } from "node:worker_threads";
 import { z } from "zod";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
-import { onTarget } from "./write-errors.js";
+import { throwIfAborted } from "../interrupt.js";
+import { writeOwnFile } from "./own-file.js";
+import { openSmallFile } from "./small-file.js";
+import { quietly } from "./write-errors.js";
 
-/** Who holds a lock. `started` tells a process from a later one of the same number; null where that can't be known. */
-const holderSchema = z.object({ pid: z.int().positive(), host: z.string(), started: z.string().nullable() });
+const TOUCH_MS = 5_000;
+const SILENT_MS = 60_000;
+const LOOK_MS = 500;
+
+/** A lock is some 200 bytes. */
+const MAX_LOCK_BYTES = 4096;
+
+/**
+ * Who holds a lock. `place` tells where process numbers mean the same, `started` a process from a later one of the same
+ * number; null where that can't be known. `thread` is that of the process. `id` is one for each lock that is taken.
+ */
+const holderSchema = z.object({
+  pid: z.int().positive(),
+  host: z.string(),
+  place: z.string(),
+  started: z.string().nullable(),
+  thread: z.int(),
+  id: z.string(),
+});
 
 type Holder = z.infer<typeof holderSchema>;
 
 export interface Lock {
-  /** Where it lies once its folder has a new name. */
-  release(path: string): void;
+  /** Throws `target-unwritable` where another run has taken it, since this one was silent for too long. */
+  assertHeld(): void;
+  /** The folder has a new name. */
+  moveTo(folder: string): void;
+  release(): void;
 }
 
-/** The locks of this process: two runs of one process share a process number. */
+export interface LockOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called once where another run holds it, or may. */
+  readonly onWait?: () => void;
+  /** How long one that can't be seen may be silent. */
+  readonly silentMs?: number;
+}
+
+/** The locks of this thread: two runs of a process share its number. */
 const held = new Set<string>();
 
-/** Locks a folder to be made. Errors: `target-exists` where another run holds it, `target-unwritable`, `no-space`. */
-export function takeLock(path: string): Lock {
-  const lock = onTarget(path, () => tryLock(path, () => false));
-  if (lock !== null) return { release: (at) => onTarget(at, () => lock.release(at)) };
-  const holder = onTarget(path, () => readHolder(path));
+/** Takes the lock of that name, or waits until it is free. Throws the system's errors and `interrupted`. */
+export async function waitForLock(folder: string, name: string, options: LockOptions = {}): Promise<Lock> {
+  const lock = await acquire(join(folder, name), true, options);
+  if (lock === null) throw new Error("waiting for a lock ended without one");
+  return new HeldLock(folder, name, lock);
+}
+
+/** Takes the lock of that name. Errors: `target-exists` where another run holds it; `interrupted`; the system's. */
+export async function takeLock(folder: string, name: string, options: LockOptions = {}): Promise<Lock> {
+  const path = join(folder, name);
+  const id = await acquire(path, false, options);
+  if (id !== null) return new HeldLock(folder, name, id);
+  const holder = readHolder(path);
   const who = holder === null ? "" : ` (process ${holder.pid} on ${holder.host})`;
   throw new ApplyDeltaError("target-exists", `Another run is making this folder${who}.`, {
     file: path,
@@ -30,39 +78,97 @@ export function takeLock(path: string): Lock {
   });
 }
 
-/**
- * Null where another run holds it. `isAbandoned` says whether a run on another machine, which can't be seen, has ended.
- * Throws the system's errors.
- */
-export function tryLock(path: string, isAbandoned: () => boolean): Lock | null {
-  if (held.has(path)) return null;
-  if (!create(path, me()) && !takeOver(path, isAbandoned)) return null;
-  held.add(path);
+/** The id under which it is held; null where another run is alive and isn't to be waited for. */
+async function acquire(path: string, waits: boolean, options: LockOptions): Promise<string | null> {
+  const { signal, onWait, silentMs = SILENT_MS } = options;
+  let seen: { state: string; since: number } | null = null;
+  for (;;) {
+    throwIfAborted(signal);
+    const isSilent = seen !== null && performance.now() - seen.since > silentMs;
+    const id = tryLock(path, isSilent ? seen?.state : undefined);
+    if (id !== null) return id;
+    const { holder, state } = lookAt(path);
+    const isTouched = seen !== null && state !== seen.state;
+    if (!waits && (isTouched || isSurelyAlive(holder))) return null;
+    if (seen === null) onWait?.();
+    if (seen === null || isTouched) seen = { state, since: performance.now() };
+    await sleep(Math.min(LOOK_MS, silentMs));
+  }
+}
+
+/** Takes a lock that is free or a dead run's. `silentState`: as it looked all the time while nobody touched it. */
+function tryLock(path: string, silentState: string | undefined): string | null {
+  const me = newHolder();
+  if (create(path, me)) return me.id;
+  const { holder, state } = lookAt(path);
+  if (isSurelyAlive(holder) || !(isSurelyDead(holder) || state === silentState)) return null;
+  // Of two runs that find a dead one's lock, one renames it and one creates the next; the other gives way.
+  const aside = `${path}.${me.id}`;
+  if (!succeeds("ENOENT", () => renameSync(path, aside))) return create(path, me) ? me.id : null;
+  const moved = readHolder(aside);
+  rmSync(aside, { force: true });
+  // Another run was faster still, and it is its lock which was put aside: it goes back.
+  if (moved !== null && moved.id !== holder?.id) create(path, moved);
+  return create(path, me) ? me.id : null;
+}
+
+class HeldLock implements Lock {
+  readonly #timer: NodeJS.Timeout;
+  #path: string;
+
+  constructor(
+    folder: string,
+    private readonly name: string,
+    private readonly id: string,
+  ) {
+    this.#path = join(folder, name);
+    held.add(id);
+    this.#timer = setInterval(() => this.#touch(), TOUCH_MS).unref();
+  }
+
+  readonly assertHeld = (): void => {
+    const holder = readHolder(this.#path);
+    // One that was removed by hand: somebody wants another run to go on, and sees to it that there is one.
+    if (holder === null || holder.id === this.id) return;
+    throw new ApplyDeltaError("target-unwritable", "Another run has taken over the folder.", {
+      file: this.#path,
+      got: `process ${holder.pid} on ${holder.host}`,
+      hint: "This one was stopped or cut off for a minute: let the other one end.",
+    });
+  };
+
+  readonly moveTo = (folder: string): void => {
+    this.#path = join(folder, this.name);
+  };
+
+  readonly release = (): void => {
+    clearInterval(this.#timer);
+    held.delete(this.id);
+    if (readHolder(this.#path)?.id === this.id) rmSync(this.#path, { force: true });
+  };
+
+  #touch(): void {
+    quietly(() => {
+      const now = new Date();
+      if (readHolder(this.#path)?.id === this.id) utimesSync(this.#path, now, now);
+    });
+  }
+}
+
+function newHolder(): Holder {
+  const id = randomBytes(8).toString("hex");
   return {
-    release(at) {
-      held.delete(path);
-      rmSync(at, { force: true });
-    },
+    pid: process.pid,
+    host: hostname(),
+    place: placeOf(),
+    started: startOf(process.pid),
+    thread: threadId,
+    id,
   };
 }
 
-/** Of two runs that find a dead one's lock, one renames it and one creates the next; the other gives way. */
-function takeOver(path: string, isAbandoned: () => boolean): boolean {
-  const holder = readHolder(path);
-  if (holder !== null && isAlive(holder, isAbandoned)) return false;
-  const aside = `${path}.${process.pid}`;
-  // Where another run was faster, its lock is seen below …
-  succeeds("ENOENT", () => renameSync(path, aside));
-  // … or faster still, and it is that lock which was put aside: it goes back.
-  const moved = readHolder(aside);
-  const isTheDead = () => JSON.stringify(moved) === JSON.stringify(holder);
-  if (moved !== null && isAlive(moved, isTheDead)) create(path, moved);
-  rmSync(aside, { force: true });
-  return create(path, me());
-}
-
 function create(path: string, holder: Holder): boolean {
-  return succeeds("EEXIST", () => writeFileSync(path, JSON.stringify(holder), { flag: "wx" }));
+  return succeeds("EEXIST", () => writeOwnFile(path, "new", JSON.stringify(holder)));
 }
 
 /** False where it fails with this errno. */
@@ -76,29 +182,61 @@ function succeeds(errno: string, step: () => void): boolean {
   }
 }
 
-function me(): Holder {
-  return { pid: process.pid, host: hostname(), started: startOf(process.pid) };
+/** Null where the file is gone, none of ours, or was cut off. */
+function readHolder(path: string): Holder | null {
+  return lookAt(path).holder;
 }
 
-/** Null where the file is gone, none of ours, or was cut off: its run is dead. One that can't be read may be alive. */
-function readHolder(path: string): Holder | null {
+/**
+ * Whose it is, and a text that changes when it is touched. The file is opened for it: a network file system may answer a
+ * look alone from memory.
+ */
+function lookAt(path: string): { holder: Holder | null; state: string } {
+  const file = openSmallFile(path, MAX_LOCK_BYTES);
+  if (file.kind !== "bytes") return { holder: null, state: file.kind };
+  const parsed = holderSchema.safeParse(jsonOf(file.bytes));
+  const holder = parsed.success ? parsed.data : null;
+  return { holder, state: `${holder?.id} ${file.modifiedNs}` };
+}
+
+function jsonOf(bytes: Buffer): unknown {
   try {
-    return holderSchema.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch (error) {
-    if ((errnoOf(error) ?? "ENOENT") !== "ENOENT") throw error;
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
     return null;
   }
 }
 
-/** On another machine that shares the folder nothing can be seen, so a holder there counts as alive unless told. */
-function isAlive({ pid, host, started }: Holder, isAbandoned: () => boolean): boolean {
-  if (host !== hostname()) return !isAbandoned();
+function isSurelyAlive(holder: Holder | null): boolean {
+  if (holder === null) return false;
+  return held.has(holder.id) || processState(holder) === "alive";
+}
+
+function isSurelyDead(holder: Holder | null): boolean {
+  return holder !== null && !held.has(holder.id) && processState(holder) === "dead";
+}
+
+/** Unknown on another machine, in another container, and of another thread of this process. */
+function processState({ pid, place, started, thread }: Holder): "alive" | "dead" | "unknown" {
+  if (place !== placeOf()) return "unknown";
   try {
     process.kill(pid, 0); // Signal 0 sends nothing; it asks whether the process is there.
   } catch (error) {
-    if (errnoOf(error) !== "EPERM") return false;
+    if (errnoOf(error) !== "EPERM") return "dead";
   }
-  return pid !== process.pid && startOf(pid) === started;
+  if (startOf(pid) !== started) return "dead";
+  if (pid !== process.pid) return "alive";
+  return thread === threadId ? "dead" : "unknown";
+}
+
+/** Where process numbers mean the same: a machine since its start, and there one namespace (pid_namespaces(7)). */
+function placeOf(): string {
+  try {
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+    return `${boot} ${readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return hostname();
+  }
 }
 
 /** When a process was started, in the kernel's own count (proc(5), /proc/PID/stat, field 22); null outside Linux. */

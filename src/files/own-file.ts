@@ -45,8 +45,8 @@ function plantedError(errno: "ELOOP" | "EPERM", path: string): Error {
 /** Opens a file of our own for writing, never by a link. Gives its descriptor. */
 export function openOwnFile(path: string, mode: keyof typeof FLAGS): number {
   // O_NOFOLLOW closes the gap between the look and the opening; Windows hasn't got it.
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true)
-    throw plantedError("ELOOP", path);
+  const isLink = () => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (mode !== "new" && isLink()) throw plantedError("ELOOP", path);
   const fd = openSync(path, FLAGS[mode] | O_NOFOLLOW | O_NONBLOCK);
   try {
     if (mode !== "new") assertOwn(fd, path);
@@ -65,11 +65,9 @@ function assertOwn(fd: number, path: string): void {
   if (!stat.isFile() || stat.nlink > 1 || !owners.includes(stat.uid)) throw plantedError("EPERM", path);
 }
 
-/** Puts a whole file in the place of whatever has that name: a reader sees the old text or the new one. */
-export function replaceOwnFile(path: string, text: string, isDurable = false): void {
-  const beside = `${path}.${process.pid}.new`;
-  rmSync(beside, { force: true });
-  const fd = openOwnFile(beside, "new");
+/** Writes a text to a file of our own. */
+export function writeOwnFile(path: string, mode: keyof typeof FLAGS, text: string, isDurable = false): void {
+  const fd = openOwnFile(path, mode);
   try {
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
@@ -77,6 +75,13 @@ export function replaceOwnFile(path: string, text: string, isDurable = false): v
   } finally {
     closeSync(fd);
   }
+}
+
+/** Puts a whole file in the place of whatever has that name: a reader sees the old text or the new one. */
+export function replaceOwnFile(path: string, text: string, isDurable = false): void {
+  const beside = `${path}.${process.pid}.new`;
+  rmSync(beside, { force: true });
+  writeOwnFile(beside, "new", text, isDurable);
   renameSync(beside, path);
 }
 

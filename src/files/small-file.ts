@@ -26,7 +26,7 @@ const LFS_POINTER = Buffer.from("version https://git-lfs");
 const SPARE_BYTES = 4096;
 
 export type SmallFile =
-  | { readonly kind: "bytes"; readonly bytes: Buffer }
+  | { readonly kind: "bytes"; readonly bytes: Buffer; readonly modifiedNs: bigint }
   | { readonly kind: "missing" | "not-regular" }
   | { readonly kind: "too-large"; readonly got: string };
 
@@ -49,13 +49,14 @@ export function openSmallFile(path: string, most: number): SmallFile {
 
 /** Never more than the limit and a little, whatever the file says of its length and whether it grows. */
 function readUpTo(fd: number, most: number): SmallFile {
-  const { size } = fstatSync(fd);
+  const { size: bigSize, mtimeNs: modifiedNs } = fstatSync(fd, { bigint: true });
+  const size = Number(bigSize);
   if (size > most) return { kind: "too-large", got: `${size} bytes` };
   let bytes = Buffer.alloc(Math.min(size + SPARE_BYTES, most + 1));
   let length = 0;
   for (;;) {
     const got = readSync(fd, bytes, length, bytes.length - length, length);
-    if (got === 0) return { kind: "bytes", bytes: bytes.subarray(0, length) };
+    if (got === 0) return { kind: "bytes", bytes: bytes.subarray(0, length), modifiedNs };
     length += got;
     if (length > most) return { kind: "too-large", got: `more than ${most} bytes` };
     if (length === bytes.length) {

@@ -7,21 +7,10 @@
  *
  * The note never says more than the file holds, so that a killed run loses bytes and never keeps wrong ones.
  */
-import {
-  closeSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { dirname } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { z } from "zod";
-import { type Lock, tryLock } from "../files/lock.js";
-import { throwIfAborted } from "../interrupt.js";
+import { waitForLock } from "../files/lock.js";
 import { makeFolder, onCache, readCacheText, sizeOfFile } from "./cache.js";
 import { missingRanges, type Ranges, totalBytes, withRange } from "./ranges.js";
 
@@ -140,49 +129,22 @@ function isAbandoned(path: string): boolean {
   return stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_MS;
 }
 
-/** How often a waiting run looks. */
-const LOOK_MS = 500;
-const TOUCH_MS = 10_000;
-
 /**
- * Waits for the lock, and gives what releases it. `onWait` is called once if another run holds it. Machines and containers that share a cache can't see each other's processes, so a run touches the
- * lock it holds now and then, and one that nobody touches for `silentMs` is free. Python has other locks and files.
- * Errors: `interrupted`, `cache-unwritable`.
+ * Waits for the lock, and gives what releases it. `onWait` is called once if another run holds it. Python has other
+ * locks and files. Errors: `interrupted`, `cache-unwritable`.
  */
 export async function lockBlob(
   path: string,
   signal?: AbortSignal,
   onWait: () => void = () => {},
-  silentMs = 6 * TOUCH_MS,
+  silentMs?: number,
 ): Promise<() => void> {
   makeFolder(dirname(path));
-  // By this machine's clock: others may differ.
-  let seen = { mtimeMs: Number.NaN, at: 0 };
-  const isUntouched = () => {
-    const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    if (mtimeMs !== seen.mtimeMs) seen = { mtimeMs, at: performance.now() };
-    return performance.now() - seen.at > silentMs;
-  };
-  for (let isFirst = true; ; isFirst = false) {
-    throwIfAborted(signal);
-    const lock = onCache(path, () => tryLock(path, isUntouched));
-    if (lock !== null) return keepTouched(path, lock);
-    if (isFirst) onWait();
-    await sleep(LOOK_MS);
-  }
-}
-
-function keepTouched(path: string, lock: Lock): () => void {
-  const timer = setInterval(() => {
-    try {
-      const now = new Date();
-      utimesSync(path, now, now);
-    } catch {
-      // Someone removed it by hand, so that another run may go on; nothing here depends on it.
-    }
-  }, TOUCH_MS).unref();
-  return () => {
-    clearInterval(timer);
-    onCache(path, () => lock.release(path));
-  };
+  const options = { signal, onWait, ...(silentMs === undefined ? {} : { silentMs }) };
+  const lock = await waitForLock(dirname(path), basename(path), options).catch((error: unknown) =>
+    onCache(path, () => {
+      throw error;
+    }),
+  );
+  return () => onCache(path, lock.release);
 }

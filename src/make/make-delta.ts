@@ -6,8 +6,8 @@ import { changeSample } from "../base-check/layer-change.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { configOf } from "../formats/open.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
-import { throwIfAborted } from "../interrupt.js";
-import { compileKernel } from "../kernel/select.js";
+import { pauseFor, throwIfAborted } from "../interrupt.js";
+import { compileKernel, describeKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import { MODEL_CARD } from "../llama/file-names.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
@@ -47,6 +47,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
       restores = judgeRestoration(findings, plan.parameterCount);
       const error = exact ? restorationError(restores) : null;
       if (error !== null) throw error;
+      if (staging.isPublished) return;
       const card = {
         ...{ delta: target, base, tuned, applyWith },
         proof: describeRestoration(restores),
@@ -137,11 +138,14 @@ async function planTarget(
   const applyWith = optionsToApply(match);
   describeMatch(match, applyWith, log);
   const kernel = await compileKernel(options.kernel ?? "auto");
+  const slow = describeKernel(kernel);
+  if (slow !== null) log.note(slow);
   const change = await sampleModels(changeSample, base, tuned, { kernel, reporter: log, signal });
   const doubt = tuningDoubt(change);
   if (doubt !== null) log.warn(doubt);
   const plan = layOut(match, { format, maxShardBytes });
-  const files = planFiles(plan, tuned, base, { chatTemplate: null, source: "tuned model" }, log);
+  const pause = pauseFor(signal);
+  const files = await planFiles(plan, tuned, base, { chatTemplate: null, source: "tuned model", pause }, log);
   return {
     target,
     plan,

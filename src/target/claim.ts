@@ -1,62 +1,66 @@
 /** The folder the work goes on in, made or found, with the lock of this run in it. */
-import { lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { lstatSync, readdirSync, rmdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
-import { takeLock } from "../files/lock.js";
+import { type Lock, type LockOptions, takeLock } from "../files/lock.js";
+import { makeFolders } from "../files/own-file.js";
 import { onTarget, quietly } from "../files/write-errors.js";
 import { JOURNAL, LOCK } from "./target.js";
 
-export interface Claim {
-  /** Ends it. `folder`: where the folder is now. */
-  release(folder: string): void;
+export interface Claim extends Lock {
   /** Removes the folder, where it is empty, and every parent that was made for it. Never throws. */
   removeFolders(): void;
 }
 
 /**
  * Makes the folder and its parents, or finds it ours, and locks it; leaves nothing behind where that fails.
- * Errors: `target-exists` (the folder isn't ours, or a run works in it), `target-unwritable`, `no-space`.
+ * Errors: `target-exists` (the folder isn't ours, or a run works in it), `target-unwritable`, `no-space`, `interrupted`.
  */
-export function claimFolder(folder: string): Claim {
-  const parent = dirname(folder);
-  const madeParent = onTarget(parent, () => mkdirSync(parent, { recursive: true }));
-  const removeParents = () => {
-    if (madeParent !== undefined) quietly(() => removeEmptyParents(parent, madeParent));
+export async function claimFolder(folder: string, options: LockOptions): Promise<Claim> {
+  const isThere = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false })) !== undefined;
+  if (isThere) assertOurs(folder);
+  const first = isThere ? null : onTarget(folder, () => makeFolders(folder));
+  const removeFolders = () => {
+    if (first !== null) quietly(() => removeEmpty(folder, first));
+    else quietly(() => rmdirSync(folder));
   };
-  let isNew = false;
   try {
-    isNew = makeFolder(folder);
-    const lock = takeLock(join(folder, LOCK));
+    const lock = await lockFolder(folder, options);
     return {
-      release: (at) => lock.release(join(at, LOCK)),
-      removeFolders() {
-        quietly(() => rmdirSync(folder));
-        removeParents();
-      },
+      assertHeld: () => onTarget(folder, lock.assertHeld),
+      moveTo: lock.moveTo,
+      release: () => onTarget(folder, lock.release),
+      removeFolders,
     };
   } catch (error) {
-    if (isNew) quietly(() => rmSync(folder, { recursive: true, force: true }));
-    removeParents();
+    if (first !== null) removeFolders();
     throw error;
   }
 }
 
-/** False where it is there already and ours, or empty. */
-function makeFolder(folder: string): boolean {
-  const stat = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false }));
-  if (stat === undefined) {
-    onTarget(folder, () => mkdirSync(folder));
-    return true;
+/** Locks a folder of ours. Errors: `target-exists` where another run holds it, `target-unwritable`, `interrupted`. */
+export async function lockFolder(folder: string, options: LockOptions): Promise<Lock> {
+  try {
+    return await takeLock(folder, LOCK, options);
+  } catch (error) {
+    return onTarget(folder, () => {
+      throw error;
+    });
   }
-  const names = stat.isDirectory() ? onTarget(folder, () => readdirSync(folder)) : [folder];
-  if (names.includes(JOURNAL) || names.every((name) => name.startsWith(LOCK))) return false;
+}
+
+/** Throws `target-exists` where the folder has no journal in it, and more than locks. */
+function assertOurs(folder: string): void {
+  const isFolder = onTarget(folder, () => lstatSync(folder)).isDirectory();
+  const names = isFolder ? onTarget(folder, () => readdirSync(folder)) : [folder];
+  if (names.includes(JOURNAL) || names.every((name) => name.startsWith(LOCK))) return;
   throw new ApplyDeltaError("target-exists", "The folder to work in exists and isn't this tool's.", {
     file: folder,
     hint: "Move it away or choose another folder.",
   });
 }
 
-function removeEmptyParents(from: string, last: string): void {
+function removeEmpty(from: string, last: string): void {
   for (let folder = from; folder.startsWith(last); folder = dirname(folder)) {
     if (readdirSync(folder).length > 0) return;
     rmdirSync(folder);

@@ -2,12 +2,17 @@
  * The record, beside the shards, of what an unfinished run has done. A shard counts as finished if it was on the disk
  * before its line was, and is as it was then. One JSON document a line: a line that was cut off spoils no other.
  */
-import { fsyncSync, openSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { errnoOf, isApplyDeltaError } from "../errors.js";
-import { onTarget, thenClose, writeFully } from "../files/write-errors.js";
+import { ApplyDeltaError } from "../errors.js";
+import { writeOwnFile } from "../files/own-file.js";
+import { openSmallFile } from "../files/small-file.js";
+import { onTarget } from "../files/write-errors.js";
 import { FINDING_KINDS, type Finding } from "./findings.js";
+
+/** A line is some 100 bytes for each finding; stops a file that would fill the memory. */
+const MAX_JOURNAL_BYTES = 64_000_000;
 
 /** What a merge depends on, by name: a digest for each. A shard is kept if all of them are what they were. */
 export type Fingerprint = Readonly<Record<string, string>>;
@@ -28,7 +33,22 @@ const shardSchema = z.object({
   findings: z.array(findingSchema),
 });
 
-const entrySchema = z.union([shardSchema, z.object({ replaced: z.string() })]);
+/** A folder, wherever it is moved on its disk. */
+const identity = z.string();
+
+const publishingSchema = z.object({
+  /** Where the old target goes, and which folder it is; null where there is none. */
+  replaced: z.object({ name: z.string(), identity }).nullable(),
+});
+
+/** Names come before the files. */
+const entrySchema = z.union([
+  shardSchema,
+  z.object({ files: z.array(z.string()) }),
+  z.object({ publishing: publishingSchema.nullable() }),
+]);
+
+export type Publishing = z.infer<typeof publishingSchema>;
 
 export interface Journal {
   readonly fingerprint: Fingerprint;
@@ -36,8 +56,10 @@ export interface Journal {
   readonly finished: ReadonlySet<string>;
   /** What was counted while they were made. */
   readonly findings: readonly Finding[];
-  /** Where the old target was put while the new one took its place; null where publishing hadn't come so far. */
-  readonly replaced: string | null;
+  /** Every file that was made or was to be made in the folder. */
+  readonly files: ReadonlySet<string>;
+  /** Null where publishing hadn't begun: after that the folder is whole. */
+  readonly publishing: Publishing | null;
 }
 
 /** The parts in which the two differ. */
@@ -46,17 +68,22 @@ export function fingerprintChanges(a: Fingerprint, b: Fingerprint): string[] {
 }
 
 export function startJournal(path: string, fingerprint: Fingerprint): void {
-  append(path, { fingerprint }, "w");
+  append(path, { fingerprint }, "empty");
 }
 
 /** Remembers a shard that is on the disk. */
 export function recordShard(path: string, folder: string, shard: string, findings: readonly Finding[]): void {
-  append(path, { shard, ...stateOf(join(folder, shard)), findings }, "a");
+  append(path, { shard, ...stateOf(join(folder, shard)), findings }, "append");
 }
 
-/** Remembers that the old target is about to be put aside. */
-export function recordReplaced(path: string, replaced: string): void {
-  append(path, { replaced }, "a");
+/** Remembers what files are about to be made. */
+export function recordFiles(path: string, files: readonly string[]): void {
+  append(path, { files }, "append");
+}
+
+/** Remembers that everything is written, and that the folder is about to take the target's place; null: not any more. */
+export function recordPublishing(path: string, publishing: Publishing | null): void {
+  append(path, { publishing }, "append");
 }
 
 /** Null where there is no record, or none that makes sense. Errors: `target-unwritable`, where it can't be read. */
@@ -66,37 +93,39 @@ export function readJournal(path: string, folder: string): Journal | null {
   if (head === null) return null;
   const finished = new Set<string>();
   const findings: Finding[] = [];
-  let replaced: string | null = null;
+  const files = new Set<string>();
+  let publishing: Publishing | null = null;
   for (const entry of lines.slice(1).map((line) => parseLine(entrySchema, line))) {
     if (entry === null) continue;
-    if ("replaced" in entry) {
-      replaced = entry.replaced;
-    } else if (isAsRecorded(join(folder, entry.shard), entry)) {
+    if ("publishing" in entry) publishing = entry.publishing;
+    else if ("files" in entry) for (const name of entry.files) files.add(name);
+    else {
+      files.add(entry.shard);
+      if (!isAsRecorded(join(folder, entry.shard), entry)) continue;
       finished.add(entry.shard);
       findings.push(...entry.findings);
     }
   }
-  return { fingerprint: head.fingerprint, finished, findings, replaced };
+  return { fingerprint: head.fingerprint, finished, findings, files, publishing };
 }
 
 function readLines(path: string): string[] {
-  try {
-    return onTarget(path, () => readFileSync(path, "utf8")).split("\n");
-  } catch (error) {
-    if (isApplyDeltaError(error) && errnoOf(error.details.cause) === "ENOENT") return [];
-    throw error;
-  }
+  const file = onTarget(path, () => openSmallFile(path, MAX_JOURNAL_BYTES));
+  if (file.kind === "bytes") return file.bytes.toString("utf8").split("\n");
+  if (file.kind === "missing") return [];
+  throw new ApplyDeltaError("target-unwritable", "The journal of an interrupted run can't be read.", {
+    file: path,
+    expected: `a file of at most ${MAX_JOURNAL_BYTES} bytes`,
+    got: file.kind === "too-large" ? file.got : "something else than a file",
+    hint: "It isn't this tool's: move it away, or choose another folder.",
+  });
 }
 
 /** Adds a line, durably. */
-function append(path: string, entry: object, flag: "w" | "a"): void {
+function append(path: string, entry: object, mode: "empty" | "append"): void {
   // The line before may have been cut off where the disk was full.
-  const line = `${flag === "a" ? "\n" : ""}${JSON.stringify(entry)}\n`;
-  const fd = onTarget(path, () => openSync(path, flag));
-  thenClose(fd, path, () => {
-    writeFully(fd, Buffer.from(line), null, path);
-    onTarget(path, () => fsyncSync(fd));
-  });
+  const line = `${mode === "append" ? "\n" : ""}${JSON.stringify(entry)}\n`;
+  onTarget(path, () => writeOwnFile(path, mode, line, true));
 }
 
 function parseLine<T>(schema: z.ZodType<T>, line = ""): T | null {

@@ -3,10 +3,10 @@
  * target is there. Shards that are finished outlive a run that fails or is killed: a later run of the same merge keeps
  * them.
  */
-import { fsyncSync, lstatSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { fsyncSync, lstatSync, openSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, isApplyDeltaError } from "../errors.js";
-import { onSource } from "../files/local-file.js";
+import type { LockOptions } from "../files/lock.js";
 import {
   closeShardFile,
   createShardFile,
@@ -14,26 +14,30 @@ import {
   type ShardFile,
   syncShardFile,
 } from "../files/output-file.js";
+import { readAssetBytes } from "../files/small-file.js";
 import { onTarget, quietly, thenClose, writeNewFile } from "../files/write-errors.js";
 import type { Asset } from "../llama/assets.js";
-import { type Claim, claimFolder } from "./claim.js";
+import type { Claim } from "./claim.js";
 import { stagingPathOf } from "./describe.js";
 import type { Finding } from "./findings.js";
 import {
   type Fingerprint,
   fingerprintChanges,
   type Journal,
-  readJournal,
+  recordFiles,
+  recordPublishing,
   recordShard,
   startJournal,
 } from "./journal.js";
-import { publish, restoreReplaced, takeUpPublished } from "./publish.js";
-import { assertFree, publishFiles, takeUpPublishedFiles } from "./publish-files.js";
-import { JOURNAL, LOCK, targetExists } from "./target.js";
+import { publish, type Replaced, tidyUp } from "./publish.js";
+import { publishFiles } from "./publish-files.js";
+import { JOURNAL } from "./target.js";
 
-export interface StagingOptions {
+export interface StagingOptions extends LockOptions {
   /** What the target is made of: shards of an interrupted run are kept for the same only. */
   readonly fingerprint: Fingerprint;
+  /** File names of all that will be made with `createFile`. */
+  readonly shards: readonly string[];
   /** Throw away what an interrupted run has finished. */
   readonly restart?: boolean | undefined;
   /**
@@ -45,26 +49,6 @@ export interface StagingOptions {
   readonly overwrite?: boolean | undefined;
   /** The names of the files to make beside each other, the main one last; null where the folder is the target. */
   readonly files?: readonly string[] | null;
-}
-
-/** Errors: `target-exists` (the folder isn't ours or a run works in it), `target-unwritable`, `no-space`. */
-export function openStaging(target: string, options: StagingOptions): Staging {
-  const folder = stagingPathOf(target);
-  const { files = null } = options;
-  if (files === null) takeUpPublished(target, folder, options);
-  else takeUpPublishedFiles(target, folder, { ...options, files });
-  const claim = claimFolder(folder);
-  let staging: Staging | null = null;
-  try {
-    const earlier = readJournal(join(folder, JOURNAL), folder);
-    staging = new Staging(target, claim, earlier, options);
-    staging.begin(earlier?.replaced ?? null);
-    return staging;
-  } catch (error) {
-    if (staging === null) quietly(() => claim.release(folder));
-    else staging.suspend();
-    throw error;
-  }
 }
 
 /** What systems say that can't sync a folder: Windows, and some file systems. */
@@ -80,22 +64,29 @@ export class Staging {
   readonly discarded: number;
   /** The parts of the fingerprint for which they were; none where that was asked for. */
   readonly changed: readonly string[];
+  /** Whether an earlier run had published the target, whole, and nothing is left to be done. */
+  readonly isPublished: boolean;
   readonly #target: string;
-  readonly #claim: Claim;
+  /** Null where nothing is left to be done. */
+  readonly #claim: Claim | null;
   readonly #journal: string;
   readonly #options: StagingOptions;
   readonly #isDurable: boolean;
   readonly #finished: Set<string>;
+  /** What this run and earlier ones made in the folder, or were about to make; nothing else is ever removed. */
+  readonly #ours: Set<string>;
   readonly #open = new Map<string, ShardFile>();
   /** Whether the folder is no longer this run's to tidy up: published, suspended or discarded. */
-  #isOver = false;
+  #isOver: boolean;
 
-  constructor(target: string, claim: Claim, earlier: Journal | null, options: StagingOptions) {
+  constructor(target: string, claim: Claim | null, earlier: Journal | null, options: StagingOptions) {
     this.#target = target;
     this.#claim = claim;
+    this.isPublished = claim === null;
+    this.#isOver = this.isPublished;
     this.#options = options;
     this.#isDurable = options.sync ?? true;
-    this.folder = stagingPathOf(target);
+    this.folder = this.isPublished ? target : stagingPathOf(target);
     this.#journal = join(this.folder, JOURNAL);
     const finished = earlier?.finished ?? new Set<string>();
     const changed = earlier === null ? [] : fingerprintChanges(earlier.fingerprint, options.fingerprint);
@@ -104,19 +95,29 @@ export class Staging {
     this.discarded = this.kept.size === 0 ? finished.size : 0;
     this.changed = finished.size > 0 ? changed : [];
     this.#finished = new Set(this.kept);
+    this.#ours = new Set(earlier?.files);
   }
 
-  /** Makes the folder ready. `replaced`: where an earlier run put the old target, if it was about to publish. */
-  begin(replaced: string | null): void {
-    const { fingerprint, overwrite, files = null } = this.#options;
-    if (restoreReplaced(this.#target, replaced) && !overwrite) throw targetExists(this.#target);
-    if (files !== null && !overwrite) assertFree(this.#target, files, this.folder);
-    this.#removeAllBut([...this.kept, JOURNAL, LOCK]);
-    if (this.kept.size === 0) startJournal(this.#journal, fingerprint);
+  /** Makes the folder ready. */
+  begin(): void {
+    this.#removeOurs(this.kept);
+    if (this.kept.size === 0) startJournal(this.#journal, this.#options.fingerprint);
+    // One that was begun is none any more: the folder is worked in again.
+    else recordPublishing(this.#journal, null);
+    this.#announce(this.#options.shards);
+  }
+
+  /** Writes down the names of files before they are made, so that whoever finds them knows whose they are. */
+  #announce(names: readonly string[]): void {
+    const unknown = names.filter((name) => !this.#ours.has(name));
+    if (unknown.length === 0) return;
+    recordFiles(this.#journal, unknown);
+    for (const name of unknown) this.#ours.add(name);
   }
 
   /** Creates a file of its final length with the pieces in it; it stays open until the end. */
   createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile {
+    this.#announce([name]);
     const isDirect = this.#isDurable;
     const file = createShardFile(join(this.folder, name), byteLength, pieces, { isDirect });
     this.#open.set(name, file);
@@ -131,42 +132,49 @@ export class Staging {
     // The run may have ended meanwhile.
     if (!this.#open.has(name)) return;
     this.#sync(this.folder);
+    this.#claim?.assertHeld();
     recordShard(this.#journal, this.folder, name, findings);
     this.#finished.add(name);
   }
 
   writeFile(name: string, content: string | Uint8Array): void {
+    this.#announce([name]);
     writeNewFile(join(this.folder, name), content, this.#isDurable);
   }
 
   writeAssets(assets: readonly Asset[]): void {
+    this.#announce(assets.map(({ fileName }) => fileName));
     for (const asset of assets) {
-      const content =
-        "text" in asset ? asset.text : onSource(asset.copyFrom, () => readFileSync(asset.copyFrom));
+      const content = "text" in asset ? asset.text : readAssetBytes(asset.copyFrom);
       this.writeFile(asset.fileName, content);
     }
   }
 
   /** Publishes the folder as the target. What fails once that is there, whole, is a line for the user. */
-  commit(): string | null {
+  async commit(): Promise<string | null> {
+    const claim = this.#claim;
+    if (claim === null) return null;
     this.#closeAll();
     this.#sync(this.folder);
+    claim.assertHeld();
     const { overwrite = false, files = null } = this.#options;
-    const aside = files === null ? publish(this.folder, this.#target, overwrite, this.#journal) : null;
+    let replaced: Replaced | null = null;
     if (files !== null) publishFiles(this.folder, this.#target, files, overwrite);
+    else {
+      replaced = await publish(this.folder, this.#target, overwrite, this.#journal);
+      claim.moveTo(this.#target);
+    }
     this.#isOver = true;
     const place = files === null ? this.#target : this.folder;
     try {
-      // The old one goes when the new one is sure to stay, and the mark last: until then the next run can tidy up.
+      // The old one goes when the new one is sure to stay.
       this.#sync(dirname(this.#target));
-      if (aside !== null) onTarget(aside, () => rmSync(aside, { recursive: true }));
-      this.#claim.release(place);
-      onTarget(place, () => rmSync(join(place, JOURNAL), { force: true }));
+      await tidyUp(place, replaced, claim);
       if (files === null) this.#sync(place);
-      else onTarget(place, () => rmdirSync(place));
+      else claim.removeFolders();
       return null;
     } catch (error) {
-      quietly(() => this.#claim.release(place));
+      quietly(claim.release);
       if (!isApplyDeltaError(error)) throw error;
       return `the target is whole, but tidying up failed: ${error.message} (${error.details.file}). Run the same command again to tidy up.`;
     }
@@ -181,7 +189,7 @@ export class Staging {
       this.discard();
       return 0;
     }
-    this.#end(() => this.#removeAllBut([...this.#finished, JOURNAL, LOCK]));
+    this.#end(() => this.#removeOurs(this.#finished));
     return this.#finished.size;
   }
 
@@ -189,10 +197,10 @@ export class Staging {
   discard(): void {
     this.#end(() => {
       // The mark goes last, so that a run that is killed here leaves a folder that is known as ours.
-      this.#removeAllBut([JOURNAL, LOCK]);
+      this.#removeOurs();
       onTarget(this.#journal, () => rmSync(this.#journal, { force: true }));
     });
-    this.#claim.removeFolders();
+    this.#claim?.removeFolders();
   }
 
   #end(remove: () => void): void {
@@ -200,7 +208,7 @@ export class Staging {
     if (this.#isOver) return;
     this.#isOver = true;
     quietly(remove);
-    quietly(() => this.#claim.release(this.folder));
+    if (this.#claim !== null) quietly(this.#claim.release);
   }
 
   #closeAll(): void {
@@ -210,10 +218,11 @@ export class Staging {
     }
   }
 
-  #removeAllBut(names: readonly string[]): void {
+  #removeOurs(kept: ReadonlySet<string> = new Set()): void {
     for (const name of onTarget(this.folder, () => readdirSync(this.folder))) {
+      if (!this.#ours.has(name) || kept.has(name)) continue;
       const path = join(this.folder, name);
-      if (!names.includes(name)) onTarget(this.folder, () => rmSync(path, { recursive: true }));
+      onTarget(path, () => rmSync(path));
     }
   }
 

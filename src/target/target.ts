@@ -26,24 +26,35 @@ export interface TargetCheck {
 export function checkTarget(target: string, { overwrite, sources, isFile = false }: TargetCheck): string {
   const real = realPathOf(resolve(target));
   assertApart(real, sources, target);
-  const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
-  if (stat === undefined) return real;
   if (isFile) {
+    const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
+    if (stat === undefined) return real;
     if (!stat.isFile())
       throw exists(real, "A folder is in the place of the file to make.", "Choose another name.");
     const isTakenUp = onTarget(real, () => existsSync(join(stagingPathOf(real), JOURNAL)));
     if (!overwrite && !isTakenUp) throw fileExists(real);
     return real;
   }
-  if (!stat.isDirectory()) {
-    const hint = "Choose another folder, or move the file away.";
-    throw exists(real, "A file is in the place of the folder to make.", hint);
-  }
-  const names = onTarget(real, () => readdirSync(real));
-  // A run that was killed while it published left its journal there: publish.ts knows what becomes of it.
-  if (!overwrite && names.length > 0 && !names.includes(JOURNAL)) throw targetExists(real);
-  assertReplaceable(real);
+  const names = checkFolder(real);
+  // A run that was killed while it published left its journal there: publish.ts finishes its work.
+  if (names !== null && !names.includes(JOURNAL)) checkFree(real, overwrite);
+  if (names !== null) assertReplaceable(real);
   return real;
+}
+
+/** Throws `target-exists` where there is something in the target's place that may not be replaced. */
+export function checkFree(target: string, overwrite: boolean): void {
+  const names = checkFolder(target) ?? [];
+  if (!overwrite && names.length > 0) throw targetExists(target);
+}
+
+/** The names in the target; null where there is none. Errors: `target-exists` for a file. */
+function checkFolder(target: string): string[] | null {
+  const stat = onTarget(target, () => lstatSync(target, { throwIfNoEntry: false }));
+  if (stat === undefined) return null;
+  if (stat.isDirectory()) return onTarget(target, () => readdirSync(target));
+  const hint = "Choose another folder, or move the file away.";
+  throw exists(target, "A file is in the place of the folder to make.", hint);
 }
 
 /** Throws `target-overlaps-source` where a source is at, in or around the target. `given`: the target as the user has it. */

@@ -5,8 +5,9 @@ import { quietly } from "../files/write-errors.js";
 import { throwIfAborted } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { plural } from "../units.js";
+import { openStaging } from "./open-staging.js";
 import { freeSpaceAt } from "./room.js";
-import { openStaging, type Staging, type StagingOptions, stagedBytes } from "./staging.js";
+import { type Staging, type StagingOptions, stagedBytes } from "./staging.js";
 
 export interface StagedTarget extends Pick<StagingOptions, "fingerprint" | "files"> {
   /** Its real path. */
@@ -15,9 +16,7 @@ export interface StagedTarget extends Pick<StagingOptions, "fingerprint" | "file
   readonly bytesToWrite: number;
 }
 
-export interface WriteOptions extends Omit<StagingOptions, "fingerprint" | "files"> {
-  readonly signal?: AbortSignal | undefined;
-}
+export type WriteOptions = Omit<StagingOptions, "fingerprint" | "shards" | "files">;
 
 /** Errors after which even finished shards are of no use: damaged, of other sources, or of a delta that is refused. */
 const WORTHLESS: readonly ErrorCode[] = ["source-changed", "target-altered", "not-restorable"];
@@ -34,27 +33,36 @@ export async function withStaging(
   work: (staging: Staging) => Promise<void>,
 ): Promise<string[]> {
   const { target, fingerprint, files = null, shards } = made;
-  const staging = openStaging(target, { ...options, fingerprint, files });
+  const onWait = () =>
+    reporter.note("the folder to work in is locked, perhaps by a dead run elsewhere: looking for a minute.");
+  const names = shards.map(({ fileName }) => fileName);
+  const staging = await openStaging(target, { onWait, ...options, fingerprint, files, shards: names });
   try {
     describeLeftover(staging, shards.length, reporter);
     await work(staging);
+    // The last word of a caller: what a callback throws after the rename would deny a target that is there.
+    reporter.progressDone();
     throwIfAborted(options.signal);
-    const warning = staging.commit();
+    const warning = await staging.commit();
     if (warning !== null) reporter.warn(warning);
-    return shards.map(({ fileName }) => fileName).filter((name) => staging.kept.has(name));
+    return names.filter((name) => staging.kept.has(name));
   } catch (error) {
+    reporter.progressDone();
     if (WORTHLESS.some((code) => isApplyDeltaError(error, code))) {
       staging.discard();
       throw error;
     }
     const keptShards = staging.suspend();
     throw resumable(withRoom(asTargetError(error, staging.folder), made), keptShards, shards.length);
-  } finally {
-    reporter.progressDone();
   }
 }
 
-function describeLeftover({ kept, discarded, changed }: Staging, shards: number, reporter: Reporter): void {
+function describeLeftover(staging: Staging, shards: number, reporter: Reporter): void {
+  const { kept, discarded, changed, isPublished } = staging;
+  if (isPublished) {
+    reporter.note("an interrupted run had made the target, whole: only its last steps were left.");
+    return;
+  }
   if (kept.size > 0) {
     reporter.note(`going on from an interrupted run: ${kept.size} of ${plural(shards, "shard")} kept.`);
   }

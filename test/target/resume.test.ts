@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -13,18 +14,23 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { writeFully } from "../../src/files/write-errors.js";
 import { stagingPathOf } from "../../src/target/describe.js";
-import { openStaging, type Staging, type StagingOptions, stagedBytes } from "../../src/target/staging.js";
+import { openStaging } from "../../src/target/open-staging.js";
+import { type Staging, type StagingOptions, stagedBytes } from "../../src/target/staging.js";
 import { temporaryFolder } from "../support/model-folder.js";
+import { refusal } from "../support/refusal.js";
 
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
 const [FIRST, SECOND] = SHARDS;
-const OPTIONS = { fingerprint: { base: "b", delta: "d" }, restart: false, sync: true, overwrite: false };
+const OPTIONS = {
+  ...{ fingerprint: { base: "b", delta: "d" }, restart: false, sync: true, overwrite: false },
+  ...{ shards: SHARDS, silentMs: 50 },
+};
 
 interface Place {
   readonly root: string;
   readonly target: string;
   readonly work: string;
-  open(more?: Partial<StagingOptions>): Staging;
+  open(more?: Partial<StagingOptions>): Promise<Staging>;
 }
 
 function place(context: TestContext): Place {
@@ -41,7 +47,7 @@ function create(staging: Staging, name: string): void {
 
 /** A run that has one of two shards when it ends. */
 async function half(open: Place["open"], more: Partial<StagingOptions> = {}): Promise<number> {
-  const staging = open(more);
+  const staging = await open(more);
   for (const name of SHARDS) create(staging, name);
   await staging.finishFile(FIRST, []);
   staging.writeFile("config.json", "{}");
@@ -52,11 +58,11 @@ test("a finished shard is kept, and nothing else; the next run completes it", as
   const { root, target, work, open } = place(context);
   assert.equal(await half(open), 1);
   assert.deepEqual(readdirSync(work), [".vicuna-apply-delta", FIRST]);
-  const next = open();
+  const next = await open();
   assert.deepEqual([...next.kept], [FIRST]);
   assert.deepEqual([next.discarded, next.changed], [0, []]);
   create(next, SECOND);
-  next.commit();
+  await next.commit();
   assert.deepEqual(readdirSync(target).sort(), [...SHARDS]);
   assert.equal(readFileSync(join(target, FIRST), "latin1"), "headtail");
   assert.deepEqual(readdirSync(join(root, "new")), ["out"]);
@@ -65,18 +71,18 @@ test("a finished shard is kept, and nothing else; the next run completes it", as
 test("a second interruption keeps what both runs finished", async (context) => {
   const { open } = place(context);
   await half(open);
-  const second = open();
+  const second = await open();
   create(second, SECOND);
   await second.finishFile(SECOND, []);
   assert.equal(second.suspend(), 2);
-  const third = open();
+  const third = await open();
   assert.deepEqual([...third.kept], [...SHARDS]);
   third.discard();
 });
 
-test("where nothing is finished, nothing is left, parents included", (context) => {
+test("where nothing is finished, nothing is left, parents included", async (context) => {
   const { root, open } = place(context);
-  const staging = open();
+  const staging = await open();
   create(staging, FIRST);
   assert.equal(staging.suspend(), 0);
   assert.deepEqual(readdirSync(root), []);
@@ -90,7 +96,7 @@ for (const [what, fingerprint, changed] of [
   test(`another merge keeps nothing and says why: ${what}`, async (context) => {
     const { work, open } = place(context);
     await half(open);
-    const next = open({ fingerprint });
+    const next = await open({ fingerprint });
     assert.deepEqual([...next.kept], []);
     assert.deepEqual([next.discarded, next.changed], [1, changed]);
     assert.equal(existsSync(join(work, FIRST)), false);
@@ -101,7 +107,7 @@ for (const [what, fingerprint, changed] of [
 test("a restart keeps nothing", async (context) => {
   const { open } = place(context);
   await half(open);
-  const next = open({ restart: true });
+  const next = await open({ restart: true });
   assert.deepEqual([next.kept.size, next.discarded, next.changed], [0, 1, []]);
   next.discard();
 });
@@ -121,7 +127,7 @@ for (const [what, change] of [
     const { work, open } = place(context);
     await half(open);
     change(join(work, FIRST));
-    const next = open();
+    const next = await open();
     assert.equal(next.kept.size, 0);
     next.discard();
   });
@@ -132,13 +138,22 @@ test("a record that was cut off anywhere is as good as the lines before", async 
   await half(open);
   const path = join(work, ".vicuna-apply-delta");
   const record = readFileSync(path, "utf8");
+  const [FILES, FINDINGS] = [JSON.stringify({ files: SHARDS }), '"findings":[]}'];
   for (let length = record.length; length >= 0; length -= 7) {
     await half(open, { restart: true });
     writeFileSync(path, readFileSync(path).subarray(0, length));
-    const next = open();
     // A line is whole without its line break, too.
-    assert.equal(next.kept.size, length >= record.length - 1 ? 1 : 0, `${length} of ${record.length} bytes`);
-    next.discard();
+    const has = (text: string) => length >= record.indexOf(text) + text.length;
+    if (has(FILES)) {
+      const next = await open();
+      assert.equal(next.kept.size, has(FINDINGS) ? 1 : 0, `${length} of ${record.length} bytes`);
+      next.discard();
+    } else {
+      // Nobody knows any more whose the shard is: it stays.
+      await refusal(open, "target-exists", { file: work, got: FIRST });
+      assert.ok(existsSync(join(work, FIRST)));
+    }
+    rmSync(work, { recursive: true, force: true });
   }
 });
 

@@ -19,7 +19,8 @@ import { type TestContext, test } from "node:test";
 import { startOf } from "../../src/files/lock.js";
 import { writeFully } from "../../src/files/write-errors.js";
 import { stagingPathOf } from "../../src/target/describe.js";
-import { openStaging, type Staging } from "../../src/target/staging.js";
+import { openStaging } from "../../src/target/open-staging.js";
+import type { Staging } from "../../src/target/staging.js";
 import { listing, temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
@@ -32,6 +33,8 @@ const createStaging = (target: string) =>
     restart: false,
     sync: true,
     overwrite: true,
+    shards: ["model.safetensors"],
+    silentMs: 300,
   });
 
 interface Place {
@@ -62,41 +65,41 @@ function fileAt(path: string, text = "old"): void {
 
 const WHOLE = ["config.json", "model.safetensors"];
 
-test("until the commit there is no target; after it, there is nothing else", (context) => {
+test("until the commit there is no target; after it, there is nothing else", async (context) => {
   const { root, target, work } = place(context);
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   assert.equal(staging.folder, work);
   assert.equal(staging.kept.size, 0);
   fill(staging);
   assert.deepEqual(readdirSync(root), ["out.incomplete"]);
-  staging.commit();
+  await staging.commit();
   assert.deepEqual(readdirSync(root), ["out"]);
   assert.deepEqual(readdirSync(target).sort(), WHOLE);
   assert.equal(readFileSync(join(target, "model.safetensors"), "latin1"), "head\0\0tail");
 });
 
-test("a discard leaves nothing, and may come twice", (context) => {
+test("a discard leaves nothing, and may come twice", async (context) => {
   const { root, target } = place(context);
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
   staging.discard();
   staging.discard();
   assert.deepEqual(readdirSync(root), []);
 });
 
-test("parents that were made go with a discard, those that were there stay", (context) => {
+test("parents that were made go with a discard, those that were there stay", async (context) => {
   const { root, target } = place(context, "there/new/deep/out");
   mkdirSync(join(root, "there"));
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
   staging.discard();
   assert.deepEqual(readdirSync(root), ["there"]);
   assert.deepEqual(readdirSync(join(root, "there")), []);
 });
 
-test("parents that were made stay where something else has come into them", (context) => {
+test("parents that were made stay where something else has come into them", async (context) => {
   const { root, target } = place(context, "new/deep/out");
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fileAt(join(root, "new", "someone's"));
   staging.discard();
   assert.deepEqual(readdirSync(join(root, "new")), ["someone's"]);
@@ -112,22 +115,22 @@ test("parents that were made go where the folder itself can't be made", async (c
   assert.deepEqual(readdirSync(root), []);
 });
 
-test("parents that were made stay after a commit", (context) => {
+test("parents that were made stay after a commit", async (context) => {
   const { root, target } = place(context, "new/deep/out");
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
-  staging.commit();
+  await staging.commit();
   assert.deepEqual(readdirSync(join(root, "new", "deep")), ["out"]);
 });
 
-test("what a killed run left unfinished is removed, whatever its lock says", (context) => {
+test("what a killed run left unfinished is removed, whatever its lock says", async (context) => {
   const { target, work } = place(context);
   const holder = (more: object) => JSON.stringify({ pid: 1, host: hostname(), started: "0", ...more });
   for (const lock of ["", holder({}), holder({ pid: process.pid }), holder({ pid: 4194305 }), "not JSON"]) {
-    fileAt(join(work, JOURNAL), "{}");
+    fileAt(join(work, JOURNAL), '{"fingerprint":{}}\n{"files":["old.safetensors"]}\n');
     fileAt(join(work, LOCK), lock);
     fileAt(join(work, "old.safetensors"));
-    const staging = createStaging(target);
+    const staging = await createStaging(target);
     assert.equal(staging.kept.size, 0);
     assert.deepEqual(readdirSync(work).sort(), [JOURNAL, LOCK]);
     staging.discard();
@@ -135,13 +138,25 @@ test("what a killed run left unfinished is removed, whatever its lock says", (co
   }
 });
 
-test("a run on another machine that shares the disk can't be seen, and counts as alive", async (context) => {
+test("files in the folder that no run made are neither removed nor published", async (context) => {
+  const { root, target, work } = place(context);
+  const first = await createStaging(target);
+  fill(first);
+  await first.finishFile("model.safetensors", []);
+  first.suspend();
+  fileAt(join(work, "notes.txt"));
+  const before = listing(root);
+  await refusal(() => createStaging(target), "target-exists", { file: work, got: "notes.txt" });
+  assert.deepEqual(listing(root), before);
+});
+
+test("a user's file that comes into the folder stays when the run ends without a target", async (context) => {
   const { target, work } = place(context);
-  const lock = join(work, LOCK);
-  fileAt(join(work, JOURNAL), "{}");
-  fileAt(lock, JSON.stringify({ pid: 4194305, host: "another", started: null }));
-  await refusal(() => createStaging(target), "target-exists", { file: lock, message: /on another/ });
-  assert.deepEqual(readdirSync(work).sort(), [JOURNAL, LOCK]);
+  const staging = await createStaging(target);
+  fill(staging);
+  fileAt(join(work, "notes.txt"), "the user's");
+  staging.discard();
+  assert.deepEqual(readdirSync(work), ["notes.txt"]);
 });
 
 test("a folder that isn't ours is refused and left alone", async (context) => {
@@ -168,17 +183,17 @@ test("a link in the folder's place that leads nowhere is not written through", a
 
 test("two runs of one process never share a folder", async (context) => {
   const { target, work } = place(context);
-  const first = createStaging(target);
+  const first = await createStaging(target);
   fill(first);
   await refusal(() => createStaging(target), "target-exists", {
     file: join(work, LOCK),
     message: /Another run/,
   });
-  first.commit();
+  await first.commit();
   assert.deepEqual(readdirSync(target).sort(), WHOLE);
-  const second = createStaging(target);
+  const second = await createStaging(target);
   second.discard();
-  createStaging(target).discard();
+  (await createStaging(target)).discard();
 });
 
 test("the folder of a run that goes on in another process is left alone", async (context) => {
@@ -187,7 +202,10 @@ test("the folder of a run that goes on in another process is left alone", async 
     stdio: ["pipe", "ignore", "ignore"],
   });
   try {
-    const holder = { pid: other.pid, host: hostname(), started: startOf(other.pid ?? 0) };
+    const own = await createStaging(target);
+    const text = readFileSync(join(work, LOCK), "utf8");
+    own.discard();
+    const holder = { ...JSON.parse(text), pid: other.pid, id: "other", started: startOf(other.pid ?? 0) };
     fileAt(join(work, JOURNAL), "{}");
     fileAt(join(work, LOCK), JSON.stringify(holder));
     await refusal(() => createStaging(target), "target-exists", {
@@ -200,38 +218,38 @@ test("the folder of a run that goes on in another process is left alone", async 
     other.stdin.end();
     await ended;
   }
-  createStaging(target).discard();
+  (await createStaging(target)).discard();
 });
 
-test("an old target stays as it was until the commit", (context) => {
+test("an old target stays as it was until the commit", async (context) => {
   const { root, target } = place(context);
   fileAt(join(target, "config.json"));
   fileAt(join(target, "stale", "model.safetensors.index.json"));
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
   assert.equal(readFileSync(join(target, "config.json"), "utf8"), "old");
-  staging.commit();
+  await staging.commit();
   assert.deepEqual(readdirSync(root), ["out"]);
   assert.deepEqual(readdirSync(target).sort(), WHOLE, "nothing of the old one is mixed in");
   assert.equal(readFileSync(join(target, "config.json"), "utf8"), "new");
 });
 
-test("an old target stays as it was for ever after a discard", (context) => {
+test("an old target stays as it was for ever after a discard", async (context) => {
   const { root, target } = place(context);
   fileAt(join(target, "config.json"));
   const before = listing(root);
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
   staging.discard();
   assert.deepEqual(listing(root), before);
 });
 
-test("an empty folder in the target's place gives way", (context) => {
+test("an empty folder in the target's place gives way", async (context) => {
   const { root, target } = place(context);
   mkdirSync(target);
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
-  staging.commit();
+  await staging.commit();
   assert.deepEqual(readdirSync(root), ["out"]);
   assert.deepEqual(readdirSync(target).sort(), WHOLE);
 });
@@ -239,7 +257,7 @@ test("an empty folder in the target's place gives way", (context) => {
 test("where publishing fails, the old target is back in its place", async (context) => {
   const { root, target, work } = place(context);
   fileAt(join(target, "config.json"));
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
   // A folder where the old target is to be put aside for a moment.
   fileAt(join(`${target}.replaced-${process.pid}`, "someone's"));
@@ -253,7 +271,7 @@ test("where publishing fails, the old target is back in its place", async (conte
 test("where the last rename fails, the old target is put back", async (context) => {
   const { root, target, work } = place(context);
   fileAt(join(target, "config.json"));
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   fill(staging);
   const rename = fs.renameSync;
   context.after(() => {
@@ -273,7 +291,7 @@ test("where the last rename fails, the old target is put back", async (context) 
 
 test("a file is made of its final length at once, and only once", async (context) => {
   const { target } = place(context);
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   const { path } = staging.createFile("a", 1_000_000, [{ offsetBytes: 0, bytes: Buffer.from("head") }]);
   assert.equal(statSync(path).size, 1_000_000);
   await refusal(() => staging.createFile("a", 4, []), "target-unwritable", { file: path });
@@ -282,25 +300,25 @@ test("a file is made of its final length at once, and only once", async (context
   staging.discard();
 });
 
-test("a file is copied byte for byte", (context) => {
+test("a file is copied byte for byte", async (context) => {
   const { root, target } = place(context);
   const bytes = Buffer.from([0, 255, 13, 10, 26]);
   writeFileSync(join(root, "tokenizer.model"), bytes);
-  const staging = createStaging(target);
+  const staging = await createStaging(target);
   staging.writeAssets([{ fileName: "tokenizer.model", copyFrom: join(root, "tokenizer.model") }]);
-  staging.commit();
+  await staging.commit();
   assert.deepEqual(readFileSync(join(target, "tokenizer.model")), bytes);
 });
 
-test("no file stays open", { skip: process.platform !== "linux" && "needs /proc" }, (context) => {
+test("no file stays open", { skip: process.platform !== "linux" && "needs /proc" }, async (context) => {
   const { target } = place(context);
   const count = () => readdirSync("/proc/self/fd").length;
   const before = count();
   for (const end of ["commit", "discard"] as const) {
-    const staging = createStaging(target);
+    const staging = await createStaging(target);
     for (let i = 0; i < 20; i++) staging.createFile(`${i}`, 1, []);
     assert.ok(count() >= before + 20);
-    staging[end]();
+    await staging[end]();
     assert.equal(count(), before);
   }
 });
