@@ -5,6 +5,7 @@ import { z } from "zod";
 import { JsonDraft } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
 import type { Checkpoint } from "../formats/open.js";
+import { noPause, type Pause } from "../interrupt.js";
 import { ASSET_NAMES, TOKENIZER_MODEL, VOCABULARY_FILES } from "../llama/file-names.js";
 import { readSentencePiece, SPECIAL_ROLES } from "../llama/sentencepiece.js";
 import type { FileComparison, FileKey } from "./documents.js";
@@ -33,7 +34,7 @@ const PROVENANCE = new Set([
  * Files that neither side has are left out, and where a side's weights come without a config.json of their own, files
  * that only one side has. Errors: `bad-json`, `tokenizer-malformed`, those of reading.
  */
-export function compareFiles(a: Side, b: Side): FileComparison[] {
+export async function compareFiles(a: Side, b: Side, pause: Pause = noPause): Promise<FileComparison[]> {
   const isOriginal = a.config !== null || b.config !== null;
   const present = ASSET_NAMES.map((file) => {
     const paths = { a: join(a.folder, file), b: join(b.folder, file) };
@@ -43,22 +44,28 @@ export function compareFiles(a: Side, b: Side): FileComparison[] {
   const sharesVocabulary = present.some(
     ({ file, inA, inB }) => VOCABULARY_FILES.includes(file) && inA && inB,
   );
-  return present.map(({ file, paths, inA, inB }) => {
-    if (inA && inB) return compareFile(file, paths);
+  const compared: FileComparison[] = [];
+  for (const { file, paths, inA, inB } of present) {
     const isDifferent = !(sharesVocabulary && VOCABULARY_FILES.includes(file));
-    return { file, isDifferent, onlyIn: inA ? "a" : "b", differences: 0, notes: 0, keys: [] };
-  });
+    const alone = { file, isDifferent, onlyIn: inA ? "a" : "b", differences: 0, notes: 0, keys: [] } as const;
+    compared.push(inA && inB ? await compareFile(file, paths, pause) : { ...alone, keys: [] });
+  }
+  return compared;
 }
 
 type Side = Pick<Checkpoint, "folder" | "config">;
 
 type Sides = Readonly<Record<"a" | "b", string>>;
 
-function compareFile(file: string, paths: Sides): FileComparison {
+/** Differences between two pauses. */
+const SLICE_KEYS = 1 << 12;
+
+async function compareFile(file: string, paths: Sides, pause: Pause): Promise<FileComparison> {
   const keys: FileKey[] = [];
   let differences = 0;
   let notes = 0;
-  for (const key of differencesOf(file, paths)) {
+  for await (const key of differencesOf(file, paths, pause)) {
+    if ((differences + notes) % SLICE_KEYS === 0) await pause();
     if (key.isNote) notes++;
     else differences++;
     if (keys.length < MAX_KEYS) keys.push({ ...key, ...shorten(key) });
@@ -66,17 +73,17 @@ function compareFile(file: string, paths: Sides): FileComparison {
   return { file, isDifferent: differences > 0, onlyIn: null, differences, notes, keys };
 }
 
-function differencesOf(file: string, paths: Sides): Iterable<FileKey> {
+function differencesOf(file: string, paths: Sides, pause: Pause): Iterable<FileKey> | AsyncIterable<FileKey> {
   if (file === TOKENIZER_MODEL) return modelKeys(paths);
-  return file.endsWith(".json") ? jsonKeys(file, paths) : textKeys(paths);
+  return file.endsWith(".json") ? jsonKeys(file, paths, pause) : textKeys(paths);
 }
 
-function* jsonKeys(file: string, paths: Sides): Generator<FileKey> {
+async function* jsonKeys(file: string, paths: Sides, pause: Pause): AsyncGenerator<FileKey> {
   const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
   if (a.text === b.text) return;
   const isConfig = file.endsWith("config.json");
-  const parse = (side: typeof a) => new JsonDraft(side, z.unknown()).value;
-  for (const { key, ...difference } of jsonDifferences(parse(a), parse(b))) {
+  const parse = async (side: typeof a) => (await JsonDraft.openLarge(side, z.unknown(), pause)).value;
+  for (const { key, ...difference } of jsonDifferences(await parse(a), await parse(b))) {
     const isProvenance = isConfig && key !== null && PROVENANCE.has(key);
     // Loaders treat a key that is null like a missing one.
     const isDefault = (difference.a ?? "null") === (difference.b ?? "null");

@@ -7,8 +7,8 @@ import type { TensorSample } from "../base-check/tensor-sample.js";
 import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import { readRequest, withModels } from "../hub/models.js";
-import { describeInterruption, throwIfAborted } from "../interrupt.js";
-import { compileKernel } from "../kernel/select.js";
+import { describeInterruption, type Pause, pauseFor, throwIfAborted } from "../interrupt.js";
+import { compileKernel, describeKernel } from "../kernel/select.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { silentReporter } from "../progress.js";
 import { isLocalFile, type TensorView } from "../tensor.js";
@@ -52,8 +52,10 @@ async function compareCheckpoints(
   refuseOneModel(a, b);
   // First: they are small, and where one is broken nobody should wait for it.
   const aligned = isGguf(a) || isGguf(b) ? await alignGguf(a, b) : null;
-  const files = options.weightsOnly === true ? null : filesOf(a, b, aligned);
+  const files = options.weightsOnly === true ? null : await filesOf(a, b, aligned, pauseFor(signal));
   const kernel = await compileKernel("auto");
+  const slow = describeKernel(kernel);
+  if (slow !== null) reporter.note(slow);
   const { pairs, notes, ...unpaired } = pairTensors(aligned?.a ?? a.tensors, aligned?.b ?? b.tensors);
   throwIfAborted(signal);
   const compared = await compareTensors(pairs, {
@@ -85,8 +87,13 @@ async function compareCheckpoints(
   };
 }
 
-function filesOf(a: Checkpoint, b: Checkpoint, aligned: AlignedSides | null): FileComparison[] {
-  if (aligned === null) return compareFiles(a, b);
+async function filesOf(
+  a: Checkpoint,
+  b: Checkpoint,
+  aligned: AlignedSides | null,
+  pause: Pause,
+): Promise<FileComparison[]> {
+  if (aligned === null) return compareFiles(a, b, pause);
   return aligned.keys === null ? [] : [aligned.keys];
 }
 

@@ -2,11 +2,11 @@
  * Changes single values of a JSON file and leaves all else as it was written, down to the spelling of a number:
  * JavaScript would write `10000.0` as `10000`, which transformers refuses in `rope_scaling`.
  */
-import { isDeepStrictEqual } from "node:util";
-import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
-import { maskPythonWords, parsePythonJson } from "./json.js";
+import type { Pause } from "../interrupt.js";
+import { parseLargePythonJson, parsePythonJson } from "./json.js";
+import { appendJson, editJson, type JsonPath, TwiceError } from "./json-edit.js";
 
 /** A file as it was found; `path` is for messages. */
 export interface JsonFile {
@@ -14,24 +14,33 @@ export interface JsonFile {
   readonly text: string;
 }
 
-const MAX_FORMATTED_LINE = 4096;
-
-const STYLE = { formattingOptions: { insertSpaces: true, tabSize: 2 } };
-
 /** A JSON file while it is mended. `value` always is what `text` says. */
 export class JsonDraft<T> {
   readonly path: string;
   #text: string;
   #value: T;
 
-  /** Errors: `bad-json`. */
-  constructor(
-    file: JsonFile,
-    private readonly schema: z.ZodType<T>,
-  ) {
+  /** Of a file of up to some MB. Errors: `bad-json`. */
+  constructor(file: JsonFile, schema: z.ZodType<T>, parsed?: unknown) {
     this.path = file.path;
     this.#text = file.text;
-    this.#value = this.#parse();
+    try {
+      this.#value = schema.parse(parsed ?? parsePythonJson(file.text));
+    } catch (cause) {
+      throw badJson(file.path, cause instanceof z.ZodError ? describeIssue(cause) : String(cause), cause);
+    }
+  }
+
+  /** Of a tokenizer.json, which may have 48 MB. Errors: `bad-json`, `interrupted`. */
+  static async openLarge<T>(file: JsonFile, schema: z.ZodType<T>, pause: Pause): Promise<JsonDraft<T>> {
+    let parsed: unknown;
+    try {
+      parsed = await parseLargePythonJson(file.text, pause);
+    } catch (cause) {
+      if (cause instanceof ApplyDeltaError) throw cause;
+      throw badJson(file.path, String(cause), cause);
+    }
+    return new JsonDraft(file, schema, parsed);
   }
 
   get text(): string {
@@ -43,55 +52,48 @@ export class JsonDraft<T> {
   }
 
   /** Sets one value, where `undefined` removes it, and leaves everything else as it is written. */
-  set(at: JSONPath, value: unknown): void {
-    this.#text = withValue(this.#text, at, value);
-    this.#value = this.#parse();
-    // Of a key that stands twice the first was changed, and the last counts, here as in Python.
-    if (!isDeepStrictEqual(valueAt(this.#value, at), value))
-      throw this.#bad(`${at.join(".")} stands twice`, undefined);
+  set(at: JsonPath, value: unknown): void {
+    this.#edit(at, () => editJson(this.#text, at, value));
+    this.#value = put(this.#value, at, value) as T;
   }
 
-  #parse(): T {
+  /** Adds items to the end of a list. */
+  append(at: JsonPath, items: readonly unknown[]): void {
+    this.#edit(at, () => appendJson(this.#text, at, items));
+    const list = at.reduce<unknown>((inside, key) => Object(inside)[key], this.#value) as unknown[];
+    for (const item of items) list.push(item);
+  }
+
+  /** Of a key that stands twice the first would be changed, and the last counts. */
+  #edit(at: JsonPath, edit: () => string): void {
     try {
-      return this.schema.parse(parsePythonJson(this.#text));
-    } catch (cause) {
-      throw this.#bad(cause instanceof z.ZodError ? describeIssue(cause) : String(cause), cause);
+      this.#text = edit();
+    } catch (error) {
+      if (!(error instanceof TwiceError)) throw error;
+      throw badJson(this.path, `${at.join(".")} stands twice`, undefined);
     }
   }
-
-  #bad(got: string, cause: unknown): ApplyDeltaError {
-    const name = this.path.split(/[\\/]/).at(-1);
-    return new ApplyDeltaError("bad-json", `${name} isn't what a model's ${name} must be.`, {
-      file: this.path,
-      got,
-      hint: `Download ${name} again from where the model came from.`,
-      cause,
-    });
-  }
 }
 
-/**
- * jsonc-parser makes the place, with a null in it, and the value is written there: its formatter copies the whole text
- * for every line, which for a large value takes minutes.
- */
-function withValue(text: string, at: JSONPath, value: unknown): string {
-  // The formatter lays out the whole line it changes, in a time that grows with the square of its length.
-  const style = text.split("\n").some(({ length }) => length > MAX_FORMATTED_LINE) ? {} : STYLE;
-  const edits = modify(maskPythonWords(text), at, value === undefined ? undefined : null, style);
-  const made = applyEdits(text, edits);
-  if (value === undefined) return made;
-  const root = parseTree(maskPythonWords(made));
-  const place = root && findNodeAtLocation(root, at);
-  if (place === undefined) return made;
-  const written = JSON.stringify(value, null, 2).replaceAll("\n", `\n${"  ".repeat(at.length)}`);
-  return made.slice(0, place.offset) + written + made.slice(place.offset + place.length);
+function badJson(path: string, got: string, cause: unknown): ApplyDeltaError {
+  const name = path.split(/[\\/]/).at(-1);
+  return new ApplyDeltaError("bad-json", `${name} isn't what a model's ${name} must be.`, {
+    file: path,
+    got,
+    hint: `Download ${name} again from where the model came from.`,
+    cause,
+  });
 }
 
-function valueAt(value: unknown, path: JSONPath): unknown {
-  return path.reduce<unknown>(
-    (inside, key) => Object.getOwnPropertyDescriptor(Object(inside), key)?.value,
-    value,
-  );
+/** Puts a value into what was parsed, as `editJson` does into the text. */
+function put(root: unknown, path: JsonPath, value: unknown): unknown {
+  const last = path.at(-1);
+  if (last === undefined) return value;
+  const container = path.slice(0, -1).reduce<unknown>((inside, key) => Object(inside)[key], root) as object;
+  if (value === undefined) Reflect.deleteProperty(container, last);
+  else
+    Object.defineProperty(container, last, { value, writable: true, enumerable: true, configurable: true });
+  return root;
 }
 
 function describeIssue(error: z.ZodError): string {

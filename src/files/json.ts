@@ -11,7 +11,8 @@ import { JsonError, JsonReader, type JsonValue, PYTHON_WORDS, WORDS } from "./js
  * Values, and lists and objects among them, of a file beside the weights: a config has some hundred; Gemma 3's
  * tokenizer.json has 1.8 million values in half a million lists. Stops 40 million `{}`, which take 56 bytes each.
  */
-const FILE_LIMITS = { values: 3 << 20, containers: 1 << 20 };
+const FILE_LIMITS = { values: 1 << 18, containers: 1 << 17 };
+const LARGE_FILE_LIMITS = { values: 3 << 20, containers: 1 << 20 };
 
 /** Of a header, whose values are paid from the checkpoint's budget: an entry of safetensors has three of each. */
 const HEADER_LIMITS = { values: Number.POSITIVE_INFINITY, containers: 1 << 19 };
@@ -72,7 +73,7 @@ export function parsePythonJson(text: string): unknown {
 
 /** The same for a tokenizer.json, which may take a second. */
 export async function parseLargePythonJson(text: string, pause: Pause): Promise<unknown> {
-  return readSlices(new JsonReader(text, PYTHON_WORDS, false, FILE_LIMITS), pause, () => {});
+  return readSlices(new JsonReader(text, PYTHON_WORDS, false, LARGE_FILE_LIMITS), pause, () => {});
 }
 
 /** Reads to the end, with a pause after each slice; `pay` is told how many values there were in it. */
@@ -88,12 +89,4 @@ async function readSlices(
     if (isDone) return reader.root;
     await pause();
   }
-}
-
-/** Puts JSON of the same length in the place of Python's words for numbers. */
-export function maskPythonWords(text: string): string {
-  if (!/NaN|Infinity/.test(text)) return text;
-  return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/g, (found) =>
-    found.startsWith('"') ? found : "1".repeat(found.length),
-  );
 }

@@ -8,7 +8,7 @@ import { readGgufKeys } from "../formats/gguf/keys.js";
 import { type Checkpoint, configOf } from "../formats/open.js";
 import { formatTitle } from "../formats/table.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
-import { describeInterruption } from "../interrupt.js";
+import { describeInterruption, pauseFor } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import { tokenizerStateOfKeys } from "../llama/gguf/config.js";
 import { plainTensors } from "../llama/gguf/plain-tensors.js";
@@ -86,7 +86,7 @@ async function describeModel(
     config: config === null ? null : { ...config, contextTokens: contextTokensOf(config) },
     tokenizer:
       keys === null
-        ? readTokenizerState(model.folder, embedShape?.[0] ?? null)
+        ? await readTokenizerState(model.folder, embedShape?.[0] ?? null, pauseFor(options.signal))
         : tokenizerStateOfKeys(keys, embedShape?.[0] ?? null),
     release,
     change: base === null || change === null ? null : { base: base.path, ...change },

@@ -4,9 +4,10 @@
  */
 import { join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
-import type { JsonFile } from "../files/json-draft.js";
+import { JsonDraft, type JsonFile } from "../files/json-draft.js";
 import { sourceExists } from "../files/local-file.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
+import { noPause, type Pause } from "../interrupt.js";
 import {
   CONFIG,
   GENERATION_CONFIG,
@@ -28,7 +29,7 @@ import {
 import type { PromptStyle } from "./prompt-templates.js";
 import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";
-import { MAX_TOKEN_ID } from "./tokenizer-files.js";
+import { MAX_TOKEN_ID, tokenizerJsonSchema } from "./tokenizer-files.js";
 import {
   repairTokenizer,
   type TokenizerFacts,
@@ -44,6 +45,8 @@ export interface AssetOptions {
   readonly chatTemplate: PromptStyle | null;
   /** What the first folder holds; default: a delta. */
   readonly source?: "delta" | "tuned model";
+  /** Awaited now and then. */
+  readonly pause?: Pause;
 }
 
 export type Asset =
@@ -64,22 +67,26 @@ interface Folders {
 }
 
 /** Writes nothing. Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-unreadable`, `wrong-size`. */
-export function planAssets(
+export async function planAssets(
   delta: string,
   base: string,
   facts: AssetFacts,
-  { chatTemplate, source = "delta" }: AssetOptions,
-): Assets {
+  { chatTemplate, source = "delta", pause = noPause }: AssetOptions,
+): Promise<Assets> {
   refuseTooManyRows(facts.rows);
   const folders: Folders = { delta, base, source, made: source === "delta" ? "target" : "delta" };
   const configFile = readText([delta, base], CONFIG);
   const config = configFile === undefined ? null : parseModelConfig(configFile);
-  const tokenizer = planTokenizer(folders, {
-    ...facts,
-    isLlama: config === null ? null : isLlama(config),
-    maxPositions: config?.maxPositionEmbeddings ?? null,
-    chatTemplate,
-  });
+  const tokenizer = await planTokenizer(
+    folders,
+    {
+      ...facts,
+      isLlama: config === null ? null : isLlama(config),
+      maxPositions: config?.maxPositionEmbeddings ?? null,
+      chatTemplate,
+    },
+    pause,
+  );
   const model = planModelFiles(folders, configFile, { ...facts, ids: tokenizer.ids });
   return {
     files: [...model.files, ...tokenizer.files],
@@ -128,8 +135,12 @@ function planModelFiles(
   return plan;
 }
 
-function planTokenizer(folders: Folders, facts: TokenizerFacts): Assets & Pick<TokenizerRepair, "ids"> {
-  const { from, found, repair } = chooseTokenizer(folders, facts);
+async function planTokenizer(
+  folders: Folders,
+  facts: TokenizerFacts,
+  pause: Pause,
+): Promise<Assets & Pick<TokenizerRepair, "ids">> {
+  const { from, found, repair } = await chooseTokenizer(folders, facts, pause);
   const { notes, warnings, ids } = repair;
   const files: Asset[] = [];
   if (found.model !== null) files.push({ fileName: TOKENIZER_MODEL, copyFrom: found.model.path });
@@ -147,9 +158,9 @@ function planTokenizer(folders: Folders, facts: TokenizerFacts): Assets & Pick<T
 }
 
 /** `from`: the folders the tokenizer's files come from, of each the first that has the file. */
-function chooseTokenizer({ delta, base, source, made }: Folders, facts: TokenizerFacts) {
-  const take = (...from: readonly string[]) => {
-    const found = readTokenizer(from);
+async function chooseTokenizer({ delta, base, source, made }: Folders, facts: TokenizerFacts, pause: Pause) {
+  const take = async (...from: readonly string[]) => {
+    const found = await readTokenizer(from, pause);
     return { from, found, repair: repairTokenizer(found, facts) };
   };
   const hasVocabulary = (folder: string) => VOCABULARY_FILES.some((name) => sourceExists(join(folder, name)));
@@ -157,7 +168,7 @@ function chooseTokenizer({ delta, base, source, made }: Folders, facts: Tokenize
   const lost = `the ${source} has no tokenizer.model or tokenizer.json`;
   let why = "neither has the base";
   if (hasVocabulary(base)) {
-    const choice = take(delta, base);
+    const choice = await take(delta, base);
     const { vocabularySize, unnamed, notes } = choice.repair;
     const isTooLarge = facts.rows !== null && (vocabularySize ?? 0) > facts.rows;
     if (unnamed.length === 0 && !isTooLarge) {
@@ -166,20 +177,25 @@ function chooseTokenizer({ delta, base, source, made }: Folders, facts: Tokenize
     }
     why = isTooLarge ? "the base's has too many tokens" : `the base's lacks the tokens the ${source} adds`;
   }
-  const choice = take(delta);
+  const choice = await take(delta);
   const cure = `copy the tokenizer's files from where the ${source} came from into the ${made} before you use it.`;
   choice.repair.warnings.unshift(`${lost}, and ${why}: ${cure}`);
   return choice;
 }
 
-function readTokenizer(from: readonly string[]): TokenizerFiles {
+async function readTokenizer(from: readonly string[], pause: Pause): Promise<TokenizerFiles> {
   const path = findFile(from, TOKENIZER_MODEL);
   const texts: Partial<Record<TokenizerText, JsonFile>> = {};
   for (const fileName of TOKENIZER_TEXTS) {
     const text = readText(from, fileName);
     if (text !== undefined) texts[fileName] = text;
   }
-  return { model: path === undefined ? null : { path, bytes: readAssetBytes(path) }, texts };
+  const json = texts["tokenizer.json"];
+  return {
+    model: path === undefined ? null : { path, bytes: readAssetBytes(path) },
+    texts,
+    tokenizerJson: json === undefined ? null : await JsonDraft.openLarge(json, tokenizerJsonSchema, pause),
+  };
 }
 
 /** The file's path in the first folder that has it. */

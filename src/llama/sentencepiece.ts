@@ -8,7 +8,7 @@
 import { ApplyDeltaError, type ErrorDetails } from "../errors.js";
 
 /** The largest vocabularies have some 260 000 pieces; stops a file of nothing but tiny ones. */
-export const MAX_PIECES = 1_000_000;
+export const MAX_PIECES = 1 << 19;
 
 /** SentencePiece's trainer makes pieces of 16 characters; stops one piece as large as the file. */
 export const MAX_PIECE_BYTES = 65_536;
@@ -97,7 +97,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
   const scores: number[] = [];
   const types: number[] = [];
   const specialIds = new Map<number, number>();
-  const specs = new Map<number, Uint8Array>();
+  const specs = new Map<number, Uint8Array[]>();
   for (const { number, wireType, at, start, end } of fieldsOf(model)) {
     if (wireType !== WIRE.bytes || number > MODEL.denormalizer) continue;
     const message = { ...model, start, end };
@@ -110,7 +110,9 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
       types.push(type);
     } else {
       // protobuf joins a message that comes in parts.
-      specs.set(number, Buffer.concat([specs.get(number) ?? Buffer.of(), bytes.subarray(start, end)]));
+      const parts = specs.get(number) ?? [];
+      parts.push(bytes.subarray(start, end));
+      specs.set(number, parts);
       // What else is in it doesn't matter here, but it must be whole.
       for (const inside of fieldsOf(message)) {
         if (number === MODEL.trainer) noteSpecialId(inside, specialIds);
@@ -129,8 +131,8 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
     pieces,
     scores,
     types,
-    normalizer: specs.get(MODEL.normalizer) ?? new Uint8Array(),
-    denormalizer: specs.get(MODEL.denormalizer) ?? new Uint8Array(),
+    normalizer: Buffer.concat(specs.get(MODEL.normalizer) ?? []),
+    denormalizer: Buffer.concat(specs.get(MODEL.denormalizer) ?? []),
     special: { unk: pieceOf("unk"), bos: pieceOf("bos"), eos: pieceOf("eos"), pad: pieceOf("pad") },
   };
 }

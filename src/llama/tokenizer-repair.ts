@@ -3,7 +3,7 @@
  * token and every token a row, or a warning says which haven't. Pure. A text that is right comes back unchanged,
  * character for character.
  */
-import { JsonDraft, type JsonFile } from "../files/json-draft.js";
+import type { JsonFile } from "../files/json-draft.js";
 import { compareNames } from "../tensor.js";
 import { firstFew } from "../units.js";
 import type { TokenizerText } from "./file-names.js";
@@ -24,13 +24,14 @@ import {
   LLAMA_TOKENS,
   openAddedTokens,
   type TokenFiles,
-  tokenizerJsonSchema,
   type Vocabulary,
   vocabularyOfJson,
   vocabularyOfModel,
 } from "./tokenizer-files.js";
 
 export interface TokenizerFiles {
+  /** As parsed: it may be large. */
+  readonly tokenizerJson: TokenFiles["tokenizerJson"];
   readonly model: { readonly path: string; readonly bytes: Uint8Array } | null;
   readonly texts: Readonly<Partial<Record<TokenizerText, JsonFile>>>;
 }
@@ -55,10 +56,10 @@ export interface TokenizerRepair extends Remarks {
 }
 
 /** Errors: `tokenizer-malformed`, `bad-json`. */
-export function repairTokenizer({ model, texts }: TokenizerFiles, facts: TokenizerFacts): TokenizerRepair {
+export function repairTokenizer(files: TokenizerFiles, facts: TokenizerFacts): TokenizerRepair {
+  const { model, texts } = files;
   const remarks: Remarks = { notes: [], warnings: [] };
-  const found = texts["tokenizer.json"];
-  const tokenizerJson = found === undefined ? null : new JsonDraft(found, tokenizerJsonSchema);
+  const { tokenizerJson } = files;
   const ofJson = tokenizerJson === null ? null : vocabularyOfJson(tokenizerJson.value);
   const vocabulary = (model && vocabularyOfModel(model.bytes, model.path)) ?? ofJson;
   if (model !== null && vocabulary === null) {
@@ -75,8 +76,8 @@ export function repairTokenizer({ model, texts }: TokenizerFiles, facts: Tokeniz
   };
   const config = repairTokenizerConfig(texts["tokenizer_config.json"], names, vocabulary, kind, remarks);
   const map = repairTokensMap(texts["special_tokens_map.json"], names, config, kind, remarks);
-  const files: TokenFiles = { config, map, tokenizerJson, added };
-  const unnamed = alignRows(files, vocabulary, facts, remarks);
+  const drafts: TokenFiles = { config, map, tokenizerJson, added };
+  const unnamed = alignRows(drafts, vocabulary, facts, remarks);
   if (facts.chatTemplate !== null) writeChatTemplate(config, facts.chatTemplate, remarks);
   const keepsAdded = Object.keys(added.value).length > 0 || added.text === texts["added_tokens.json"]?.text;
   return {
@@ -89,7 +90,7 @@ export function repairTokenizer({ model, texts }: TokenizerFiles, facts: Tokeniz
     ...remarks,
     unnamed,
     vocabularySize: vocabulary?.size ?? null,
-    ids: vocabulary === null ? null : specialIds(files, vocabulary),
+    ids: vocabulary === null ? null : specialIds(drafts, vocabulary),
   };
 }
 
@@ -147,8 +148,8 @@ const SPECIAL_TOKENS = [
   "mask_token",
 ] as const;
 
-/** Each is written by itself. */
-const MAX_NAMED = 64;
+/** A tokenizer has eight roles and some tokens more; each of these is written by itself. */
+const MAX_NAMED = 16;
 
 /** Special tokens that no file gives an id get the first rows without a token, as transformers does when it loads them. */
 function nameSpecialTokens(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes: string[]): void {
@@ -160,13 +161,15 @@ function nameSpecialTokens(files: TokenFiles, vocabulary: Vocabulary, rows: numb
   const contents = new Set([...single, ...more].map((token) => contentOf(token) ?? ""));
   const nameless = [...contents].filter((content) => content !== "" && !known.has(content));
   const free = range(vocabulary.size, rows).filter((id) => !names.has(id));
+  const named: [number, string][] = [];
   for (const [i, content] of nameless.slice(0, MAX_NAMED).entries()) {
     const id = free[i];
-    if (id === undefined) return;
+    if (id === undefined) break;
     if (vocabulary.from === "tokenizer.model") added.set([content], id);
-    nameInside(files, id, content);
+    named.push([id, content]);
     notes.push(`row ${id} has no piece in ${vocabulary.from}: it is that of the special token ${content}.`);
   }
+  nameInside(files, named);
 }
 
 /** The token of the one row that Vicuna v0's embeddings have above LLaMA's, as FastChat 0.1.10 wrote it. */
@@ -179,7 +182,7 @@ function nameRows(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes
   const isTaken = vocabulary.ids.has(PAD_TOKEN) || [...names.values()].includes(PAD_TOKEN);
   if (rows === first + 1 && !names.has(first) && !isTaken) {
     names.set(first, PAD_TOKEN);
-    nameInside(files, first, PAD_TOKEN);
+    nameInside(files, [[first, PAD_TOKEN]]);
     notes.push(`row ${first} has no piece in ${vocabulary.from}: ${PAD_TOKEN} names it, as in Vicuna v0.`);
   }
   // A tokenizer.json names its added tokens itself.
@@ -196,16 +199,20 @@ function nameRows(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes
   notes.push(`added_tokens.json: ${list} added; llama.cpp looks for it there.`);
 }
 
-/** Names a token in the files that hide added_tokens.json from transformers. */
-function nameInside({ config, tokenizerJson }: TokenFiles, id: number, content: string): void {
+/** Names tokens in the files that hide added_tokens.json from transformers. */
+function nameInside(
+  { config, tokenizerJson }: TokenFiles,
+  tokens: readonly (readonly [number, string])[],
+): void {
+  if (tokens.length === 0) return;
   const flags = { lstrip: false, normalized: false, rstrip: false, single_word: false, special: true };
-  if (config?.value.added_tokens_decoder != null) {
-    config.set(["added_tokens_decoder", `${id}`], { content, ...flags });
+  for (const [id, content] of tokens) {
+    if (config?.value.added_tokens_decoder != null)
+      config.set(["added_tokens_decoder", `${id}`], { content, ...flags });
   }
-  const entry = { id, content, ...flags };
-  const list = tokenizerJson?.value.added_tokens;
-  if (list == null) tokenizerJson?.set(["added_tokens"], [entry]);
-  else tokenizerJson?.set(["added_tokens", list.length], entry);
+  const entries = tokens.map(([id, content]) => ({ id, content, ...flags }));
+  if (tokenizerJson?.value.added_tokens == null) tokenizerJson?.set(["added_tokens"], entries);
+  else tokenizerJson.append(["added_tokens"], entries);
 }
 
 /** Removes every token without a row from all files, and returns them: `[PAD] 32000`. */
@@ -233,7 +240,7 @@ function removeTokensBeyond(files: TokenFiles, rows: number): string[] {
   return beyond.sort(([a], [b]) => a - b).map(([id, content]) => `${content} ${id}`);
 }
 
-/** Writes the whole list or record: jsonc-parser 3.3.1 leaves `[12]` of `[1, 2]` when the 2 is removed. */
+/** Writes the whole list or record: there may be thousands to remove. */
 function removeFrom<T>(
   draft: { set(at: string[], value: unknown): void } | null,
   at: string[],

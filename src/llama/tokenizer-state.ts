@@ -1,10 +1,10 @@
 /** Whether a model's tokenizer is whole. An unreadable file is a line in the result: the rest is still of use. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { z } from "zod";
 import { isApplyDeltaError } from "../errors.js";
 import { JsonDraft } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
+import { noPause, type Pause } from "../interrupt.js";
 import { plural } from "../units.js";
 import type { TokenizerState } from "./documents.js";
 import { TOKENIZER_FILES, TOKENIZER_MODEL, VOCABULARY_FILES } from "./file-names.js";
@@ -17,26 +17,34 @@ import {
   vocabularyOfModel,
 } from "./tokenizer-files.js";
 
-export function readTokenizerState(folder: string, rows: number | null): TokenizerState {
+export async function readTokenizerState(
+  folder: string,
+  rows: number | null,
+  pause: Pause = noPause,
+): Promise<TokenizerState> {
   const files = TOKENIZER_FILES.filter((name) => existsSync(join(folder, name)));
   const faults: string[] = [];
   const remarks: string[] = [];
-  const attempt = <T>(name: string, read: (path: string) => T): T | null => {
+  const attempt = async <T>(name: string, read: (path: string) => T | Promise<T>): Promise<T | null> => {
     if (!files.includes(name)) return null;
     try {
-      return read(join(folder, name));
+      return await read(join(folder, name));
     } catch (error) {
+      if (isApplyDeltaError(error, "interrupted")) throw error;
       faults.push(`${name} can't be read: ${describe(error)}`);
       return null;
     }
   };
-  const open = <T>(name: string, schema: z.ZodType<T>) =>
-    attempt(name, (path) => new JsonDraft(readAssetText(path), schema));
-  const model = attempt(TOKENIZER_MODEL, (path) => vocabularyOfModel(readAssetBytes(path), path));
-  const tokenizerJson = open("tokenizer.json", tokenizerJsonSchema);
-  const config = open("tokenizer_config.json", tokenizerConfigSchema);
+  const model = await attempt(TOKENIZER_MODEL, (path) => vocabularyOfModel(readAssetBytes(path), path));
+  const tokenizerJson = await attempt("tokenizer.json", (path) =>
+    JsonDraft.openLarge(readAssetText(path), tokenizerJsonSchema, pause),
+  );
+  const config = await attempt(
+    "tokenizer_config.json",
+    (path) => new JsonDraft(readAssetText(path), tokenizerConfigSchema),
+  );
   const added =
-    attempt("added_tokens.json", (path) => openAddedTokens(readAssetText(path))) ?? openAddedTokens();
+    (await attempt("added_tokens.json", (path) => openAddedTokens(readAssetText(path)))) ?? openAddedTokens();
   const vocabulary = model ?? (tokenizerJson && vocabularyOfJson(tokenizerJson.value));
   const pieces = vocabulary?.size ?? null;
   if (!files.some((name) => VOCABULARY_FILES.includes(name))) {

@@ -11,13 +11,13 @@ import { type MergePlan, mainDType } from "./merge-plan.js";
  * come from; what is to be said of them goes to the reporter. The index is the last: transformers takes a folder with
  * an index for a whole model.
  */
-export function planFiles(
+export async function planFiles(
   plan: MergePlan,
   source: Checkpoint,
   base: Checkpoint,
   options: AssetOptions & { readonly card?: Asset },
   reporter: Reporter,
-): Asset[] {
+): Promise<Asset[]> {
   const rows = embeddingOf(plan.tensors)?.shape[0] ?? null;
   const rowsOfSource = embeddingOf(source.tensors)?.shape[0] ?? rows ?? 0;
   const facts = {
@@ -26,7 +26,7 @@ export function planFiles(
     torchDType: TORCH_NAMES[mainDType(plan)],
     tensors: plan.tensors,
   };
-  const { files, notes, warnings } = planAssets(source.folder, base.folder, facts, options);
+  const { files, notes, warnings } = await planAssets(source.folder, base.folder, facts, options);
   for (const text of notes) reporter.note(text);
   for (const text of warnings) reporter.warn(text);
   const { card } = options;

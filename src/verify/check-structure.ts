@@ -5,6 +5,7 @@ import { onSource } from "../files/local-file.js";
 import { findWeights, isWeights } from "../formats/find-weights.js";
 import { type Checkpoint, readIndex } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
+import type { Pause } from "../interrupt.js";
 import type { ModelConfig } from "../llama/documents.js";
 import { readModelConfig } from "../llama/model-config.js";
 import {
@@ -120,10 +121,11 @@ function isHarmless(name: string): boolean {
   return isRotaryBuffer(name) || isLlavaProjector(name) || name === LM_HEAD;
 }
 
-export function checkTokenizer({ folder, tensors }: Checkpoint): Check {
-  const { files, pieces, addedTokens, rows, problems, faults } = readTokenizerState(
+export async function checkTokenizer({ folder, tensors }: Checkpoint, pause: Pause): Promise<Check> {
+  const { files, pieces, addedTokens, rows, problems, faults } = await readTokenizerState(
     folder,
     embeddingRows(tensors),
+    pause,
   );
   if (faults.length > 0) return failed("tokenizer", faults);
   if (pieces === null) return skipped("tokenizer", listed(problems));

@@ -60,14 +60,14 @@ function trustedRecord(keys: Parameters<typeof readGgufRecord>[0], path: string)
 }
 
 /** `folder`: the plan of the folder that such a GGUF would be made of. */
-export function planGgufSum(
+export async function planGgufSum(
   folder: MergePlan,
   { base, delta }: Sources,
   { record, name }: GgufTarget,
   dtype: "auto" | TargetDType,
-): MergePlan {
+): Promise<MergePlan> {
   const chatTemplate = (record?.chatTemplate ?? null) as PromptStyle | null;
-  const files = planFiles(folder, delta, base, { chatTemplate }, silentReporter);
+  const files = await planFiles(folder, delta, base, { chatTemplate }, silentReporter);
   return layOutAsGguf(folder, {
     ...{ dtype, fileName: () => basename(name), maxShardBytes: null },
     describe: (facts) => ggufMetadata({ files, name: record?.name ?? name, ...facts }),

@@ -9,7 +9,7 @@ import { type ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { readGgufKeys } from "../formats/gguf/keys.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
-import { pauseFor } from "../interrupt.js";
+import { type Pause, pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { type Reporter, silentReporter } from "../progress.js";
@@ -44,7 +44,7 @@ export async function verifyFolder(path: string, options: VerifyFolderOptions): 
   try {
     const checks = [
       ...(target === null ? [opened as Check] : []),
-      ...(isGguf ? await checkGguf(target, path, plan) : await checkFolder(target, folder)),
+      ...(isGguf ? await checkGguf(target, path, plan) : await checkFolder(target, folder, pauseFor(signal))),
       await attempt("checksums", () =>
         checkChecksums(
           folder,
@@ -80,7 +80,7 @@ export async function verifyFolder(path: string, options: VerifyFolderOptions): 
 
 const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
 
-async function checkFolder(target: Checkpoint | null, folder: string): Promise<Check[]> {
+async function checkFolder(target: Checkpoint | null, folder: string, pause: Pause): Promise<Check[]> {
   const record = () => attempt("record", () => checkRecord(folder, readProvenance(folder), target));
   if (target === null)
     return [unreadable("index"), unreadable("config"), unreadable("tokenizer"), await record()];
@@ -88,7 +88,7 @@ async function checkFolder(target: Checkpoint | null, folder: string): Promise<C
     checkWeights(target),
     await attempt("index", () => checkIndex(target)),
     await attempt("config", () => checkConfig(target)),
-    await attempt("tokenizer", () => checkTokenizer(target)),
+    await attempt("tokenizer", () => checkTokenizer(target, pause)),
     await record(),
   ];
 }

@@ -45,7 +45,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
       const record = gguf?.record ?? (gguf === null ? trustedProvenance(path) : null);
       const notes = sources === null ? [] : await compareSources(sources, record);
       const found = await verifyFolder(path, {
-        plan: sources === null ? null : planSum(sources, record, gguf, options),
+        plan: sources === null ? null : await planSum(sources, record, gguf, options),
         kernel: await compileKernel(options.kernel ?? "auto"),
         threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
         reporter,
@@ -96,12 +96,12 @@ function notQuantized(dtype: string): ApplyDeltaError {
 }
 
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
-function planSum(
+async function planSum(
   { base, delta }: Sources,
   record: TargetRecord | null,
   gguf: GgufTarget | null,
   options: VerifyOptions,
-): MergePlan {
+): Promise<MergePlan> {
   const configs = { base: configOf(base), delta: configOf(delta) };
   const rules = matchRules.parse({ ...record?.rules, ...options.rules });
   const match = matchCheckpoints(base, delta, configs, rules);

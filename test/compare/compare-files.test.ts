@@ -10,7 +10,7 @@ import { bytesField, NORMALIZER_SPEC, piece, trainerSpec } from "../support/sent
 
 type Files = Readonly<Record<string, string | Uint8Array | object>>;
 
-function compare(context: TestContext, ofA: Files, ofB: Files) {
+async function compare(context: TestContext, ofA: Files, ofB: Files) {
   const folders = [ofA, ofB].map((files) => {
     const folder = temporaryFolder(context);
     for (const [name, content] of Object.entries(files)) {
@@ -23,8 +23,8 @@ function compare(context: TestContext, ofA: Files, ofB: Files) {
   return compareFiles({ folder: a, config: null }, { folder: b, config: null });
 }
 
-test("keys that differ, in any depth, with both values", (t) => {
-  const [config] = compare(
+test("keys that differ, in any depth, with both values", async (t) => {
+  const [config] = await compare(
     t,
     {
       "config.json": {
@@ -60,8 +60,8 @@ test("keys that differ, in any depth, with both values", (t) => {
   );
 });
 
-test("order, spaces and the spelling of a number are no differences", (t) => {
-  const files = compare(
+test("order, spaces and the spelling of a number are no differences", async (t) => {
+  const files = await compare(
     t,
     { "config.json": '{"a": 1.0, "b": 1e-6}' },
     { "config.json": '{ "b": 0.000001,\n "a": 1 }' },
@@ -71,15 +71,15 @@ test("order, spaces and the spelling of a number are no differences", (t) => {
   ]);
 });
 
-test("provenance and a default that is spelled out are notes", (t) => {
-  const [config] = compare(
+test("provenance and a default that is spelled out are notes", async (t) => {
+  const [config] = await compare(
     t,
     { "config.json": { transformers_version: "4.28.1", _name_or_path: "/a", rope_scaling: null } },
     { "config.json": { transformers_version: "4.41.2", _name_or_path: "/b" } },
   );
   assert.deepEqual([config?.isDifferent, config?.differences, config?.notes], [false, 0, 3]);
   // In a vocabulary the same words are tokens.
-  const [added] = compare(
+  const [added] = await compare(
     t,
     { "added_tokens.json": { _name_or_path: 1 } },
     { "added_tokens.json": { _name_or_path: 2 } },
@@ -87,29 +87,35 @@ test("provenance and a default that is spelled out are notes", (t) => {
   assert.equal(added?.isDifferent, true);
 });
 
-test("names that JavaScript gives a meaning are keys like any other", (t) => {
-  const [config] = compare(t, { "config.json": '{"__proto__": 1}' }, { "config.json": '{"constructor": 1}' });
+test("names that JavaScript gives a meaning are keys like any other", async (t) => {
+  const [config] = await compare(
+    t,
+    { "config.json": '{"__proto__": 1}' },
+    { "config.json": '{"constructor": 1}' },
+  );
   assert.deepEqual(
     config?.keys.map(({ at }) => at),
     ["__proto__", "constructor"],
   );
 });
 
-test("a file of one side is a difference; of two forms of one vocabulary one will do", (t) => {
-  const isDifferent = (ofA: Files, ofB: Files) =>
-    Object.fromEntries(compare(t, ofA, ofB).map((file) => [file.file, [file.isDifferent, file.onlyIn]]));
-  assert.deepEqual(isDifferent({ "generation_config.json": {} }, {}), {
+test("a file of one side is a difference; of two forms of one vocabulary one will do", async (t) => {
+  const isDifferent = async (ofA: Files, ofB: Files) =>
+    Object.fromEntries(
+      (await compare(t, ofA, ofB)).map((file) => [file.file, [file.isDifferent, file.onlyIn]]),
+    );
+  assert.deepEqual(await isDifferent({ "generation_config.json": {} }, {}), {
     "generation_config.json": [true, "a"],
   });
-  assert.deepEqual(isDifferent({}, { "tokenizer.json": {} }), { "tokenizer.json": [true, "b"] });
+  assert.deepEqual(await isDifferent({}, { "tokenizer.json": {} }), { "tokenizer.json": [true, "b"] });
   assert.deepEqual(
-    isDifferent({ "tokenizer.model": "x" }, { "tokenizer.model": "x", "tokenizer.json": {} }),
+    await isDifferent({ "tokenizer.model": "x" }, { "tokenizer.model": "x", "tokenizer.json": {} }),
     {
       "tokenizer.json": [false, "b"],
       "tokenizer.model": [false, null],
     },
   );
-  assert.deepEqual(isDifferent({}, {}), {});
+  assert.deepEqual(await isDifferent({}, {}), {});
 });
 
 function score(value: number): Buffer {
@@ -120,37 +126,37 @@ function score(value: number): Buffer {
 }
 const model = (...parts: Uint8Array[]) => Buffer.concat(parts);
 
-test("tokenizer.model: pieces, scores, special ids and the normalizer count, the training doesn't", (t) => {
+test("tokenizer.model: pieces, scores, special ids and the normalizer count, the training doesn't", async (t) => {
   const one = model(piece("a", score(-1)), piece("b"), trainerSpec(), NORMALIZER_SPEC);
-  const compared = (other: Uint8Array) => {
-    const [file] = compare(t, { "tokenizer.model": one }, { "tokenizer.model": other });
+  const compared = async (other: Uint8Array) => {
+    const [file] = await compare(t, { "tokenizer.model": one }, { "tokenizer.model": other });
     return [file?.isDifferent, file?.keys.map(({ at }) => at)];
   };
-  assert.deepEqual(compared(one), [false, []]);
-  assert.deepEqual(compared(model(piece("a", score(-1)), piece("c"), trainerSpec(), NORMALIZER_SPEC)), [
+  assert.deepEqual(await compared(one), [false, []]);
+  assert.deepEqual(await compared(model(piece("a", score(-1)), piece("c"), trainerSpec(), NORMALIZER_SPEC)), [
     true,
     ["piece 1"],
   ]);
-  assert.deepEqual(compared(model(piece("a", score(-2)), piece("b"), trainerSpec(), NORMALIZER_SPEC)), [
+  assert.deepEqual(await compared(model(piece("a", score(-2)), piece("b"), trainerSpec(), NORMALIZER_SPEC)), [
     true,
     ["piece 0"],
   ]);
   const longer = model(piece("a", score(-1)), piece("b"), piece("c"), trainerSpec(), NORMALIZER_SPEC);
-  assert.deepEqual(compared(longer), [true, ["piece 2", "eos id"]]);
+  assert.deepEqual(await compared(longer), [true, ["piece 2", "eos id"]]);
   const normalizer = bytesField(3, bytesField(1, "nfkc"));
-  assert.deepEqual(compared(model(piece("a", score(-1)), piece("b"), trainerSpec(), normalizer)), [
+  assert.deepEqual(await compared(model(piece("a", score(-1)), piece("b"), trainerSpec(), normalizer)), [
     true,
     ["normalizer"],
   ]);
   const trained = trainerSpec(bytesField(1, "corpus.txt"));
-  assert.deepEqual(compared(model(piece("a", score(-1)), piece("b"), trained, NORMALIZER_SPEC)), [
+  assert.deepEqual(await compared(model(piece("a", score(-1)), piece("b"), trained, NORMALIZER_SPEC)), [
     false,
     ["settings of its training"],
   ]);
 });
 
-test("long values are cut where they differ", (t) => {
-  const [file] = compare(
+test("long values are cut where they differ", async (t) => {
+  const [file] = await compare(
     t,
     { "chat_template.jinja": `${"x".repeat(500)}A${"y".repeat(500)}` },
     { "chat_template.jinja": `${"x".repeat(500)}B${"y".repeat(500)}` },
@@ -159,16 +165,20 @@ test("long values are cut where they differ", (t) => {
   assert.ok((key?.a?.length ?? 0) <= 82 && key?.a?.includes("A") && key.b?.includes("B"), key?.a ?? "");
 });
 
-test("two vocabularies that differ in every token: counted all, kept some", (t) => {
+test("two vocabularies that differ in every token: counted all, kept some", async (t) => {
   const vocabulary = (first: number) =>
     Object.fromEntries(Array.from({ length: MAX_KEYS + 500 }, (_, i) => [`t${i}`, first + i]));
-  const [file] = compare(t, { "added_tokens.json": vocabulary(0) }, { "added_tokens.json": vocabulary(1) });
+  const [file] = await compare(
+    t,
+    { "added_tokens.json": vocabulary(0) },
+    { "added_tokens.json": vocabulary(1) },
+  );
   assert.deepEqual([file?.differences, file?.keys.length], [MAX_KEYS + 500, MAX_KEYS]);
 });
 
 test("nesting without end is an error, not a full stack", async (t) => {
   const nested = (depth: number) => `${"[".repeat(depth)}1${"]".repeat(depth)}`;
-  const [file] = compare(t, { "config.json": nested(64) }, { "config.json": "1" });
+  const [file] = await compare(t, { "config.json": nested(64) }, { "config.json": "1" });
   assert.equal(file?.isDifferent, true);
   for (const depth of [65, 1_000_000])
     await refusal(() => compare(t, { "config.json": "1" }, { "config.json": nested(depth) }), "bad-json");

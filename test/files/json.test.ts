@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Budget } from "../../src/budget.js";
 import { ApplyDeltaError } from "../../src/errors.js";
-import { parsePythonJson, parseStrictJson } from "../../src/files/json.js";
+import { parseLargePythonJson, parsePythonJson, parseStrictJson } from "../../src/files/json.js";
 import { isJsonObject, JsonDecimal, type JsonValue } from "../../src/files/json-reader.js";
 import { noPause } from "../../src/interrupt.js";
 import { refusal } from "../support/refusal.js";
@@ -222,7 +222,26 @@ test("JSON of a folder as deep as real files is read, and deeper is not", () => 
   assert.equal(parsePythonJson(JSON.stringify(brackets)), brackets);
 });
 
-test("a file of nothing but values is refused", () => {
-  assert.throws(() => parsePythonJson(`[${"1,".repeat(3 << 20)}1]`), /more than 3145728 values/);
-  assert.throws(() => parsePythonJson(`[${"{},".repeat(1 << 20)}1]`), /more than 1048576 lists and objects/);
+test("a file of nothing but values is refused", async () => {
+  assert.throws(() => parsePythonJson(`[${"1,".repeat(1 << 18)}1]`), /more than 262144 values/);
+  assert.throws(() => parsePythonJson(`[${"{},".repeat(1 << 17)}1]`), /more than 131072 lists and objects/);
+  const large = (text: string) => parseLargePythonJson(text, noPause);
+  await assert.rejects(large(`[${"1,".repeat(3 << 20)}1]`), /more than 3145728 values/);
+  await assert.rejects(large(`[${"{},".repeat(1 << 20)}1]`), /more than 1048576 lists and objects/);
+});
+
+test("a long text is read in slices, with a pause after each, and costs what it holds", async () => {
+  let pauses = 0;
+  const pause = async () => {
+    pauses++;
+  };
+  assert.equal(
+    ((await parseLargePythonJson(`[${"1,".repeat(99_999)}1]`, pause)) as number[]).length,
+    100_000,
+  );
+  assert.equal(pauses, Math.floor(100_001 / 16_384));
+  const budget = new Budget();
+  const context = { file: "a", offsetBytes: 0, malformed: "bad-json", budget, pause } as const;
+  for (let i = 0; i < 20; i++) await parseStrictJson(Buffer.from(`[${"1,".repeat(99_999)}1]`), context);
+  await refusal(() => parseStrictJson(Buffer.from(`[${"1,".repeat(99_999)}1]`), context), "too-large");
 });

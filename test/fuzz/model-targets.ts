@@ -69,8 +69,8 @@ export function assetTargets(): Target[] {
       const folder = scratchFolder(`asset-${fileName}`);
       writeFileSync(join(folder, fileName), bytes);
       const facts = { rows: ROWS, trimmedRows: bytes.length % 2, torchDType: "float16" };
-      readTokenizerState(folder, ROWS);
-      const { files } = planAssets(folder, folder, facts, {
+      await readTokenizerState(folder, ROWS);
+      const { files } = await planAssets(folder, folder, facts, {
         chatTemplate: bytes.length % 3 === 0 ? "v0" : null,
       });
       // What is written anew is JSON again.

@@ -23,7 +23,7 @@ const SLOW = {
 };
 
 /** The plan: `delta` or `base` for what is copied from there, otherwise the text. */
-function plan(
+async function plan(
   context: TestContext,
   deltaFiles: Files,
   baseFiles: Files = {},
@@ -31,7 +31,7 @@ function plan(
   options: AssetOptions = { chatTemplate: null },
 ) {
   const { delta, base } = writeFolders(context, { delta: deltaFiles, base: baseFiles });
-  const assets = planAssets(delta, base, { ...FACTS, ...facts }, options);
+  const assets = await planAssets(delta, base, { ...FACTS, ...facts }, options);
   const files: Record<string, string> = {};
   for (const asset of assets.files) {
     if ("text" in asset) files[asset.fileName] = asset.text;
@@ -40,8 +40,8 @@ function plan(
   return { files, notes: assets.notes, warnings: assets.warnings };
 }
 
-test("pieces alone end with all three files", (context) => {
-  const { files, warnings } = plan(context, { ...CONFIG, "tokenizer.model": PIECES }, SLOW);
+test("pieces alone end with all three files", async (context) => {
+  const { files, warnings } = await plan(context, { ...CONFIG, "tokenizer.model": PIECES }, SLOW);
   assert.deepEqual(Object.keys(files), [
     "config.json",
     "tokenizer.model",
@@ -53,8 +53,8 @@ test("pieces alone end with all three files", (context) => {
   assert.deepEqual(warnings, []);
 });
 
-test("a v0 delta without a tokenizer: the base's pieces, and [PAD] for the one row above them", (context) => {
-  const { files, notes, warnings } = plan(context, CONFIG, SLOW, { rows: ROWS + 1 });
+test("a v0 delta without a tokenizer: the base's pieces, and [PAD] for the one row above them", async (context) => {
+  const { files, notes, warnings } = await plan(context, CONFIG, SLOW, { rows: ROWS + 1 });
   assert.equal(files["tokenizer.model"], "base");
   assert.equal(files["tokenizer_config.json"], "base");
   assert.equal(files["added_tokens.json"], '{\n  "[PAD]": 40\n}\n');
@@ -62,34 +62,34 @@ test("a v0 delta without a tokenizer: the base's pieces, and [PAD] for the one r
   assert.deepEqual(warnings, []);
 });
 
-test("the base's pieces with the delta's own names for the rows above them", (context) => {
+test("the base's pieces with the delta's own names for the rows above them", async (context) => {
   const delta = { ...CONFIG, "added_tokens.json": `{"[PAD]": 40, "<a>": 41}` };
-  const { files, warnings } = plan(context, delta, SLOW, { rows: ROWS + 2 });
+  const { files, warnings } = await plan(context, delta, SLOW, { rows: ROWS + 2 });
   assert.equal(files["tokenizer.model"], "base");
   assert.equal(files["added_tokens.json"], "delta");
   assert.deepEqual(warnings, []);
 });
 
-test("a base with more pieces than the model has rows isn't taken", (context) => {
-  const { files, warnings } = plan(context, CONFIG, SLOW, { rows: ROWS - 1 });
+test("a base with more pieces than the model has rows isn't taken", async (context) => {
+  const { files, warnings } = await plan(context, CONFIG, SLOW, { rows: ROWS - 1 });
   assert.equal(files["tokenizer.model"], undefined);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /copy the tokenizer's files from where the delta came from/);
 });
 
-test("ids in config.json and generation_config.json become the tokenizer's", (context) => {
+test("ids in config.json and generation_config.json become the tokenizer's", async (context) => {
   const old = '"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": -1';
   const now = '"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0';
   const config = `{"torch_dtype": "float16", "vocab_size": 40, ${old}}`;
   const delta = { ...SLOW, "config.json": config, "generation_config.json": `{${old}}` };
-  const { files } = plan(context, delta);
+  const { files } = await plan(context, delta);
   assert.equal(files["config.json"], config.replace(old, now));
   assert.equal(files["generation_config.json"], `{${now}}`);
 });
 
-test("a trimmed row's token goes, and added_tokens.json with it", (context) => {
+test("a trimmed row's token goes, and added_tokens.json with it", async (context) => {
   const delta = { ...CONFIG, ...SLOW, "added_tokens.json": '{"[PAD]": 40}' };
-  const { files, warnings } = plan(context, delta, {}, { trimmedRows: 1 });
+  const { files, warnings } = await plan(context, delta, {}, { trimmedRows: 1 });
   assert.deepEqual(files, {
     "config.json": "delta",
     ...Object.fromEntries(Object.keys(SLOW).map((name) => [name, "delta"])),

@@ -27,15 +27,15 @@ interface Planned extends Assets {
   readonly origins: Readonly<Record<string, string>>;
 }
 
-function plan(
+async function plan(
   context: TestContext,
   deltaFiles: Files,
   baseFiles: Files,
   facts: Partial<AssetFacts> = {},
   options: AssetOptions = { chatTemplate: null },
-): Planned {
+): Promise<Planned> {
   const { delta, base } = writeFolders(context, { delta: deltaFiles, base: baseFiles });
-  const assets = planAssets(delta, base, { ...FACTS, ...facts }, options);
+  const assets = await planAssets(delta, base, { ...FACTS, ...facts }, options);
   const origins = assets.files.map((asset) => {
     if ("text" in asset) return [asset.fileName, "text"];
     const origin = [delta, base].find((folder) => asset.copyFrom === join(folder, asset.fileName));
@@ -49,14 +49,14 @@ function plan(
 const all = (origin: string, ...files: Files[]) =>
   Object.fromEntries(files.flatMap((set) => Object.keys(set).map((name) => [name, origin])));
 
-test("everything comes from the delta where it has everything, and nothing else comes", (context) => {
+test("everything comes from the delta where it has everything, and nothing else comes", async (context) => {
   const more = {
     "generation_config.json": "{}",
     "preprocessor_config.json": "x",
     "chat_template.jinja": "x",
   };
   const delta = { ...CONFIG, ...TOKENIZER, ...more, "added_tokens.json": '{"</s>": 2}' };
-  const { origins, notes, warnings } = plan(
+  const { origins, notes, warnings } = await plan(
     context,
     { ...delta, "README.md": "x" },
     { ...delta, extra: "x" },
@@ -65,9 +65,9 @@ test("everything comes from the delta where it has everything, and nothing else 
   assert.deepEqual([notes, warnings], [[], []]);
 });
 
-test("files of the base don't fill gaps in a delta that has config and tokenizer", (context) => {
+test("files of the base don't fill gaps in a delta that has config and tokenizer", async (context) => {
   const base = { ...CONFIG, ...TOKENIZER, "generation_config.json": "{}", "added_tokens.json": "{}" };
-  const { origins, warnings } = plan(
+  const { origins, warnings } = await plan(
     context,
     { ...CONFIG, ...TOKENIZER },
     { ...base, "chat_template.json": "{}" },
@@ -105,9 +105,9 @@ test("a folder in the place of config.json", async (context) => {
   });
 });
 
-test("without a config in the delta, the base's is taken and corrected", (context) => {
+test("without a config in the delta, the base's is taken and corrected", async (context) => {
   const base = { "config.json": '{"torch_dtype":"float32","vocab_size":4}', "generation_config.json": "{}" };
-  const { origins, notes, files } = plan(context, TOKENIZER, base);
+  const { origins, notes, files } = await plan(context, TOKENIZER, base);
   assert.deepEqual(origins, {
     "config.json": "text",
     "generation_config.json": "base",
@@ -123,9 +123,9 @@ test("without a config in the delta, the base's is taken and corrected", (contex
   assert.match(config.repaired ?? "", /base.config\.json$/);
 });
 
-test("the delta's generation config stays where only the config comes from the base", (context) => {
+test("the delta's generation config stays where only the config comes from the base", async (context) => {
   const base = { ...CONFIG, "generation_config.json": '{"of": "base"}' };
-  const { origins, notes } = plan(
+  const { origins, notes } = await plan(
     context,
     { ...TOKENIZER, "generation_config.json": '{"of": "delta"}' },
     base,
@@ -135,15 +135,15 @@ test("the delta's generation config stays where only the config comes from the b
   assert.deepEqual(notes, ["the delta has no config.json: config.json taken from the base."]);
 });
 
-test("no config anywhere is a warning, though the base has a generation config", (context) => {
-  const { origins, warnings } = plan(context, TOKENIZER, { "generation_config.json": "{}" });
+test("no config anywhere is a warning, though the base has a generation config", async (context) => {
+  const { origins, warnings } = await plan(context, TOKENIZER, { "generation_config.json": "{}" });
   assert.deepEqual(origins, all("delta", TOKENIZER));
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /neither delta nor base has a config\.json/);
 });
 
-test("without a vocabulary in the delta the base's is taken, and the delta's other files before the base's", (context) => {
-  const { origins, notes, warnings } = plan(
+test("without a vocabulary in the delta the base's is taken, and the delta's other files before the base's", async (context) => {
+  const { origins, notes, warnings } = await plan(
     context,
     { ...CONFIG, "special_tokens_map.json": JSON.stringify(SPECIAL) },
     { ...TOKENIZER, "chat_template.jinja": "of the base" },
@@ -159,27 +159,27 @@ test("without a vocabulary in the delta the base's is taken, and the delta's oth
   assert.deepEqual(warnings, []);
 });
 
-test("a base's tokenizer that lacks a token for a row is not taken", (context) => {
+test("a base's tokenizer that lacks a token for a row is not taken", async (context) => {
   const config = { "config.json": '{"torch_dtype": "float16", "vocab_size": 9}' };
-  const { origins, warnings } = plan(context, config, TOKENIZER, { rows: 9 });
+  const { origins, warnings } = await plan(context, config, TOKENIZER, { rows: 9 });
   assert.deepEqual(origins, all("delta", config));
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /the base's lacks the tokens the delta adds/);
 });
 
-test("no vocabulary anywhere is a warning, though the base has files that belong to one", (context) => {
+test("no vocabulary anywhere is a warning, though the base has files that belong to one", async (context) => {
   const { "tokenizer.json": _, ...rest } = TOKENIZER;
   for (const base of [{}, rest]) {
-    const { origins, warnings } = plan(context, CONFIG, base);
+    const { origins, warnings } = await plan(context, CONFIG, base);
     assert.deepEqual(origins, all("delta", CONFIG));
     assert.equal(warnings.length, 1);
     assert.match(warnings[0] ?? "", /and neither has the base/);
   }
 });
 
-test("a chat template that is asked for isn't hidden by another file", (context) => {
+test("a chat template that is asked for isn't hidden by another file", async (context) => {
   const delta = { ...CONFIG, ...TOKENIZER, "chat_template.jinja": "x", "chat_template.json": "{}" };
-  const { origins, files, notes } = plan(context, delta, {}, {}, { chatTemplate: "v1.1" });
+  const { origins, files, notes } = await plan(context, delta, {}, {}, { chatTemplate: "v1.1" });
   assert.deepEqual(origins, { ...all("delta", CONFIG, TOKENIZER), "tokenizer_config.json": "text" });
   const config = files.find(({ fileName }) => fileName === "tokenizer_config.json");
   const { chat_template, ...others } = JSON.parse(

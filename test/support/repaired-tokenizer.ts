@@ -1,5 +1,7 @@
 /** Tokenizers in texts: repaired, for a model of ten rows unless told otherwise. */
+import { JsonDraft } from "../../src/files/json-draft.js";
 import type { TokenizerText } from "../../src/llama/file-names.js";
+import { tokenizerJsonSchema } from "../../src/llama/tokenizer-files.js";
 import {
   repairTokenizer,
   type TokenizerFacts,
@@ -28,6 +30,13 @@ export function repair(
     {
       model: model === null ? null : { path: "delta/tokenizer.model", bytes: model },
       texts: Object.fromEntries(files),
+      tokenizerJson:
+        texts["tokenizer.json"] === undefined
+          ? null
+          : new JsonDraft(
+              { path: "delta/tokenizer.json", text: texts["tokenizer.json"] },
+              tokenizerJsonSchema,
+            ),
     },
     { ...FACTS, ...facts },
   );
