@@ -4,9 +4,24 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** Says why the tool can't begin, as its own errors are said. */
-function refuse(headline, hint) {
+function refuse(headline, hint, exitCode = 2) {
   process.stderr.write(`error: ${headline}\n  what now: ${hint}\n`);
-  process.exitCode = 2;
+  process.exitCode = exitCode;
+}
+
+/** Loads the command line. Its modules are read all at once, which a low limit of open files doesn't allow. */
+async function load() {
+  try {
+    return await import(main.href);
+  } catch (error) {
+    if (error.code !== "EMFILE" && error.code !== "ENFILE") throw error;
+    refuse(
+      `vicuna-apply-delta can't open the files it needs (${error.code}).`,
+      "raise the limit with `ulimit -n 4096`",
+      3,
+    );
+    return null;
+  }
 }
 
 const [major, minor] = process.versions.node.split(".").map(Number);
@@ -23,4 +38,4 @@ else if (!existsSync(main))
     "vicuna-apply-delta is not built.",
     `run \`npm ci\`, then \`npm run build\`, in ${fileURLToPath(new URL("..", import.meta.url))}`,
   );
-else await (await import(main.href)).main(process.argv);
+else await (await load())?.main(process.argv);

@@ -16,15 +16,18 @@ interface Inner {
 function guardedReporter({ onProgress, reporter }: CallOptions, onThrow: (error: unknown) => void): Reporter {
   let hasThrown = false;
   const guarded =
-    <Args extends unknown[]>(callback: (...args: Args) => void) =>
+    <Args extends unknown[]>(callback: (...args: Args) => unknown) =>
     (...args: Args): void => {
       if (hasThrown) return;
-      // Progress is reported by timers, where an exception would end the process.
-      try {
-        callback(...args);
-      } catch (error) {
+      const fail = (error: unknown) => {
         hasThrown = true;
         onThrow(error);
+      };
+      // Progress is reported by timers, where an exception would end the process, as a rejection would anywhere.
+      try {
+        Promise.resolve(callback(...args)).catch(fail);
+      } catch (error) {
+        fail(error);
       }
     };
   const most = new Map<ProgressUpdate["activity"], number>();
@@ -36,8 +39,8 @@ function guardedReporter({ onProgress, reporter }: CallOptions, onThrow: (error:
       // A transfer that failed is repeated: its progress stands still until it has caught up.
       const bytesDone = Math.max(update.bytesDone, most.get(update.activity) ?? 0);
       most.set(update.activity, bytesDone);
-      reporter?.progress?.({ ...update, bytesDone });
-      onProgress?.({ ...update, bytesDone });
+      const monotonic = { ...update, bytesDone };
+      return Promise.all([reporter?.progress?.(monotonic), onProgress?.(monotonic)]);
     }),
     progressDone: guarded(() => reporter?.progressDone?.()),
   };

@@ -82,3 +82,23 @@ test("without callbacks everything may be said", async () => {
   });
   assert.equal(said, "said");
 });
+
+test("what an async callback rejects with stops the program, as what it throws does", async () => {
+  const boom = new Error("boom");
+  const promise = run({ onProgress: async () => Promise.reject(boom) }, async ({ reporter, signal }) => {
+    reporter.progress(update(1));
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  });
+  await assert.rejects(promise, (error) => error === boom);
+});
+
+test("an async callback that rejects when all is done harms nobody", async () => {
+  let fail: (error: Error) => void = () => {};
+  const note = () =>
+    new Promise<void>((_, reject) => {
+      fail = reject;
+    });
+  await run({ reporter: { note } }, async ({ reporter }) => reporter.note("late"));
+  fail(new Error("boom"));
+  await new Promise((resolve) => setImmediate(resolve));
+});

@@ -9,8 +9,8 @@ import { ReferenceKernel } from "./reference.js";
 
 /** A kernel without memory; can be cloned to another thread, where the compiled code is shared. */
 export type CompiledKernel =
-  | { readonly name: "simd"; readonly module: WebAssembly.Module }
-  | { readonly name: "reference" };
+  | { readonly name: "simd"; readonly module: WebAssembly.Module; readonly isRequired: boolean }
+  | { readonly name: "reference"; readonly instead?: string };
 
 /** WebAssembly memory comes in pages of this many bytes (https://webassembly.github.io/spec/core, memory types). */
 export const PAGE_BYTES = 65_536;
@@ -38,24 +38,57 @@ export function isSimdSupported(): boolean {
   return typeof WebAssembly === "object" && WebAssembly.validate(SIMD_PROBE);
 }
 
-/** Reads and compiles the chosen kernel; `auto` is SIMD where there is SIMD. */
+/** What the reference kernel, which needs neither, is used for instead. */
+const NO_SIMD = "this machine's WebAssembly has no SIMD";
+const NO_MEMORY = "the system gives WebAssembly no memory (a limit such as `ulimit -v`)";
+
+/**
+ * Reads and compiles the chosen kernel; `auto` is SIMD where it can be had, else the reference, which says `instead` of
+ * what. Errors: `bad-usage`.
+ */
 export async function compileKernel(choice: KernelChoice): Promise<CompiledKernel> {
   if (choice === "reference") return { name: "reference" };
-  if (!isSimdSupported()) {
-    if (choice === "auto") return { name: "reference" };
-    throw new ApplyDeltaError("bad-usage", "This machine's WebAssembly has no SIMD.", {
-      hint: "Leave the kernel to be chosen, or ask for the reference kernel.",
-    });
+  const module = isSimdSupported() ? await compileModule() : null;
+  const instead = module === null ? NO_SIMD : hasMemory(module) ? null : NO_MEMORY;
+  if (module !== null && instead === null) return { name: "simd", module, isRequired: choice === "simd" };
+  if (choice === "auto" && instead !== null) return { name: "reference", instead };
+  throw new ApplyDeltaError("bad-usage", `There is no SIMD kernel: ${instead}.`, {
+    hint: "Leave the kernel to be chosen, or ask for the reference kernel.",
+  });
+}
+
+/** A line for the user where another kernel runs than the fast one; null where it is as usual. */
+export function describeKernel(kernel: CompiledKernel): string | null {
+  const isInstead = kernel.name === "reference" && kernel.instead !== undefined;
+  return isInstead ? `the slower reference kernel does the work: ${kernel.instead}.` : null;
+}
+
+async function compileModule(): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await readFile(new URL("./simd.wasm", import.meta.url)));
+}
+
+/** For each memory V8 sets aside some GB of addresses, which a limit may not allow. */
+function hasMemory(module: WebAssembly.Module): boolean {
+  try {
+    createSimdKernel(module, 1);
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
   }
-  const module = await WebAssembly.compile(await readFile(new URL("./simd.wasm", import.meta.url)));
-  return { name: "simd", module };
 }
 
 /** Makes a kernel with a memory of its own: `memoryByteLength` bytes rounded up to whole pages, and no more. */
 export function instantiateKernel(compiled: CompiledKernel, memoryByteLength: number): Kernel {
   const pages = Math.ceil(memoryByteLength / PAGE_BYTES);
   if (compiled.name === "reference") return new ReferenceKernel(pages * PAGE_BYTES);
-  return createSimdKernel(compiled.module, pages);
+  try {
+    return createSimdKernel(compiled.module, pages);
+  } catch (error) {
+    // Enough for one thread, and not for this one: the bits are the same.
+    if (error instanceof RangeError && !compiled.isRequired) return new ReferenceKernel(pages * PAGE_BYTES);
+    throw error;
+  }
 }
 
 function createSimdKernel(module: WebAssembly.Module, pages: number): Kernel {

@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isApplyDeltaError } from "../../src/errors.js";
-import { compileKernel, instantiateKernel, isSimdSupported, PAGE_BYTES } from "../../src/kernel/select.js";
+import {
+  compileKernel,
+  describeKernel,
+  instantiateKernel,
+  isSimdSupported,
+  PAGE_BYTES,
+} from "../../src/kernel/select.js";
 
 /** Runs `body` on a machine whose WebAssembly accepts no SIMD. */
 async function withoutSimd(body: () => Promise<void>): Promise<void> {
@@ -22,7 +28,40 @@ test("auto is SIMD where there is SIMD", async () => {
 });
 
 test("auto is the reference where there is no SIMD", () =>
-  withoutSimd(async () => assert.deepEqual(await compileKernel("auto"), { name: "reference" })));
+  withoutSimd(async () => {
+    const kernel = await compileKernel("auto");
+    assert.equal(kernel.name, "reference");
+    assert.match(describeKernel(kernel) ?? "", /slower reference kernel .* no SIMD/);
+  }));
+
+test("auto is the reference where WebAssembly gets no memory, and says so", async (context) => {
+  class NoMemory {
+    constructor() {
+      throw new RangeError("could not allocate memory");
+    }
+  }
+  const { Memory } = WebAssembly;
+  Object.assign(WebAssembly, { Memory: NoMemory });
+  context.after(() => Object.assign(WebAssembly, { Memory }));
+  const kernel = await compileKernel("auto");
+  assert.equal(kernel.name, "reference");
+  assert.match(describeKernel(kernel) ?? "", /no memory/);
+  await assert.rejects(compileKernel("simd"), (error) => isApplyDeltaError(error, "bad-usage"));
+});
+
+test("a thread that gets no memory goes on with the reference", async (context) => {
+  const compiled = await compileKernel("auto");
+  const { Memory } = WebAssembly;
+  Object.assign(WebAssembly, {
+    Memory: class {
+      constructor() {
+        throw new RangeError("could not allocate memory");
+      }
+    },
+  });
+  context.after(() => Object.assign(WebAssembly, { Memory }));
+  assert.equal(instantiateKernel(compiled, 1).name, "reference");
+});
 
 test("SIMD asked for where there is none is an error", () =>
   withoutSimd(() => assert.rejects(compileKernel("simd"), (error) => isApplyDeltaError(error, "bad-usage"))));

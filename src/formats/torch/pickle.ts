@@ -11,8 +11,8 @@ import { OutOfBytes, PickleBytes } from "./pickle-bytes.js";
 import {
   Callable,
   Dict,
-  type DictKey,
   describe,
+  dictKey,
   Float,
   OrderedDict,
   type PickleValue,
@@ -27,7 +27,7 @@ import {
  * opcode adds at most one value, one mark and one memo entry, so this one cap bounds the stack, the marks, the memo
  * and the depth of nesting. A tensor takes about 40 opcodes.
  */
-export const MAX_OPCODES = 1 << 20;
+export const MAX_OPCODES = 1 << 19;
 
 /** Which bytes to read, and how to name them in an error. */
 export interface PickleSource {
@@ -100,7 +100,7 @@ const OPCODES: ReadonlyMap<number, (m: Machine) => void> = new Map<number, (m: M
   [0x42, (m) => m.push(m.bytes.take(m.bytes.u32()))], // B BINBYTES
   [0x8c, (m) => m.push(m.bytes.text(m.bytes.u8()))], // SHORT_BINUNICODE
   [0x93, (m) => m.pushGlobal(...(m.popMany(2) as [PickleValue, PickleValue]))], // STACK_GLOBAL
-  [0x94, (m) => m.remember(m.memo.size)], // MEMOIZE
+  [0x94, (m) => m.memoize()], // MEMOIZE
   [0x95, (m) => m.checkFrame(m.bytes.u64())], // FRAME
 ]);
 
@@ -110,7 +110,9 @@ class Machine {
   private opcodeAt = 0;
   private readonly stack: PickleValue[] = [];
   private readonly marks: number[] = [];
-  readonly memo = new Map<number, PickleValue>();
+  /** By index; a list, as the hash of a number is known. */
+  readonly memo: PickleValue[] = [];
+  private memoized = 0;
   private readonly storages = new Map<string, StorageNode>();
 
   constructor(
@@ -217,24 +219,33 @@ class Machine {
     if (!(dict instanceof Dict)) throw this.unexpected("Items are set in something other than a dict.", dict);
     if (items.length % 2 !== 0) throw this.error("pickle-malformed", "A dict has a key without a value.");
     for (let i = 0; i < items.length; i += 2) {
-      const [key, value] = items.slice(i, i + 2) as [PickleValue, PickleValue];
-      if (!isDictKey(key)) throw this.unexpected("A dict key is neither a string nor a number.", key);
+      const [written, value] = items.slice(i, i + 2) as [PickleValue, PickleValue];
+      const key = dictKey(written);
+      if (key === undefined) throw this.unexpected("A dict key is neither a string nor a number.", written);
       // No pickler writes a key twice, and letting the last one win would hide a tensor.
       if (dict.has(key)) {
         const code = value instanceof TensorNode ? "duplicate-tensor" : "pickle-malformed";
-        const details = typeof key === "string" ? { tensor: key } : {};
-        throw this.error(code, `A dict has the key ${describe(key)} twice.`, details);
+        const details = typeof written === "string" ? { tensor: written } : {};
+        throw this.error(code, `A dict has the key ${describe(written)} twice.`, details);
       }
       dict.set(key, value);
     }
   }
 
+  /** Python counts its entries from 0, and never beyond the number of its opcodes. */
   remember(index: number): void {
-    this.memo.set(index, this.top());
+    if (index >= MAX_OPCODES)
+      throw this.error("pickle-malformed", `Memo entry ${index} is beyond any pickle's.`);
+    if (this.memo[index] === undefined) this.memoized++;
+    this.memo[index] = this.top();
+  }
+
+  memoize(): void {
+    this.remember(this.memoized);
   }
 
   recall(index: number): void {
-    const value = this.memo.get(index);
+    const value = this.memo[index];
     if (value === undefined)
       throw this.error("pickle-malformed", `Memo entry ${index} is used but was never set.`);
     this.push(value);
@@ -282,8 +293,4 @@ class Machine {
   private unexpected(message: string, value: PickleValue | undefined): ApplyDeltaError {
     return this.error("pickle-malformed", message, { got: describe(value) });
   }
-}
-
-function isDictKey(value: PickleValue): value is DictKey {
-  return value === null || ["string", "number", "bigint", "boolean"].includes(typeof value);
 }

@@ -9,7 +9,7 @@ import {
   type TensorView,
 } from "../../tensor.js";
 import type { HeaderReader } from "../header-reader.js";
-import { Dict, describe, type PickleValue, quote, type StorageNode, TensorNode } from "./values.js";
+import { Dict, describe, type PickleValue, quote, type StorageNode, strayKey, TensorNode } from "./values.js";
 
 /**
  * A view with strides of 0, as `expand` makes, has more elements than its storage. Stops a storage of one element that
@@ -54,7 +54,8 @@ export function findStateDict(root: PickleValue, path: string): Map<string, Tens
   }
   const tensors = new Map<string, TensorNode>();
   for (const [key, value] of wrapped[0] ?? root) {
-    if (typeof key !== "string") throw fail("A key of the state dict is not a name.", describe(key));
+    const stray = strayKey(key);
+    if (stray !== null) throw fail("A key of the state dict is not a name.", `the key ${quote(stray)}`);
     if (!(value instanceof TensorNode)) {
       throw fail(`The entry ${quote(key)} of the state dict is not a tensor.`, describe(value));
     }

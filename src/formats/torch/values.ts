@@ -24,8 +24,6 @@ export type PickleValue =
   | StorageNode
   | TensorNode;
 
-export type DictKey = string | number | bigint | boolean | null;
-
 /** Makes an error that carries the file and the offset of the opcode being read. */
 export type MakeError = (code: ErrorCode, message: string, details?: ErrorDetails) => ApplyDeltaError;
 
@@ -38,7 +36,26 @@ export class Tuple {
   constructor(readonly items: readonly PickleValue[]) {}
 }
 
-export class Dict extends Map<DictKey, PickleValue> {}
+/**
+ * A Python dict, with a spelling of their own for keys that are no strings (`dictKey`): the hash of a number is known,
+ * of a bigint it is the low 64 bits, so that a file could choose keys that all meet in one bucket.
+ */
+export class Dict extends Map<string, PickleValue> {}
+
+/** The second half of a surrogate pair, with which no UTF-8 text begins. */
+const STRAY = "\udfff";
+
+/** The spelling of a key in a `Dict`; undefined for a value that can't be one. */
+export function dictKey(value: PickleValue): string | undefined {
+  if (typeof value === "string") return value;
+  const isKey = value === null || ["number", "bigint", "boolean"].includes(typeof value);
+  return isKey ? `${STRAY}${String(value)}` : undefined;
+}
+
+/** The key as it was, in words, where it is no string. */
+export function strayKey(key: string): string | null {
+  return key.startsWith(STRAY) ? key.slice(STRAY.length) : null;
+}
 
 /** The one class whose instances may carry attributes (`_metadata` of `nn.Module.state_dict()`). */
 export class OrderedDict extends Dict {}
