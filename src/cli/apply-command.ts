@@ -34,7 +34,7 @@ export function defineCommand(program: Command): void {
 }
 
 const MADE_LINES = [
-  "  done      already: this merge made the folder, and nothing was written now",
+  "  done      already: the same merge made it, and nothing was written now",
   "  compared  with its record: files and headers of base and delta, the base check's sample, options, version",
 ];
 

@@ -3,7 +3,7 @@ import type { Command, Help, Option } from "commander";
 import { EXIT, EXIT_MEANINGS } from "../errors.js";
 import { GROUPS } from "../options.js";
 import { VARIABLES } from "./environment.js";
-import { wrapLine, wrapText } from "./wrap.js";
+import { wrapLine } from "./wrap.js";
 
 /** What the help of a command says besides its options. */
 export interface HelpPage {
@@ -88,7 +88,7 @@ function formatOptions(command: Command, isShort: boolean, width: number): strin
     optionDescription,
     visibleOptions: () => [...shown],
     formatItem: (name, nameWidth, text) => formatItem(name, nameWidth, text, width),
-    boxWrap: (text) => wrapText(text, width),
+    boxWrap: (text) => wrapLine(text, width),
     styleUsage: (text) => wrapLine(`Usage: ${text}`, width, USAGE_INDENT).slice("Usage: ".length),
   });
   return command.helpInformation().trimEnd();
@@ -147,7 +147,7 @@ export function fullHelp(command: Command, commands: CommandList, width: number)
     formatOptions(command, false, width),
     ...formatCommands(commands, width),
     ...formatExamples(command, Number.POSITIVE_INFINITY, width),
-    ...(notes === undefined ? [] : ["", wrapText(notes, width)]),
+    ...(notes === undefined ? [] : ["", ...notes.split("\n").map((line) => wrapLine(line, width))]),
     ...(commands.length === 0 ? [] : formatTables(width)),
     "",
   ].join("\n");

@@ -55,7 +55,8 @@ export function readWords(command: Command, given: readonly string[]): ReadWords
     const option = findOption(command, flag);
     if (option === undefined) throw unknownOption(command, name);
     options.add(option);
-    words.push(value === undefined ? flag : `${flag}=${value}`);
+    // Of a short name, commander would take the = for a part of the value.
+    words.push(value === undefined ? flag : `${option.long}=${value}`);
     after = null;
     if (value === "") throw usageError(`${flag} is empty.`, IF_EMPTY);
     if (value !== undefined || !(option.required || option.optional)) continue;
@@ -99,7 +100,7 @@ function unknownOption(command: Command, name: string): ApplyDeltaError {
   return usageError(`Unknown option ${name}.`, hint);
 }
 
-/** The options that begin so, or the one that is nearly so. `-base` and `-B` are looked for, too. */
+/** The options that begin so, or the one that is nearly so. `-base`, `-B` and `-bllama` are looked for, too. */
 function meantBy(name: string, flags: readonly string[]): string[] {
   const bare = withHyphens(name).replace(/^-+/, "").toLowerCase();
   const long = `--${bare}`;
@@ -107,6 +108,8 @@ function meantBy(name: string, flags: readonly string[]): string[] {
   if (exact !== undefined) return [exact];
   const beginning = flags.filter((flag) => flag.startsWith(long)).sort((a, b) => a.length - b.length);
   if (beginning.length > 0) return beginning.slice(0, MOST_OFFERED);
+  const [, short = "", value = ""] = /^(-[a-z])(.+)$/.exec(name) ?? [];
+  if (flags.includes(short)) return [`${short} ${value}`];
   const near = nearestName(long, flags);
   return near === null ? [] : [near];
 }

@@ -14,14 +14,24 @@ export function wrapLine(line: string, width: number, indent = 0): string {
   const room = Math.max(width, indent + LEAST_COLUMN);
   const lines: string[] = [];
   let current = "";
-  for (const [piece, gap = ""] of line.matchAll(/( *)[^ ]+/g)) {
+  for (const piece of piecesOf(line)) {
     if (current.trim() === "" || widthOf(current + piece) <= room) current += piece;
     else {
       lines.push(current);
-      current = `${" ".repeat(indent)}${piece.slice(gap.length)}`;
+      current = " ".repeat(indent) + piece.trimStart();
     }
   }
   return [...lines, current].join("\n");
+}
+
+/** The cell of a table that isn't longer stays together: `11,263 of 11,264`. */
+const SHORT_CELL = 24;
+
+/** What a line may be broken between, each with the spaces before it: short cells, words of longer ones. */
+function piecesOf(line: string): string[] {
+  const cells = line.match(/ *[^ ]+(?: [^ ]+)*/g) ?? [];
+  const isWhole = (cell: string) => cells.length > 1 && widthOf(cell.trim()) <= SHORT_CELL;
+  return cells.flatMap((cell) => (isWhole(cell) ? [cell] : (cell.match(/ *[^ ]+/g) ?? [])));
 }
 
 /** Each line of a text by itself, its rest under its last column. */
@@ -30,9 +40,9 @@ export function wrapText(text: string, width: number): string {
   return lines.map((line) => wrapLine(line, width, lastColumnOf(line, width))).join("\n");
 }
 
-/** Where the last column in the left half of a line begins: in `  release   Vicuna …` after the gap. */
+/** Where the last column in the left half of a line begins, as in `  release   Vicuna …`; else a little in. */
 function lastColumnOf(line: string, width: number): number {
   const plain = stripVTControlCharacters(line);
   const label = /^.*\S {2,}(?=\S)/.exec(plain.slice(0, Math.floor(width / 2)));
-  return (label ?? /^ */.exec(plain))?.[0].length ?? 0;
+  return label?.[0].length ?? (/^ */.exec(plain)?.[0].length ?? 0) + 2;
 }

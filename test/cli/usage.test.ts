@@ -38,6 +38,7 @@ const WRONG: readonly (readonly [typed: string, headline: string, hint: RegExp])
   ["--Base b", "Unknown option --Base.", /^Did you mean --base\?$/],
   ["-base b", "Unknown option -base.", /^Did you mean --base\?$/],
   ["-B b", "Unknown option -B.", /^Did you mean -b\?$/],
+  ["-bllama", "Unknown option -bllama.", /^Did you mean -b llama\?$/],
   ["verify t -v", "Unknown option -v.", /^Did you mean --verbose\?$/],
   ["compare a b --bad", "Unknown option --bad.", /compare --help/],
 
@@ -122,6 +123,7 @@ describe("what is understood", () => {
     for (const words of [
       ["--base", "b", "--delta", "d", "--target", "t"],
       ["-b", "b", "-d", "d", "-o", "t"],
+      ["-b=b", "-d=d", "-o=t"],
       ["--base-model-path=b", "--delta-path=d", "--target-model-path=t"],
       ["--base_model_path", "b", "--delta_path", "d", "--target_model_path", "t"],
     ]) {

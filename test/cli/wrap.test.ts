@@ -14,12 +14,20 @@ test("lines break at spaces, and go on under their last column", () => {
     "  release   Vicuna 7B v1.1 (delta), by",
     "            the folder's name",
     "            copied   lm_head.weight: the",
-    "            delta holds it whole",
+    "              delta holds it whole",
     "note without columns that is too long",
-    "for it",
+    "  for it",
   ]);
   assert.equal(wrapText(text, Number.POSITIVE_INFINITY), text);
   assert.equal(wrapText(text, 100), text);
+});
+
+test("the cells of a table stay together", () => {
+  const row = "  model.layers.1.mlp.down_proj.weight  F16  11,263 of 11,264  0.1  [15, 26]  2";
+  assert.deepEqual(wrapText(row, 60).split("\n"), [
+    "  model.layers.1.mlp.down_proj.weight  F16  11,263 of 11,264",
+    "    0.1  [15, 26]  2",
+  ]);
 });
 
 test("a word that is too long stays whole: a path can be copied", () => {
