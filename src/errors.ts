@@ -30,7 +30,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/** What each exit code means, in the words of the help and of the README's table. */
+/** What each exit code means, in the words of the help and of docs/options.md. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: "done",
   bug: "a bug of this tool",

@@ -1,4 +1,4 @@
-/** The README's tables of options, exit codes and variables say what the program defines. */
+/** docs/options.md has the program's options, exit codes and commands; what the docs name of variables is read. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { titleOf } from "../../src/cli/help.js";
 import { EXIT, EXIT_MEANINGS } from "../../src/errors.js";
 import { projectPath } from "../support/fixture-path.js";
 
-const README = readFileSync(projectPath("README.md"), "utf8");
+const PAGE = readFileSync(projectPath("docs/options.md"), "utf8");
 const { options } = await createCommand(MAIN_COMMAND);
 /** FastChat's other names are named in a sentence. */
 const OPTIONS = options.filter(
@@ -17,7 +17,7 @@ const OPTIONS = options.filter(
 
 /** The rows below a heading, cell by cell, without the table's own heading. */
 function tableUnder(heading: string): string[][] {
-  const section = README.split(new RegExp(`^### ${heading}$`, "m"))[1]?.split(/^##/m)[0] ?? "";
+  const section = PAGE.split(new RegExp(`^## ${heading}$`, "m"))[1]?.split(/^##/m)[0] ?? "";
   const rows = section.split("\n").filter((line) => line.startsWith("| "));
   return rows.slice(2).map((row) =>
     row
@@ -67,12 +67,13 @@ test("exit codes and their meanings", () => {
 
 test("every variable that is named is read", () => {
   const known = new Set<string>(VARIABLES.flatMap(({ names }) => names));
-  const named = README.match(/(?<=`)(?:HF_\w+|\w+_PROXY|\w+_COLOR)(?=`)/g) ?? [];
+  const hub = readFileSync(projectPath("docs/hub.md"), "utf8");
+  const named = `${PAGE}${hub}`.match(/(?<=`)(?:HF_\w+|\w+_PROXY|\w+_COLOR)(?=`)/g) ?? [];
   assert.ok(named.length > 10);
   for (const name of named) assert.ok(known.has(name), name);
 });
 
 test("every command is named", () => {
   for (const name of Object.keys(COMMANDS).filter((name) => name !== MAIN_COMMAND))
-    assert.ok(README.includes(`\`vicuna-apply-delta ${name}`), name);
+    assert.ok(PAGE.includes(`\`vicuna-apply-delta ${name}`), name);
 });
