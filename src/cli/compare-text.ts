@@ -38,7 +38,9 @@ export function formatComparison(untrusted: Comparison, { all, paint = PLAIN }: 
 
 function verdict(comparison: Comparison, paint: Palette): string {
   const { isEqual, tensors, tolerance, files } = comparison;
-  const beside = files === null ? "" : "; config and tokenizer too";
+  // Meta's weights come without a config.
+  const compared = files?.some(({ file }) => file === "config.json") ? "config and tokenizer" : "tokenizer";
+  const beside = files === null || files.length === 0 ? "" : `; ${compared} too`;
   if (!isEqual) return `${paint.bad("different:")} ${whatDiffers(comparison).join("; ")}`;
   const all = plural(tensors.compared, "tensor");
   if (tensors.withinTolerance === 0) return `${paint.good("equal:")} ${all}, every bit${beside}`;

@@ -6,6 +6,10 @@ import type { Comparison } from "../../src/compare/documents.js";
 
 type Differing = Comparison["differing"][number];
 
+const sameFile = (file: string) => {
+  return { file, isDifferent: false, onlyIn: null, differences: 0, notes: 0, keys: [] };
+};
+
 const EQUAL: Comparison = {
   a: "one",
   b: "two",
@@ -18,7 +22,7 @@ const EQUAL: Comparison = {
   onlyInB: [],
   otherShapes: [],
   otherDTypes: [],
-  files: [],
+  files: [sameFile("config.json"), sameFile("tokenizer.model")],
   notes: [],
   hints: [],
   seconds: 3,
@@ -67,7 +71,10 @@ test("equal", () => {
       "  300 tensors of 6.74 billion elements compared in 3.0 s, 2 threads",
     ].join("\n"),
   );
-  assert.equal(firstLine({ ...EQUAL, files: null }), "equal: 300 tensors, every bit");
+  for (const files of [null, []])
+    assert.equal(firstLine({ ...EQUAL, files }), "equal: 300 tensors, every bit");
+  const files = [sameFile("tokenizer.model")];
+  assert.equal(firstLine({ ...EQUAL, files }), "equal: 300 tensors, every bit; tokenizer too");
 });
 
 test("equal under a tolerance says how many are so in every bit", () => {
