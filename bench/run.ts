@@ -1,5 +1,6 @@
 /**
  * npm run bench -- --hub PYTHON: hub.ts
+ * npm run bench -- --meta: meta.ts, with --parameters, --runs and --folder as below
  * npm run bench -- [--cold] [--parameters 1.5e9] [--runs 5] [--only apply,verify] [--folder DIR] [--python PYTHON]
  *   [--keep]
  *
@@ -21,6 +22,7 @@ import { applyCase, type Case, casesOf, modelsOf, placesIn } from "./cases.js";
 import { benchHub } from "./hub.js";
 import { benchKernels, printTable } from "./kernels.js";
 import { makePair, type Pair } from "./make-pair.js";
+import { benchMeta } from "./meta.js";
 import { bring, forget, settle } from "./page-cache.js";
 import { runProgram } from "./program.js";
 import { benchPython } from "./python.js";
@@ -35,6 +37,7 @@ const { values } = parseArgs({
     folder: { type: "string", default: tmpdir() },
     python: { type: "string" },
     hub: { type: "string" },
+    meta: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
   },
 });
@@ -60,6 +63,13 @@ try {
   console.log(
     `${formatCount(pair.parameterCount)} parameters, ${formatBytes(pair.bytes)} a side, ${runs} runs\n`,
   );
+  if (values.meta) await benchMeta(root, pair, runs);
+  else await benchAll(pair);
+} finally {
+  if (!values.keep) rmSync(root, { recursive: true, force: true });
+}
+
+async function benchAll(pair: Pair): Promise<void> {
   for (const each of await casesOf(pair, places)) if (isWanted(each)) await benchCase(each);
   rmSync(places.merged, { recursive: true });
   if (values.only === "")
@@ -67,8 +77,6 @@ try {
   if (values.python !== undefined) await benchPython(values.python, pair, places, runs);
   await benchBin(pair);
   if (values.only === "") printTable(await benchKernels());
-} finally {
-  if (!values.keep) rmSync(root, { recursive: true, force: true });
 }
 
 function isWanted({ name }: { readonly name: string }): boolean {

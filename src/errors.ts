@@ -203,6 +203,8 @@ export const EXIT_OF = {
 
   /** With `verifyDelta`: the delta is not as it was published. */
   "delta-altered": EXIT.verification,
+  /** With `verifyBase`: the base is not as its list of checksums says. */
+  "base-altered": EXIT.verification,
   /** With `exact`: applying the delta wouldn't give the tuned model back bit for bit. */
   "not-restorable": EXIT.verification,
   /** `vicuna-apply-delta.json` or `SHA256SUMS` is not as it was written. */

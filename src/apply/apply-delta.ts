@@ -37,6 +37,7 @@ import { refuseHollowSides } from "./refuse-hollow.js";
 import { refuseMisfit } from "./refuse-misfit.js";
 import { refuseMisplacedRelease } from "./refuse-release.js";
 import { folderLayout, targetKindOf } from "./target-kind.js";
+import { withChecklist } from "./verify-base.js";
 
 export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 
@@ -97,7 +98,7 @@ async function findMade(
   { details }: ApplyDeltaError,
   start: number,
 ): Promise<MergeSummary | null> {
-  const { verify = false, signal, verifyDelta = false } = options;
+  const { verify = false, signal } = options;
   const requests = readRequests(options);
   const { isFile, format } = targetKindOf(options);
   const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests), isFile });
@@ -107,7 +108,7 @@ async function findMade(
   if (found === null && format !== "gguf") return null;
   // Weights that aren't on this machine stay where they are: headers and a sample are enough.
   const asked = { ...options, overwrite: true, reporter: silentReporter };
-  return withPlan(asked, !verifyDelta, async (merge, log) => {
+  return withPlan(asked, !needsEveryByte(options), async (merge, log) => {
     if (!(found === null ? isGgufMade(merge) : await isAlreadyMade(merge, found))) return null;
     if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
     const { sums, inexact, notFinite } = found?.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
@@ -138,10 +139,14 @@ function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): Ap
   );
 }
 
+/** Checksums are of whole files. */
+function needsEveryByte({ verifyDelta = false, verifyBase = false }: ApplyDeltaOptions): boolean {
+  return verifyDelta || verifyBase;
+}
+
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
-  // Checksums need every byte.
-  return withPlan(options, options.verifyDelta !== true, async (merge, { warnings }) => {
+  return withPlan(options, !needsEveryByte(options), async (merge, { warnings }) => {
     const { target, plan, files, checksums, release, baseCheck } = merge;
     const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
     const beside = writtenBefore(merge).slice(plan.shards.length);
@@ -192,9 +197,14 @@ async function withPlan<T>(
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests), isFile });
   return withModels(requests, { hub, reporter, signal, target, headersOnly }, async (base, delta) => {
     const log = createWarningLog(reporter);
-    const merge = await planTarget(await openSide(base, delta), await openDelta(delta), target, options, log);
-    throwIfAborted(signal);
-    return body(merge, log);
+    const openBase = await openSide(base, delta);
+    try {
+      const merge = await planTarget(openBase, await openDelta(delta), target, options, log);
+      throwIfAborted(signal);
+      return await body(merge, log);
+    } catch (error) {
+      throw withChecklist(error, openBase);
+    }
   });
 }
 

@@ -20,9 +20,11 @@ import type { Match } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import type { MatchRules } from "../merge/options.js";
 import type { WarningLog } from "../merge/warning-log.js";
-import { type DType, isLocalFile, type LocalFile } from "../tensor.js";
+import type { DType } from "../tensor.js";
 import { sha256Files } from "../workers/sha256.js";
+import { localFilesOf } from "./local-files.js";
 import type { ApplyDeltaOptions } from "./options.js";
+import { verifyBase } from "./verify-base.js";
 
 export interface CheckedSides {
   /** What becomes of every tensor. */
@@ -35,7 +37,7 @@ export interface CheckedSides {
   readonly release: RecognizedRelease | null;
 }
 
-/** Errors: those of `matchCheckpoints`; `swapped`, `not-a-delta`, `wrong-base` unless forced; `delta-altered`. */
+/** Errors: those of `matchCheckpoints`; `swapped`, `not-a-delta`, `wrong-base` unless forced; `delta-altered`, `base-altered`. */
 export async function checkSides(
   base: Checkpoint,
   delta: Checkpoint,
@@ -46,6 +48,7 @@ export async function checkSides(
 ): Promise<CheckedSides> {
   const { skipBaseCheck = false, force = false, signal } = options;
   const configs = { base: configOf(base), delta: configOf(delta) };
+  if (options.verifyBase === true) await verifyBase(base, log, signal);
   const release = await recognize(delta, configs.delta, options, log);
   const hints = configHints(configs.base, configs.delta);
   const sample = (ofBase: Tensors, ofDelta: Tensors) =>
@@ -70,7 +73,9 @@ export async function checkSides(
   if (baseCheck !== null) (baseCheck.isWarning ? log.warn : log.detail)(describeBaseCheck(baseCheck));
   if (baseCheck?.cause?.kind === "whole-values") describeWhole(baseCheck.cause.tensors, rules, log);
   for (const hint of hints)
-    (baseCheck?.verdict === "exact" ? log.detail : log.warn)(`${hint} (config.json).`);
+    (baseCheck?.verdict === "exact" ? log.detail : log.warn)(
+      `${hint}${base.config === null ? " (config.json)" : ""}.`,
+    );
   return { match, rules, baseCheck, release: release.recognized };
 }
 
@@ -125,25 +130,14 @@ async function recognize(
   const hint = mergedReleaseHint(recognition);
   let { recognized } = recognition;
   if (options.verifyDelta === true) {
-    const digests = await sha256Files(localFilesOf(delta), { signal: options.signal });
+    const digests = await sha256Files(localFilesOf(delta, "--verify-delta", "delta"), {
+      signal: options.signal,
+    });
     const verification = verifyDelta(digests, recognized);
     (verification.verdict === "unknown" ? log.warn : log.note)(`${verification.sentence}.`);
     recognized = verification.recognized ?? recognized;
   }
   return { recognized, hints: hint === null ? [] : [hint] };
-}
-
-/** Errors: `bad-usage` where some are on the Hub: a digest needs all of a file, in its order, before the merge. */
-function localFilesOf({ files }: Checkpoint): LocalFile[] {
-  const local = files.filter(isLocalFile);
-  if (local.length === files.length) return local;
-  throw new ApplyDeltaError(
-    "bad-usage",
-    "--verify-delta needs the delta's files, and --stream leaves them on the Hub.",
-    {
-      hint: "Leave one of the two out. Without --stream the delta is downloaded, and its SHA-256 is checked then.",
-    },
-  );
 }
 
 /** Errors: `bad-usage` where `auto` can't be told. */

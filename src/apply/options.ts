@@ -42,6 +42,8 @@ export const applyOptions = z.strictObject({
     skipBaseCheck: toggle("--skip-base-check", "don't check whether the base is the delta's"),
     /** First compare the delta's files with the published SHA-256; default false. */
     verifyDelta: toggle("--verify-delta", "compare the delta's files with the published SHA-256"),
+    /** First compare a base as Meta gives it out with the MD5 in its checklist.chk; default false. */
+    verifyBase: toggle("--verify-base", "compare Meta's own files with the MD5 in checklist.chk"),
     /** Read the target back from the disk and compare it, before it appears; default false. */
     verify: toggle("--verify", "read the target back and compare it before it appears"),
   }),

@@ -29,8 +29,9 @@ const MOST_WIDTH = 120;
 const LEAST_WIDTH = 40;
 
 /** Of the terminal that stdout is, within what can be read. */
-export function helpWidth({ columns = USUAL_WIDTH }: { readonly columns?: number | undefined }): number {
-  return Math.min(MOST_WIDTH, Math.max(LEAST_WIDTH, columns));
+export function helpWidth({ columns }: { readonly columns?: number | undefined }): number {
+  // Some pseudo-terminals have 0 columns.
+  return Math.min(MOST_WIDTH, Math.max(LEAST_WIDTH, columns || USUAL_WIDTH));
 }
 
 /** Beside a name there must be room for so many letters of text; else the text goes below it. */

@@ -50,7 +50,8 @@ export function addLibraryOptions(
 function createOptions(path: string, rule: z.ZodType, flag: Flag): Option[] {
   const isNeeded = !rule.safeParse(undefined).success && !path.includes(".");
   const option = new LibraryOption(path, flag.flags, flag.help, isNeeded);
-  option.helpGroup(titleOf(groupOf(rule) ?? "Main"));
+  const group = groupOf(rule);
+  if (group !== undefined) option.helpGroup(titleOf(group));
   const value = flag.flags.split(" ").at(-1);
   const others = (flag.fastChat ?? []).map((name) => {
     const other = new LibraryOption(path, `${name} ${value}`, `the same as ${option.long}`, false);

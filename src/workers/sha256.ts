@@ -39,7 +39,11 @@ interface FileToHash {
 /** A file is one, since a hash has no parts. */
 const ONE_SEGMENT = { elementCount: 1, segmentElements: 1, lead: 0 };
 
+/** MD5 only for lists that others made. */
+export type DigestAlgorithm = "sha256" | "md5";
+
 interface HashJob extends SegmentedJob<FileToHash & Run> {
+  readonly algorithm: DigestAlgorithm;
   readonly isFromDisk: boolean;
 }
 
@@ -60,14 +64,24 @@ const BYTES_DONE = 0;
 /** Errors: `truncated-file`, `source-unreadable`, `interrupted`. The files stay open. */
 export async function sha256Files(
   files: readonly LocalFile[],
-  { threads, signal, fromDisk = false, onProgress }: Sha256Options = {},
+  options: Sha256Options = {},
 ): Promise<FileSha256[]> {
+  const digests = await digestFiles(files, "sha256", options);
+  return files.map(({ path, byteLength }, i) => ({ path, byteLength, sha256: digests[i] ?? "" }));
+}
+
+/** The files' digests in hexadecimal digits, in their order. Errors: as `sha256Files`. */
+export async function digestFiles(
+  files: readonly LocalFile[],
+  algorithm: DigestAlgorithm,
+  { threads, signal, fromDisk = false, onProgress }: Sha256Options = {},
+): Promise<string[]> {
   throwIfAborted(signal);
   // Largest first, so that no long file is left for the end.
   const bySize = [...files].sort((a, b) => b.byteLength - a.byteLength);
   const large = bySize.filter(({ byteLength }) => byteLength > CHUNK_BYTES);
   const runs = large.map(({ fd, path, byteLength }) => ({ fd, path, byteLength, ...ONE_SEGMENT }));
-  const job: HashJob = { ...segmentedJob(runs, 1), isFromDisk: fromDisk };
+  const job: HashJob = { ...segmentedJob(runs, 1), algorithm, isFromDisk: fromDisk };
   const bytesTotal = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const onTick = () =>
     onProgress?.({ bytesDone: Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal });
@@ -75,7 +89,7 @@ export async function sha256Files(
   for (const file of bySize.slice(large.length)) {
     const bytes = new Uint8Array(file.byteLength);
     await readInBackground(file, bytes, 0);
-    digests.set(file, createHash("sha256").update(bytes).digest("hex"));
+    digests.set(file, createHash(algorithm).update(bytes).digest("hex"));
     Atomics.add(job.shared.counts, BYTES_DONE, BigInt(bytes.length));
   }
   if (large.length === 0) onTick();
@@ -86,10 +100,7 @@ export async function sha256Files(
     for (const [number, digest] of (results as [number, string][][]).flat())
       digests.set(large[number], digest);
   }
-  return files.map((file) => {
-    const { path, byteLength } = file;
-    return { path, byteLength, sha256: digests.get(file) ?? "" };
-  });
+  return files.map((file) => digests.get(file) ?? "");
 }
 
 /** A worker's share: numbers of files, and their digests. Throws what reading throws. */
@@ -113,12 +124,12 @@ export async function runJob(job: HashJob): Promise<[number, string][]> {
 /** Reads ahead as far as memory goes, in chunks. Null where the job is stopped. */
 async function hashFile(
   file: FileToHash,
-  { shared, isFromDisk }: HashJob,
+  { shared, algorithm, isFromDisk }: HashJob,
   memory: Uint8Array,
   reader: Reader,
 ): Promise<string | null> {
   const { byteLength } = file;
-  const sum = createHash("sha256");
+  const sum = createHash(algorithm);
   const startRead = (offsetBytes: number) => {
     const region = ((offsetBytes / CHUNK_BYTES) % READS_AHEAD) * REGION_BYTES;
     const range = { file, offsetBytes, byteLength: Math.min(CHUNK_BYTES, byteLength - offsetBytes) };
