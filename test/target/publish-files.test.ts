@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { writeFully } from "../../src/files/write-errors.js";
 import { stagingPathOf } from "../../src/target/describe.js";
-import { openStaging, type StagingOptions } from "../../src/target/staging.js";
+import { openStaging } from "../../src/target/open-staging.js";
+import type { StagingOptions } from "../../src/target/staging.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
 const NAMES = ["m.Modelfile", "m-00002-of-00002.gguf", "m-00001-of-00002.gguf"];
-const OPTIONS = { fingerprint: { base: "b", delta: "d" }, sync: true, files: NAMES };
+const OPTIONS = { fingerprint: { base: "b", delta: "d" }, sync: true, files: NAMES, shards: NAMES.slice(1) };
 
 function place(context: TestContext) {
   const root = realpathSync(temporaryFolder(context));
@@ -23,7 +24,8 @@ type Place = ReturnType<typeof place>;
 
 /** A run that has made everything and published nothing. */
 async function whole(open: Place["open"], text = "FROM", more: Partial<StagingOptions> = {}) {
-  const staging = open(more);
+  const staging = await open(more);
+  if (staging.isPublished) return staging;
   for (const name of NAMES.slice(1)) {
     if (staging.kept.has(name)) continue;
     const { fd, path } = staging.createFile(name, 4, []);
@@ -36,7 +38,7 @@ async function whole(open: Place["open"], text = "FROM", more: Partial<StagingOp
 
 test("all files appear beside each other, and nothing else stays", async (context) => {
   const { root, open } = place(context);
-  assert.equal((await whole(open)).commit(), null);
+  assert.equal(await (await whole(open)).commit(), null);
   assert.deepEqual(readdirSync(root).sort(), [...NAMES].sort());
 });
 
@@ -53,7 +55,7 @@ test("a run that ended between two renames is gone on with", async (context) => 
     );
     const next = await whole(open);
     assert.equal(next.kept.size, 2, `after ${moved} renames`);
-    assert.equal(next.commit(), null);
+    assert.equal(await next.commit(), null);
     assert.deepEqual(readdirSync(root).sort(), [...NAMES].sort());
   }
 });
@@ -65,7 +67,7 @@ test("another run's files aren't taken, nor replaced unasked", async (context) =
   staging.suspend();
   const other = { fingerprint: { base: "b", delta: "another" } };
   await refusal(() => open(other), "target-exists", { file: join(root, "m-00001-of-00002.gguf") });
-  assert.equal((await whole(open, "FROM", { ...other, overwrite: true })).commit(), null);
+  assert.equal(await (await whole(open, "FROM", { ...other, overwrite: true })).commit(), null);
   assert.deepEqual(readdirSync(root).sort(), [...NAMES].sort());
 });
 
@@ -75,7 +77,7 @@ for (const name of NAMES) {
     writeFileSync(join(root, name), "mine");
     await refusal(() => open(), "target-exists", { file: join(root, name), hint: /--overwrite/ });
     assert.ok(!existsSync(work));
-    assert.equal((await whole(open, "FROM", { overwrite: true })).commit(), null);
+    assert.equal(await (await whole(open, "FROM", { overwrite: true })).commit(), null);
     assert.notEqual(readFileSync(join(root, name), "utf8"), "mine");
   });
 }
