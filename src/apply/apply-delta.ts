@@ -236,7 +236,12 @@ async function planTarget(
   log: WarningLog,
 ): Promise<PlannedMerge> {
   for (const text of [...base.notes, ...delta.notes]) log.note(text);
-  const { dtype = "auto", chatTemplate = null, threads = defaultThreads([base, delta]) } = options;
+  const {
+    dtype = "auto",
+    chatTemplate = null,
+    modelfile = null,
+    threads = defaultThreads([base, delta]),
+  } = options;
   const asked = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto");
   const slow = describeKernel(kernel);
@@ -255,16 +260,20 @@ async function planTarget(
     baseCheck: baseCheck?.sentence ?? null,
     release: release === null ? null : describeRelease(release),
   });
-  const style = chatTemplateStyle(chatTemplate, release, embeddingOf(delta.tensors)?.dtype);
+  const dtypeOfDelta = embeddingOf(delta.tensors)?.dtype;
+  const style = chatTemplateStyle(chatTemplate, release, dtypeOfDelta);
+  const promptAsked = modelfile === "auto" ? (style ?? modelfile) : modelfile;
+  const prompt = chatTemplateStyle(promptAsked, release, dtypeOfDelta, "--modelfile");
   const card = { fileName: MODEL_CARD, text };
   const pause = pauseFor(options.signal);
   const assets = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
   refuseMisfit(folder, assets);
   const record = await recordMerge({ base, delta, rules, dtype, plan: folder, baseCheck });
-  const { plan, files } =
+  const { plan, files, warnings } =
     kind.format === "gguf"
-      ? planGguf(folder, assets, { ...options, target, kind, record, chatTemplate: style })
-      : { plan: folder, files: assets };
+      ? planGguf(folder, assets, { ...options, target, kind, record, chatTemplate: style, prompt })
+      : { plan: folder, files: assets, warnings: [] };
+  warnings.forEach(log.warn);
   const checksums = options.checksums === true ? checksumsOf(target, kind) : null;
   const made = { target, isFile: kind.isFile, plan, files, record, checksums };
   return { ...made, sources: { base, delta }, baseCheck, release, kernel, threads };

@@ -144,7 +144,8 @@ async function recognize(
 export function chatTemplateStyle(
   asked: "auto" | PromptStyle | null,
   recognized: RecognizedRelease | null,
-  dtype?: DType,
+  dtype: DType | undefined,
+  option: "--chat-template" | "--modelfile" = "--chat-template",
 ): PromptStyle | null {
   if (asked !== "auto") return asked;
   if (recognized !== null && recognized.sureness !== "possible") return recognized.release.prompt;
@@ -152,6 +153,6 @@ export function chatTemplateStyle(
   if (recognized?.release.version === "v0" && dtype === "F16") return "v0";
   throw new ApplyDeltaError("bad-usage", "Which prompt template the model needs can't be told.", {
     expected: "a delta whose release is known by its name or its checksums",
-    hint: "Name it: --chat-template v1.1, or --chat-template v0 for the deltas with 32001 rows.",
+    hint: `Name it: ${option} v1.1, or ${option} v0 for the deltas with 32001 rows.`,
   });
 }

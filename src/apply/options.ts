@@ -34,6 +34,14 @@ export const applyOptions = z.strictObject({
       "store the weights in this format; gguf: for llama.cpp",
       oneOf(["safetensors", "bin", "gguf"]),
     ).optional(),
+    /** Prompt of an Ollama Modelfile to write beside a GGUF; `auto`: the recognized release's. Default null: none. */
+    modelfile: flag(
+      "--modelfile [style]",
+      "write an Ollama Modelfile beside a GGUF",
+      oneOf(["auto", ...PROMPT_STYLES]),
+    )
+      .nullable()
+      .default(null),
   }),
   ...inGroup("Checks", {
     /** Go on if the base check finds another base, or no delta; default false. */

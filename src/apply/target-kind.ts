@@ -17,10 +17,12 @@ export function targetKindOf({
   target,
   format,
   dtype = "auto",
+  modelfile = null,
 }: {
   readonly target: string;
   readonly format?: TargetFormat | undefined;
   readonly dtype?: "auto" | TargetDType | undefined;
+  readonly modelfile?: string | null | undefined;
 }): TargetKind {
   const isFile = ENDING.test(target);
   if (isFile && format !== undefined && format !== "gguf") {
@@ -31,6 +33,12 @@ export function targetKindOf({
     });
   }
   const kind = { format: isFile ? "gguf" : (format ?? "safetensors"), isFile } as const;
+  if (kind.format !== "gguf" && modelfile !== null) {
+    throw new ApplyDeltaError("bad-usage", "A Modelfile needs a GGUF.", {
+      got: `--modelfile for ${kind.format}`,
+      hint: `Add --format gguf, or name a file: --target ${basename(target)}.gguf`,
+    });
+  }
   if (kind.format === "gguf" || dtype === "auto" || !isQuantizedDType(dtype)) return kind;
   const name = dtype.toLowerCase();
   throw new ApplyDeltaError("bad-usage", `Only a GGUF can be quantized to ${name}.`, {

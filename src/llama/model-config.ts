@@ -54,6 +54,9 @@ const configFileSchema = z.looseObject({
   _name_or_path: text,
 });
 
+/** LLaMA 1's, for which the deltas were made; transformers' own default, too. */
+export const DEFAULT_CONTEXT_TOKENS = 2048;
+
 /** Null if the folder has no config.json. Errors: `bad-json`, `lfs-pointer`, `source-unreadable`. */
 export function readModelConfig(folder: string): ModelConfig | null {
   const path = join(folder, CONFIG);

@@ -4,6 +4,7 @@
  * `docs/vicuna_weights_version.md`, "Tokenizer issues", and its issues #408, #433, #466, #514).
  */
 import { formatJson, JsonDraft, type JsonFile } from "../files/json-draft.js";
+import { DEFAULT_CONTEXT_TOKENS } from "./model-config.js";
 import {
   contentOf,
   type SpecialTokensMap,
@@ -37,9 +38,6 @@ export interface TokenizerKind extends ModelFacts {
   /** Whether a LlamaTokenizer is one of before transformers 5, with `legacy` where its config doesn't say. */
   readonly isLegacy: boolean;
 }
-
-/** LLaMA 1's, for which the deltas were made. */
-const DEFAULT_MAX_POSITIONS = 2048;
 
 /**
  * What LlamaTokenizer did where the file doesn't say, until transformers 5 took an absent key for false: then a prompt has
@@ -89,7 +87,7 @@ function makeConfig(
     notes.push(`${fileName} was missing: written ${how}.`);
     return new JsonDraft({ path: fileName, text: formatJson(value) }, tokenizerConfigSchema);
   };
-  const model_max_length = maxPositions ?? DEFAULT_MAX_POSITIONS;
+  const model_max_length = maxPositions ?? DEFAULT_CONTEXT_TOKENS;
   if (vocabulary?.from === "tokenizer.json") {
     // For one of any kind: it says everything but the roles of the special tokens.
     return make("to read tokenizer.json", {

@@ -1,10 +1,11 @@
 /** `llama.*`: the shape of the model. What config.json leaves out is as transformers' LlamaConfig has it. */
 import { ApplyDeltaError } from "../../errors.js";
 import type { ModelConfig } from "../documents.js";
+import { DEFAULT_CONTEXT_TOKENS } from "../model-config.js";
 import { f32, type KeyValue, string, u32 } from "./key-values.js";
 
 /** transformers, `models/llama/configuration_llama.py`. */
-const DEFAULTS = { maxPositionEmbeddings: 2048, ropeTheta: 10_000, rmsNormEps: 1e-6 };
+const DEFAULTS = { ropeTheta: 10_000, rmsNormEps: 1e-6 };
 
 /** Needed by every loader, and decided by nothing else. */
 const NEEDED = {
@@ -22,7 +23,7 @@ export function hyperparameters(config: ModelConfig, path: string, fileType: num
   const headDim = config.headDim ?? Math.floor(sizes.hiddenSize / sizes.attentionHeads);
   return [
     u32("llama.block_count", sizes.layers),
-    u32("llama.context_length", config.maxPositionEmbeddings ?? DEFAULTS.maxPositionEmbeddings),
+    u32("llama.context_length", config.maxPositionEmbeddings ?? DEFAULT_CONTEXT_TOKENS),
     u32("llama.embedding_length", sizes.hiddenSize),
     u32("llama.feed_forward_length", sizes.intermediateSize),
     u32("llama.attention.head_count", sizes.attentionHeads),

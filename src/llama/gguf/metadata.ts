@@ -66,6 +66,15 @@ export function ggufMetadata({ files, name, parameters, fileType }: GgufFacts): 
   ];
 }
 
+/**
+ * A tokenizer.json has no scores, and the converter invents none; llama.cpp then joins pieces from the left, where the
+ * model's tokenizer joins by rank. Null where tokenizer.model has them.
+ */
+export function tokenizerWarning(files: readonly Asset[]): string | null {
+  if (readModel(files) !== null) return null;
+  return "there is no tokenizer.model, and tokenizer.json has no scores: llama.cpp will cut some texts into other tokens than the model knows. Copy tokenizer.model from the base's release into the delta's folder.";
+}
+
 function tokenizerValues(files: readonly Asset[], configFile: JsonFile, rows: number): KeyValue[] {
   const tokenizer = openTokenizer(files);
   const { tokens, scores, types } = tokenTable(tokenizer, rows);
