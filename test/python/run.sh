@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 system_python=/usr/bin/python3
-if [ ! -d .venv/fschat-v0 ] || ! .venv/bin/python -c 'import fastchat, jinja2, torch' 2>/dev/null; then
+if [ ! -d .venv/fschat-v0 ] || ! .venv/bin/python -c 'import fastchat, gguf, jinja2, torch, xllamacpp' 2>/dev/null; then
   if ! "$system_python" -c 'import torch, ensurepip' 2>/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
