@@ -114,7 +114,7 @@ export type VerifyOptions = Callable<TargetOptions>;
 export type UploadOptions = Callable<RepositoryOptions>;
 /** What is sent, where to, and how. */
 export interface UploadModelOptions extends UploadOptions {
-  /** The model's folder. */
+  /** The model's folder, or a GGUF. */
   readonly folder: string;
 }
 
@@ -184,7 +184,7 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
 }
 
 /**
- * Checks a model's folder: headers, sizes, index, config, tokenizer, records, numbers; with `sources`, that every bit
+ * Checks a model's folder or a GGUF: headers, sizes, index, config, tokenizer, records, numbers; with `sources`, that every bit
  * is what base and delta give. A wrong model is a result with the verdict `failed`, not an error.
  *
  * Rejects with an `ApplyDeltaError` where the folder can't be found or read, where the sources can't be or don't fit
@@ -196,7 +196,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
 }
 
 /**
- * Sends a model's folder to the Hub as one commit. It doesn't send what the Hub already has, so a call after one that
+ * Sends a model's folder, or a GGUF, to the Hub as one commit. It doesn't send what the Hub already has, so a call after one that
  * broke off goes on from there.
  *
  * Rejects with an `ApplyDeltaError`; then the repository holds what it held.

@@ -9,6 +9,9 @@ import { CHECKSUMS } from "../target/sha256sums.js";
 /** Files that say something of a model, and are of no use beside another. */
 const RECORDS = [PROVENANCE, CHECKSUMS];
 
+/** Ollama's description of how to run a GGUF. */
+const MODELFILE = "Modelfile";
+
 const WEIGHTS = /\.(?:safetensors|bin|pt|pth)(?:\.index\.json)?$/;
 
 /** Whether a loader, or a reader of our records, takes the file for a part of the model beside it. */
@@ -19,17 +22,27 @@ export function isModelPart(name: string): boolean {
 
 /** What is sent of a folder. `weights` are the files its model consists of, index included. */
 export function filesToSend(names: readonly string[], weights: readonly string[]): string[] {
-  const beside = [...ASSET_NAMES, ...RECORDS, MODEL_CARD].filter((name) => names.includes(name));
+  const beside = [...ASSET_NAMES, ...RECORDS, MODEL_CARD, MODELFILE].filter((name) => names.includes(name));
   return [...weights, ...beside].sort();
 }
 
-/** The names in a repository that sending would replace, and parts of another model that would stand beside the new one. */
+/** What is sent of a GGUF that is a file: its parts, and what lies beside it under its name. */
+export function filesBeside(name: string, names: readonly string[], parts: readonly string[]): string[] {
+  const beside = [`${name}.sha256`, name.replace(/\.gguf$/, `.${MODELFILE}`)];
+  return [...parts, ...beside.filter((each) => names.includes(each))].sort();
+}
+
+/**
+ * The names in a repository that sending would replace, and parts of another model that would stand beside the new one.
+ * A GGUF stands beside other models and other GGUFs, as repositories on the Hub have them.
+ */
 export function meetFiles(
   inRepository: readonly string[],
   toSend: readonly string[],
+  isGguf: boolean,
 ): { replaced: string[]; stale: string[] } {
   return {
     replaced: inRepository.filter((name) => toSend.includes(name)),
-    stale: inRepository.filter((name) => isModelPart(name) && !toSend.includes(name)),
+    stale: isGguf ? [] : inRepository.filter((name) => isModelPart(name) && !toSend.includes(name)),
   };
 }

@@ -17,7 +17,7 @@ export const checkUploadOptions = z.strictObject({
 inGroup("Upload", checkUploadOptions.shape);
 
 export const uploadOptions = checkUploadOptions.extend({
-  /** The model's folder. */
+  /** The model's folder, or a GGUF. */
   folder: text(),
 });
 

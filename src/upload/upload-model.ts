@@ -1,10 +1,11 @@
 /** Sends a folder: ask, look at the folder, compare, make the repository, send, commit. */
 
 import { readdirSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, openLocalFile } from "../files/local-file.js";
 import { findWeights } from "../formats/find-weights.js";
+import { isGgufName } from "../formats/gguf/find-gguf.js";
 import { openCheckpoint } from "../formats/open.js";
 import { digestOf, type HubListing } from "../hub/listing.js";
 import { MODEL_CARD } from "../llama/file-names.js";
@@ -15,7 +16,7 @@ import { PROGRAM_NAME } from "../version.js";
 import { type UploadAccess, withUploadAccess } from "./access.js";
 import type { UploadSummary } from "./documents.js";
 import { FileBlob } from "./file-blob.js";
-import { filesToSend, isModelPart, meetFiles } from "./model-files.js";
+import { filesBeside, filesToSend, isModelPart, meetFiles } from "./model-files.js";
 import type { UploadOptions } from "./options.js";
 import { trackUpload } from "./progress.js";
 import type { CommitContents } from "./writer.js";
@@ -35,16 +36,16 @@ export async function checkUpload(options: UploadOptions): Promise<void> {
 }
 
 /**
- * Sends a model's folder: weights, index, config, tokenizer, card and records, in one commit. What the Hub has already
- * isn't sent again. Rejects with an `ApplyDeltaError`; then the repository holds what it held.
+ * Sends a model's folder, or a GGUF with what lies beside it under its name, in one commit: weights, index, config,
+ * tokenizer, card and records. What the Hub has already isn't sent again. Rejects with an `ApplyDeltaError`; then the repository holds what it held.
  * Errors: those of `checkUpload`, of opening a checkpoint, `bad-usage`, `source-changed`.
  */
-export async function uploadModel(folder: string, options: UploadOptions): Promise<UploadSummary> {
+export async function uploadModel(path: string, options: UploadOptions): Promise<UploadSummary> {
   const start = performance.now();
-  const names = await namesToSend(folder);
+  const { folder, names, isGguf } = await filesOf(path);
   return withUploadAccess(options, async (access) => {
     const { repository, endpoint, listing } = access;
-    const { replaced, stale } = meetFiles(listing?.entries.map(({ path }) => path) ?? [], names);
+    const { replaced, stale } = meetFiles(listing?.entries.map((entry) => entry.path) ?? [], names, isGguf);
     const files = names.map((name) => openLocalFile(join(folder, name)));
     try {
       const blobs = files.map((file, i) => new FileBlob(names[i] as string, file));
@@ -54,7 +55,7 @@ export async function uploadModel(folder: string, options: UploadOptions): Promi
       const url = `${endpoint}/${repository}`;
       const isThere = listing !== null && stale.length === 0 && (await holds(listing, blobs, options));
       if (!isThere && options.overwrite !== true) refuseOccupied(repository, [...replaced, ...stale]);
-      const title = options.message ?? `Upload ${basename(resolve(folder))} with ${PROGRAM_NAME}`;
+      const title = options.message ?? `Upload ${basename(resolve(path))} with ${PROGRAM_NAME}`;
       const { skipped, ...made } = isThere
         ? unchanged(listing, url, names)
         : await send({ title, files: blobs, remove: stale }, sizes, access, options);
@@ -71,26 +72,37 @@ export async function uploadModel(folder: string, options: UploadOptions): Promi
   });
 }
 
+interface FilesToSend {
+  readonly folder: string;
+  readonly names: string[];
+  readonly isGguf: boolean;
+}
+
 /** Headers, index and sizes are looked at: half a model isn't sent. */
-async function namesToSend(folder: string): Promise<string[]> {
-  if (!onSource(folder, () => statSync(folder)).isDirectory()) {
-    throw new ApplyDeltaError("bad-usage", "The upload needs a folder, but this is a file.", {
-      file: folder,
+async function filesOf(path: string): Promise<FilesToSend> {
+  const isFolder = onSource(path, () => statSync(path)).isDirectory();
+  if (!isFolder && !isGgufName(basename(path))) {
+    throw new ApplyDeltaError("bad-usage", "The upload needs a folder or a GGUF, but this is another file.", {
+      file: path,
       hint: "Give the folder that contains it.",
     });
   }
+  const folder = isFolder ? path : dirname(path);
   const names = onSource(folder, () => readdirSync(folder));
-  if (names.includes(JOURNAL)) {
+  if (isFolder && names.includes(JOURNAL)) {
     throw new ApplyDeltaError("bad-usage", "The model in this folder isn't finished.", {
       file: folder,
       hint: "Run the command that makes it again, then send the finished folder.",
     });
   }
-  const checkpoint = await openCheckpoint(folder);
-  const shards = checkpoint.files.map(({ path }) => basename(path));
+  const checkpoint = await openCheckpoint(path);
+  const shards = checkpoint.files.map((file) => basename(file.path));
   checkpoint.close();
+  const isGguf = checkpoint.formats.includes("gguf");
+  if (!isFolder) return { folder, names: filesBeside(basename(path), names, shards), isGguf };
   const { index } = findWeights(folder);
-  return filesToSend(names, index === null ? shards : [...shards, basename(index)]);
+  const weights = index === null ? shards : [...shards, basename(index)];
+  return { folder, names: filesToSend(names, weights), isGguf };
 }
 
 /** Whether the repository has the very files already. Sizes first: digests take a while. */

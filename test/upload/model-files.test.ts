@@ -24,8 +24,9 @@ test("sent are the weights that were read and what stands beside them, and nothi
 
 test("what is there is replaced, stale, or none of ours", () => {
   const there = [".gitattributes", "README.md", "config.json", "model.safetensors.index.json", "LICENSE"];
-  assert.deepEqual(meetFiles(there, ["README.md", "config.json", "model.safetensors"]), {
+  assert.deepEqual(meetFiles(there, ["README.md", "config.json", "model.safetensors"], false), {
     replaced: ["README.md", "config.json"],
     stale: ["model.safetensors.index.json"],
   });
+  assert.deepEqual(meetFiles(there, ["README.md", "x.gguf"], true), { replaced: ["README.md"], stale: [] });
 });
