@@ -8,10 +8,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { applyDelta, planMerge } from "../../src/apply/apply-delta.js";
 import { openCheckpoint } from "../../src/formats/open.js";
-import { planAssets } from "../../src/llama/assets.js";
+import { type Asset, planAssets } from "../../src/llama/assets.js";
+import { ggufMetadata } from "../../src/llama/gguf/metadata.js";
 import { readModelConfig } from "../../src/llama/model-config.js";
 import { readTokenizerState } from "../../src/llama/tokenizer-state.js";
 import { projectPath } from "../support/fixture-path.js";
+import { goldenAssets } from "../support/gguf-golden.js";
 import { listing, tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
 import { configs } from "./generate.js";
 import type { Target } from "./targets.js";
@@ -76,8 +78,15 @@ export function assetTargets(): Target[] {
       // What is written anew is JSON again.
       for (const file of files) if ("text" in file) JSON.parse(file.text);
       readModelConfig(folder);
+      ggufMetadata({ files: withText(fileName, bytes), name: "fuzzed", parameters: 1e9, fileType: 1 });
     },
   }));
+}
+
+/** The files of a whole model, one of them with other bytes. */
+function withText(fileName: string, bytes: Buffer): Asset[] {
+  const others = goldenAssets({}).filter((asset) => asset.fileName !== fileName);
+  return [...others, { fileName, text: bytes.toString() }];
 }
 
 /** Files of the delta's folder that are changed; the number of the file is the input's first byte. */

@@ -58,6 +58,9 @@ const REFUSALS: readonly (readonly [title: string, files: GoldenFiles, code: Err
     "config-mismatch",
     /llama3/,
   ],
+  ["a context of 2^40", config({ max_position_embeddings: 2 ** 40 }), "config-mismatch", /context_length/],
+  ["a base beyond float32", config({ rope_theta: 1e40 }), "config-mismatch", /freq_base/],
+  ["half a top_k", { "generation_config.json": { top_k: 2.5 } }, "config-mismatch", /top_k/],
   ["no tokenizer", { "tokenizer.model": null }, "foreign-tokenizer", /tokenizer\.model/],
   ["a tokenizer of GPT-2's kind", json({ decoder: { type: "ByteLevel" } }), "foreign-tokenizer", /ByteLevel/],
   [
