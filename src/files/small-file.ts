@@ -89,22 +89,30 @@ export function readSmallText(
   return readSmallFile(path, most, tooLarge)?.toString("utf8") ?? null;
 }
 
+/** Refuses a file beside the weights that is too large to be what it is called. Errors: `bad-json`, `tokenizer-malformed`. */
+export function checkAssetSize(path: string, byteLength: number): void {
+  if (byteLength > mostAssetBytes(path)) throw assetTooLarge(path, `${byteLength} bytes`);
+}
+
+function mostAssetBytes(path: string): number {
+  return MOST_BYTES[basename(path)] ?? MAX_CONFIG_BYTES;
+}
+
+function assetTooLarge(path: string, got: string): ApplyDeltaError {
+  const name = basename(path);
+  const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
+  return new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
+    file: path,
+    expected: `at most ${mostAssetBytes(path)} bytes`,
+    got,
+    hint: `Download ${name} again from where the model came from.`,
+  });
+}
+
 /** Errors: `bad-json`, `tokenizer-malformed`, `lfs-pointer`, `source-not-found`, `source-unreadable`. */
 export function readAssetBytes(path: string): Buffer {
   const name = basename(path);
-  const most = MOST_BYTES[name] ?? MAX_CONFIG_BYTES;
-  const code = name === "tokenizer.model" ? "tokenizer-malformed" : "bad-json";
-  const bytes = readSmallFile(
-    path,
-    most,
-    (got) =>
-      new ApplyDeltaError(code, `${name} is too large to be a model's ${name}.`, {
-        file: path,
-        expected: `at most ${most} bytes`,
-        got,
-        hint: `Download ${name} again from where the model came from.`,
-      }),
-  );
+  const bytes = readSmallFile(path, mostAssetBytes(path), (got) => assetTooLarge(path, got));
   if (bytes === null) {
     const hint = "It was there a moment ago: run the same command again.";
     throw new ApplyDeltaError("source-not-found", `There is no file ${name}.`, { file: path, hint });

@@ -2,19 +2,11 @@
  * The cache that is shared with Python: `models--owner--name/{blobs,refs,snapshots}`, as huggingface_hub lays it out
  * (docs "Understand caching"; `file_download.py`). A snapshot's file is whole, or isn't there.
  */
-import {
-  copyFileSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { constants, copyFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { makeFolders, replaceOwnFile } from "../files/own-file.js";
+import { openSmallFile } from "../files/small-file.js";
 import { isCommit } from "./reference.js";
 
 /** A ref is a commit; stops a file that would fill the memory. */
@@ -61,7 +53,7 @@ export class RepositoryCache {
     if (isCommit(revision) || this.readRef(revision) === commit) return;
     const path = join(this.folder, "refs", revision);
     makeFolder(dirname(path));
-    onCache(path, () => writeFileSync(path, commit));
+    onCache(path, () => replaceOwnFile(path, commit));
   }
 
   /** Shows a whole blob in a snapshot. `isNew`: nothing else may use it yet. */
@@ -87,7 +79,7 @@ function show(blob: string, path: string, isNew: boolean): void {
     if (errno === "EEXIST" && readlinkSync(path) === target) return;
     if (!NO_LINKS.has(errno)) throw error;
     const copy = `${path}.${process.pid}.incomplete`;
-    if (!isNew) copyFileSync(blob, copy);
+    if (!isNew) copyFileSync(blob, copy, constants.COPYFILE_EXCL);
     renameSync(isNew ? blob : copy, path);
   }
 }
@@ -105,14 +97,14 @@ export function sizeOfFile(path: string): number | null {
   return stat?.isFile() ? stat.size : null;
 }
 
-/** The text of a file of at most `mostBytes`; null where there is none. */
+/** The text of a regular file of at most `mostBytes`; null where there is none. */
 export function readCacheText(path: string, mostBytes: number): string | null {
-  const size = sizeOfFile(path);
-  return size === null || size > mostBytes ? null : onCache(path, () => readFileSync(path, "utf8"));
+  const file = onCache(path, () => openSmallFile(path, mostBytes));
+  return file.kind === "bytes" ? file.bytes.toString("utf8") : null;
 }
 
 export function makeFolder(folder: string): void {
-  onCache(folder, () => mkdirSync(folder, { recursive: true }));
+  onCache(folder, () => makeFolders(folder));
 }
 
 /**
@@ -143,7 +135,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   EEXIST: NO_FOLDER,
   EISDIR: `A folder is where a file belongs: remove it, or ${OTHER_CACHE}.`,
   EROFS: `The disk is read-only: ${OTHER_CACHE}.`,
-  ELOOP: `A link points to itself: remove it, or ${OTHER_CACHE}.`,
+  ELOOP: `A link is where a file or folder of the cache belongs: remove it, or ${OTHER_CACHE}.`,
   ENAMETOOLONG:
     "A file's name is too long for the disk: choose a cache with a shorter path, or another model.",
 };

@@ -2,10 +2,11 @@
 import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
+import { followSha256 } from "../workers/growing-sha256.js";
 import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
 import { digestOf } from "./listing.js";
-import { lockBlob, openPartialBlob } from "./partial-blob.js";
+import { lockBlob, openPartialBlob, type PartialBlob } from "./partial-blob.js";
 import type { HubSession } from "./session.js";
 import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.js";
 
@@ -79,22 +80,12 @@ async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter
 /** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
 async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
   const { entry, path, blobPath } = file;
-  const { settings, reporter, stop } = file.session;
-  const { noteBytes, rangeBytes } = settings.transfer;
-  const partial = openPartialBlob(blobPath, entry.byteLength, noteBytes);
+  const { settings, reporter } = file.session;
+  const partial = openPartialBlob(blobPath, entry.byteLength, settings.transfer.noteMs);
   try {
     onBytes(partial.bytesDone());
     for (let isAgain = false; ; isAgain = true) {
-      await doAll(partial.missing(rangeBytes), requests, async ([start, end], hasFailed) => {
-        let at = start;
-        for await (const bytes of file.read(start, end)) {
-          partial.write(at, bytes);
-          at += bytes.length;
-          onBytes(bytes.length);
-          if (hasFailed()) return;
-        }
-      });
-      const got = await digestOf(partial.path, entry, { signal: stop.signal });
+      const got = await fetchMissing(file, partial, requests, onBytes);
       if (got === entry.etag) break;
       partial.startOver();
       onBytes(-entry.byteLength);
@@ -104,6 +95,41 @@ async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promi
     partial.publish();
   } finally {
     partial.close();
+  }
+}
+
+/** Smaller files are hashed in less time than a thread takes to start. */
+const LEAST_FOLLOWED_BYTES = 4 * 1024 * 1024;
+
+/** Fetches what is missing, and gives the digest of the whole. */
+async function fetchMissing(
+  file: HubFile,
+  partial: PartialBlob,
+  requests: Limit,
+  onBytes: OnBytes,
+): Promise<string> {
+  const { entry } = file;
+  const { settings, stop } = file.session;
+  const end = new AbortController();
+  const isFollowed = entry.etag.length === 64 && entry.byteLength >= LEAST_FOLLOWED_BYTES;
+  const sum = isFollowed ? followSha256(partial.file, AbortSignal.any([stop.signal, end.signal])) : null;
+  try {
+    sum?.advance(partial.leadingBytes());
+    await doAll(partial.missing(settings.transfer.rangeBytes), requests, async ([start, end], hasFailed) => {
+      let at = start;
+      for await (const bytes of file.read(start, end)) {
+        partial.write(at, bytes);
+        at += bytes.length;
+        onBytes(bytes.length);
+        sum?.advance(partial.leadingBytes());
+        if (hasFailed()) return;
+      }
+    });
+    return await (sum?.digest() ?? digestOf(partial.file.path, entry, { signal: stop.signal }));
+  } finally {
+    end.abort();
+    // No thread reads a file that is closed.
+    await sum?.digest().catch(() => {});
   }
 }
 

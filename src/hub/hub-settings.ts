@@ -47,8 +47,8 @@ export const hubSettings = z.strictObject({
       connections: wholeNumber(1).default(8),
       /** What one request asks for, in bytes; default 32 MiB. */
       rangeBytes: wholeNumber(1).default(32 * 1024 * 1024),
-      /** What a killed run loses at most of each file, in bytes; default 1 MiB. */
-      noteBytes: wholeNumber(1).default(1024 * 1024),
+      /** A killed run loses at most what arrived in its last so many milliseconds; default 500. */
+      noteMs: wholeNumber(0).default(500),
       /** Silence for so many milliseconds ends a request; default 10 000, as HF_HUB_DOWNLOAD_TIMEOUT's. */
       stallMs: wholeNumber(1).default(10_000),
       /** Failures in a row, without a byte in between, after which a request may be given up; default 6. */

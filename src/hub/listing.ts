@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
+import { Budget } from "../budget.js";
 import { openLocalFile } from "../files/local-file.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 import { ProtocolError, parsed } from "./answers.js";
@@ -69,13 +70,18 @@ export async function listFolder(
   const entries: HubEntry[] = [];
   const folders: string[] = [];
   let pages = 0;
-  const fetchPage: Fetch = (input, init) => {
+  const budget = new Budget();
+  const fetchPage: Fetch = async (input, init) => {
     if (++pages > MOST_PAGES) throw new ProtocolError(`more than ${MOST_PAGES} pages of files`);
-    return fetchApi(input, init);
+    const answer = await fetchApi(input, init);
+    const text = await answer.text();
+    budget.spend("listingBytes", text.length, repository);
+    return new Response(text, { headers: answer.headers });
   };
   const repo = { type: "model", name: repository } as const;
   const where = { hubUrl: endpoint, fetch: fetchPage, repo, revision, ...(folder && { path: folder }) };
   for await (const item of listFiles(where)) {
+    budget.spend("entries", 1, repository);
     const { type, path: folderPath } = parsed(kindSchema, item, "a file");
     if (type === "directory") folders.push(folderPath);
     if (type !== "file") continue;

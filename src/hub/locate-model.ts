@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { checkAssetSize } from "../files/small-file.js";
 import { HUB_FOLDERS, notADelta } from "../formats/find-parts.js";
 import { chooseInRepository, holdsWeights, noWeights } from "../formats/find-weights.js";
 import { readIndex } from "../formats/open.js";
@@ -92,6 +93,7 @@ export async function locateModel(
   const weights = (indexPath === null ? chosen.files : (await readIndex(indexPath)).shards).map(entryOf);
   const assets = new Set([...ASSET_NAMES.filter((name) => names.includes(name)), ...chosen.companions]);
   const absentAssets = absentOf([...assets].map(entryOf));
+  for (const { entry } of absentAssets) checkAssetSize(`${repository}/${entry.path}`, entry.byteLength);
   const absentWeights = absentOf(weights);
   // Asks for the largest file, which is weights: config files are in the open even where a repository is gated.
   const absent = [...absentAssets, ...absentWeights];

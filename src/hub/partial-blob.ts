@@ -7,10 +7,11 @@
  *
  * The note never says more than the file holds, so that a killed run loses bytes and never keeps wrong ones.
  */
-import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { waitForLock } from "../files/lock.js";
+import { openOwnFile, replaceOwnFile } from "../files/own-file.js";
 import { makeFolder, onCache, readCacheText, sizeOfFile } from "./cache.js";
 import { missingRanges, type Ranges, totalBytes, withRange } from "./ranges.js";
 
@@ -31,21 +32,20 @@ const pathsOf = (blobPath: string) => ({
   pythons: `${blobPath}.incomplete`,
 });
 
+export type PartialBlob = ReturnType<typeof openPartialBlob>;
+
 /** Opens what an earlier run left, or begins. The caller holds the blob's lock. Errors: `cache-unwritable`, `no-space`. */
-export function openPartialBlob(blobPath: string, byteLength: number, noteBytes: number) {
+export function openPartialBlob(blobPath: string, byteLength: number, noteMs: number) {
   const { path, notePath, pythons } = pathsOf(blobPath);
   makeFolder(dirname(path));
   takeOver(blobPath, byteLength);
   let done = readNote(blobPath, byteLength);
-  let notedBytes = totalBytes(done);
-  const fd = onCache(path, () => openSync(path, sizeOfFile(path) === null ? "w+" : "r+"));
+  let notedAt = performance.now();
+  const fd = onCache(path, () => openOwnFile(path, "update"));
   let isOpen = true;
   const note = () => {
-    onCache(notePath, () => {
-      writeFileSync(`${notePath}.new`, JSON.stringify({ byteLength, ranges: done }));
-      renameSync(`${notePath}.new`, notePath);
-    });
-    notedBytes = totalBytes(done);
+    onCache(notePath, () => replaceOwnFile(notePath, JSON.stringify({ byteLength, ranges: done })));
+    notedAt = performance.now();
   };
   const close = () => {
     isOpen = false;
@@ -53,7 +53,9 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteBytes:
   };
   return {
     /** The file under way. */
-    path,
+    file: { fd, path, byteLength },
+    /** So much is there without a gap, from the first byte on. */
+    leadingBytes: () => (done[0]?.[0] === 0 ? done[0][1] : 0),
     bytesDone: () => totalBytes(done),
     /** In pieces of at most `mostBytes`. */
     missing: (mostBytes: number) => missingRanges(done, byteLength, mostBytes),
@@ -64,7 +66,7 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteBytes:
         }
       });
       done = withRange(done, [offset, offset + bytes.length]);
-      if (totalBytes(done) - notedBytes >= noteBytes) note();
+      if (performance.now() - notedAt >= noteMs) note();
     },
     /** Writes the note and closes the file; both stay for the next run. */
     close(): void {
@@ -119,7 +121,7 @@ function takeOver(blobPath: string, byteLength: number): void {
   const size = sizeOfFile(pythons) ?? 0;
   if (size === 0 || size > byteLength) return;
   onCache(path, () => {
-    writeFileSync(notePath, JSON.stringify({ byteLength, ranges: [[0, size]] }));
+    replaceOwnFile(notePath, JSON.stringify({ byteLength, ranges: [[0, size]] }));
     renameSync(pythons, path);
   });
 }

@@ -5,6 +5,7 @@
  * the memory.
  */
 import { FailedRequest, HubAnswer, ProtocolError } from "./answers.js";
+import { checkJsonBounds } from "./json-bounds.js";
 
 /** What is sent to an address. */
 export interface Question {
@@ -104,8 +105,8 @@ async function withHost<T>({ host }: URL, action: () => Promise<T>): Promise<T> 
   }
 }
 
-/** The file list of a repository is some 300 bytes a file; stops an answer that would fill the memory. */
-const MOST_ANSWER_BYTES = 32_000_000;
+/** A page of a listing is some 300 bytes for each of 1000 files; stops an answer that would fill the memory. */
+const MOST_ANSWER_BYTES = 8_000_000;
 
 /** An answer of the API takes a second; so many times the patience with silence is plenty for a slow line. */
 const MOST_STALLS = 12;
@@ -116,6 +117,7 @@ export function createApiFetch(ask: Ask, stallMs: number, token: string | null):
     const answer = await ask(addressIn(input), init);
     const bounds = { mostBytes: MOST_ANSWER_BYTES, mostMs: MOST_STALLS * stallMs };
     const text = await responseOf(answer, stallMs, bounds).text();
+    checkJsonBounds(text);
     if (!isSuccess(answer)) throw HubAnswer.of(answer, token, text);
     const { status, headers } = answer;
     return new Response(status === 204 ? null : text, { status, headers });

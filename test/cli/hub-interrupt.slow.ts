@@ -15,8 +15,11 @@ import { type CliResult, runCli } from "../support/run-cli.js";
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
 const SHARD_ELEMENTS = 16_000_000;
 
-/** What a killed run may lose of each file under way, whatever its size: the chunk that the note lags behind. */
-const CHUNK_BYTES = completeHubSettings().transfer.noteBytes;
+/** Of each connection. */
+const BYTES_PER_SECOND = 4e6;
+
+/** What a killed run may lose of each file under way, whatever its size: what arrived since the last note. */
+const CHUNK_BYTES = (completeHubSettings().transfer.noteMs / 1000) * BYTES_PER_SECOND;
 
 interface Place {
   readonly hub: HubServer;
@@ -46,7 +49,8 @@ async function place(context: TestContext): Promise<Place> {
   };
   const files = { ...weights, "model.safetensors.index.json": Buffer.from(JSON.stringify(index)) };
   const hub = await startHub({ "a/b": { files } }, context);
-  hub.fault = ({ at }) => (at === "content" ? { kind: "throttle", bytesPerSecond: 4e6 } : undefined);
+  hub.fault = ({ at }) =>
+    at === "content" ? { kind: "throttle", bytesPerSecond: BYTES_PER_SECOND } : undefined;
   const env = { HF_ENDPOINT: hub.url, HF_HOME: join(root, "home"), HF_HUB_OFFLINE: undefined };
   const cache = new RepositoryCache(join(root, "home", "hub"), "a/b");
   return {

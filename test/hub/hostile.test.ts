@@ -69,6 +69,30 @@ const HOSTILE: readonly Hostile[] = [
       details: { hint: /login page/ },
     }),
   ),
+  {
+    name: "pages of files that are too many bytes together, though each is short enough",
+    when: isTree,
+    answer: (response) =>
+      json(`[${" ".repeat(7_000_000)}]`, {
+        link: `<http://${response.req.headers.host}${response.req.url}>; rel="next"`,
+      })(response),
+    code: "too-large",
+    details: { message: /bytes in the repository's listing/ },
+  },
+  {
+    name: "a page of more files than a repository has",
+    when: isTree,
+    answer: json(`[${"{},".repeat(200_000)}{}]`),
+    code: "hub-failure",
+    details: { got: /more than 131072 values/ },
+  },
+  {
+    name: "a page of nothing but [",
+    when: isTree,
+    answer: json("[".repeat(7_000_000)),
+    code: "hub-failure",
+    details: { got: /nested more than 64 deep/ },
+  },
   ...[null, {}, [null], [1], [{ type: "file" }], "<html>log in</html>", [{ type: "file", path: 3 }]].map(
     (value): Hostile => ({
       name: `${JSON.stringify(value)} for a list of files`,
@@ -93,7 +117,7 @@ const HOSTILE: readonly Hostile[] = [
     answer: (response) =>
       void response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(Buffer.alloc(100_000_000))),
     code: "hub-failure",
-    details: { got: /more than 32000000 bytes/ },
+    details: { got: /more than 8000000 bytes/ },
   },
   {
     name: "an answer that says it is compressed and isn't",

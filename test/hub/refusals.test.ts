@@ -125,6 +125,23 @@ const REFUSED: readonly Refused[] = [
     code: "download-damaged",
     details: { expected: /^sha256 0{64}$/ },
   },
+  ...(
+    [
+      ["config.json", 300_000_000, "bad-json"],
+      ["tokenizer.json", 20_000_000_000, "bad-json"],
+      ["tokenizer.model", 17_000_000, "tokenizer-malformed"],
+    ] as const
+  ).map(
+    ([name, size, code]): Refused => ({
+      name: `a ${name} of ${size} bytes, before it is fetched`,
+      repository: {
+        files: { [name]: Buffer.from("{}"), "model.safetensors": big("w") },
+        listed: { [name]: { size } },
+      },
+      code,
+      details: { file: `${REPOSITORY}/${name}`, got: `${size} bytes` },
+    }),
+  ),
   ...[
     "../../evil.json",
     "/etc/evil",

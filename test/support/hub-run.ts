@@ -17,7 +17,7 @@ export const REPOSITORY = "owner/model";
 export const QUICK: Partial<TransferSettings> = {
   connections: 4,
   rangeBytes: 256 * 1024,
-  noteBytes: 64 * 1024,
+  noteMs: 10,
   stallMs: 400,
   attempts: 4,
   patienceMs: 0,
