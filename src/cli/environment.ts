@@ -15,6 +15,11 @@ export const VARIABLES = [
   { names: ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"], meaning: "1: use what is in the cache, as --offline" },
   { names: ["HF_HUB_DOWNLOAD_TIMEOUT"], meaning: "seconds without a byte until a request is made again" },
   { names: ["HF_HUB_DISABLE_XET"], meaning: "1: download over plain HTTP" },
+  { names: ["HF_HUB_ETAG_TIMEOUT"], meaning: "seconds until a request must be answered" },
+  { names: ["HF_HUB_DISABLE_SYMLINKS"], meaning: "1: no links in the cache" },
+  { names: ["HF_HUB_DISABLE_PROGRESS_BARS"], meaning: "1: no progress" },
+  { names: ["SSL_CERT_FILE"], meaning: "certificates to trust besides Node's, as PEM" },
+  { names: ["SSL_CERT_DIR"], meaning: "a folder of them" },
   { names: ["HTTPS_PROXY", "https_proxy"], meaning: "a proxy for https" },
   { names: ["HTTP_PROXY", "http_proxy"], meaning: "a proxy for http" },
   { names: ["ALL_PROXY", "all_proxy"], meaning: "a proxy where neither of these is set" },
@@ -39,11 +44,12 @@ export function environment(): Environment {
  */
 export function hubOptionsOf(given: HubOptions = {}, env: Environment = environment()): HubOptions {
   const path = (name: VariableName) => expand(env[name], env);
-  const isOn = (name: VariableName) => /^(?:1|on|yes|true)$/i.test(env[name] ?? "");
+  const isOn = (name: VariableName) => isSet(env[name]);
   const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
   const isAnonymous = isOn("HF_HUB_DISABLE_IMPLICIT_TOKEN");
   const token = isAnonymous ? "" : env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN;
   const stallSeconds = Number(env.HF_HUB_DOWNLOAD_TIMEOUT);
+  const answerSeconds = Number(env.HF_HUB_ETAG_TIMEOUT);
   return {
     ...(env.HF_ENDPOINT ? { endpoint: env.HF_ENDPOINT.replace(/\/+$/, "") } : {}),
     cacheFolder: path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
@@ -51,14 +57,24 @@ export function hubOptionsOf(given: HubOptions = {}, env: Environment = environm
     tokenFile: isAnonymous ? null : (path("HF_TOKEN_PATH") ?? join(home, "token")),
     offline: isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE"),
     useXet: !isOn("HF_HUB_DISABLE_XET"),
+    useLinks: !isOn("HF_HUB_DISABLE_SYMLINKS"),
+    certificates: { file: path("SSL_CERT_FILE") ?? null, folder: path("SSL_CERT_DIR") ?? null },
     proxy: {
       http: env.http_proxy ?? env.HTTP_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
       https: env.https_proxy ?? env.HTTPS_PROXY ?? env.all_proxy ?? env.ALL_PROXY ?? null,
       except: env.no_proxy ?? env.NO_PROXY ?? "",
     },
-    transfer: stallSeconds > 0 ? { stallMs: stallSeconds * 1000 } : {},
+    transfer: {
+      ...(stallSeconds > 0 ? { stallMs: stallSeconds * 1000 } : {}),
+      ...(answerSeconds > 0 ? { answerMs: answerSeconds * 1000 } : {}),
+    },
     ...given,
   };
+}
+
+/** As huggingface_hub reads its switches. */
+export function isSet(text: string | undefined): boolean {
+  return /^(?:1|on|yes|true)$/i.test(text ?? "");
 }
 
 /** Expands `~` and `$NAME` as Python does in these variables. An empty one counts as none. */

@@ -2,7 +2,7 @@ import { existsSync, writeSync } from "node:fs";
 import { EXIT, isApplyDeltaError } from "../errors.js";
 import type { Reporter } from "../progress.js";
 import { stagingPathOf } from "../target/describe.js";
-import { environment } from "./environment.js";
+import { environment, isSet } from "./environment.js";
 import { type CommonOptions, failWith, printReport, type Report } from "./output.js";
 import { createStreamReporter } from "./stream-reporter.js";
 
@@ -37,7 +37,7 @@ export async function runCommand(
   const reporter = createStreamReporter({
     stream: process.stderr,
     level: options.quiet ? "quiet" : options.verbose ? "verbose" : "normal",
-    showProgress: options.progress ?? true,
+    showProgress: options.progress ?? !isSet(environment().HF_HUB_DISABLE_PROGRESS_BARS),
     signal: controller.signal,
     variables: environment(),
   });

@@ -2,12 +2,25 @@
  * The cache that is shared with Python: `models--owner--name/{blobs,refs,snapshots}`, as huggingface_hub lays it out
  * (docs "Understand caching"; `file_download.py`). A snapshot's file is whole, or isn't there.
  */
-import { constants, copyFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { makeFolders, replaceOwnFile } from "../files/own-file.js";
 import { openSmallFile } from "../files/small-file.js";
 import { isCommit } from "./reference.js";
+
+/** As git and the Hub's pages shorten it. */
+const SHORT_HASH = /^[0-9a-f]{7,39}$/;
 
 /** A ref is a commit; stops a file that would fill the memory. */
 const MAX_REF_BYTES = 1000;
@@ -16,8 +29,12 @@ export class RepositoryCache {
   readonly folder: string;
   readonly #locks: string;
 
-  /** `repository` is checked: `owner/name`. */
-  constructor(cacheFolder: string, repository: string) {
+  /** `repository` is checked: `owner/name`. `useLinks`: whether links may be made where the file system has them. */
+  constructor(
+    cacheFolder: string,
+    repository: string,
+    private readonly useLinks = true,
+  ) {
     const name = ["models", ...repository.split("/")].join("--");
     this.folder = join(resolve(cacheFolder), name);
     this.#locks = join(resolve(cacheFolder), ".locks", name);
@@ -49,6 +66,29 @@ export class RepositoryCache {
     return isCommit(commit) ? commit : null;
   }
 
+  /** The commit of a revision that the cache knows; of a part of a hash that of the one snapshot that begins with it. */
+  findCommit(revision: string): string | null {
+    const known = this.readRef(revision);
+    if (known !== null || !SHORT_HASH.test(revision)) return known;
+    const [commit, ...others] = namesIn(join(this.folder, "snapshots")).filter((name) =>
+      name.startsWith(revision),
+    );
+    return commit !== undefined && others.length === 0 ? commit : null;
+  }
+
+  /**
+   * Names a snapshot that isn't whole yet, by a ref that nobody asks for: `hf cache prune` deletes what no ref names.
+   * Gives what forgets it again.
+   */
+  holdSnapshot(commit: string): () => void {
+    // A ref without its folder would be a corrupt cache to Python.
+    makeFolder(this.snapshotFolder(commit));
+    const path = join(this.folder, "refs", `vicuna-apply-delta-${commit.slice(0, 12)}`);
+    makeFolder(dirname(path));
+    onCache(path, () => replaceOwnFile(path, commit));
+    return () => onCache(path, () => rmSync(path, { force: true }));
+  }
+
   writeRef(revision: string, commit: string): void {
     if (isCommit(revision) || this.readRef(revision) === commit) return;
     const path = join(this.folder, "refs", revision);
@@ -60,28 +100,37 @@ export class RepositoryCache {
   addToSnapshot(commit: string, name: string, etag: string, isNew: boolean): void {
     const path = join(this.snapshotFolder(commit), name);
     makeFolder(dirname(path));
-    onCache(path, () => show(this.blobPath(etag), path, isNew));
+    onCache(path, () => {
+      const blob = this.blobPath(etag);
+      rmSync(path, { force: true });
+      if (!this.useLinks || !link(blob, path)) moveOrCopy(blob, path, isNew);
+    });
   }
 }
 
 /** `EINVAL`, `ENOSYS`, … : file systems that know no links; `EPERM`: Windows without the right to make them. */
 const NO_LINKS = new Set(["EPERM", "EACCES", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "UNKNOWN"]);
 
-/** A relative link; where there are none, the blob itself moves, or is copied if something else may use it. */
-function show(blob: string, path: string, isNew: boolean): void {
+/** Makes a relative link; false where there are none. */
+function link(blob: string, path: string): boolean {
   const target = relative(dirname(path), blob);
-  rmSync(path, { force: true });
   try {
     symlinkSync(target, path);
+    return true;
   } catch (error) {
     const errno = errnoOf(error) ?? "";
     // Another run made the same link in this very moment.
-    if (errno === "EEXIST" && readlinkSync(path) === target) return;
-    if (!NO_LINKS.has(errno)) throw error;
-    const copy = `${path}.${process.pid}.incomplete`;
-    if (!isNew) copyFileSync(blob, copy, constants.COPYFILE_EXCL);
-    renameSync(isNew ? blob : copy, path);
+    if (errno === "EEXIST" && readlinkSync(path) === target) return true;
+    if (NO_LINKS.has(errno)) return false;
+    throw error;
   }
+}
+
+/** The blob itself, or a copy if something else may use it. */
+function moveOrCopy(blob: string, path: string, isNew: boolean): void {
+  const copy = `${path}.${process.pid}.incomplete`;
+  if (!isNew) copyFileSync(blob, copy, constants.COPYFILE_EXCL);
+  renameSync(isNew ? blob : copy, path);
 }
 
 /** Size of a regular file, links followed; null where there is none. */
@@ -101,6 +150,21 @@ export function sizeOfFile(path: string): number | null {
 export function readCacheText(path: string, mostBytes: number): string | null {
   const file = onCache(path, () => openSmallFile(path, mostBytes));
   return file.kind === "bytes" ? file.bytes.toString("utf8") : null;
+}
+
+/** Names in a folder, sorted; none where there is no such folder. */
+export function namesIn(folder: string): string[] {
+  return onCache(folder, () => (existsSync(folder) ? readdirSync(folder).sort() : []));
+}
+
+const CACHE_TAG =
+  "Signature: 8a477f597d28d172789f06886806bc55\n# This folder can be made again (bford.info/cachedir).\n";
+
+/** Makes the cache's folder, marked as one that backups may leave out, as Python marks it. */
+export function makeCacheFolder(folder: string): void {
+  makeFolder(folder);
+  const tag = join(folder, "CACHEDIR.TAG");
+  if (sizeOfFile(tag) === null) onCache(tag, () => replaceOwnFile(tag, CACHE_TAG));
 }
 
 export function makeFolder(folder: string): void {
@@ -125,7 +189,7 @@ export function checkFileName(repository: string, name: string): void {
 const OTHER_CACHE = "choose another cache with --cache-dir or HF_HOME";
 const WAY_OUT = `Check the folder's permissions, or ${OTHER_CACHE}.`;
 const MAKE_ROOM = "Free some space, or choose a cache on another disk with --cache-dir or HF_HOME.";
-const NO_FOLDER = `A file is where a folder belongs: move it, or ${OTHER_CACHE}.`;
+const NO_FOLDER = `A file or a broken link is where a folder belongs: move it, or ${OTHER_CACHE}.`;
 
 const WAYS_OUT: Readonly<Record<string, string>> = {
   ENOSPC: MAKE_ROOM,
@@ -135,7 +199,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   EEXIST: NO_FOLDER,
   EISDIR: `A folder is where a file belongs: remove it, or ${OTHER_CACHE}.`,
   EROFS: `The disk is read-only: ${OTHER_CACHE}.`,
-  ELOOP: `A link is where a file or folder of the cache belongs: remove it, or ${OTHER_CACHE}.`,
+  ELOOP: `A link points to itself, or is where a file of the cache belongs: remove it, or ${OTHER_CACHE}.`,
   ENAMETOOLONG:
     "A file's name is too long for the disk: choose a cache with a shorter path, or another model.",
 };

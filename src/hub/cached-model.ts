@@ -1,12 +1,11 @@
 /** Models as the cache has them, without asking the network. A snapshot that lacks a shard is no model. */
-import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { HUB_FOLDERS } from "../formats/find-parts.js";
 import { chooseInRepository } from "../formats/find-weights.js";
 import { readIndex } from "../formats/open.js";
 import { firstFew } from "../units.js";
-import { onCache, type RepositoryCache } from "./cache.js";
+import { namesIn, type RepositoryCache } from "./cache.js";
 import type { WantedModel } from "./reference.js";
 
 /** Its snapshot's folder and commit. Errors: `not-in-cache`, and those of a shard index. */
@@ -14,7 +13,7 @@ export async function findCachedModel(
   cache: RepositoryCache,
   { repository, revision, reference }: WantedModel,
 ): Promise<{ path: string; commit: string }> {
-  const commit = cache.readRef(revision);
+  const commit = cache.findCommit(revision);
   const missing = commit === null ? null : await missingFiles(cache, commit);
   if (commit !== null && missing?.length === 0) return { path: cache.snapshotFolder(commit), commit };
   const others = namesIn(join(cache.folder, "snapshots")).filter((other) => other !== commit);
@@ -62,8 +61,4 @@ function indexAmong(names: readonly string[]): string | null | undefined {
     if (isApplyDeltaError(error)) return undefined;
     throw error;
   }
-}
-
-function namesIn(folder: string): string[] {
-  return onCache(folder, () => (existsSync(folder) ? readdirSync(folder).sort() : []));
 }

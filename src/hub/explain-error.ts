@@ -8,6 +8,7 @@ import {
   ProtocolError,
   proxyStatusOf,
 } from "./answers.js";
+import { hasLoginExpired } from "./login.js";
 import type { WantedModel } from "./reference.js";
 import type { HubSession } from "./session.js";
 
@@ -191,7 +192,13 @@ function explainRefusal(
     const hint = `See ${page}. If it needs a token, set HF_TOKEN.`;
     return ["gated-repository", `The Hub denies access to ${repository}.`, hint];
   }
-  const origin = token === null && tokenFile !== null ? `The token comes from ${tokenFile}. ` : "";
+  const isLogin = token === null && tokenFile !== null;
+  if (isLogin && hasLoginExpired(tokenFile)) {
+    const hint =
+      "Run `hf auth whoami`, which renews it, or `hf auth login`. Then run the same command again.";
+    return ["bad-token", "Your login on the Hub has expired.", hint];
+  }
+  const origin = isLogin ? `The token comes from ${tokenFile}. ` : "";
   return [
     "bad-token",
     status === 401 ? "The Hub rejects the token." : `The token has no access to ${repository}.`,

@@ -1,10 +1,13 @@
 /** The way of models from the Hub: ask every repository, show the amount, check the disks, download or stream. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { isApplyDeltaError } from "../errors.js";
 import { describeInterruption } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { checkSpace, type SpaceNeed } from "../target/room.js";
 import { formatBytes } from "../units.js";
-import { makeFolder, RepositoryCache } from "./cache.js";
+import { makeCacheFolder, RepositoryCache } from "./cache.js";
 import { findCachedModel } from "./cached-model.js";
 import { downloadFiles } from "./download.js";
 import type { HubSettings } from "./hub-settings.js";
@@ -43,33 +46,81 @@ export async function fetchModels(
   options: FetchOptions,
 ): Promise<FetchedModel[]> {
   const { settings } = options;
-  const cacheOf = ({ repository }: HubReference) => new RepositoryCache(settings.cacheFolder, repository);
   if (settings.offline) {
-    const found = models.map((model) => findCachedModel(cacheOf(model), model));
+    const found = models.map((model) => findCachedModel(cacheOf(model, options), model));
     return (await Promise.all(found)).map((model) => ({ ...model, weights: null }));
   }
   const session = openSession(settings, options.reporter, options.signal);
-  const fetchAll = async () => {
-    const located: LocatedModel[] = [];
-    for (const model of models) located.push(await locateModel(model, cacheOf(model), session));
-    await downloadMissing(located, options, session);
-    const isStreamed = ({ absentWeights }: LocatedModel) => staysThere(options) && absentWeights.length > 0;
-    for (const model of located.filter(isStreamed)) options.reporter.note(describeStay(model, options));
-    // A revision must not stand for a snapshot without weights.
-    for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
-    const weights = streamWeights(located.filter(isStreamed), session, options.signal);
-    return located.map((model) => {
-      return { path: model.path, commit: model.commit, weights: weights.get(model) ?? null };
-    });
-  };
   let isOpen = false;
   try {
-    const fetched = await describeInterruption("what was downloaded is kept", fetchAll, RESUMES);
+    const fetched = await describeInterruption(
+      "what was downloaded is kept",
+      () => fetchAll(models, options, session),
+      RESUMES,
+    );
     isOpen = fetched.some(({ weights }) => weights !== null);
     return fetched;
   } finally {
     if (!isOpen) await session.close();
   }
+}
+
+/** In a cache that only others may write to there is no room for config and tokenizer: then in a folder for this run. */
+async function fetchAll(
+  models: readonly WantedModel[],
+  options: FetchOptions,
+  session: HubSession,
+): Promise<FetchedModel[]> {
+  try {
+    return await fetchInto(options.settings.cacheFolder, models, options, session);
+  } catch (error) {
+    if (!isApplyDeltaError(error, "cache-unwritable") || !staysThere(options)) throw error;
+    const folder = mkdtempSync(join(tmpdir(), "vicuna-apply-delta-"));
+    const forget = () => rmSync(folder, { recursive: true, force: true });
+    options.reporter.detail(`${error.message} Config and tokenizer go into ${folder} for this run.`);
+    try {
+      const fetched = await fetchInto(folder, models, options, session);
+      return fetched.map(({ weights, ...model }) => ({
+        ...model,
+        weights: weights && closingWith(weights, forget),
+      }));
+    } catch (failure) {
+      forget();
+      throw failure;
+    }
+  }
+}
+
+function closingWith(weights: StreamedWeights, forget: () => void): StreamedWeights {
+  return { ...weights, close: () => weights.close().finally(forget) };
+}
+
+async function fetchInto(
+  cacheFolder: string,
+  models: readonly WantedModel[],
+  options: FetchOptions,
+  session: HubSession,
+): Promise<FetchedModel[]> {
+  // All at once: a far Hub takes its time for each question.
+  const located = await allOrFirstError(
+    models.map((model) => locateModel(model, cacheOf(model, options, cacheFolder), session)),
+  );
+  const releases = await downloadMissing(located, cacheFolder, options, session);
+  const isStreamed = ({ absentWeights }: LocatedModel) => staysThere(options) && absentWeights.length > 0;
+  for (const model of located.filter(isStreamed)) options.reporter.note(describeStay(model, options));
+  // A revision must not stand for a snapshot without weights.
+  for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
+  for (const release of releases) release();
+  const weights = streamWeights(located.filter(isStreamed), session, options.signal);
+  return located.map((model) => {
+    return { path: model.path, commit: model.commit, weights: weights.get(model) ?? null };
+  });
+}
+
+/** Waits for all, so that nothing goes on behind an error: the first's, in their order. */
+async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 function staysThere({ settings, headersOnly }: FetchOptions): boolean {
@@ -81,6 +132,14 @@ function describeStay(model: LocatedModel, { settings, headersOnly }: FetchOptio
   if (!headersOnly) return `streaming ${describeLocated(model)}: ${amount}, not stored on this disk.`;
   const later = settings.stream ? "" : ", not downloaded yet";
   return `reading headers of ${describeLocated(model)}: ${amount}${later}.`;
+}
+
+function cacheOf(
+  { repository }: HubReference,
+  { settings }: FetchOptions,
+  folder = settings.cacheFolder,
+): RepositoryCache {
+  return new RepositoryCache(folder, repository, settings.useLinks);
 }
 
 const RESUMES = "Run the same command again: it resumes where it stopped.";
@@ -95,16 +154,18 @@ function noteRevision({ wanted, cache, commit }: LocatedModel, reporter: Reporte
   }
 }
 
+/** Gives what forgets the names under which unfinished snapshots are held: to be called once they have a ref. */
 async function downloadMissing(
   located: readonly LocatedModel[],
+  cacheFolder: string,
   options: FetchOptions,
   session: HubSession,
-): Promise<void> {
-  const { settings, reporter, otherNeeds } = options;
+): Promise<(() => void)[]> {
+  const { reporter, otherNeeds } = options;
   const missingOf = ({ absentAssets, absentWeights }: LocatedModel) =>
     staysThere(options) ? absentAssets : [...absentAssets, ...absentWeights];
   const missing = located.flatMap(missingOf);
-  if (missing.length === 0) return;
+  if (missing.length === 0) return [];
   for (const model of located) {
     const own = missingOf(model);
     if (staysThere(options) && model.absentWeights.length > 0) continue;
@@ -121,13 +182,17 @@ async function downloadMissing(
   const earlier = arrived === 0 ? "" : `, of which ${formatBytes(arrived)} arrived in an earlier run`;
   if (!staysThere(options) && (located.length > 1 || arrived > 0))
     reporter.note(`${formatBytes(total)} in all${earlier}.`);
-  makeFolder(settings.cacheFolder);
+  makeCacheFolder(cacheFolder);
   checkSpace([
-    { path: settings.cacheFolder, bytes: total - arrived, what: "the Hub's cache" },
+    { path: cacheFolder, bytes: total - arrived, what: "the Hub's cache" },
     ...otherNeeds(located.map(({ weights }) => bytesOf(weights))),
   ]);
+  const releases = located
+    .filter((model) => !staysThere(options) && missingOf(model).length > 0)
+    .map(({ cache, commit }) => cache.holdSnapshot(commit));
   await downloadFiles(downloads, session, reporter);
   for (const { snapshot, entry } of missing.filter((file) => !downloads.includes(file))) {
     snapshot.cache.addToSnapshot(snapshot.commit, entry.path, entry.etag, false);
   }
+  return releases;
 }

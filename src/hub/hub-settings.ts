@@ -27,6 +27,17 @@ export const hubSettings = z.strictObject({
     .default(() => inCache("token")),
   /** Whether files in Xet storage are read by its protocol, or else over plain HTTP; default true. */
   useXet: yesOrNo().default(true),
+  /** Whether files are shown in the cache's snapshots by links, where there are any; default true. */
+  useLinks: yesOrNo().default(true),
+  /** Certificates to trust besides Node's own: any part. */
+  certificates: z
+    .strictObject({
+      /** A file of them, as PEM; default null: none. */
+      file: text().nullable().default(null),
+      /** A folder of such files; default null: none. */
+      folder: text().nullable().default(null),
+    })
+    .prefault({}),
   /** Whether weights are read from the Hub as they are needed, and not stored in the cache; default false. */
   stream: toggle("--stream", "read weights from the Hub as needed and store none"),
   /** How requests leave the network: any part; default: without a proxy. */
@@ -51,6 +62,8 @@ export const hubSettings = z.strictObject({
       noteMs: wholeNumber(0).default(500),
       /** Silence for so many milliseconds ends a request; default 10 000, as HF_HUB_DOWNLOAD_TIMEOUT's. */
       stallMs: wholeNumber(1).default(10_000),
+      /** An answer must begin in so many milliseconds; default null: as `stallMs`. */
+      answerMs: wholeNumber(1).nullable().default(null),
       /** Failures in a row, without a byte in between, after which a request may be given up; default 6. */
       attempts: wholeNumber(1).default(6),
       /**

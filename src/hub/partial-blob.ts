@@ -1,18 +1,19 @@
 /**
  * A blob on its way: a file with holes, and a note of what is in it. One run at a time writes it.
  *
- * Python keeps a download's first bytes in `<etag>.incomplete` and appends. Several ranges at once leave holes, which
- * Python would take for data. So the bytes go to `<etag>.ranges.incomplete` and the list of what is there to
- * `<etag>.ranges.json`; Python looks at neither. Python's own beginning is taken over when nobody writes to it.
+ * Python keeps a download's first bytes in `<etag>.incomplete`, since 2.0 in `<etag>.<8 hex digits>.incomplete`, and
+ * appends. Several ranges at once leave holes, which Python would take for data, and its `hf cache prune` deletes what
+ * ends in `.incomplete`. So the bytes go to `<etag>.ranges.part` and the list of what is there to `<etag>.ranges.json`;
+ * Python looks at neither. Python's own beginnings are taken over, the longest, when nobody writes to them.
  *
  * The note never says more than the file holds, so that a killed run loses bytes and never keeps wrong ones.
  */
-import { closeSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { closeSync, lstatSync, renameSync, rmSync, writeSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { waitForLock } from "../files/lock.js";
 import { openOwnFile, replaceOwnFile } from "../files/own-file.js";
-import { makeFolder, onCache, readCacheText, sizeOfFile } from "./cache.js";
+import { makeFolder, namesIn, onCache, readCacheText, sizeOfFile } from "./cache.js";
 import { missingRanges, type Ranges, totalBytes, withRange } from "./ranges.js";
 
 /** A download of Python's that was not written to for so long has ended: its reads give up after 10 s. */
@@ -27,16 +28,15 @@ const noteSchema = z.object({
 });
 
 const pathsOf = (blobPath: string) => ({
-  path: `${blobPath}.ranges.incomplete`,
+  path: `${blobPath}.ranges.part`,
   notePath: `${blobPath}.ranges.json`,
-  pythons: `${blobPath}.incomplete`,
 });
 
 export type PartialBlob = ReturnType<typeof openPartialBlob>;
 
 /** Opens what an earlier run left, or begins. The caller holds the blob's lock. Errors: `cache-unwritable`, `no-space`. */
 export function openPartialBlob(blobPath: string, byteLength: number, noteMs: number) {
-  const { path, notePath, pythons } = pathsOf(blobPath);
+  const { path, notePath } = pathsOf(blobPath);
   makeFolder(dirname(path));
   takeOver(blobPath, byteLength);
   let done = readNote(blobPath, byteLength);
@@ -82,8 +82,8 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteMs: nu
       close();
       onCache(blobPath, () => renameSync(path, blobPath));
       rmSync(notePath, { force: true });
-      // Where Python's own beginning was too fresh to take over and nobody went on with it.
-      if (isAbandoned(pythons)) rmSync(pythons, { force: true });
+      // Those that weren't taken over and that nobody went on with.
+      for (const left of pythonsBeginnings(blobPath)) rmSync(left.path, { force: true });
     },
     /** Forgets everything that arrived. */
     startOver(): void {
@@ -95,9 +95,8 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteMs: nu
 
 /** What has arrived of a blob, by its note, without opening it. */
 export function partialBytes(blobPath: string, byteLength: number): number {
-  const { path, pythons } = pathsOf(blobPath);
-  if (sizeOfFile(path) !== null) return totalBytes(readNote(blobPath, byteLength));
-  return isAbandoned(pythons) ? Math.min(byteLength, sizeOfFile(pythons) ?? 0) : 0;
+  if (sizeOfFile(pathsOf(blobPath).path) !== null) return totalBytes(readNote(blobPath, byteLength));
+  return longestBeginning(blobPath, byteLength)?.size ?? 0;
 }
 
 /** The ranges that are noted and may be in the file; none where the note is malformed or of something else. */
@@ -114,21 +113,39 @@ function readNote(blobPath: string, byteLength: number): Ranges {
   }
 }
 
-/** Python's beginning becomes ours, as a range from the first byte on. */
+/** Python's beginning becomes ours, as a range from the first byte on. What it holds is checked by the digest at the end. */
 function takeOver(blobPath: string, byteLength: number): void {
-  const { path, notePath, pythons } = pathsOf(blobPath);
-  if (sizeOfFile(path) !== null || !isAbandoned(pythons)) return;
-  const size = sizeOfFile(pythons) ?? 0;
-  if (size === 0 || size > byteLength) return;
+  const { path, notePath } = pathsOf(blobPath);
+  const longest = sizeOfFile(path) === null ? longestBeginning(blobPath, byteLength) : undefined;
+  if (longest === undefined) return;
   onCache(path, () => {
-    replaceOwnFile(notePath, JSON.stringify({ byteLength, ranges: [[0, size]] }));
-    renameSync(pythons, path);
+    replaceOwnFile(notePath, JSON.stringify({ byteLength, ranges: [[0, longest.size]] }));
+    renameSync(longest.path, path);
   });
 }
 
-function isAbandoned(path: string): boolean {
-  const stat = onCache(path, () => statSync(path, { throwIfNoEntry: false }));
-  return stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_MS;
+interface Beginning {
+  readonly path: string;
+  readonly size: number;
+}
+
+function longestBeginning(blobPath: string, byteLength: number): Beginning | undefined {
+  const usable = pythonsBeginnings(blobPath).filter(({ size }) => size > 0 && size <= byteLength);
+  return usable.sort((a, b) => b.size - a.size)[0];
+}
+
+const PYTHONS = /^\.(?:[0-9a-f]{8}\.)?incomplete$/;
+
+/** What Python has of a blob and no longer writes to. */
+function pythonsBeginnings(blobPath: string): Beginning[] {
+  const [folder, etag] = [dirname(blobPath), basename(blobPath)];
+  return namesIn(folder).flatMap((name) => {
+    const path = join(folder, name);
+    if (!name.startsWith(etag) || !PYTHONS.test(name.slice(etag.length))) return [];
+    const stat = onCache(path, () => lstatSync(path, { throwIfNoEntry: false }));
+    const isAbandoned = stat?.isFile() === true && Date.now() - stat.mtimeMs > ABANDONED_MS;
+    return isAbandoned ? [{ path, size: stat.size }] : [];
+  });
 }
 
 /**

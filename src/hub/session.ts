@@ -9,6 +9,7 @@ import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { readSmallText } from "../files/small-file.js";
 import type { Reporter } from "../progress.js";
 import { HubAnswer } from "./answers.js";
+import { trustedCertificates } from "./certificates.js";
 import { checkEndpoint, type HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
 import {
@@ -31,7 +32,7 @@ export function openSession(
   settings: HubSettings,
   reporter: Reporter,
   signal?: AbortSignal,
-  answerMs = settings.transfer.stallMs,
+  answerMs = settings.transfer.answerMs ?? settings.transfer.stallMs,
 ) {
   const { endpoint, transfer } = settings;
   checkEndpoint(endpoint);
@@ -72,16 +73,25 @@ export function openSession(
   };
 }
 
-function connect({ transfer: { stallMs }, proxy }: HubSettings, answerMs: number) {
+function connect({ transfer: { stallMs }, proxy, certificates }: HubSettings, answerMs: number) {
   const dispatchers = new Map<string, Dispatcher>();
-  const patience = { headersTimeout: answerMs, bodyTimeout: stallMs, connect: { timeout: stallMs } };
+  let trusted: ReturnType<typeof trustedCertificates> | undefined;
+  const optionsFor = (protocol: string) => {
+    if (protocol === "https:") trusted ??= trustedCertificates(certificates);
+    const tls = trusted ? { secureContext: trusted } : {};
+    const connect = { timeout: stallMs, ...tls };
+    return { headersTimeout: answerMs, bodyTimeout: stallMs, connect, requestTls: tls, proxyTls: tls };
+  };
   const dispatcherFor = (url: URL) => {
     const uri = proxyFor(url, proxy) ?? "";
-    const found = dispatchers.get(uri);
+    const key = `${url.protocol} ${uri}`;
+    const found = dispatchers.get(key);
+    if (found !== undefined) return found;
+    const { requestTls, proxyTls, ...patience } = optionsFor(url.protocol);
     // Many proxies tunnel to port 443 only, and ask for plain HTTP themselves.
-    const proxied = { uri, proxyTunnel: false, ...patience };
-    const dispatcher = found ?? (uri === "" ? new Agent(patience) : new ProxyAgent(proxied));
-    dispatchers.set(uri, dispatcher);
+    const proxied = { uri, proxyTunnel: false, ...patience, requestTls, proxyTls };
+    const dispatcher = uri === "" ? new Agent(patience) : new ProxyAgent(proxied);
+    dispatchers.set(key, dispatcher);
     return dispatcher;
   };
   const send: Send = async (url, { method = "GET", headers, body, signal }) => {

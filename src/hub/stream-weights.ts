@@ -13,6 +13,9 @@ import type { HubSession } from "./session.js";
 /** The first read is of some bytes that tell the file's format; the header they begin is read with them. */
 const HEAD_BYTES = 64 * 1024;
 
+/** Files whose heads are fetched before they are asked for. */
+const MOST_HEADS = 128;
+
 /** A zip's local headers are read by themselves, and later what lies around them: padding, and a descriptor before. */
 const SMALL_BYTES = 4096;
 const BEFORE_BYTES = 64;
@@ -32,7 +35,7 @@ export interface StreamedWeights extends RemoteWeights {
 
 /**
  * How to read weights where they are: a file that the cache has from there, the others from the Hub, without writing
- * to a disk. Asks nothing of the network yet. Closing the weights of any model ends the session.
+ * to a disk. Closing the weights of any model ends the session.
  */
 export function streamWeights(
   models: readonly LocatedModel[],
@@ -40,6 +43,8 @@ export function streamWeights(
   signal: AbortSignal | undefined,
 ): Map<LocatedModel, StreamedWeights> {
   if (models.length === 0) return new Map();
+  // Config and tokenizer are looked for there, also where the repository has none.
+  for (const { path } of models) makeFolder(path);
   const { transfer } = session.settings;
   const window = new RemoteWindow(session);
   const headerRequests = createLimit(HEADER_REQUESTS_PER_CONNECTION * transfer.connections);
@@ -50,25 +55,32 @@ export function streamWeights(
     window.close();
     return session.close();
   };
+  const remote = new Map(
+    models.flatMap(({ absentWeights }) =>
+      absentWeights.map((file) => {
+        // Over plain HTTP, which gives exactly the range that is asked for; Xet's chunks are larger.
+        const plain = new HubFile(session, file.snapshot, { ...file.entry, isXet: false });
+        return [file, openStreamedFile(plain, window, headerRequests)];
+      }),
+    ),
+  );
+  // Headers arrive together, though they are read one after the other. What fails is thrown when it is read.
+  for (const file of [...remote.values()].slice(0, MOST_HEADS))
+    file.read(0, Math.min(1, file.byteLength)).catch(() => {});
   const open = ({ path, absentWeights }: LocatedModel, name: string) => {
     const file = absentWeights.find(({ entry }) => entry.path === name);
-    if (file === undefined) return openLocalFile(join(path, name));
-    // Over plain HTTP, which gives exactly the range that is asked for; Xet's chunks are larger.
-    const remote = new HubFile(session, file.snapshot, { ...file.entry, isXet: false });
-    return openStreamedFile(remote, window, headerRequests);
+    return (file && remote.get(file)) ?? openLocalFile(join(path, name));
   };
   return new Map(
     models.map((model) => {
-      const { path, indexPath, weights } = model;
-      // Config and tokenizer are looked for there, also where the repository has none.
-      makeFolder(path);
+      const { indexPath, weights } = model;
       const names = indexPath === null ? weights.map((entry) => entry.path) : [];
       return [model, { index: indexPath, names, open: (name) => open(model, name), close }];
     }),
   );
 }
 
-/** Headers are read here, the tensors' bytes go to the threads through the window. Asks nothing of the network yet. */
+/** Headers are read here, the tensors' bytes go to the threads through the window. */
 function openStreamedFile(remote: HubFile, window: RemoteWindow, requests: Limit): OpenFile {
   const { path, entry } = remote;
   const { byteLength } = entry;
@@ -122,14 +134,23 @@ function headerReader(remote: HubFile, requests: Limit) {
     }
     return { start, bytes };
   };
+  const headBytes = Math.min(HEAD_BYTES, remote.entry.byteLength);
+  let head: Promise<Part> | null = null;
   /** Some bytes from `start` on: kept ones, or new ones up to `end` or to where kept ones begin. */
   const partAt = async (start: number, end: number): Promise<Part> => {
     const { byteLength } = remote.entry;
     const found = kept.find((part) => part.start <= start && start < part.start + part.bytes.length);
     if (found !== undefined) return found;
-    let next = start === 0 ? Math.max(end, Math.min(HEAD_BYTES, byteLength)) : end;
+    if (start < headBytes) {
+      head ??= load(0, headBytes).catch((error) => {
+        head = null;
+        throw error;
+      });
+      return head;
+    }
+    let next = end;
     for (const part of kept) if (part.start > start) next = Math.min(next, part.start);
-    if (start === 0 || next - start > SMALL_BYTES) return load(start, next);
+    if (next - start > SMALL_BYTES) return load(start, next);
     return load(Math.max(0, start - BEFORE_BYTES), Math.min(byteLength, next + BEHIND_BYTES));
   };
   return {
@@ -144,6 +165,9 @@ function headerReader(remote: HubFile, requests: Limit) {
       }
       return into;
     },
-    forget: () => void kept.splice(0),
+    forget() {
+      kept.splice(0);
+      head = null;
+    },
   };
 }

@@ -204,7 +204,7 @@ describe("a download", { concurrency: 2 }, () => {
       '{"byteLength":300000,"ranges":[[0,999999999]]}',
     ];
     for (const note of [...notes, '{"byteLength":300000,"ranges":[[-1,5]]}', "[1]"]) {
-      writeFileSync(`${blob}.ranges.incomplete`, "rubbish");
+      writeFileSync(`${blob}.ranges.part`, "rubbish");
       writeFileSync(`${blob}.ranges.json`, note);
       const model = await run.fetch();
       assert.deepEqual(readFileSync(run.weightsPath(model)), run.weights, note);

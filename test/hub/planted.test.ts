@@ -26,8 +26,8 @@ describe("in a shared cache, the file that a planted name leads to stays as it i
   for (const plant of [symlinkSync, linkSync]) {
     test(`the bytes under way, by ${plant.name}`, async (context) => {
       const { run, blob, victim } = await place(context);
-      plant(victim, `${blob}.ranges.incomplete`);
-      await refusal(() => run.fetch(), "cache-unwritable", { file: /ranges\.incomplete$/ });
+      plant(victim, `${blob}.ranges.part`);
+      await refusal(() => run.fetch(), "cache-unwritable", { file: /ranges\.part$/ });
       assert.equal(readFileSync(victim, "utf8"), "mine");
     });
 
