@@ -126,7 +126,7 @@ const FILES: BadInput[] = [
     exit: 4,
     code: "header-too-long",
     make: (place) => void withHeader(place, (h, d) => safetensorsOf(h, d, 100_000_000_000n)),
-    says: [WEIGHTS, "100000000000"],
+    says: [WEIGHTS, "got:      100 GB"],
   },
   {
     name: "a header that isn't JSON",

@@ -144,7 +144,7 @@ const FOLDERS: BadInput[] = [
         "pytorch_model-00002-of-00002.bin": LFS_POINTER,
       }),
     }),
-    says: ["pytorch_model-00001-of-00002.bin", "9976634558", "git lfs pull"],
+    says: ["pytorch_model-00001-of-00002.bin", "9.98 GB", "git lfs pull"],
   },
   {
     name: "a shard missing, by the names",

@@ -175,7 +175,7 @@ describe("odd pairs and wrong usage", { concurrency: 3 }, () => {
     const tuned = await run("--base", "b", "--target", "t", "--delta", "d");
     assert.match(
       tuned.stderr,
-      /^error: No such file or folder: t \(looked in .*\)\.\n {2}expected: for the tuned model: /,
+      /^error: No such file or folder: t \(looked in .*\)\.\n {2}file: {5}t\n {2}expected: for the tuned model: /,
     );
   });
 

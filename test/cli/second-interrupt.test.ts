@@ -10,18 +10,18 @@ import { temporaryFolder } from "../support/model-folder.js";
 const RUN_COMMAND = new URL("../../src/cli/run-command.js", import.meta.url).href;
 
 /** A command that takes its time to stop. */
-function slowCommand(made: string): string {
+function slowCommand(made: string, betweenMs: number): string {
   return `
     const { runCommand } = await import(${JSON.stringify(RUN_COMMAND)});
     await runCommand({}, ${JSON.stringify(made)}, async ({ signal }) => {
       signal.addEventListener("abort", () => process.stdout.write("stopping"));
       process.stdout.write("ready");
-      await new Promise((resolve) => setTimeout(resolve, 5000));
+      await new Promise((resolve) => setTimeout(resolve, ${1000 + 10 * betweenMs}));
     });`;
 }
 
 async function interrupted(made: string, betweenMs: number) {
-  const child = spawn(process.execPath, ["--input-type=module", "--eval", slowCommand(made)]);
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", slowCommand(made, betweenMs)]);
   let stderr = "";
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
