@@ -4,8 +4,12 @@
  * files, threads, timers and connections are closed.
  */
 
-import type { MergePlanDocument, MergeSummary } from "./apply/documents.js";
-import type { ApplyDeltaOptions as ApplyOptions } from "./apply/options.js";
+import type { MergePlanDocument, MergeSummary, PartSummary } from "./apply/documents.js";
+import type {
+  ApplyDeltaOptions as ApplyOptions,
+  FinishPartsOptions as FinishOptions,
+  ApplyPartOptions as PartOptions,
+} from "./apply/options.js";
 import type { Comparison } from "./compare/documents.js";
 import type { CompareOptions as ModelsOptions } from "./compare/options.js";
 import type { InspectDocument } from "./inspect/documents.js";
@@ -20,7 +24,7 @@ import type { UploadOptions as RepositoryOptions } from "./upload/options.js";
 import type { Verification } from "./verify/documents.js";
 import type { VerifyOptions as TargetOptions } from "./verify/options.js";
 
-export type { ApplyDocument, MergePlanDocument, MergeSummary } from "./apply/documents.js";
+export type { ApplyDocument, MergePlanDocument, MergeSummary, PartSummary } from "./apply/documents.js";
 export type {
   BaseCheck,
   BaseStatistics,
@@ -39,15 +43,9 @@ export type {
   TensorComparison,
   Tolerance,
 } from "./compare/documents.js";
+export { type ErrorCode, EXIT, EXIT_OF } from "./error-codes.js";
 export type { ErrorDocument, ReportedError } from "./error-document.js";
-export {
-  ApplyDeltaError,
-  type ErrorCode,
-  type ErrorDetails,
-  EXIT,
-  EXIT_OF,
-  isApplyDeltaError,
-} from "./errors.js";
+export { ApplyDeltaError, type ErrorDetails, isApplyDeltaError } from "./errors.js";
 export type { HubOptions, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
 export type {
   InspectDocument,
@@ -101,6 +99,10 @@ export type TargetFormat = NonNullable<ApplyOptions["format"]>;
 
 /** What is merged, where to, and how. */
 export type ApplyDeltaOptions = Callable<ApplyOptions>;
+/** Which part of a target is made, of what, and how. */
+export type ApplyPartOptions = Callable<PartOptions>;
+/** Which target is completed. */
+export type FinishPartsOptions = Callable<FinishOptions>;
 /** What a delta is made of, where to, and how. */
 export type MakeDeltaOptions = Callable<MakeOptions>;
 /** What is compared, and what counts as equal. */
@@ -137,6 +139,25 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
   const program = await loadModule(() => import("./apply/apply-delta.js"));
   return runProgram(options, program.applyOptions, program.planMerge);
+}
+
+/**
+ * Makes the shards of one part of a target, so that several machines can make it together; whoever makes the last one
+ * completes the target, as `applyDelta` would. Each part is given the same options. Rejects with an `ApplyDeltaError`;
+ * what other parts made stays as it is.
+ */
+export async function applyPart(options: ApplyPartOptions): Promise<PartSummary> {
+  const program = await loadModule(() => import("./apply/apply-part.js"));
+  return runProgram(options, program.partOptions, program.applyPart);
+}
+
+/**
+ * Completes a target whose parts are all made, where no part has. Rejects with an `ApplyDeltaError`: `parts-missing`
+ * while parts aren't made, and as `applyDelta` would.
+ */
+export async function finishParts(options: FinishPartsOptions): Promise<PartSummary> {
+  const program = await loadModule(() => import("./apply/apply-part.js"));
+  return runProgram(options, program.finishOptions, program.finishParts);
 }
 
 /**

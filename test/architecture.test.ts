@@ -11,7 +11,17 @@ const ROOMS = [
   ...["apply", "make", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
   ...["options", "progress", "interrupt", "limit", "nearest", "system-errors", "budget"],
-  ...["error-document", "errors", "error-text", "documents", "tensor", "printable", "units", "version"],
+  ...[
+    "error-document",
+    "errors",
+    "error-codes",
+    "error-text",
+    "documents",
+    "tensor",
+    "printable",
+    "units",
+    "version",
+  ],
 ];
 
 /** What the command line may import: the library as any program has it, words for progress and errors. */

@@ -121,8 +121,10 @@ test("the exports resolve to the program and its types", async () => {
     [
       "ApplyDeltaError",
       "applyDelta",
+      "applyPart",
       "checkUpload",
       "compareModels",
+      "finishParts",
       "inspectModel",
       "isApplyDeltaError",
       "listReleases",

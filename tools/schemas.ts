@@ -3,7 +3,7 @@ import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { applyDocumentSchema, mergePlanSchema } from "../src/apply/documents.js";
+import { applyDocumentSchema, mergePlanSchema, partDocumentSchema } from "../src/apply/documents.js";
 import { comparisonSchema } from "../src/compare/documents.js";
 import { errorDocumentSchema } from "../src/error-document.js";
 import { inspectDocumentSchema } from "../src/inspect/documents.js";
@@ -17,6 +17,7 @@ export const DOCUMENTS: Readonly<Record<string, { readonly printedBy: string; re
   {
     apply: { printedBy: "--base … --delta … --target … --json", schema: applyDocumentSchema },
     "apply-plan": { printedBy: "… --dry-run --json", schema: mergePlanSchema },
+    part: { printedBy: "--part … --json, or finish … --json", schema: partDocumentSchema },
     make: { printedBy: "make … --json", schema: makeDocumentSchema },
     "make-plan": { printedBy: "make … --dry-run --json", schema: deltaPlanSchema },
     compare: { printedBy: "compare … --json", schema: comparisonSchema },

@@ -48,36 +48,44 @@ export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
   const start = performance.now();
   try {
-    return await makeTarget(options, start);
+    return await withPlan(options, false, (merge, log) => makeTarget(merge, options, log, start));
   } catch (error) {
-    const made = isApplyDeltaError(error, "target-exists") && (await findMade(options, error, start));
+    const made = isApplyDeltaError(error, "target-exists") && (await findMade(options, start));
     if (!made) throw error;
     return made;
   }
 }
 
-async function makeTarget(options: ApplyDeltaOptions, start: number): Promise<MergeSummary> {
+/**
+ * From a plan to the target: executes, judges, writes, publishes. `start`: when the call began; `isLast`: only
+ * complete what parts have made.
+ */
+export async function makeTarget(
+  merge: PlannedMerge,
+  options: ApplyDeltaOptions,
+  log: WarningLog,
+  start: number,
+  isLast = false,
+): Promise<MergeSummary> {
   const { verify = false, force = false, signal } = options;
-  return withPlan(options, false, async (merge, log) => {
-    const { target, plan, files, record, checksums, baseCheck } = merge;
-    checkRoom(target, roomFor(target, plan, files.length));
-    let counted: ElementCounts = { sums: 0, inexact: 0, notFinite: 0, findings: [] };
-    const made = { ...stagedTarget(merge), files: merge.isFile ? filesOfTarget(merge) : null };
-    const keptShards = await withStaging(made, options, log, async (staging) => {
-      const found = await writeShards(merge, staging, log, signal);
-      counted = judgeFindings(found, plan, { baseCheck, force, log });
-      if (staging.isPublished) return;
-      staging.writeAssets(files);
-      const { findings: _, ...sums } = counted;
-      // A GGUF has its record inside.
-      if (plan.format !== "gguf")
-        await writeProvenance(staging, { ...record, counted: sums }, namesOf(files), checksums !== null);
-      if (checksums !== null)
-        await writeChecksums(staging, checksums, writtenBefore(merge), { reporter: log, signal });
-      if (verify) await assertVerified(staging.folder, { ...merge, reporter: log, signal });
-    });
-    return { ...summarize(merge, keptShards, start), counted, verified: verify, warnings: log.warnings };
+  const { target, plan, files, record, checksums, baseCheck } = merge;
+  checkRoom(target, roomFor(target, plan, files.length));
+  let counted: ElementCounts = { sums: 0, inexact: 0, notFinite: 0, findings: [] };
+  const made = { ...stagedTarget(merge), files: filesOfTarget(merge) };
+  const keptShards = await withStaging(made, { ...options, isLast }, log, async (staging) => {
+    const found = await writeShards(merge, staging, log, signal);
+    counted = judgeFindings(found, plan, { baseCheck, force, log });
+    if (staging.isPublished) return;
+    staging.writeAssets(files);
+    const { findings: _, ...sums } = counted;
+    // A GGUF has its record inside.
+    if (plan.format !== "gguf")
+      await writeProvenance(staging, { ...record, counted: sums }, namesOf(files), checksums !== null);
+    if (checksums !== null)
+      await writeChecksums(staging, checksums, writtenBefore(merge), { reporter: log, signal });
+    if (verify) await assertVerified(staging.folder, { ...merge, reporter: log, signal });
   });
+  return { ...summarize(merge, keptShards, start), counted, verified: verify, warnings: log.warnings };
 }
 
 function summarize(merge: PlannedMerge, keptShards: readonly string[], start: number) {
@@ -93,17 +101,11 @@ function summarize(merge: PlannedMerge, keptShards: readonly string[], start: nu
 }
 
 /** The summary of a folder that exists and is what the merge would make; null where it isn't, or where that can't be told. */
-async function findMade(
-  options: ApplyDeltaOptions,
-  { details }: ApplyDeltaError,
-  start: number,
-): Promise<MergeSummary | null> {
+export async function findMade(options: ApplyDeltaOptions, start: number): Promise<MergeSummary | null> {
   const { verify = false, signal } = options;
   const requests = readRequests(options);
   const { isFile, format } = targetKindOf(options);
   const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests), isFile });
-  // Where another run is at work, the error is about its lock.
-  if (details.file !== target) return null;
   const found = format === "gguf" ? null : recordToCompare(target, requests, options);
   if (found === null && format !== "gguf") return null;
   // Weights that aren't on this machine stay where they are: headers and a sample are enough.
@@ -168,8 +170,9 @@ function writtenBefore({ plan, files }: PlannedMerge): string[] {
   return [...namesOf(plan.shards), ...namesOf(files), ...(plan.format === "gguf" ? [] : [PROVENANCE])];
 }
 
-/** What a target is made of where it is no folder, the main file last. */
-function filesOfTarget({ plan, files, checksums }: PlannedMerge): string[] {
+/** What a target is made of where it is no folder, the main file last; null for a folder. */
+export function filesOfTarget({ isFile, plan, files, checksums }: PlannedMerge): string[] | null {
+  if (!isFile) return null;
   return [...namesOf(files), ...(checksums === null ? [] : [checksums]), ...namesOf(plan.shards).reverse()];
 }
 
@@ -185,7 +188,7 @@ function readRequests({ base, delta, baseRevision, deltaRevision }: ApplyDeltaOp
 }
 
 /** Finds the models and a place for the target, opens, checks and plans, runs `body`, closes whatever happens. */
-async function withPlan<T>(
+export async function withPlan<T>(
   options: ApplyDeltaOptions,
   headersOnly: boolean,
   body: (merge: PlannedMerge, log: WarningLog) => Promise<T>,
@@ -209,7 +212,8 @@ async function withPlan<T>(
 }
 
 /** Everything that is known before the first byte is written. */
-interface PlannedMerge extends WeightsOutput {
+export interface PlannedMerge extends WeightsOutput {
+  readonly sources: { readonly base: OpenModel; readonly delta: OpenModel };
   /** The files beside the weights. */
   readonly files: readonly Asset[];
   /** Whether they are the target, and no folder around them. */

@@ -49,6 +49,30 @@ export const mergeSummarySchema = z.strictObject({
 /** What a merge made. */
 export type MergeSummary = DocumentType<typeof mergeSummarySchema>;
 
+export const partSummarySchema = z.strictObject({
+  target: text.describe("Real path of the folder that the parts make."),
+  part: text.nullable().describe("Which part this was, as `2/4`; null where it only completed the target."),
+  shards: texts.describe("Names of the weights files that this run made."),
+  shardsDone: count.describe("Weights files of all parts that are done."),
+  shardsTotal: count.describe("Weights files of the target."),
+  published: flag.describe("Whether this run completed the target."),
+  merge: mergeSummarySchema.nullable().describe("What was made, where this run completed the target."),
+  seconds: number.describe("Duration of the call."),
+  warnings: texts.describe("What may be wrong, a sentence each."),
+});
+
+/** What a run of one part did. */
+export type PartSummary = DocumentType<typeof partSummarySchema>;
+
+export const partDocumentSchema = z
+  .strictObject({
+    ...partSummarySchema.shape,
+    upload: z
+      .exactOptional(uploadSummarySchema)
+      .describe("With `--upload`, where this run completed the target."),
+  })
+  .describe("What a run of one part did.");
+
 export const applyDocumentSchema = z
   .strictObject({
     ...mergeSummarySchema.shape,

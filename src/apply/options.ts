@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { PROMPT_STYLES } from "../llama/prompt-templates.js";
-import { baseOptions, outputOptions, sumOptions } from "../merge/options.js";
+import { baseOptions, hubOption, outputOptions, sumOptions } from "../merge/options.js";
 import { flag, inGroup, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
 
 export const applyOptions = z.strictObject({
@@ -60,4 +60,22 @@ export const applyOptions = z.strictObject({
   deltaRevision: revision("--delta-revision", "the delta"),
 });
 
+export const partOptions = applyOptions.extend(
+  inGroup("Speed and resuming", {
+    /** Which part of the target to make: `2/4` is the second of four. Every part is given the same options. */
+    part: flag("--part <i/n>", "make part i of n; the last one done completes the target", text()),
+  }),
+);
+
+/** What completing a target takes besides what its parts were asked for. */
+export const finishOptions = z.strictObject({
+  ...inGroup("Main", {
+    /** The folder whose parts are made. */
+    target: flag("-o, --target <folder>", "complete the target whose parts are made", text()),
+  }),
+  ...hubOption,
+});
+
+export type ApplyPartOptions = z.input<typeof partOptions> & WorkOptions;
+export type FinishPartsOptions = z.input<typeof finishOptions> & WorkOptions;
 export type ApplyDeltaOptions = z.input<typeof applyOptions> & WorkOptions;

@@ -1,15 +1,17 @@
 /** `vicuna-apply-delta --base … --delta … --target …`: the program's own action. */
 import type { Command } from "commander";
-import type { MergePlanDocument, MergeSummary } from "../apply/documents.js";
-import { applyOptions } from "../apply/options.js";
+import type { MergePlanDocument, MergeSummary, PartSummary } from "../apply/documents.js";
+import { partOptions } from "../apply/options.js";
 import type { BaseCheck } from "../base-check/documents.js";
-import { type ApplyDeltaOptions, applyDelta, planMerge } from "../index.js";
+import { type ApplyDeltaOptions, applyDelta, applyPart, planMerge } from "../index.js";
 import { printable } from "../printable.js";
-import { formatExact } from "../units.js";
+import { formatExact, formatSeconds, plural } from "../units.js";
+import { environment } from "./environment.js";
 import { defineFolderCommand } from "./folder-command.js";
 import { setHelpPage } from "./help.js";
 import { addFlag, addLibraryOptions } from "./library-options.js";
 import { formatLayout, tookLine, weightsLines } from "./output-text.js";
+import { readPartWord } from "./part-word.js";
 import { linesIf, type Palette } from "./terminal.js";
 
 const EXAMPLES = [
@@ -22,14 +24,16 @@ const EXAMPLES = [
 
 export function defineCommand(program: Command): void {
   setHelpPage(program, { examples: EXAMPLES });
-  addLibraryOptions(program, applyOptions);
+  addLibraryOptions(program, partOptions.partial({ part: true }));
   addFlag(program, "From FastChat", "--low-cpu-mem", "do nothing: memory use is always low");
-  defineFolderCommand<ApplyDeltaOptions, MergePlanDocument, MergeSummary>(program, {
+  defineFolderCommand<ApplyCall, MergePlanDocument, MergeSummary | PartSummary>(program, {
     folder: "target",
-    plan: planMerge,
+    plan: ({ part: _, ...call }) => planMerge(call),
     formatPlan,
-    make: applyDelta,
-    formatMade: formatSummary,
+    make: ({ part, ...call }) =>
+      part === undefined ? applyDelta(call) : applyPart({ ...call, part: readPartWord(part, environment()) }),
+    isComplete: (made) => !("merge" in made) || made.merge !== null,
+    formatMade: (made, paint) => ("merge" in made ? formatPart(made, paint) : formatSummary(made, paint)),
   });
 }
 
@@ -37,6 +41,21 @@ const MADE_LINES = [
   "  done      already: the same merge made it, and nothing was written now",
   "  compared  with its record: files and headers of base and delta, the base check's sample, options, version",
 ];
+
+type ApplyCall = ApplyDeltaOptions & { readonly part?: string };
+
+/** What a run of one part did, or of `finish`. */
+export function formatPart(summary: PartSummary, paint: Palette): string {
+  const { target, part, shards, shardsDone, shardsTotal, published, merge, seconds } = summary;
+  if (merge !== null) return formatSummary(merge, paint);
+  const state = published ? "complete" : `${shardsDone} of ${plural(shardsTotal, "shard")} made by all parts`;
+  return [
+    paint.strong(printable(target)),
+    ...linesIf(part !== null, `  part      ${part}: ${plural(shards.length, "shard")} made`),
+    `  target    ${state}`,
+    `  took      ${formatSeconds(seconds)}`,
+  ].join("\n");
+}
 
 function formatSummary(summary: MergeSummary, paint: Palette): string {
   return [

@@ -8,6 +8,8 @@ interface CommandEntry {
   readonly description: string;
   /** Each positional argument and its help. */
   readonly positional: Readonly<Record<string, string>>;
+  /** Left out of the lists of commands: who needs it comes from a page of the docs. */
+  readonly isRare?: true;
   /** Its options and action. Their rules take zod, so a run loads those of the command it calls. */
   readonly load: () => Promise<{ readonly defineCommand: (command: Command) => void }>;
 }
@@ -44,6 +46,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     positional: { "<model>": "a folder, a weights file, or owner/name on the Hub" },
     load: () => import("./inspect-command.js"),
   },
+  finish: {
+    description: "complete a target whose parts (--part) are made",
+    positional: {},
+    isRare: true,
+    load: () => import("./finish-command.js"),
+  },
   upload: {
     description: "send a model's folder to the Hugging Face Hub",
     positional: {
@@ -60,9 +68,9 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
 };
 
 /** Names and descriptions, for the help of the program. */
-export const COMMAND_LIST = Object.entries(COMMANDS).map(
-  ([name, { description }]) => [name, description] as const,
-);
+export const COMMAND_LIST = Object.entries(COMMANDS)
+  .filter(([, { isRare }]) => isRare !== true)
+  .map(([name, { description }]) => [name, description] as const);
 
 /** A command of the table with its options and action. It parses the words behind its name. */
 export async function createCommand(name: string): Promise<Command> {

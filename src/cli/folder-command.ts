@@ -35,13 +35,15 @@ interface FolderCommand<Options, Plan, Made> {
   readonly plan: (call: Options) => Promise<Plan>;
   readonly formatPlan: (plan: Plan, paint: Palette) => string;
   readonly make: (call: Options) => Promise<Made>;
+  /** Whether the folder is there now; always, unless this says otherwise. */
+  readonly isComplete?: (made: Made) => boolean;
   readonly formatMade: (made: Made, paint: Palette) => string;
 }
 
 /** Adds the options that both commands have, and sets the action. */
 export function defineFolderCommand<Options extends object, Plan extends object, Made extends object>(
   command: Command,
-  { folder, plan, formatPlan, make, formatMade }: FolderCommand<Options, Plan, Made>,
+  { folder, plan, formatPlan, make, isComplete = () => true, formatMade }: FolderCommand<Options, Plan, Made>,
 ): Command {
   addFlag(command, "Main", "-n, --dry-run", "print the plan, write nothing");
   addLibraryOptions(command, uploadFlags);
@@ -68,6 +70,7 @@ export function defineFolderCommand<Options extends object, Plan extends object,
         if (!isApplyDeltaError(error, "target-exists")) throw error;
         throw withHint(error, `To send the folder that exists: ${sendCommand(String(call[folder]), upload)}`);
       });
+      if (!isComplete(made)) return { document: made, format: (paint) => formatMade(made, paint) };
       const path = String(made[folder]);
       const uploaded = await uploadModel({ folder: path, ...upload }).catch((error: unknown) => {
         throw withHint(error, `The folder is made, and whole. To send it: ${sendCommand(path, upload)}`);

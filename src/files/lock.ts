@@ -65,14 +65,25 @@ export async function waitForLock(folder: string, name: string, options: LockOpt
   return new HeldLock(folder, name, lock);
 }
 
-/** Takes the lock of that name. Errors: `target-exists` where another run holds it; `interrupted`; the system's. */
+/** Takes the lock of that name. Errors: `target-busy` where another run holds it; `interrupted`; the system's. */
 export async function takeLock(folder: string, name: string, options: LockOptions = {}): Promise<Lock> {
   const path = join(folder, name);
   const id = await acquire(path, false, options);
   if (id !== null) return new HeldLock(folder, name, id);
+  throw busy(path);
+}
+
+/** Errors: `target-busy` where a run holds the lock of that name, or may. */
+export function assertUnlocked(folder: string, name: string): void {
+  const path = join(folder, name);
+  const { holder } = lookAt(path);
+  if (holder !== null && !isSurelyDead(holder)) throw busy(path);
+}
+
+function busy(path: string): ApplyDeltaError {
   const holder = readHolder(path);
   const who = holder === null ? "" : ` (process ${holder.pid} on ${holder.host})`;
-  throw new ApplyDeltaError("target-exists", `Another run is making this folder${who}.`, {
+  return new ApplyDeltaError("target-busy", `Another run is making this folder${who}.`, {
     file: path,
     hint: "Wait until it has ended. If there is no such run, remove this file.",
   });

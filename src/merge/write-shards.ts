@@ -2,7 +2,7 @@ import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { Reporter } from "../progress.js";
 import type { Finding } from "../target/findings.js";
-import type { Staging } from "../target/staging.js";
+import type { StagedShards } from "../target/staged-shards.js";
 import type { StagedTarget } from "../target/with-staging.js";
 import { executePlan } from "./execute-plan.js";
 import { fingerprintOf } from "./fingerprint.js";
@@ -31,7 +31,7 @@ export function stagedTarget({ target, plan, sources }: WeightsOutput): StagedTa
  */
 export async function writeShards(
   { plan, kernel, threads, sources }: WeightsOutput,
-  staging: Staging,
+  staging: StagedShards,
   reporter: Reporter,
   signal: AbortSignal | undefined,
 ): Promise<Finding[]> {

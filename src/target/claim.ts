@@ -14,9 +14,10 @@ export interface Claim extends Lock {
 
 /**
  * Makes the folder and its parents, or finds it ours, and locks it; leaves nothing behind where that fails.
- * Errors: `target-exists` (the folder isn't ours, or a run works in it), `target-unwritable`, `no-space`, `interrupted`.
+ * Errors: `target-exists` (the folder isn't ours), `target-busy` (a run works in it), `target-unwritable`, `no-space`,
+ * `interrupted`.
  */
-export async function claimFolder(folder: string, options: LockOptions): Promise<Claim> {
+export async function claimFolder(folder: string, options: LockOptions, name = LOCK): Promise<Claim> {
   const isThere = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false })) !== undefined;
   if (isThere) assertOurs(folder);
   const first = isThere ? null : onTarget(folder, () => makeFolders(folder));
@@ -25,7 +26,7 @@ export async function claimFolder(folder: string, options: LockOptions): Promise
     else quietly(() => rmdirSync(folder));
   };
   try {
-    const lock = await lockFolder(folder, options);
+    const lock = await lockFolder(folder, options, name);
     return {
       assertHeld: () => onTarget(folder, lock.assertHeld),
       moveTo: lock.moveTo,
@@ -38,10 +39,10 @@ export async function claimFolder(folder: string, options: LockOptions): Promise
   }
 }
 
-/** Locks a folder of ours. Errors: `target-exists` where another run holds it, `target-unwritable`, `interrupted`. */
-export async function lockFolder(folder: string, options: LockOptions): Promise<Lock> {
+/** Locks a folder of ours. Errors: `target-busy` where another run holds it, `target-unwritable`, `interrupted`. */
+export async function lockFolder(folder: string, options: LockOptions, name = LOCK): Promise<Lock> {
   try {
-    return await takeLock(folder, LOCK, options);
+    return await takeLock(folder, name, options);
   } catch (error) {
     return onTarget(folder, () => {
       throw error;

@@ -1,15 +1,17 @@
 /**
  * The record, beside the shards, of what an unfinished run has done. A shard counts as finished if it was on the disk
- * before its line was, and is as it was then. One JSON document a line: a line that was cut off spoils no other.
+ * before its line was, and is as it was then. One JSON document a line: a line that was cut off spoils no other. Each
+ * part of a target that is made in parts has a journal for its shards, beside the one with the head.
  */
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
 import { writeOwnFile } from "../files/own-file.js";
 import { openSmallFile } from "../files/small-file.js";
 import { onTarget } from "../files/write-errors.js";
 import { FINDING_KINDS, type Finding } from "./findings.js";
+import { partJournal } from "./target.js";
 
 /** A line is some 100 bytes for each finding; stops a file that would fill the memory. */
 const MAX_JOURNAL_BYTES = 64_000_000;
@@ -17,7 +19,13 @@ const MAX_JOURNAL_BYTES = 64_000_000;
 /** What a merge depends on, by name: a digest for each. A shard is kept if all of them are what they were. */
 export type Fingerprint = Readonly<Record<string, string>>;
 
-const headSchema = z.object({ fingerprint: z.record(z.string(), z.string()) });
+const headSchema = z.object({
+  fingerprint: z.record(z.string(), z.string()),
+  /** Of a target that is made in parts: how many, and what each was asked for. */
+  parts: z.object({ count: z.int().positive(), options: z.record(z.string(), z.unknown()) }).optional(),
+});
+
+export type JournalHead = Readonly<z.infer<typeof headSchema>>;
 
 const findingSchema = z.strictObject({
   tensor: z.string(),
@@ -50,8 +58,7 @@ const entrySchema = z.union([
 
 export type Publishing = z.infer<typeof publishingSchema>;
 
-export interface Journal {
-  readonly fingerprint: Fingerprint;
+export interface Journal extends JournalHead {
   /** The shards that are whole, by file name. */
   readonly finished: ReadonlySet<string>;
   /** What was counted while they were made. */
@@ -67,8 +74,8 @@ export function fingerprintChanges(a: Fingerprint, b: Fingerprint): string[] {
   return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((part) => a[part] !== b[part]);
 }
 
-export function startJournal(path: string, fingerprint: Fingerprint): void {
-  append(path, { fingerprint }, "empty");
+export function startJournal(path: string, head: JournalHead): void {
+  append(path, head, "empty");
 }
 
 /** Remembers a shard that is on the disk. */
@@ -86,27 +93,44 @@ export function recordPublishing(path: string, publishing: Publishing | null): v
   append(path, { publishing }, "append");
 }
 
-/** Null where there is no record, or none that makes sense. Errors: `target-unwritable`, where it can't be read. */
+/**
+ * What was done, by all parts together; `folder`: where the shards are. Null where there is no record, or none that makes
+ * sense. Errors: `target-unwritable`, where it can't be read.
+ */
 export function readJournal(path: string, folder: string): Journal | null {
-  const lines = readLines(path);
-  const head = parseLine(headSchema, lines[0]);
+  const [first, ...lines] = readLines(path);
+  const head = parseLine(headSchema, first);
   if (head === null) return null;
-  const finished = new Set<string>();
-  const findings: Finding[] = [];
+  for (const part of partJournals(path, head)) lines.push(...readLines(part));
+  const finished = new Map<string, readonly Finding[]>();
   const files = new Set<string>();
   let publishing: Publishing | null = null;
-  for (const entry of lines.slice(1).map((line) => parseLine(entrySchema, line))) {
+  for (const entry of lines.map((line) => parseLine(entrySchema, line))) {
     if (entry === null) continue;
     if ("publishing" in entry) publishing = entry.publishing;
     else if ("files" in entry) for (const name of entry.files) files.add(name);
     else {
       files.add(entry.shard);
-      if (!isAsRecorded(join(folder, entry.shard), entry)) continue;
-      finished.add(entry.shard);
-      findings.push(...entry.findings);
+      if (isAsRecorded(join(folder, entry.shard), entry)) finished.set(entry.shard, entry.findings);
     }
   }
-  return { fingerprint: head.fingerprint, finished, findings, files, publishing };
+  const findings = [...finished.values()].flat();
+  return { ...head, finished: new Set(finished.keys()), findings, files, publishing };
+}
+
+/** Makes one journal of those of the parts, for the run that completes the target. */
+export function joinJournals(path: string, head: JournalHead): void {
+  for (const part of partJournals(path, head)) {
+    for (const line of readLines(part)) {
+      const entry = parseLine(entrySchema, line);
+      if (entry !== null) append(path, entry, "append");
+    }
+    onTarget(part, () => rmSync(part, { force: true }));
+  }
+}
+
+function partJournals(path: string, { parts }: JournalHead): string[] {
+  return Array.from({ length: parts?.count ?? 0 }, (_, i) => join(dirname(path), partJournal(i + 1)));
 }
 
 function readLines(path: string): string[] {

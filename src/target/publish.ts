@@ -11,7 +11,7 @@ import type { Lock, LockOptions } from "../files/lock.js";
 import { onTarget } from "../files/write-errors.js";
 import { lockFolder } from "./claim.js";
 import { type Journal, type Publishing, readJournal, recordPublishing } from "./journal.js";
-import { JOURNAL, targetExists } from "./target.js";
+import { JOURNAL, partLock, targetExists } from "./target.js";
 
 /** An old target that was put aside. */
 export type Replaced = NonNullable<Publishing["replaced"]>;
@@ -98,7 +98,11 @@ export async function finishPublished(target: string, options: LockOptions): Pro
 /** The last steps: the old target goes, then the marks. Until the last of them the next run can do them again. */
 export async function tidyUp(target: string, replaced: Replaced | null, lock: Lock): Promise<void> {
   if (replaced !== null && isThere(target, replaced)) await removeFolder(asideOf(target, replaced));
+  const count = readJournal(join(target, JOURNAL), target)?.parts?.count ?? 0;
   onTarget(target, lock.release);
+  // A part that was run again when all was done may have locked it meanwhile.
+  for (let number = 1; number <= count; number++)
+    onTarget(target, () => rmSync(join(target, partLock(number)), { force: true }));
   onTarget(target, () => rmSync(join(target, JOURNAL), { force: true }));
 }
 

@@ -12,6 +12,19 @@ export const JOURNAL = ".vicuna-apply-delta";
 /** Of the run that works in the folder. */
 export const LOCK = ".vicuna-apply-delta.lock";
 
+/** How the journals of parts begin. */
+export const PART_JOURNAL = `${JOURNAL}.part-`;
+
+/** The journal of part `number` of a target that is made in parts. */
+export function partJournal(number: number): string {
+  return `${PART_JOURNAL}${number}`;
+}
+
+/** The lock of the run that makes that part. */
+export function partLock(number: number): string {
+  return `${LOCK}.part-${number}`;
+}
+
 export interface TargetCheck {
   readonly overwrite: boolean;
   /** The models that are read, as far as they are on this machine. */

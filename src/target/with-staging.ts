@@ -63,7 +63,8 @@ function describeLeftover(staging: Staging, shards: number, reporter: Reporter):
     reporter.note("an interrupted run had made the target, whole: only its last steps were left.");
     return;
   }
-  if (kept.size > 0) {
+  if (kept.size === shards) reporter.note(`all ${plural(shards, "shard")} are made: completing the target.`);
+  else if (kept.size > 0) {
     reporter.note(`going on from an interrupted run: ${kept.size} of ${plural(shards, "shard")} kept.`);
   }
   if (discarded === 0) return;

@@ -107,7 +107,7 @@ test("the cause is said: a file, doubled norms, rows in Meta's order, zeros and 
   const page = await refusal("an error page in a delta shard");
   assert.match(page.message, /^Text stands where the delta's weights should be\.$/);
   const rows = await refusal("q and k in Meta's row order");
-  assert.match(rows.message, /rows of q_proj and k_proj/);
+  assert.match(rows.message, /q_proj and k_proj with their rows in Meta/);
 });
 
 test("embeddings that the delta holds whole replace the base's; --replace none adds them, with a warning", async (context) => {

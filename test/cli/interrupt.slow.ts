@@ -241,7 +241,7 @@ test("a second run on the same target is refused while the first works, and the 
       }),
   });
   const refused = await second;
-  assert.equal(refused?.code, 6);
+  assert.equal(refused?.code, 75);
   assert.match(refused?.stderr ?? "", /Another run is making this folder \(process \d+ on /);
   assert.equal(first.code, 0, first.stderr);
 });

@@ -1,5 +1,6 @@
 /**
- * npm run faults -- [--kills 50] [--seed 1] [--stride 1] [--flips 200] [--only matrix,limits,kills,flips]
+ * npm run faults -- [--kills 50] [--schedules 50] [--seed 1] [--stride 1] [--flips 200]
+ *   [--only matrix,limits,kills,parts,flips]
  *   [--kinds EIO,short] [--folder DIR]
  *
  * Everything that can be broken on purpose, broken: a fault at every operation on a file of a small merge, the system's
@@ -16,7 +17,9 @@ import { FAULT_KINDS } from "./fault-kinds.js";
 import { runMatrix, SCENARIOS } from "./fault-matrix.js";
 import { flipBits } from "./flips.js";
 import { killRuns } from "./kills.js";
+import { runSchedules } from "./part-runs.js";
 import { tryFullDisk, tryLimits } from "./real-limits.js";
+import { makeSmallMerge } from "./small-merge.js";
 
 /** Of the larger pair: 300 MB a side, in shards of 50 MB. */
 const PARAMETERS = 150e6;
@@ -28,7 +31,8 @@ const { values } = parseArgs({
     flips: { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
     stride: { type: "string", default: "1" },
-    only: { type: "string", default: "matrix,limits,kills,flips" },
+    schedules: { type: "string", default: "50" },
+    only: { type: "string", default: "matrix,limits,kills,parts,flips" },
     kinds: { type: "string", default: FAULT_KINDS.map(({ name }) => name).join(",") },
     folder: { type: "string", default: tmpdir() },
   },
@@ -43,6 +47,7 @@ try {
   if (parts.includes("matrix")) await faultTable();
   if (parts.includes("limits")) await limitTable();
   if (parts.includes("kills")) await killTable();
+  if (parts.includes("parts")) await partTable();
   if (parts.includes("flips")) await flipTable();
 } finally {
   rmSync(root, { recursive: true, force: true });
@@ -125,6 +130,24 @@ async function killTable(): Promise<void> {
     const slowest = `${Math.round(slowestMs)} ms`;
     printRow([name, ended, shown, completed, keptShards, slowest, verdict(name, wrong)]);
   });
+}
+
+async function partTable(): Promise<void> {
+  console.log("");
+  const columns = [
+    "parts",
+    "runs",
+    "killed",
+    "had to wait",
+    "completed by finish",
+    "one target, whole, equal",
+  ];
+  printRow(["schedules", ...columns]);
+  printRow(["---:", "---:", "---:", "---:", "---:", "---:", "---"]);
+  const merge = makeSmallMerge(join(root, "parts"));
+  const row = await runSchedules(merge, Number(values.schedules), values.seed);
+  const { schedules, parts: count, runs, killed, busy, finished, wrong } = row;
+  printRow([schedules, count, runs, killed, busy, finished, verdict("parts", wrong)]);
 }
 
 async function flipTable(): Promise<void> {

@@ -58,7 +58,7 @@ for (const [when, interferes] of [
     });
     syncBuiltinESMExports();
     try {
-      await refusal(take, "target-exists", { message: new RegExp(`process ${process.ppid} `) });
+      await refusal(take, "target-busy", { message: new RegExp(`process ${process.ppid} `) });
     } finally {
       mocked.mock.restore();
       syncBuiltinESMExports();
@@ -99,13 +99,13 @@ for (const more of [ALIVE, { ...ALIVE, place: "another" }])
     let touches = 0;
     const timer = setInterval(() => utimesSync(path, ++touches, touches), 20);
     context.after(() => clearInterval(timer));
-    await refusal(take, "target-exists", { file: path, message: /process \d+ on / });
+    await refusal(take, "target-busy", { file: path, message: /process \d+ on / });
   });
 
 test("two runs of one process exclude each other, also where one waits", async (context) => {
   const { folder, take } = place(context);
   const first = await take();
-  await refusal(take, "target-exists");
+  await refusal(take, "target-busy");
   const stop = new AbortController();
   const waiting = waitForLock(folder, NAME, { signal: stop.signal, onWait: () => stop.abort() });
   await refusal(() => waiting, "interrupted");

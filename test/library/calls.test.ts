@@ -46,7 +46,7 @@ describe("calls", { concurrency: 2 }, () => {
     const outcomes = await Promise.allSettled([applyDelta(options("made")), applyDelta(options("made"))]);
     const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
     assert.equal(errors.length, 1);
-    assert.ok(isApplyDeltaError(errors[0], "target-exists"), String(errors[0]));
+    assert.ok(isApplyDeltaError(errors[0], "target-busy"), String(errors[0]));
     assert.equal((await verifyTarget({ target: join(root, "made") })).verdict, "ok");
   });
 

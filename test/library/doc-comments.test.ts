@@ -29,7 +29,7 @@ test("every public name has a doc comment", () => {
 
 test("every error code has a doc comment", () => {
   const [, table = ""] =
-    /^export declare const EXIT_OF: \{\n([\s\S]*?)^\};$/m.exec(typesOf("errors.js")) ?? [];
+    /^export declare const EXIT_OF: \{\n([\s\S]*?)^\};$/m.exec(typesOf("error-codes.js")) ?? [];
   const codes = table.match(/^ +readonly .*$/gm) ?? [];
   assert.ok(codes.length > 50);
   const described = table.match(/\*\/\n +readonly .*$/gm) ?? [];

@@ -56,6 +56,8 @@ test("every function has a place and a program on the page", () => {
 /** Calls with one option more: an unknown one is refused with a list of those there are. */
 const CALLS: Readonly<Record<string, (more: object) => Promise<unknown>>> = {
   applyDelta: (more) => library.applyDelta({ base: "a", delta: "b", target: "c", ...more }),
+  applyPart: (more) => library.applyPart({ base: "a", delta: "b", target: "c", part: "1/2", ...more }),
+  finishParts: (more) => library.finishParts({ target: "c", ...more }),
   makeDelta: (more) => library.makeDelta({ base: "a", tuned: "b", delta: "c", ...more }),
   compareModels: (more) => library.compareModels({ a: "a", b: "b", ...more }),
   inspectModel: (more) => library.inspectModel({ model: "a", ...more }),

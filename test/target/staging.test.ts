@@ -185,7 +185,7 @@ test("two runs of one process never share a folder", async (context) => {
   const { target, work } = place(context);
   const first = await createStaging(target);
   fill(first);
-  await refusal(() => createStaging(target), "target-exists", {
+  await refusal(() => createStaging(target), "target-busy", {
     file: join(work, LOCK),
     message: /Another run/,
   });
@@ -208,7 +208,7 @@ test("the folder of a run that goes on in another process is left alone", async 
     const holder = { ...JSON.parse(text), pid: other.pid, id: "other", started: startOf(other.pid ?? 0) };
     fileAt(join(work, JOURNAL), "{}");
     fileAt(join(work, LOCK), JSON.stringify(holder));
-    await refusal(() => createStaging(target), "target-exists", {
+    await refusal(() => createStaging(target), "target-busy", {
       file: join(work, LOCK),
       message: new RegExp(`process ${other.pid}`),
     });
