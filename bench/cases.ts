@@ -61,6 +61,16 @@ export function applyCase(pair: Pair, { target }: Places, name: string, ...optio
   };
 }
 
+/** What a GGUF's matrices take of the bytes of float16. */
+const GGUF_SHARES = { auto: 1, q8_0: 17 / 32, q4_0: 9 / 32 };
+
+function ggufCases(pair: Pair, places: Places): Case[] {
+  return Object.entries(GGUF_SHARES).map(([dtype, share]) => ({
+    ...applyCase(pair, places, `apply --format gguf, ${dtype}`, "--format", "gguf", "--dtype", dtype),
+    writesBytes: pair.bytes * share,
+  }));
+}
+
 /** All that is timed with the pair as it is; makes the merged model and the links. */
 export async function casesOf(pair: Pair, places: Places): Promise<Case[]> {
   const { target, merged, links } = places;
@@ -87,6 +97,7 @@ export async function casesOf(pair: Pair, places: Places): Promise<Case[]> {
     },
     // What was written is read again.
     { ...applyCase(pair, places, "apply --checksums", "--checksums"), reads: [...reads, ...mergedWeights] },
+    ...ggufCases(pair, places),
     {
       name: "make",
       run: () => runProgram("make", "--base", pair.base, "--tuned", merged, "--delta", target),

@@ -9,7 +9,7 @@
 import { pathToFileURL } from "node:url";
 import type { Kernel } from "../src/kernel/kernel.js";
 import { compileKernel, instantiateKernel } from "../src/kernel/select.js";
-import { bytesOf, type FloatDType, type SumDType } from "../src/tensor.js";
+import { bytesOf, type FloatDType, type QuantizedDType, type SumDType } from "../src/tensor.js";
 
 export interface Row {
   readonly operation: string;
@@ -100,6 +100,11 @@ export async function benchKernels(): Promise<Row[]> {
       const convert: Operation = (kernel) => kernel.convert(from, to, FIRST, THIRD, COUNT);
       rows.push(measure(`${from} to ${to}`, convert, reference, simd));
     }
+  }
+  for (const kernel of [reference, simd]) fillWeights(kernel, "F32", FIRST, 0.02);
+  for (const to of ["Q8_0", "Q4_0"] satisfies QuantizedDType[]) {
+    const quantize: Operation = (kernel) => kernel.quantize(to, FIRST, THIRD, COUNT);
+    rows.push(measure(`F32 to ${to}`, quantize, reference, simd));
   }
   return rows;
 }

@@ -9,10 +9,14 @@ import { encodeShardIndex } from "../src/formats/shard-index.js";
 import { type FolderFormat, indexFileName, layOutShard, shardFileName } from "../src/formats/table.js";
 import { instantiateKernel } from "../src/kernel/select.js";
 import { elementCount } from "../src/tensor.js";
+import { tokenizerModel } from "./tokenizer-model.js";
 
 /** Standard deviations of a weight and of its change in tuning. */
 const BASE_DEVIATION = 0.02;
 const TUNING_DEVIATION = 1e-3;
+
+/** Of all of LLaMA's sizes. */
+const HEAD_WIDTH = 128;
 
 const POOL_ELEMENTS = 8 * 1024 * 1024;
 
@@ -110,13 +114,25 @@ function writeModel(
   const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const index = encodeShardIndex(shardOf, { parameters, bytes: parameters * 2 });
   if (count > 1) writeFileSync(join(folder, indexFileName(format)), index);
+  const shapeOf = (part: string) => entries.find(({ name }) => name.includes(part))?.shape ?? [];
+  const [rows = 0, width = 0] = shapeOf("embed_tokens");
+  const heads = width / HEAD_WIDTH;
   const config = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",
     torch_dtype: "float16",
-    vocab_size: 32000,
+    vocab_size: rows,
+    hidden_size: width,
+    intermediate_size: shapeOf("gate_proj")[0],
+    num_hidden_layers: entries.filter(({ name }) => name.endsWith("q_proj.weight")).length,
+    num_attention_heads: heads,
+    num_key_value_heads: heads,
+    max_position_embeddings: 2048,
+    rms_norm_eps: 1e-6,
+    ...{ bos_token_id: 1, eos_token_id: 2, pad_token_id: 0 },
   };
   writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  writeFileSync(join(folder, "tokenizer.model"), tokenizerModel(rows));
 }
 
 function makePool(): { base: Uint8Array; delta: Uint8Array } {

@@ -3,19 +3,16 @@ import { byteLengthOf } from "../../tensor.js";
 import type { LayoutEntry, ShardLayout } from "../format.js";
 import {
   ARRAY_CODE,
-  BIG_INTS,
   codeOf,
   DEFAULT_ALIGNMENT,
-  isBigIntType,
-  isNumberType,
   MAGIC,
   MAX_DIMENSIONS,
   MAX_NAME_BYTES,
-  NUMBERS,
   tensorCodeOf,
   VERSION,
 } from "./constants.js";
-import type { GgufEntry, GgufScalarType } from "./metadata.js";
+import { HeaderBytes } from "./header-bytes.js";
+import type { GgufEntry } from "./metadata.js";
 
 /**
  * Lays a file out as gguf-py's writer does: keys in their order, tensors in theirs, each padded to the alignment, the
@@ -32,24 +29,22 @@ export function layOutGguf<Entry extends LayoutEntry>(
     end = padded(begin + byteLength);
     return { entry, begin, byteLength };
   });
-  const header = Buffer.concat([
-    Buffer.from(MAGIC, "latin1"),
-    encodeScalar("u32", VERSION),
-    encodeScalar("u64", BigInt(entries.length)),
-    encodeScalar("u64", BigInt(metadata.length)),
-    ...metadata.map(encodeEntry),
-    ...ranges.map(({ entry, begin }) => encodeTensorInfo(entry, begin)),
-  ]);
+  const header = new HeaderBytes();
+  header.putBytes(Buffer.from(MAGIC, "latin1"));
+  header.put("u32", VERSION);
+  header.put("u64", BigInt(entries.length));
+  header.put("u64", BigInt(metadata.length));
+  for (const entry of metadata) putEntry(entry, header);
+  for (const { entry, begin } of ranges) putTensorInfo(entry, begin, header);
   const dataStart = padded(header.length);
   const zeros = ranges.flatMap(({ begin, byteLength }) => {
     const offsetBytes = dataStart + begin + byteLength;
     const length = padded(byteLength) - byteLength;
     return length === 0 ? [] : [{ offsetBytes, bytes: new Uint8Array(length) }];
   });
-  const padding = Buffer.alloc(dataStart - header.length);
   return {
     byteLength: dataStart + end,
-    pieces: [{ offsetBytes: 0, bytes: Buffer.concat([header, padding]) }, ...zeros],
+    pieces: [{ offsetBytes: 0, bytes: header.paddedTo(dataStart) }, ...zeros],
     placed: ranges.map(({ entry, begin, byteLength }) => ({
       entry,
       offsetBytes: dataStart + begin,
@@ -64,7 +59,7 @@ function padded(length: number): number {
 }
 
 /** Dimensions stand in ggml's order: the length of a row first. */
-function encodeTensorInfo({ name, dtype, shape }: LayoutEntry, offsetBytes: number): Buffer {
+function putTensorInfo({ name, dtype, shape }: LayoutEntry, offsetBytes: number, header: HeaderBytes): void {
   const code = tensorCodeOf(dtype);
   const isHeld = shape.length <= MAX_DIMENSIONS && Buffer.byteLength(name) <= MAX_NAME_BYTES;
   if (code === undefined || !isHeld) {
@@ -75,51 +70,22 @@ function encodeTensorInfo({ name, dtype, shape }: LayoutEntry, offsetBytes: numb
       hint: "Write the model with --format safetensors.",
     });
   }
-  return Buffer.concat([
-    encodeString(name),
-    encodeScalar("u32", shape.length),
-    ...shape.toReversed().map((extent) => encodeScalar("u64", BigInt(extent))),
-    encodeScalar("u32", code),
-    encodeScalar("u64", BigInt(offsetBytes)),
-  ]);
+  header.put("string", name);
+  header.put("u32", shape.length);
+  for (const extent of shape.toReversed()) header.put("u64", BigInt(extent));
+  header.put("u32", code);
+  header.put("u64", BigInt(offsetBytes));
 }
 
-function encodeEntry(entry: GgufEntry): Buffer {
-  const key = encodeString(entry.key);
+function putEntry(entry: GgufEntry, header: HeaderBytes): void {
+  header.put("string", entry.key);
   if (entry.type !== "array") {
-    return Buffer.concat([
-      key,
-      encodeScalar("u32", codeOf(entry.type)),
-      encodeScalar(entry.type, entry.value),
-    ]);
+    header.put("u32", codeOf(entry.type));
+    header.put(entry.type, entry.value);
+    return;
   }
-  return Buffer.concat([
-    key,
-    encodeScalar("u32", ARRAY_CODE),
-    encodeScalar("u32", codeOf(entry.items)),
-    encodeScalar("u64", BigInt(entry.value.length)),
-    ...entry.value.map((item) => encodeScalar(entry.items, item)),
-  ]);
-}
-
-/** The value is one of the type's: `GgufEntry` says which. */
-function encodeScalar(type: GgufScalarType, value: number | bigint | boolean | string): Buffer {
-  if (type === "string") return encodeString(value as string);
-  if (type === "bool") return Buffer.of(value ? 1 : 0);
-  if (isBigIntType(type)) {
-    const { bytes, method } = BIG_INTS[type];
-    const encoded = new DataView(new ArrayBuffer(bytes));
-    encoded[`set${method}`](0, value as bigint, true);
-    return Buffer.from(encoded.buffer);
-  }
-  if (!isNumberType(type)) throw new Error(`no such type: ${type}`);
-  const { bytes, method } = NUMBERS[type];
-  const encoded = new DataView(new ArrayBuffer(bytes));
-  encoded[`set${method}`](0, value as number, true);
-  return Buffer.from(encoded.buffer);
-}
-
-function encodeString(text: string): Buffer {
-  const bytes = Buffer.from(text, "utf8");
-  return Buffer.concat([encodeScalar("u64", BigInt(bytes.length)), bytes]);
+  header.put("u32", ARRAY_CODE);
+  header.put("u32", codeOf(entry.items));
+  header.put("u64", BigInt(entry.value.length));
+  for (const item of entry.value) header.put(entry.items, item);
 }
