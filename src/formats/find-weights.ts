@@ -243,7 +243,10 @@ export function noWeights(folder: string, names: readonly string[], words = FOLD
   let hint = clue?.hint ?? words.hint;
   if (clue === undefined && inside.length === 1) hint = `Did you mean ${join(folder, inside[0] as string)}?`;
   if (clue === undefined && inside.length > 1)
-    hint = `Give the folder of one of the models inside: ${inside.slice(0, 8).join(", ")}.`;
+    hint = `Give one of the models inside: ${inside
+      .slice(0, 8)
+      .map((name) => join(folder, name))
+      .join(", ")}.`;
   const snapshot = snapshotOf(folder, names);
   if (snapshot !== null) hint = `This is a model's folder in the Hub's cache: give ${snapshot}.`;
   const what = `The ${words.what} holds ${clue?.what ?? "no weights"}.`;

@@ -85,7 +85,9 @@ export function readRequest(request: ModelRequest): ReadRequest {
   const wanted = parseHubReference(reference, revision);
   if (wanted !== null) return { ...request, wanted: { ...wanted, reference, isDelta: role === "delta" } };
   const { folder, meant } = nearPath(reference);
-  const message = `No such file or folder: ${reference} (looked in ${folder}).`;
+  const message = reference.includes("://")
+    ? `Not the address of a model: ${reference}.`
+    : `No such file or folder: ${reference} (looked in ${folder}).`;
   throw new ApplyDeltaError("source-not-found", message, {
     file: reference,
     expected: `for the ${role}: a folder, a weights file, or owner/name on the Hugging Face Hub`,

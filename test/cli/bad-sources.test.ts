@@ -93,7 +93,7 @@ const FOLDERS: BadInput[] = [
     exit: 4,
     code: "no-weights",
     make: ({ root }) => ({ delta: root, target: join(root, "base", "..", "..", "vicuna-never-made") }),
-    says: ["Give the folder of one of the models inside: base, delta."],
+    says: ["Give one of the models inside: ", "base, ", "delta."],
   },
   {
     name: "a folder of llama.cpp",

@@ -65,7 +65,7 @@ for (const reference of [...NEITHER, "a/..", "a/b--c", "-a/b", "a b/c", `a/${"x"
   test(`${JSON.stringify(reference)} is neither`, async () => {
     await refusal(() => read(reference), "source-not-found", {
       file: reference,
-      message: /^No such file or folder: .* \(looked in \/.*\)\.$/,
+      message: /^(?:No such file or folder: .* \(looked in \/.*\)|Not the address of a model: hf:.*)\.$/,
       expected: /owner\/name/,
     });
   });
