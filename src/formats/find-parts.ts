@@ -90,7 +90,7 @@ export async function findInnerParts(
   const names = inner.map(({ name }) => name).join(", ");
   return {
     path: join(path, only.name),
-    note: `${path} holds ${names}; ${only.name} has the delta's shapes and was read.`,
+    note: `${path} holds ${names}; ${only.name} was read, which has the width and the layers of the other model.`,
   };
 }
 

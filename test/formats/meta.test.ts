@@ -129,7 +129,7 @@ test("of a folder with one size inside it is that, of one with several the one t
   });
   const chosen = await openCheckpoint(root, { like });
   assert.equal(chosen.files[0]?.path, join(small, "consolidated.00.pth"));
-  assert.match(chosen.notes.join(), /holds 13B, 7B; 7B has the delta's shapes/);
+  assert.match(chosen.notes.join(), /holds 13B, 7B; 7B was read, which has the width/);
   // One whose size can't be told is none that fits; two that fit are one too many.
   rmSync(join(root, "13B", "params.json"));
   assert.equal((await openCheckpoint(root, { like })).files[0]?.path, join(small, "consolidated.00.pth"));

@@ -86,7 +86,7 @@ test("of several sizes in the base's folder it is the delta's", async (context) 
     reporter,
   });
   assert.equal(baseCheck?.verdict, "exact");
-  assert.match(notes.join("\n"), /LLaMA holds 13B, 7B; 7B has the delta's shapes/);
+  assert.match(notes.join("\n"), /LLaMA holds 13B, 7B; 7B was read, which has the width/);
 });
 
 test("as a delta it is refused", async (context) => {
