@@ -56,7 +56,12 @@ for (const [reference, repository, revision] of [
 ] as const) {
   test(`${reference} is a model on the Hub`, () => {
     const request = read(reference);
-    assert.deepEqual("wanted" in request && request.wanted, { repository, revision, reference });
+    assert.deepEqual("wanted" in request && request.wanted, {
+      repository,
+      revision,
+      reference,
+      isDelta: false,
+    });
   });
 }
 
