@@ -9,6 +9,7 @@ import { errnoOf } from "../errors.js";
 import { typedSystemError } from "../system-errors.js";
 import { openDirect, PAGE_BYTES, transferDirectly } from "./direct.js";
 import { onTarget, quietly, writeFully } from "./write-errors.js";
+import { WriteTrial } from "./write-trial.js";
 
 /** Bytes of a file that are known before its data is. */
 export interface FixedPiece {
@@ -22,11 +23,12 @@ export interface ShardFile {
   readonly fd: number;
   /** Writes past it; null where that isn't possible. Valid in every thread, as `fd` is. */
   readonly directFd: number | null;
+  readonly isDurable: boolean;
 }
 
 export interface ShardFileOptions {
-  /** Whether to write past the page cache where that is possible. */
-  readonly isDirect: boolean;
+  /** Whether the run ends when all is on the disk. Then all is written past the page cache, otherwise what is faster. */
+  readonly isDurable: boolean;
 }
 
 /** Creates a file of its final length with the pieces in it. Errors: `no-space`, `target-unwritable`. */
@@ -34,7 +36,7 @@ export function createShardFile(
   path: string,
   byteLength: number,
   pieces: readonly FixedPiece[],
-  { isDirect }: ShardFileOptions,
+  { isDurable }: ShardFileOptions,
 ): ShardFile {
   const fd = onTarget(path, () => openSync(path, "wx"));
   try {
@@ -44,7 +46,7 @@ export function createShardFile(
     quietly(() => closeSync(fd));
     throw error;
   }
-  return { path, fd, directFd: isDirect ? openDirect(path, constants.O_WRONLY) : null };
+  return { path, fd, directFd: openDirect(path, constants.O_WRONLY), isDurable };
 }
 
 /** Resolves when all that was written is on the disk, and the system knows where. Other threads go on meanwhile. */
@@ -68,6 +70,8 @@ export function closeShardFile({ path, fd, directFd }: ShardFile): void {
 
 const writeAsync = promisify(write);
 
+const trial = new WriteTrial();
+
 /** Whether the system refused this thread's writes past the cache: then no other is tried. */
 let isRefused = false;
 
@@ -86,7 +90,8 @@ export async function writeSegment(
   const inPage = offsetBytes % PAGE_BYTES;
   const headLength = inPage === 0 ? 0 : Math.min(byteLength, PAGE_BYTES - inPage);
   const wholeLength = byteLength - headLength - ((byteLength - headLength) % PAGE_BYTES);
-  if (directFd === null || isRefused || wholeLength === 0) {
+  const isDirect = directFd !== null && !isRefused && wholeLength > 0;
+  if (!isDirect || !(file.isDurable || trial.isDirect(performance.now()))) {
     writeFully(fd, memory.subarray(at, at + byteLength), offsetBytes, path);
     return;
   }

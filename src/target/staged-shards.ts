@@ -67,8 +67,8 @@ export class StagedShards {
   /** Creates a file of its final length with the pieces in it; it stays open until the end. */
   createFile(name: string, byteLength: number, pieces: readonly FixedPiece[]): ShardFile {
     this.announce([name]);
-    const isDirect = this.isDurable;
-    const file = createShardFile(join(this.folder, name), byteLength, pieces, { isDirect });
+    const { isDurable } = this;
+    const file = createShardFile(join(this.folder, name), byteLength, pieces, { isDurable });
     this.#open.set(name, file);
     return file;
   }

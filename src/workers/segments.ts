@@ -1,13 +1,10 @@
 /** Work cut into segments that any worker can take: runs of elements, a shared counter, a stop flag. */
 
-/**
- * The largest of a segment's ranges. A write past the page cache waits for the disk, so fewer and larger ones are
- * faster, up to this (`npm run bench`).
- */
-export const SEGMENT_BYTES = 2 * 1024 * 1024;
+/** The largest of a segment's ranges. Larger ones are no faster with several in hand, and take more memory. */
+export const SEGMENT_BYTES = 1024 * 1024;
 
-/** Segments a thread has in hand at once: while one is summed, another is read or written. */
-export const SEGMENTS_AT_ONCE = 2;
+/** Segments a thread has in hand: while one is summed, others are read and written. */
+export const SEGMENTS_AT_ONCE = 3;
 
 /** Elements that are all treated the same way. */
 export interface Run {

@@ -17,7 +17,7 @@ import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
 const PAGE = 4096;
-const DIRECT = { isDirect: true };
+const DURABLE = { isDurable: true };
 
 const FILE_BYTES = 20 * PAGE + 123;
 const REGION = 16 * PAGE;
@@ -38,7 +38,7 @@ for (const [name, way] of WAYS) {
       for (const length of LENGTHS) {
         for (let i = 0; i < REGION; i++) memory[REGION + i] = (i * 31 + length) & 0xff;
         const bytes = Buffer.from(memory.slice(REGION, REGION + length));
-        const file = createShardFile(join(folder, `${offsetBytes}-${length}`), FILE_BYTES, [], DIRECT);
+        const file = createShardFile(join(folder, `${offsetBytes}-${length}`), FILE_BYTES, [], DURABLE);
         await writeSegment(way(file), memory, REGION, length, offsetBytes);
         closeShardFile(file);
         const expected = Buffer.alloc(FILE_BYTES);
@@ -56,7 +56,7 @@ test("neighbours that share a page keep their bytes, in whatever order they are 
   const expected = Buffer.alloc(FILE_BYTES);
   for (const [i, { start, end }] of parts.entries()) expected.fill(i + 1, start, end);
   for (const order of [parts, [...parts].reverse()]) {
-    const file = createShardFile(join(temporaryFolder(context), "shard"), FILE_BYTES, [], DIRECT);
+    const file = createShardFile(join(temporaryFolder(context), "shard"), FILE_BYTES, [], DURABLE);
     for (const { start, end } of order) {
       memory.fill(expected[start] ?? 0, 0, end - start);
       await writeSegment(file, memory, 0, end - start, start);
@@ -72,8 +72,8 @@ test("the file has its final length and its pieces from the start, and isn't mad
     { offsetBytes: 0, bytes: Buffer.from("head") },
     { offsetBytes: 96, bytes: Buffer.from("tail") },
   ];
-  const file = createShardFile(path, 100, pieces, DIRECT);
+  const file = createShardFile(path, 100, pieces, DURABLE);
   assert.equal(readFileSync(path).toString("latin1"), `head${"\0".repeat(92)}tail`);
-  await refusal(() => createShardFile(path, 100, [], DIRECT), "target-unwritable", { file: path });
+  await refusal(() => createShardFile(path, 100, [], DURABLE), "target-unwritable", { file: path });
   closeShardFile(file);
 });

@@ -163,7 +163,7 @@ test("a shard that counts as finished has its checksums; one that is kept is lef
   });
   const kept = 1;
   const outputs = plan.shards.map(({ fileName, byteLength, pieces }, i) =>
-    i === kept ? null : createShardFile(join(root, fileName), byteLength, pieces, { isDirect: true }),
+    i === kept ? null : createShardFile(join(root, fileName), byteLength, pieces, { isDurable: true }),
   );
   const finished: number[] = [];
   await executePlan({
