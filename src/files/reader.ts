@@ -22,7 +22,7 @@ export const READ_MARGIN_BYTES = 2 * PAGE_BYTES;
 const LEAST_DIRECT_BYTES = 64 * 1024;
 
 /** So many ranges of a file are read past the cache before a page is looked for in it again. */
-const READS_BETWEEN_PROBES = 8;
+const READS_BETWEEN_PROBES = 16;
 
 /** Of a range that is read through the cache, so much may be missing before another way is taken. */
 const TOLERATED_MISS = 1 / 4;
