@@ -3,7 +3,7 @@
  * abort takes effect within one segment, and at once where a worker waits for the network.
  */
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import { type ResourceLimits, Worker } from "node:worker_threads";
 import { errorFrom } from "../errors.js";
 import { type ReadAhead, readAhead } from "../files/exchange.js";
 import { throwIfAborted } from "../interrupt.js";
@@ -14,8 +14,18 @@ import type { WorkerJob, WorkerReport } from "./worker.js";
 /** How often `onTick` is called. */
 const TICK_MS = 100;
 
-/** Workers hold a few objects; small heaps keep their garbage from growing into the memory bound. */
-const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
+/**
+ * Workers hold the job and a few objects; V8 collects an old generation's garbage only when it has half of what is
+ * allowed, so small heaps keep it from growing into the memory bound.
+ */
+const HEAP_MB = 16;
+const MOST_BYTES_OF_RUN = 16 * 1024;
+const YOUNG_HEAP_MB = 4;
+
+function heapLimits({ job: { runs } }: WorkerJob): ResourceLimits {
+  const jobMb = Math.ceil((runs.length * MOST_BYTES_OF_RUN) / 1e6);
+  return { maxOldGenerationSizeMb: HEAP_MB + jobMb, maxYoungGenerationSizeMb: YOUNG_HEAP_MB };
+}
 
 /** More threads than this only wait for the disk. */
 const MOST_DEFAULT_THREADS = 4;
@@ -91,7 +101,7 @@ function runWorker(work: WorkerJob, stop: () => void): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: work,
-      resourceLimits: WORKER_LIMITS,
+      resourceLimits: heapLimits(work),
     });
     let report: WorkerReport | undefined;
     const fail = (error: unknown) => {

@@ -3,8 +3,8 @@
 /** The largest of a segment's ranges. Larger ones are no faster with several in hand, and take more memory. */
 export const SEGMENT_BYTES = 1024 * 1024;
 
-/** Segments a thread has in hand: while one is summed, others are read and written. */
-export const SEGMENTS_AT_ONCE = 3;
+/** Segments a thread has in hand: while one is summed, another is read or written. */
+export const SEGMENTS_AT_ONCE = 2;
 
 /** Elements that are all treated the same way. */
 export interface Run {
