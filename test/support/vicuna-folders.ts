@@ -85,3 +85,6 @@ export const apply = (base: string, delta: string, more = "") =>
   `--base ${base} --delta ${delta} --target vicuna-7b${more === "" ? "" : ` ${more}`}`;
 
 export const APPLY = apply(BASE_NAME, DELTA_NAME);
+
+/** What the dry run of a 7B model in float16 asks for. */
+export const ROOM_7B = 13.5e9;
