@@ -120,6 +120,8 @@ class GgufTest(unittest.TestCase):
         folder = self.merge("merged")
         self.assert_goes_on(folder, self.merge("plain.gguf"))
         self.assert_goes_on(folder, self.merge("q8_0.gguf", "--dtype", "q8_0"), STEPS - 2)
+        # Random weights don't survive four bits; that they are the right ones is test_every_kind's.
+        self.assert_goes_on(folder, self.merge("q4_0.gguf", "--dtype", "q4_0"), 0)
 
     def test_grouped_query_attention(self):
         self.make_pair(num_key_value_heads=2)
