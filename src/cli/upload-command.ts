@@ -46,14 +46,14 @@ export function withHint(error: unknown, sentence: string): unknown {
 
 /** What was sent, for a terminal. */
 export function formatUpload(summary: UploadSummary): string {
-  const { url, commit, sent, skipped, removed, bytesSent, bytesSkipped, seconds } = summary;
+  const { url, commit, pullRequest, sent, skipped, removed, bytesSent, bytesSkipped, seconds } = summary;
   const privacy = summary.private === null ? "" : summary.private ? " (private)" : " (public)";
   const speed = `${formatBytes(bytesSent / Math.max(seconds, 0.001))}/s`;
   const done = `${plural(sent.length, "file")} sent (${formatBytes(bytesSent)} in ${formatSeconds(seconds)}, ${speed})`;
   const had = `${plural(skipped.length, "file")} (${formatBytes(bytesSkipped)}) already there`;
   const facts = [sent.length === 0 ? "nothing was sent" : done, ...(skipped.length === 0 ? [] : [had])];
   return [
-    `  upload    ${url}${privacy}, commit ${commit.slice(0, 12)}`,
+    `  upload    ${pullRequest ?? url}${privacy}, commit ${commit.slice(0, 12)}`,
     `            ${facts.join("; ")}`,
     ...(removed.length === 0 ? [] : [`            removed there: ${removed.join(", ")}`]),
   ].join("\n");

@@ -24,7 +24,7 @@ export class HubAnswer extends Error {
     token: string | null,
     body?: string,
   ) {
-    const message = headers.get("x-error-message") ?? errorIn(body);
+    const message = headers.get("x-error-message") ?? errorIn(body) ?? plainText(headers, body);
     const shown = token === null ? message : (message?.replaceAll(token, "…") ?? null);
     const code = headers.get("x-error-code");
     const isExplained = code !== null || message !== null || headers.has("x-request-id");
@@ -41,6 +41,13 @@ function errorIn(body = ""): string | null {
   } catch {
     return null;
   }
+}
+
+const MOST_MESSAGE_LENGTH = 500;
+
+function plainText(headers: Headers, body = ""): string | null {
+  const isPlain = headers.get("content-type")?.startsWith("text/plain") === true && body.trim() !== "";
+  return isPlain ? body.trim().slice(0, MOST_MESSAGE_LENGTH) : null;
 }
 
 /** An answer that breaks the protocol: too long, of the wrong range, redirected in circles. */

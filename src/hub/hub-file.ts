@@ -32,6 +32,8 @@ export class HubFile {
   #address: Promise<URL> | null = null;
   /** What the server of the bytes called their state when it first gave some. */
   #served: { readonly origin: string; readonly etag: string } | null = null;
+  /** Requests for bytes that were granted. */
+  #answers = 0;
   /** Who has the bytes, as far as it is known. */
   #host: string | undefined;
   #isXet: boolean;
@@ -153,6 +155,7 @@ export class HubFile {
   /** From where the Hub says; an address that has expired meanwhile is asked for anew, by one for all. */
   async #request(range: string, attempts: Attempts): Promise<LocatedAnswer> {
     const { ask, answerOf, latency } = this.session;
+    let answers = this.#answers;
     for (let refusals = 0; ; ) {
       await attempts.ready();
       const address = this.#whereabouts();
@@ -162,11 +165,17 @@ export class HubFile {
       const answer = await ask(url, { headers: { range } });
       const tookMs = performance.now() - begun;
       latency.leastMs = Math.min(latency.leastMs ?? tookMs, tookMs);
-      if (isSuccess(answer)) return answer;
+      if (isSuccess(answer)) {
+        this.#answers++;
+        return answer;
+      }
       await answer.end();
       const error = answerOf(answer);
       if (isTransient(error)) throw error;
       if (this.#address === address) this.#address = null;
+      // Others of this file's readers were given bytes meanwhile: addresses are good, if only for a moment.
+      if (this.#answers !== answers) refusals = 0;
+      answers = this.#answers;
       if (url.href === this.#resolveUrl || ++refusals === MOST_REFUSALS) throw error;
     }
   }

@@ -10,11 +10,13 @@ import { openSession } from "../hub/session.js";
 import { Interruption } from "../interrupt.js";
 import { silentReporter } from "../progress.js";
 import type { UploadOptions } from "./options.js";
-import { type Account, createHubWriter, type HubWriter } from "./writer.js";
+import { type Account, type CommitBranch, createHubWriter, type HubWriter } from "./writer.js";
 
 export interface UploadAccess {
   readonly repository: string;
   readonly endpoint: string;
+  /** Where the commit goes. */
+  readonly branch: CommitBranch;
   /** What the repository holds; null where it doesn't exist yet. */
   readonly listing: HubListing | null;
   readonly writer: HubWriter;
@@ -41,19 +43,21 @@ export async function withUploadAccess<T>(
   const answerMs = ANSWER_PATIENCE * transfer.stallMs;
   const session = openSession(settings, reporter, signal, answerMs);
   const writer = createHubWriter(session);
+  const branch = { revision: options.revision ?? DEFAULT_REVISION, isPullRequest: options.createPr === true };
   const relist = () =>
     withRetries(session.retrier, () =>
-      listRepository(session, { repository, revision: DEFAULT_REVISION }),
+      listRepository(session, { repository, revision: branch.revision }),
     ).catch(noneWhereMissing);
   try {
     if (!session.hasToken) throw noToken(settings);
-    judgeAccount(await writer.account(), repository, endpoint);
+    judgeAccount(await writer.account(), repository, endpoint, branch);
     const listing = await relist();
-    if (listing !== null) {
+    if (listing === null) refuseBranchOfNew(repository, branch);
+    else {
       judgeRepository(listing, repository, options);
-      await writer.probe(repository);
+      await writer.probe(repository, branch);
     }
-    return await body({ repository, endpoint, listing, writer, relist });
+    return await body({ repository, endpoint, branch, listing, writer, relist });
   } catch (error) {
     if (signal?.aborted === true) {
       throw new Interruption(
@@ -102,6 +106,7 @@ function judgeAccount(
   { name, organizations, mayWrite }: Account,
   repository: string,
   endpoint: string,
+  { isPullRequest }: CommitBranch,
 ): void {
   if (!mayWrite) {
     throw new ApplyDeltaError("upload-denied", "The token has no write access.", {
@@ -111,7 +116,8 @@ function judgeAccount(
       hint: `${createToken(endpoint)}.`,
     });
   }
-  if (organizations === null) return;
+  // Anybody may propose a change.
+  if (organizations === null || isPullRequest) return;
   const owner = repository.slice(0, repository.indexOf("/"));
   const owners = [name, ...organizations];
   if (owners.some((known) => known.toLowerCase() === owner.toLowerCase())) return;
@@ -142,8 +148,18 @@ function judgeRepository({ name, isPrivate }: HubListing, repository: string, op
   );
 }
 
+/** A new repository has the one branch that its first commit makes, and nobody to propose anything to. */
+function refuseBranchOfNew(repository: string, { revision, isPullRequest }: CommitBranch): void {
+  if (revision === DEFAULT_REVISION && !isPullRequest) return;
+  throw new ApplyDeltaError("bad-usage", `There is no repository ${repository} yet.`, {
+    got: isPullRequest ? "--create-pr" : `--revision ${revision}`,
+    hint: "Leave that out: then the repository is made.",
+  });
+}
+
 /** A missing repository will be made; one without a commit is empty. */
 function noneWhereMissing(error: unknown): null {
+  if (error instanceof HubAnswer && error.errorCode === "RevisionNotFound") throw error;
   if (error instanceof HubAnswer && (error.status === 404 || error.errorCode === "RepoNotFound")) return null;
   throw error;
 }
@@ -159,6 +175,10 @@ function explainUploadError(
   const explainRefusal = (answer: HubAnswer): Explanation | null => {
     const { status } = answer;
     const tokens = `${endpoint}/settings/tokens`;
+    if (answer.errorCode === "RevisionNotFound") {
+      const hint = `Make it on ${endpoint}/${repository}, or leave --revision out.`;
+      return ["revision-not-found", `${repository} has no such branch.`, hint];
+    }
     if (status === 401) {
       const hint = `Create a token with write access at ${tokens} and set HF_TOKEN.`;
       return ["upload-token-refused", "The Hub rejects the token.", hint];

@@ -10,6 +10,9 @@ export const uploadSummarySchema = z
     commit: text.describe(
       "The commit that holds the files: a new one, unless the Hub already had a commit with all of them.",
     ),
+    pullRequest: text
+      .nullable()
+      .describe("The page of the pull request that holds the commit; null without one."),
     commitUrl: text.describe("The commit's page."),
     sent: texts.describe("Names of the files that were sent."),
     skipped: texts.describe("Names of the files that the Hub had already."),

@@ -19,6 +19,14 @@ inGroup("Upload", checkUploadOptions.shape);
 export const uploadOptions = checkUploadOptions.extend({
   /** The model's folder, or a GGUF. */
   folder: text(),
+  ...inGroup("Upload", {
+    /** The branch to commit to, which must exist; default `main`. */
+    revision: flag("--revision <branch>", "commit to this branch (default: main)", text()).optional(),
+    /** Open a pull request, for the repository's owner to accept, instead of committing to the branch. Default false. */
+    createPr: toggle("--create-pr", "open a pull request instead of committing"),
+  }),
 });
 
-export type UploadOptions = z.input<typeof checkUploadOptions> & WorkOptions;
+export type UploadOptions = z.input<typeof checkUploadOptions> &
+  Pick<z.input<typeof uploadOptions>, "revision" | "createPr"> &
+  WorkOptions;

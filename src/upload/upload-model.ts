@@ -4,9 +4,11 @@ import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, openLocalFile } from "../files/local-file.js";
+import { readAssetText } from "../files/small-file.js";
 import { findWeights } from "../formats/find-weights.js";
 import { isGgufName } from "../formats/gguf/find-gguf.js";
 import { openCheckpoint } from "../formats/open.js";
+import { HubAnswer } from "../hub/answers.js";
 import { digestOf, type HubListing } from "../hub/listing.js";
 import { MODEL_CARD } from "../llama/file-names.js";
 import { silentReporter } from "../progress.js";
@@ -54,7 +56,9 @@ export async function uploadModel(path: string, options: UploadOptions): Promise
         some.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
       const url = `${endpoint}/${repository}`;
       const isThere = listing !== null && stale.length === 0 && (await holds(listing, blobs, options));
-      if (!isThere && options.overwrite !== true) refuseOccupied(repository, [...replaced, ...stale]);
+      const mayReplace = options.overwrite === true || access.branch.isPullRequest;
+      if (!isThere && !mayReplace) refuseOccupied(repository, [...replaced, ...stale]);
+      if (!isThere && names.includes(MODEL_CARD)) await checkCard(folder, access);
       const title = options.message ?? `Upload ${basename(resolve(path))} with ${PROGRAM_NAME}`;
       const { skipped, ...made } = isThere
         ? unchanged(listing, url, names)
@@ -127,17 +131,42 @@ async function holds(
   return true;
 }
 
-type Commit = Pick<UploadSummary, "private" | "commit" | "commitUrl" | "skipped">;
+/** A card whose metadata the Hub refuses would end the upload after the last byte. Errors: `upload-failed`. */
+async function checkCard(folder: string, { writer, repository }: UploadAccess): Promise<void> {
+  const file = join(folder, MODEL_CARD);
+  try {
+    await writer.validateCard(readAssetText(file).text);
+  } catch (error) {
+    if (!(error instanceof HubAnswer) || error.status !== 400) {
+      // A mirror that can't look at it may take it all the same.
+      if (error instanceof HubAnswer && error.status === 404) return;
+      throw error;
+    }
+    throw new ApplyDeltaError("upload-failed", `The Hub refuses the metadata of ${MODEL_CARD}.`, {
+      file,
+      ...(error.serverMessage === null ? {} : { got: error.serverMessage }),
+      hint: `Mend the YAML between the --- at its top. Nothing was sent to ${repository}.`,
+    });
+  }
+}
+
+type Commit = Pick<UploadSummary, "private" | "commit" | "commitUrl" | "pullRequest" | "skipped">;
 
 function unchanged({ isPrivate, commit }: HubListing, url: string, names: readonly string[]): Commit {
-  return { private: isPrivate, commit, commitUrl: `${url}/commit/${commit}`, skipped: names };
+  return {
+    private: isPrivate,
+    commit,
+    commitUrl: `${url}/commit/${commit}`,
+    pullRequest: null,
+    skipped: names,
+  };
 }
 
 /** Makes the repository where it isn't there, sends, commits. */
 async function send(
   contents: CommitContents,
   sizes: ReadonlyMap<string, number>,
-  { repository, listing, writer, relist }: UploadAccess,
+  { repository, branch, listing, writer, relist }: UploadAccess,
   { private: isPrivate = false, reporter = silentReporter }: UploadOptions,
 ): Promise<Commit> {
   if (listing === null) {
@@ -149,12 +178,13 @@ async function send(
   const progress = trackUpload(sizes, reporter);
   let isWhole = false;
   try {
-    const { oid, url } = await writer.commit(repository, contents, progress);
+    const { oid, url, pullRequestUrl } = await writer.commit(repository, branch, contents, progress);
     isWhole = true;
     return {
       private: listing?.isPrivate ?? (await relist())?.isPrivate ?? null,
       commit: oid,
       commitUrl: url,
+      pullRequest: pullRequestUrl,
       skipped: progress.skipped(),
     };
   } finally {

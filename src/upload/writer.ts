@@ -20,6 +20,12 @@ export interface Account {
   readonly mayWrite: boolean;
 }
 
+/** Where a commit goes: to a branch, or into a pull request for it. */
+export interface CommitBranch {
+  readonly revision: string;
+  readonly isPullRequest: boolean;
+}
+
 export interface CommitContents {
   readonly title: string;
   readonly files: readonly FileBlob[];
@@ -51,14 +57,25 @@ const accountSchema = named.extend({
     .optional(),
 });
 const commitSchema = z.object({ oid: z.string().regex(/^[0-9a-f]{40}$/), url: z.string() });
+const actionSchema = z.object({ href: z.string(), header: z.record(z.string(), z.string()).optional() });
 const batchSchema = z.object({
   objects: z.array(
     z.object({
+      oid: z.string(),
       size: z.number().int().nonnegative(),
-      actions: z.object({ upload: z.object({ href: z.string() }).optional() }).optional(),
+      actions: z
+        .object({ upload: z.object({ href: z.string() }).optional(), verify: actionSchema.optional() })
+        .optional(),
     }),
   ),
 });
+
+/** Tells the storage that a file has arrived, so that it looks at it (Git LFS, docs/api/basic-transfers.md). */
+interface Verification {
+  readonly action: z.output<typeof actionSchema>;
+  readonly oid: string;
+  readonly size: number;
+}
 
 /** Lets a fine-grained token write to repositories. */
 const WRITE_PERMISSION = "repo.write";
@@ -87,11 +104,20 @@ export function createHubWriter(session: HubSession) {
       };
     },
     /** Asks the first question of every commit, which takes write access. */
-    async probe(repository: string): Promise<void> {
-      await ask(`/api/models/${repository}/preupload/main`, {
+    async probe(repository: string, { revision, isPullRequest }: CommitBranch): Promise<void> {
+      const query = isPullRequest ? "?create_pr=1" : "";
+      await ask(`/api/models/${repository}/preupload/${encodeURIComponent(revision)}${query}`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ files: [{ path: "README.md", size: 0, sample: "" }] }),
+      });
+    },
+    /** Has the Hub look at the metadata of a model card, which a commit would be refused for. */
+    async validateCard(content: string): Promise<void> {
+      await ask("/api/validate-yaml", {
+        method: "POST",
+        headers: { "content-type": "application/json", accept: "text/plain" },
+        body: JSON.stringify({ repoType: "model", content }),
       });
     },
     /** Makes a repository, unless it exists. */
@@ -107,7 +133,12 @@ export function createHubWriter(session: HubSession) {
       }
     },
     /** A commit holds all files, or doesn't happen. */
-    async commit(repository: string, { title, files, remove }: CommitContents, watcher: CommitWatcher) {
+    async commit(
+      repository: string,
+      { revision, isPullRequest }: CommitBranch,
+      { title, files, remove }: CommitContents,
+      watcher: CommitWatcher,
+    ) {
       const requests = createUploadRequests(session, watcher);
       const operations: CommitOperation[] = [
         ...files.map((content) => ({ operation: "addOrUpdate" as const, path: content.fileName, content })),
@@ -117,6 +148,8 @@ export function createHubWriter(session: HubSession) {
         repo: { type: "model", name: repository },
         title,
         operations,
+        branch: revision,
+        isPullRequest,
         hubUrl: endpoint,
         fetch: requests.fetch,
         abortSignal: stop.signal,
@@ -126,7 +159,8 @@ export function createHubWriter(session: HubSession) {
         if (event.event === "fileProgress" && event.state === "hashing")
           watcher.onHashed(event.path, event.progress);
       });
-      return parsed(commitSchema, output?.commit, "the commit");
+      const commit = parsed(commitSchema, output?.commit, "the commit");
+      return { ...commit, pullRequestUrl: output?.pullRequestUrl ?? null };
     },
   };
 }
@@ -196,11 +230,22 @@ function createUploadRequests(
     return answer;
   }
 
+  const unverified: Verification[] = [];
+  /** The library leaves it out. */
+  async function verify({ action, oid, size }: Verification): Promise<void> {
+    const headers = { ...action.header, "content-type": "application/vnd.git-lfs+json" };
+    const body = JSON.stringify({ oid, size });
+    await withRetries(retrier, () => fetchApi(action.href, { method: "POST", headers, body }));
+  }
+
   async function ask(url: URL, init: RequestInit): Promise<Response> {
+    if (/\/commit\/[^/]+$/.test(url.pathname)) for (const each of unverified.splice(0)) await verify(each);
     const answer = await withRetries(retrier, () => fetchApi(url, init));
     if (!url.pathname.endsWith("/info/lfs/objects/batch")) return answer;
     const { objects } = parsed(batchSchema, await answer.clone().json(), "the files that are wanted");
     const wanted = objects.filter(({ actions }) => actions?.upload !== undefined);
+    for (const { oid, size, actions } of wanted)
+      if (actions?.verify !== undefined) unverified.push({ action: actions.verify, oid, size });
     watcher?.onWanted(wanted.reduce((sum, { size }) => sum + size, 0));
     return answer;
   }

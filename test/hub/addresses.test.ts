@@ -43,10 +43,10 @@ describe("an address that expires", { concurrency: 2 }, () => {
   test("any number of times in a merge from the Hub changes nothing", async (context) => {
     const run = await streamRun(context, { ...mediumPair(), deltaOptions: { format: "torch", shards: 2 } });
     await applyDelta({ ...run.local, target: join(run.root, "expected"), skipBaseCheck: true });
-    const expiries = expireEach(run.hub, 9);
+    const expiries = expireEach(run.hub, 45);
     await run.stream("out");
     assertSameTarget(join(run.root, "out"), join(run.root, "expected"));
-    assert.ok(expiries() >= 2, `${expiries()} expiries`);
+    assert.ok(expiries() >= 1, `${expiries()} expiries`);
   });
 });
 

@@ -22,6 +22,11 @@ export interface Uploads {
   readonly objects: Map<string, Buffer>;
   /** Titles of the commits. */
   readonly commits: string[];
+  /** Whether addresses come with one that is told when a file has arrived, and the files it was told of. */
+  wantsVerification: boolean;
+  readonly verified: string[];
+  /** What the Hub says of any model card's metadata; null: nothing is wrong. */
+  cardError: string | null;
 }
 
 export function newUploads(): Uploads {
@@ -31,6 +36,9 @@ export function newUploads(): Uploads {
     readOnly: new Set(),
     objects: new Map(),
     commits: [],
+    wantsVerification: false,
+    verified: [],
+    cardError: null,
   };
 }
 
@@ -82,6 +90,17 @@ export async function answerUpload(
     json({ type: "user", name, ...organizations, auth: { type: "access_token", accessToken } });
     return done;
   }
+  if (path === "/api/validate-yaml") {
+    const headers = { "content-type": "text/plain" };
+    response.writeHead(uploads.cardError === null ? 200 : 400, headers).end(uploads.cardError ?? "");
+    return done;
+  }
+  if (path === "/verify") {
+    const { oid } = JSON.parse(body) as { oid: string };
+    uploads.verified.push(oid);
+    json({});
+    return done;
+  }
   if (path === "/api/repos/create") {
     const asked = JSON.parse(body) as { name: string; organization: string; visibility?: string };
     const name = `${asked.organization}/${asked.name}`;
@@ -94,7 +113,7 @@ export async function answerUpload(
     return done;
   }
   const [, ofApi, what, ofGit] =
-    /^\/(?:api\/models\/([^/]+\/[^/]+)\/(preupload|commit)\/main|([^/]+\/[^/]+)\.git\/info\/lfs\/objects\/batch)$/.exec(
+    /^\/(?:api\/models\/([^/]+\/[^/]+)\/(preupload|commit)\/[^/]+|([^/]+\/[^/]+)\.git\/info\/lfs\/objects\/batch)$/.exec(
       path,
     ) ?? [];
   const name = ofApi ?? ofGit;
@@ -114,10 +133,12 @@ export async function answerUpload(
     const { title, files } = committed(body, repository.files, uploads);
     if (files === null) fail(400, "a file was never uploaded");
     else {
-      repositories[name] = { ...repository, files };
+      const isPullRequest = recorded.url.endsWith("?create_pr=1");
+      if (!isPullRequest) repositories[name] = { ...repository, files };
       uploads.commits.push(title);
       const commitOid = server.commitOf(name);
-      json({ success: true, commitOid, commitUrl: `${server.url}/${name}/commit/${commitOid}` });
+      const request = isPullRequest ? { pullRequestUrl: `${server.url}/${name}/discussions/1` } : {};
+      json({ success: true, commitOid, commitUrl: `${server.url}/${name}/commit/${commitOid}`, ...request });
     }
   } else {
     const { objects } = JSON.parse(body) as { objects: { oid: string; size: number }[] };
@@ -126,7 +147,8 @@ export async function answerUpload(
       transfer: "multipart",
       objects: objects.map((object) => {
         const isThere = held.has(object.oid) || uploads.objects.has(object.oid);
-        return isThere ? object : { ...object, actions: { upload: uploadAction(object, server) } };
+        const verify = uploads.wantsVerification ? { verify: { href: `${server.url}/verify` } } : {};
+        return isThere ? object : { ...object, actions: { upload: uploadAction(object, server), ...verify } };
       }),
     });
   }

@@ -35,6 +35,7 @@ describe("an upload", { concurrency: 4 }, () => {
         url: `${hub.url}/${DESTINATION}`,
         private: false,
         commit: hub.commitOf(DESTINATION),
+        pullRequest: null,
         commitUrl: `${hub.url}/${DESTINATION}/commit/${hub.commitOf(DESTINATION)}`,
         sent: localFiles(folder).map(([name]) => name),
         ...{ skipped: [], removed: [], bytesSent, bytesSkipped: 0 },
