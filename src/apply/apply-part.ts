@@ -91,6 +91,7 @@ async function makeShards(
     fingerprint: fingerprintOf(merge.sources, merge.plan),
     part,
     options: sharedOptions(merge, options),
+    shards: plan.shards.map(({ fileName }) => fileName),
     ...{ overwrite, signal, files: filesOfTarget(merge) },
     isMade: async () => (await findMade(options, performance.now())) !== null,
   });

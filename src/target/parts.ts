@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import type { Lock, LockOptions } from "../files/lock.js";
 import { quietly } from "../files/write-errors.js";
 import { type Claim, claimFolder, lockFolder } from "./claim.js";
@@ -30,6 +30,8 @@ export interface PartOfTarget extends LockOptions {
   readonly fingerprint: Fingerprint;
   readonly part: { readonly number: number; readonly count: number };
   readonly options: PartOptions;
+  /** File names of the part's shards. */
+  readonly shards: readonly string[];
   readonly overwrite: boolean;
   /** As of `StagingOptions`. */
   readonly files: readonly string[] | null;
@@ -42,6 +44,20 @@ export interface PartOfTarget extends LockOptions {
  * completes the target), `target-differs`, `target-exists`, `target-unwritable`, `no-space`, `interrupted`.
  */
 export async function openPart(target: string, made: PartOfTarget): Promise<PartStaging> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await tryOpenPart(target, made);
+    } catch (error) {
+      // The folder became the target while this part looked at it.
+      const isGone = isApplyDeltaError(error) && errnoOf(error.details.cause) === "ENOENT";
+      if (!isGone || tries === MOST_TRIES) throw error;
+    }
+  }
+}
+
+const MOST_TRIES = 3;
+
+async function tryOpenPart(target: string, made: PartOfTarget): Promise<PartStaging> {
   const folder = stagingPathOf(target);
   if (made.files === null) await finishPublished(target, made);
   const claim = await claimFolder(folder, made, partLock(made.part.number));
@@ -50,7 +66,7 @@ export async function openPart(target: string, made: PartOfTarget): Promise<Part
     try {
       const journal = readJournal(join(folder, JOURNAL), folder) ?? (await beginParts(target, made));
       assertSame(folder, journal, made);
-      return new PartStaging(folder, made.part.number, claim, journal);
+      return new PartStaging(folder, claim, journal, made);
     } finally {
       quietly(lock.release);
     }
@@ -141,12 +157,15 @@ function optionChanges(a: PartOptions, b: PartOptions): string[] {
 export class PartStaging extends StagedShards {
   constructor(
     folder: string,
-    number: number,
     private readonly lock: Claim,
     journal: Journal,
+    { part, shards }: PartOfTarget,
   ) {
-    const path = join(folder, partJournal(number));
-    super(folder, { claim: lock, journal: path, kept: journal, files: [], isDurable: true });
+    const path = join(folder, partJournal(part.number));
+    const files = shards.filter((name) => journal.files.has(name));
+    super(folder, { claim: lock, journal: path, kept: journal, files, isDurable: true });
+    // What a run of this part was about to make when it was killed.
+    this.removeOurs(this.finished);
   }
 
   /** Ends the part: removes what it hasn't finished, and gives its lock back. Never throws. */

@@ -1,12 +1,20 @@
 /** A target made in parts: the very files of a single run, whoever comes last, whatever fails on the way. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { PartSummary } from "../../src/apply/documents.js";
 import { takeLock } from "../../src/files/lock.js";
 import { type ApplyPartOptions, applyDelta, applyPart, finishParts, verifyTarget } from "../../src/index.js";
-import { partLock } from "../../src/target/target.js";
+import { partJournal, partLock } from "../../src/target/target.js";
 import { contents } from "../faults/small-merge.js";
 import { projectPath } from "../support/fixture-path.js";
 import { temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
@@ -77,6 +85,18 @@ test("a part that is run again makes nothing again", async (context) => {
   assert.ok(first.shards.length > 0);
   assert.deepEqual(again.shards, []);
   assert.equal(again.shardsDone, first.shardsDone);
+});
+
+test("a shard that a killed part had begun is made anew", async (context) => {
+  const here = place(context);
+  const { shards } = await here.part("1/2");
+  // Its journal as it was before the first shard was done.
+  const journal = join(here.folder, partJournal(1));
+  const lines = readFileSync(journal, "utf8").split("\n");
+  writeFileSync(journal, `${lines.filter((line) => line.includes('"files"')).join("\n")}\n`);
+  assert.deepEqual((await here.part("1/2")).shards, shards);
+  await here.part("2/2");
+  await assertComplete(here);
 });
 
 test("a part that is at work isn't begun a second time", async (context) => {
