@@ -14,8 +14,8 @@ import { JsonError, JsonReader, type JsonValue, PYTHON_WORDS, WORDS } from "./js
 const FILE_LIMITS = { values: 1 << 18, containers: 1 << 17 };
 const LARGE_FILE_LIMITS = { values: 3 << 20, containers: 1 << 20 };
 
-/** Of a header, whose values are paid from the checkpoint's budget: an entry of safetensors has three of each. */
-const HEADER_LIMITS = { values: Number.POSITIVE_INFINITY, containers: 1 << 19 };
+/** Of a header, whose values are paid from the checkpoint's budget: an entry of safetensors has eight, three of them lists. */
+const HEADER_LIMITS = { values: 1 << 20, containers: 1 << 19 };
 
 /** Values between two pauses, some milliseconds. */
 const SLICE_VALUES = 1 << 14;
@@ -30,6 +30,8 @@ export interface StrictJsonContext {
   budget: Budget;
   /** Awaited now and then. */
   pause: Pause;
+  /** Where it has fewer values than any header may have. */
+  mostValues?: number;
   /** Whether Python's words for numbers are read, too. */
   isPython?: boolean;
   hint?: string;
@@ -40,7 +42,7 @@ export interface StrictJsonContext {
  * surrogate pair. Errors: `context.malformed` and `duplicate-tensor`, with the byte offset; `too-large`.
  */
 export async function parseStrictJson(bytes: Uint8Array, context: StrictJsonContext): Promise<JsonValue> {
-  const { malformed, offsetBytes, budget, pause, isPython = false, ...details } = context;
+  const { malformed, offsetBytes, budget, pause, isPython = false, mostValues, ...details } = context;
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -49,7 +51,10 @@ export async function parseStrictJson(bytes: Uint8Array, context: StrictJsonCont
     throw new ApplyDeltaError(malformed, message, { ...details, offsetBytes, cause });
   }
   try {
-    const reader = new JsonReader(text, isPython ? PYTHON_WORDS : WORDS, true, HEADER_LIMITS);
+    const reader = new JsonReader(text, isPython ? PYTHON_WORDS : WORDS, true, {
+      ...HEADER_LIMITS,
+      ...(mostValues === undefined ? {} : { values: mostValues }),
+    });
     return await readSlices(reader, pause, (values) => budget.spend("values", values, context.file));
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;

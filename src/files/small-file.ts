@@ -30,14 +30,14 @@ export type SmallFile =
   | { readonly kind: "missing" | "not-regular" }
   | { readonly kind: "too-large"; readonly got: string };
 
-/** Reads a file of at most `most` bytes, or says why not. Follows links, never waits. Throws the system's errors. */
+/** Reads a file of at most `most` bytes, or says why not. Follows links, never waits. Throws the system's errors and `truncated-file`. */
 export function openSmallFile(path: string, most: number): SmallFile {
   try {
     // Looked at before it is opened, which alone does something to some devices, and again afterwards.
     if (!statSync(path).isFile()) return { kind: "not-regular" };
     const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
-      return fstatSync(fd).isFile() ? readUpTo(fd, most) : { kind: "not-regular" };
+      return fstatSync(fd).isFile() ? readUpTo(fd, path, most) : { kind: "not-regular" };
     } finally {
       closeSync(fd);
     }
@@ -48,7 +48,7 @@ export function openSmallFile(path: string, most: number): SmallFile {
 }
 
 /** Never more than the limit and a little, whatever the file says of its length and whether it grows. */
-function readUpTo(fd: number, most: number): SmallFile {
+function readUpTo(fd: number, path: string, most: number): SmallFile {
   const { size: bigSize, mtimeNs: modifiedNs } = fstatSync(fd, { bigint: true });
   const size = Number(bigSize);
   if (size > most) return { kind: "too-large", got: `${size} bytes` };
@@ -56,6 +56,7 @@ function readUpTo(fd: number, most: number): SmallFile {
   let length = 0;
   for (;;) {
     const got = readSync(fd, bytes, length, bytes.length - length, length);
+    if (got === 0 && length < size) throw endsEarly(path, length, size);
     if (got === 0) return { kind: "bytes", bytes: bytes.subarray(0, length), modifiedNs };
     length += got;
     if (length > most) return { kind: "too-large", got: `more than ${most} bytes` };
@@ -63,6 +64,15 @@ function readUpTo(fd: number, most: number): SmallFile {
       bytes = Buffer.concat([bytes, Buffer.alloc(Math.min(length, most + 1 - length))]);
     }
   }
+}
+
+function endsEarly(path: string, length: number, size: number): ApplyDeltaError {
+  return new ApplyDeltaError("truncated-file", `${basename(path)} ends before its length.`, {
+    file: path,
+    expected: `${size} bytes`,
+    got: `${length} bytes`,
+    hint: "Let whatever writes it come to an end, then run the same command again.",
+  });
 }
 
 /** As `openSmallFile`; null where there is no such file, and for what is wrong with one an error. */

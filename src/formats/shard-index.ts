@@ -7,6 +7,9 @@ import type { HeaderReader } from "./header-reader.js";
 /** A real index is about 60 bytes a tensor; stops a file that would fill the memory. */
 export const MAX_INDEX_BYTES = 16_000_000;
 
+/** One for each tensor, and a few; stops an index of half a million files. */
+const MAX_INDEX_VALUES = 1 << 17;
+
 export interface ShardIndex {
   /** Shard file names in order, each a plain name inside the folder. */
   readonly shards: readonly string[];
@@ -31,6 +34,7 @@ export async function readShardIndex(file: HeaderReader<RandomAccessFile>): Prom
     isPython: true,
     budget: file.budget,
     pause: file.pause,
+    mostValues: MAX_INDEX_VALUES,
   });
   if (!isJsonObject(json)) return fail("the document is not an object with `weight_map`");
   const { weight_map: weightMap, metadata } = json;
