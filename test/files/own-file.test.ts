@@ -31,7 +31,7 @@ for (const [what, plant, errno] of [
     const is = (wanted: string) => (error: unknown) => errnoOf(error) === wanted;
     for (const mode of MODES) assert.throws(() => openOwnFile(path, mode), is(errno), mode);
     assert.throws(() => openOwnFile(path, "new"), is("EEXIST"));
-    await refusal(() => startJournal(path, {}), "target-unwritable", { file: path });
+    await refusal(() => startJournal(path, { fingerprint: {} }), "target-unwritable", { file: path });
     await refusal(() => recordFiles(path, ["a"]), "target-unwritable", { file: path });
     assert.equal(readFileSync(victim, "utf8"), "the user's");
     replaceOwnFile(path, "new");
