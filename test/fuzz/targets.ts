@@ -14,8 +14,15 @@ import { locateEntries, readZipDirectory } from "../../src/formats/torch/zip-dir
 import { noPause } from "../../src/interrupt.js";
 import { readSentencePiece } from "../../src/llama/sentencepiece.js";
 import { fixturePath, projectPath } from "../support/fixture-path.js";
+import { ggufBytes, tensor as ggufTensor, key, text, u32, u64 } from "../support/gguf-bytes.js";
 import { memoryFile } from "../support/memory-file.js";
-import { readSafetensors, readShardIndex, readTorchLegacy, readTorchZip } from "../support/readers.js";
+import {
+  readGguf,
+  readSafetensors,
+  readShardIndex,
+  readTorchLegacy,
+  readTorchZip,
+} from "../support/readers.js";
 import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-samples.js";
 import { checkpointEntries, legacyStream, stateDict, storedZip, tensor } from "../support/torch-samples.js";
 import { checkViews } from "./check-views.js";
@@ -60,6 +67,22 @@ const indexSeeds = () => [
   readFileSync(projectPath("examples/tiny/delta/pytorch_model.bin.index.json")),
 ];
 
+const ggufSeeds = () => [
+  ggufBytes({
+    keys: [
+      key("general.architecture", 8, text("llama")),
+      key("general.alignment", 4, u32(64)),
+      key("tokens", 9, u32(8), u64(3), text("<unk>"), text("<s>"), text("\u2581a")),
+      key("scores", 9, u32(6), u64(2), u32(0x3f800000), u32(0)),
+      key("add_bos", 7, Buffer.of(1)),
+    ],
+    tensors: [ggufTensor("a.weight", [32, 2], 8), ggufTensor("b.weight", [4], 0, 128)],
+    alignment: 64,
+    data: 144,
+  }),
+  ggufBytes({ tensors: [ggufTensor("t", [256, 3], 12)], data: 432 }),
+];
+
 const READERS: readonly Target[] = [
   {
     name: "safetensors",
@@ -67,6 +90,13 @@ const READERS: readonly Target[] = [
     seeds: safetensorsSeeds,
     generator: generate.safetensorsFiles,
     read: async (bytes) => checkViews(await readSafetensors(memoryFile(bytes))),
+  },
+  {
+    name: "gguf",
+    share: 1,
+    seeds: ggufSeeds,
+    generator: null,
+    read: async (bytes) => checkViews(await readGguf(memoryFile(bytes))),
   },
   {
     name: "json",
