@@ -75,13 +75,23 @@ export async function isAlreadyMade(
   }
 }
 
-/** Whether the files of a GGUF have the sizes and the headers, record included, that this merge would give them. */
+/**
+ * Whether the files of a GGUF have the sizes and the headers, record included, that this merge would give them, and
+ * what lies beside them (a Modelfile) the very bytes.
+ */
 export function isGgufMade({
   target,
   isFile,
   plan,
-}: Pick<MergeToCompare, "target" | "plan"> & { readonly isFile: boolean }): boolean {
+  files,
+}: Pick<MergeToCompare, "target" | "plan" | "files"> & { readonly isFile: boolean }): boolean {
   const folder = isFile ? dirname(target) : target;
+  const isBeside = (file: Asset) => {
+    const { fileName } = file;
+    const path = join(folder, fileName);
+    return sourceExists(path) && digestOf({ fileName, copyFrom: path }) === digestOf(file);
+  };
+  if (!files.every(isBeside)) return false;
   return plan.shards.every(({ fileName, byteLength, pieces: [header] }) => {
     const path = join(folder, fileName);
     if (header === undefined || !sourceExists(path)) return false;

@@ -19,6 +19,16 @@ test("a Modelfile is written beside a GGUF, and names it", async (context) => {
   assert.equal(readFileSync(join(root, "tiny.Modelfile"), "utf8"), expected);
 });
 
+test("a GGUF without the Modelfile that is asked for isn't the one that was made", async (context) => {
+  const target = join(temporaryFolder(context), "tiny.gguf");
+  const run = (options: object) => applyDelta({ base, delta, target, ...options });
+  await run({});
+  await refusal(() => run({ modelfile: "v0" }), "target-exists", { hint: /--overwrite/ });
+  await run({ modelfile: "v0", overwrite: true });
+  // The same again is done at once.
+  await run({ modelfile: "v0" });
+});
+
 test("in a folder its name is Modelfile; auto takes the style of the chat template", async (context) => {
   const target = join(temporaryFolder(context), "tiny");
   const asked = { base, delta, target, format: "gguf", dtype: "Q8_0" } as const;
