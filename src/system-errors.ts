@@ -100,8 +100,8 @@ export async function loadModule<T>(load: () => Promise<T>): Promise<T> {
 /** The same error, or a typed one if the system lacks what the program itself needs. */
 export function explainSystemError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof ApplyDeltaError) return error;
-  // Its own modules can't be loaded either.
-  if (errnoOf(error) === "EMFILE") {
+  // Its own modules can't be loaded either, nor its threads started.
+  if (errnoOf(error) === "EMFILE" || isThreadWithoutFiles(error)) {
     return new ApplyDeltaError("source-unreadable", "The program can't open the files it needs (EMFILE).", {
       hint: TOO_MANY_FILES,
       cause: error,
@@ -114,4 +114,9 @@ export function explainSystemError(error: unknown): unknown {
     });
   }
   return error;
+}
+
+/** Node.js gives the errno of a thread that couldn't start in the message alone. */
+function isThreadWithoutFiles(error: Error): boolean {
+  return "code" in error && error.code === "ERR_WORKER_INIT_FAILED" && error.message.includes("EMFILE");
 }

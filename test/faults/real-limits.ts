@@ -39,13 +39,18 @@ const withWorkers =
     return { nodeOptions: ["--import", LAYER], env: { [OPTIONS_VARIABLE]: JSON.stringify(options) } };
   };
 
+/**
+ * Enough for Node to load the command line, too few for the merge. Before version 22 Node opens all modules that a file
+ * imports at once.
+ */
+const FEW_FILES = Number(process.versions.node.split(".")[0]) < 22 ? 40 : 30;
+
 export const LIMITS: readonly Limit[] = [
   { name: "a file may have 4 kB (ulimit -f)", exits: [EXIT.target], options: () => underLimit("-f 4") },
   {
-    // Enough for Node to load the command line, which opens the modules of a file all at once; too few for the merge.
-    name: "40 files may be open (ulimit -n)",
+    name: `${FEW_FILES} files may be open (ulimit -n)`,
     exits: [EXIT.source, EXIT.target],
-    options: () => underLimit("-n 40"),
+    options: () => underLimit(`-n ${FEW_FILES}`),
   },
   { name: "a worker ends by process.exit(0)", exits: [EXIT.bug], options: withWorkers("exit") },
   { name: "a worker throws when it is loaded", exits: [EXIT.bug], options: withWorkers("throw") },

@@ -12,6 +12,7 @@ export interface ChildReport {
   readonly outcomes: Readonly<Record<string, number>>;
   readonly slowestMs: number;
   readonly slowestCase: number;
+  /** Beside what the process took before its first case. */
   readonly peakMemoryBytes: number;
   readonly failure: { readonly number: number; readonly what: string } | null;
 }
@@ -25,6 +26,7 @@ export interface Job {
 
 const [seed = "", jobs = "", progress = ""] = process.argv.slice(2);
 const progressFile = openSync(progress, "r+");
+const idleBytes = process.memoryUsage.rss();
 
 for (const [at, job] of (JSON.parse(jobs) as Job[]).entries()) {
   const report = await runJob(job, (number) => {
@@ -63,7 +65,7 @@ async function runJob(
     outcomes,
     slowestMs: slowest.ms,
     slowestCase: slowest.number,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024 - idleBytes,
     failure,
   };
 }
