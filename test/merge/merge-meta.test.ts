@@ -40,6 +40,31 @@ for (const [folder, golden] of [
   });
 }
 
+for (const [folder, golden] of [
+  ["files-8", "files"],
+  ["grouped", "grouped"],
+] as const) {
+  test(`${folder}: the same GGUF, without a model in between`, async (context) => {
+    const { root, meta, base, delta } = sidesOf(context, folder, golden);
+    const shapeOf = (part: string) => converted(golden).find(({ name }) => name.includes(part))?.shape ?? [];
+    const { n_heads, n_kv_heads, n_layers } = JSON.parse(readFileSync(join(meta, "params.json"), "utf8"));
+    const whole = {
+      ...JSON.parse(readFileSync(join(delta, "config.json"), "utf8")),
+      ...{ hidden_size: shapeOf("embed_tokens")[1], intermediate_size: shapeOf("gate_proj")[0] },
+      ...{ num_hidden_layers: n_layers, num_attention_heads: n_heads, num_key_value_heads: n_kv_heads },
+    };
+    writeFileSync(join(delta, "config.json"), JSON.stringify(whole));
+    const [a, b] = [join(root, "a", "m.gguf"), join(root, "b", "m.gguf")];
+    for (const [from, target] of [
+      [meta, a],
+      [base, b],
+    ] as const)
+      await applyDelta({ base: from, delta, target, dtype: "F32" });
+    const { isEqual, tensors } = await compareModels({ a, b });
+    assert.ok(isEqual && tensors.equalBits === tensors.compared);
+  });
+}
+
 test("compare finds the two equal, and what differs", async (context) => {
   const { meta, base, tuned } = sidesOf(context, "files-4", "files");
   const equal = await compareModels({ a: meta, b: base });
