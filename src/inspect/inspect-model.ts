@@ -17,7 +17,7 @@ import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { isPlaceholder, openSide, renamed } from "../merge/open-side.js";
-import { byteLengthOf, elementCount, filesOf, type TensorView } from "../tensor.js";
+import { byteLengthOf, elementCount, filesOf, type OpenFile, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
 import type { InspectDocument } from "./documents.js";
 import type { InspectOptions } from "./options.js";
@@ -63,6 +63,9 @@ async function describeModel(
     isDelta: change?.comparedAs === "delta",
   });
   const weights = model.tensors.filter(({ name }) => !isRotaryBuffer(name));
+  const tensorsIn = new Map<OpenFile, number>();
+  for (const file of model.tensors.flatMap((tensor) => filesOf(tensor)))
+    tensorsIn.set(file, (tensorsIn.get(file) ?? 0) + 1);
   return {
     model: model.path,
     formats: model.formats.map(formatTitle),
@@ -72,7 +75,7 @@ async function describeModel(
     shards: model.files.map((file) => ({
       file: basename(file.path),
       bytes: file.byteLength,
-      tensors: model.tensors.filter((tensor) => filesOf(tensor).includes(file)).length,
+      tensors: tensorsIn.get(file) ?? 0,
     })),
     filter: options.filter ?? null,
     tensorCount: model.tensors.length,

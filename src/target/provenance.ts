@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
-import { headerSha256 } from "../formats/header-sha256.js";
+import { headerSha256, piecesByFile } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { compareNames } from "../tensor.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
@@ -100,11 +100,12 @@ export type Provenance = z.infer<typeof provenanceSchema>;
 /** What identifies a checkpoint's weights: names, sizes, digests of the headers. */
 export async function recordWeights({ files, tensors }: Checkpoint): Promise<WeightsRecord[]> {
   const records: WeightsRecord[] = [];
+  const pieces = piecesByFile(tensors);
   for (const file of files) {
     records.push({
       name: basename(file.path),
       bytes: file.byteLength,
-      headerSha256: await headerSha256(file, tensors),
+      headerSha256: await headerSha256(file, pieces.get(file) ?? []),
     });
   }
   return records;
