@@ -1,6 +1,6 @@
 /** Downloads one model, as every command does before it reads weights on the Hub: for hub.ts. */
 import { fetchModels } from "../src/hub/fetch-models.js";
-import { completeHubSettings } from "../src/hub/hub-settings.js";
+import { completeHubSettings } from "../src/hub/settings.js";
 import { silentReporter } from "../src/progress.js";
 
 const [endpoint = "", repository = ""] = process.argv.slice(2);

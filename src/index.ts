@@ -46,7 +46,7 @@ export type {
 export { type ErrorCode, EXIT, EXIT_OF } from "./error-codes.js";
 export type { ErrorDocument, ReportedError } from "./error-document.js";
 export { ApplyDeltaError, type ErrorDetails, isApplyDeltaError } from "./errors.js";
-export type { HubOptions, ProxySettings, TransferSettings } from "./hub/hub-settings.js";
+export type { HubOptions, ProxySettings, TransferSettings } from "./hub/settings.js";
 export type {
   InspectDocument,
   InspectedChange,

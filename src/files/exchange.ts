@@ -1,6 +1,6 @@
 /**
  * How a thread reads a file that only another thread can fetch. The readers of weights are synchronous and run in
- * workers; the network is not, and belongs to the thread that opened the files. So a worker puts its wish into a mailbox
+ * workers; the network is not, and belongs to the thread that opened the files. So a worker puts what it wants to read into a mailbox
  * in shared memory, rings, and sleeps; the other thread answers with a place in shared memory where the bytes are, or
  * with the error it met. That place stays as it is until the reader has copied it.
  */
@@ -16,7 +16,7 @@ const BELL = 0;
 const NEXT_MAILBOX = 1;
 const STATES_AT = 2;
 
-/** What a mailbox is in: nothing; a wish; an answer; an answer that was copied; an error. */
+/** What a mailbox is in: nothing; a read that waits; an answer; an answer that was copied; an error. */
 const STATE = { idle: 0, asked: 1, answered: 2, taken: 3, failed: 4 } as const;
 
 /** A mailbox's numbers: the file, where the range begins and how long it is; where its first bytes are, and how many. */
@@ -48,8 +48,8 @@ export interface RemoteFeed {
   cancel(): void;
 }
 
-/** A wish as it lies in a mailbox. */
-export interface Wish {
+/** A read of a worker, as it lies in a mailbox. */
+export interface WaitingRead {
   readonly mailbox: number;
   readonly file: number;
   readonly offsetBytes: number;
@@ -137,14 +137,14 @@ export function wakeListener({ control }: Exchange): void {
   Atomics.notify(control, BELL);
 }
 
-/** Wishes that aren't answered yet, those in `known` apart; `onTaken` is told, often, of answers that were copied. */
-export function openWishes(
+/** Reads that aren't answered yet, those in `known` apart; `onTaken` is told, often, of answers that were copied. */
+export function waitingReads(
   exchange: Exchange,
   known: { has(mailbox: number): boolean },
   onTaken: (mailbox: number) => void,
-): Wish[] {
+): WaitingRead[] {
   const { control, requests } = exchange;
-  const wishes: Wish[] = [];
+  const reads: WaitingRead[] = [];
   const count = Math.min(MAILBOXES, Atomics.load(control, NEXT_MAILBOX));
   for (let mailbox = 0; mailbox < count; mailbox++) {
     const state = Atomics.load(control, STATES_AT + mailbox);
@@ -153,13 +153,13 @@ export function openWishes(
     if (isNew || state === STATE.taken) onTaken(mailbox);
     if (!isNew) continue;
     const [file = 0, offsetBytes = 0, byteLength = 0] = requests.subarray(mailbox * REQUEST_LENGTH);
-    wishes.push({ mailbox, file, offsetBytes, byteLength });
+    reads.push({ mailbox, file, offsetBytes, byteLength });
   }
-  return wishes;
+  return reads;
 }
 
 /** The first `byteLength` bytes of what was asked for are at `position`. */
-export function answerWish(exchange: Exchange, mailbox: number, position: number, byteLength: number): void {
+export function answerRead(exchange: Exchange, mailbox: number, position: number, byteLength: number): void {
   exchange.requests.set([position, byteLength], mailbox * REQUEST_LENGTH + 3);
   reply(exchange, mailbox, STATE.answered);
 }

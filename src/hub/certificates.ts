@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 import { openSmallFile } from "../files/small-file.js";
-import type { HubSettings } from "./hub-settings.js";
+import type { HubSettings } from "./settings.js";
 
 /** Mozilla's bundle has some 220 kB. */
 const MAX_BUNDLE_BYTES = 4_000_000;

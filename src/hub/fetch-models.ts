@@ -10,11 +10,11 @@ import { formatBytes } from "../units.js";
 import { makeCacheFolder, RepositoryCache } from "./cache.js";
 import { findCachedModel } from "./cached-model.js";
 import { downloadFiles } from "./download.js";
-import type { HubSettings } from "./hub-settings.js";
 import { bytesOf, describeAmount, describeLocated, type LocatedModel, locateModel } from "./locate-model.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference, WantedModel } from "./reference.js";
 import { type HubSession, openSession } from "./session.js";
+import type { HubSettings } from "./settings.js";
 import { type StreamedWeights, streamWeights } from "./stream-weights.js";
 
 export interface FetchedModel {

@@ -14,10 +14,10 @@ import { assertApart } from "../target/target.js";
 import { isLocalFile, type OpenFile } from "../tensor.js";
 import { plural } from "../units.js";
 import type { FetchedModel } from "./fetch-models.js";
-import { completeHubSettings, type HubOptions } from "./hub-settings.js";
 import { adviceFor, nearRelease } from "./model-address.js";
 import { nearPath } from "./near-path.js";
 import { type HubReference, hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
+import { completeHubSettings, type HubOptions } from "./settings.js";
 import type { StreamedWeights } from "./stream-weights.js";
 
 export type ModelRole = "base" | "delta" | "tuned model" | "model";

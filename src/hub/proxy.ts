@@ -1,5 +1,5 @@
 import { ApplyDeltaError } from "../errors.js";
-import type { ProxySettings } from "./hub-settings.js";
+import type { ProxySettings } from "./settings.js";
 
 /**
  * The proxy to go through, or null. The rules of NO_PROXY are curl's and Python's: a list of hosts, each with its

@@ -4,19 +4,19 @@
  * full; what has been read makes room for more. Bytes that nobody foresaw are fetched when they are asked for, and kept as
  * long as there is room.
  *
- * Memory is bounded by the slots. A range that was fetched ahead is fetched once. Every wish is answered, one for bytes
+ * Memory is bounded by the slots. A range that was fetched ahead is fetched once. Every read is answered, one for bytes
  * outside the window by a request of its own, so that nothing waits for room that only it makes.
  */
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import {
-  answerWish,
+  answerRead,
   createExchange,
   type FileRange,
   listen,
-  openWishes,
   type RemoteFeed,
   refuseWish,
-  type Wish,
+  type WaitingRead,
+  waitingReads,
   wakeListener,
 } from "../files/exchange.js";
 import { Interruption } from "../interrupt.js";
@@ -50,7 +50,7 @@ const FAR_MS = 20;
 /** Between tensors of a zip are local headers and padding. */
 const MOST_GAP_BYTES = 16 * 1024;
 
-/** Requests that are looked through for a wish that comes early. */
+/** Requests that are looked through for a read that comes early. */
 const REQUESTS_IN_VIEW = 64;
 
 /** A request of a sample is all latency, and needs no share of the line. */
@@ -63,7 +63,7 @@ export class RemoteWindow implements RemoteFeed {
   readonly #exchange = createExchange(SLOTS * SLOT_BYTES, this);
   readonly #files: HubFile[] = [];
   readonly #pieces = new WindowPieces();
-  readonly #waiting = new Map<number, { readonly wish: Wish; readonly piece: RemotePiece }>();
+  readonly #waiting = new Map<number, { readonly read: WaitingRead; readonly piece: RemotePiece }>();
   readonly #readBy = new Map<number, RemotePiece>();
   readonly #session: HubSession;
   #expected: Iterator<JoinedRequest> | null = null;
@@ -71,15 +71,15 @@ export class RemoteWindow implements RemoteFeed {
   /** A connection's worth is 1: many small requests, or a few large ones. */
   #connectionsBusy = 0;
   #failure: ApplyDeltaError | null = null;
-  /** Whether a wish waits for a slot. */
+  /** Whether a read waits for a slot. */
   #isFull = false;
   #isOver = false;
 
   constructor(session: HubSession) {
     this.#session = session;
     const look = () => {
-      const wishes = openWishes(this.#exchange, this.#waiting, (mailbox) => this.#release(mailbox));
-      for (const wish of wishes) this.#receive(wish);
+      const reads = waitingReads(this.#exchange, this.#waiting, (mailbox) => this.#release(mailbox));
+      for (const read of reads) this.#receive(read);
     };
     void listen(this.#exchange, look, () => this.#isOver);
   }
@@ -113,8 +113,8 @@ export class RemoteWindow implements RemoteFeed {
     wakeListener(this.#exchange);
   }
 
-  #receive(wish: Wish): void {
-    const { file, offsetBytes, byteLength, mailbox } = wish;
+  #receive(read: WaitingRead): void {
+    const { file, offsetBytes, byteLength, mailbox } = read;
     if (offsetBytes + byteLength > this.#fileAt(file).entry.byteLength)
       this.#fail(new Error("a thread reads beyond the end of a file"));
     if (this.#failure !== null) {
@@ -122,7 +122,7 @@ export class RemoteWindow implements RemoteFeed {
       return;
     }
     const find = () => this.#pieces.find(file, offsetBytes);
-    if (find() === undefined && !this.#fetchEarly(wish)) this.#fetchUnforeseen(wish);
+    if (find() === undefined && !this.#fetchEarly(read)) this.#fetchUnforeseen(read);
     const piece = find();
     if (piece === undefined) {
       // It stays in its mailbox until somebody is done.
@@ -130,12 +130,12 @@ export class RemoteWindow implements RemoteFeed {
       return;
     }
     piece.users++;
-    this.#waiting.set(mailbox, { wish, piece });
-    this.#answer(wish, piece);
+    this.#waiting.set(mailbox, { read, piece });
+    this.#answer(read, piece);
   }
 
   /** Expected, but not begun: the window is full, and somebody is faster than the rest. */
-  #fetchEarly({ file, offsetBytes }: Wish): boolean {
+  #fetchEarly({ file, offsetBytes }: WaitingRead): boolean {
     this.#fillView();
     const request = this.#inView.find(
       (each) =>
@@ -144,7 +144,7 @@ export class RemoteWindow implements RemoteFeed {
     return request !== undefined && this.#begin(request, true);
   }
 
-  #fetchUnforeseen({ file, offsetBytes }: Wish): void {
+  #fetchUnforeseen({ file, offsetBytes }: WaitingRead): void {
     const start = offsetBytes - (offsetBytes % SLOT_BYTES);
     const end = Math.min(start + SLOT_BYTES, this.#fileAt(file).entry.byteLength);
     this.#begin({ file, start, end, wanted: [[start, end]] }, false);
@@ -163,15 +163,15 @@ export class RemoteWindow implements RemoteFeed {
     return this.#files[file] as HubFile;
   }
 
-  #answer(wish: Wish, piece: RemotePiece): void {
-    const end = Math.min(piece.end, wish.offsetBytes + wish.byteLength);
+  #answer(read: WaitingRead, piece: RemotePiece): void {
+    const end = Math.min(piece.end, read.offsetBytes + read.byteLength);
     if (piece.filledTo < end) return;
-    const byteLength = end - wish.offsetBytes;
-    this.#waiting.delete(wish.mailbox);
-    this.#readBy.set(wish.mailbox, piece);
+    const byteLength = end - read.offsetBytes;
+    this.#waiting.delete(read.mailbox);
+    this.#readBy.set(read.mailbox, piece);
     piece.takenBytes += byteLength;
-    const position = piece.slot * SLOT_BYTES + wish.offsetBytes - piece.start;
-    answerWish(this.#exchange, wish.mailbox, position, byteLength);
+    const position = piece.slot * SLOT_BYTES + read.offsetBytes - piece.start;
+    answerRead(this.#exchange, read.mailbox, position, byteLength);
   }
 
   /** A thread has copied what it was given. */
@@ -244,7 +244,7 @@ export class RemoteWindow implements RemoteFeed {
     this.#exchange.data.set(bytes.subarray(from - at, to - at), place);
     piece.filledTo = to;
     for (const waiting of this.#waiting.values())
-      if (waiting.piece === piece) this.#answer(waiting.wish, piece);
+      if (waiting.piece === piece) this.#answer(waiting.read, piece);
   }
 
   /** The first failure is everybody's: the work ends by it. */

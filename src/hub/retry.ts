@@ -4,7 +4,7 @@ import { throwIfAborted } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { formatSeconds } from "../units.js";
 import { HubAnswer, hostOf, isTransient, networkCodeOf, networkTrouble } from "./answers.js";
-import type { TransferSettings } from "./hub-settings.js";
+import type { TransferSettings } from "./settings.js";
 
 export type Retrier = ReturnType<typeof createRetrier>;
 

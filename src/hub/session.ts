@@ -10,7 +10,6 @@ import { readSmallText } from "../files/small-file.js";
 import type { Reporter } from "../progress.js";
 import { HubAnswer } from "./answers.js";
 import { trustedCertificates } from "./certificates.js";
-import { checkEndpoint, type HubSettings } from "./hub-settings.js";
 import { proxyFor } from "./proxy.js";
 import {
   type Answer,
@@ -21,6 +20,7 @@ import {
   type Send,
 } from "./requests.js";
 import { createRetrier } from "./retry.js";
+import { checkEndpoint, type HubSettings } from "./settings.js";
 
 export type HubSession = Readonly<ReturnType<typeof openSession>>;
 

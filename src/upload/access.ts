@@ -2,11 +2,11 @@
 import { ApplyDeltaError } from "../errors.js";
 import { HubAnswer } from "../hub/answers.js";
 import { type Explanation, explainHubError } from "../hub/explain-error.js";
-import { completeHubSettings, type HubSettings } from "../hub/hub-settings.js";
 import { type HubListing, listRepository } from "../hub/listing.js";
 import { DEFAULT_REVISION, parseHubReference } from "../hub/reference.js";
 import { withRetries } from "../hub/retry.js";
 import { openSession } from "../hub/session.js";
+import { completeHubSettings, type HubSettings } from "../hub/settings.js";
 import { Interruption } from "../interrupt.js";
 import { silentReporter } from "../progress.js";
 import type { UploadOptions } from "./options.js";

@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { explainReadError } from "../../src/hub/explain-error.js";
-import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { proxyFor } from "../../src/hub/proxy.js";
 import { createApiFetch, createAsk } from "../../src/hub/requests.js";
+import { completeHubSettings } from "../../src/hub/settings.js";
 import { hubRun, randomRepository } from "../support/hub-run.js";
 import { refusal } from "../support/refusal.js";
 

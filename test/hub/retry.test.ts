@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { FailedRequest, HubAnswer } from "../../src/hub/answers.js";
-import { completeHubSettings } from "../../src/hub/hub-settings.js";
 import { createRetrier, withRetries } from "../../src/hub/retry.js";
+import { completeHubSettings } from "../../src/hub/settings.js";
 
 const HOME = "hub.test";
 const MINUTE_MS = 60_000;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.js";
 import type { MergeSummary } from "../../src/apply/documents.js";
-import type { HubOptions, TransferSettings } from "../../src/hub/hub-settings.js";
+import type { HubOptions, TransferSettings } from "../../src/hub/settings.js";
 import { filesIn, QUICK } from "./hub-run.js";
 import { type HubServer, type RecordedRequest, type RepositorySample, startHub } from "./hub-server.js";
 import {

@@ -1,7 +1,7 @@
 /** A Hub on loopback that takes uploads, a folder to send, and how to send it in this process. */
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { HubOptions } from "../../src/hub/hub-settings.js";
+import type { HubOptions } from "../../src/hub/settings.js";
 import { silentReporter } from "../../src/progress.js";
 import type { UploadSummary } from "../../src/upload/documents.js";
 import { type UploadOptions, uploadModel } from "../../src/upload/upload-model.js";
