@@ -26,6 +26,12 @@ print(json.dumps([time.time() - start, used.ru_utime + used.ru_stime, used.ru_ma
 
 const DOWNLOAD = fileURLToPath(new URL("./download.js", import.meta.url));
 
+/** Base and delta are the same noise, which is as good as any to a network. */
+const STREAMED = [
+  ...["--base", "bench/download", "--delta", "bench/same", "--target", "out"],
+  ...["--stream", "--skip-base-check", "--force", "--no-sync"],
+];
+
 export async function benchHub(python: string, downloadBytes: number): Promise<void> {
   const hub = fork(fileURLToPath(new URL("./life-size-hub.js", import.meta.url)), [String(downloadBytes)]);
   const next = <T>() => new Promise<T>((resolve) => hub.once("message", (message) => resolve(message as T)));
@@ -82,6 +88,7 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
       "bench/download",
     ]);
     await measure("hf download", [python, "-m", "huggingface_hub.cli.hf", "download", "bench/download"]);
+    await measure(`merge with --stream, ${formatBytes(2 * downloadBytes)}`, ours(...STREAMED));
     for (const size of ["7B", "13B"]) {
       await measure(`dry run, ${size}`, ours(...pair(size), "--dry-run", "--force"));
       await measure(

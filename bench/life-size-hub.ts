@@ -96,8 +96,10 @@ function obey(hub: HubServer, order: Order): void {
 }
 
 const [downloadBytes = "1e9"] = process.argv.slice(2);
+const download = { files: downloadFiles(Number(downloadBytes)) };
 const repositories: Record<string, { files: Record<string, Buffer> }> = {
-  "bench/download": { files: downloadFiles(Number(downloadBytes)) },
+  "bench/download": download,
+  "bench/same": download,
 };
 for (const size of ["7B", "13B"] as const) {
   for (const [role, deviation] of [

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer as createProxy } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { applyDelta } from "../../src/apply/apply-delta.js";
@@ -136,6 +137,25 @@ test("certificates of SSL_CERT_FILE are trusted, and one that isn't trusted name
   });
   for (const certificates of [{ file: cert }, { folder: dirname(cert) }])
     await refusal(() => run.fetch({ endpoint, certificates }), "repository-not-found");
+  // By a tunnel through a proxy, too.
+  let tunnels = 0;
+  const proxy = createProxy().listen(0, "127.0.0.1");
+  proxy.on("connect", ({ url = "" }, client, head) => {
+    tunnels++;
+    const [host, port] = url.split(":");
+    const upstream = connect(Number(port), host, () => {
+      client.write("HTTP/1.1 200 OK\r\n\r\n");
+      upstream.write(head);
+      upstream.pipe(client).pipe(upstream);
+    });
+    for (const socket of [upstream, client]) socket.on("error", () => {});
+  });
+  await new Promise((resolve) => proxy.once("listening", resolve));
+  context.after(() => proxy.close());
+  const https = `http://me:secret@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const through = { endpoint, certificates: { file: cert }, proxy: { https } };
+  await refusal(() => run.fetch(through), "repository-not-found");
+  assert.ok(tunnels > 0);
   // As good as none.
   const gone = join(folder, "none");
   await refusal(() => run.fetch({ endpoint, certificates: { file: gone, folder: gone } }), "no-network");
