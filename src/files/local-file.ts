@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { basename } from "node:path";
 import { promisify } from "node:util";
-import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
 import { onSide, typedSystemError } from "../system-errors.js";
 import type { Descriptor, LocalFile } from "../tensor.js";
@@ -128,7 +128,8 @@ export async function readInBackground(
   try {
     done = (await readAsync(fd, into, 0, into.length, offsetBytes)).bytesRead;
   } catch (error) {
-    throw typedSystemError(error, "source", path, offsetBytes);
+    // What was interrupted, `readFully` does.
+    if (errnoOf(error) !== "EINTR") throw typedSystemError(error, "source", path, offsetBytes);
   }
   readFully(fd, into.subarray(done), offsetBytes + done, path);
 }
