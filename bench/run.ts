@@ -1,6 +1,7 @@
 /**
  * npm run bench -- --hub PYTHON: hub.ts
  * npm run bench -- --meta: meta.ts, with --parameters, --runs and --folder as below
+ * npm run bench -- --parts 4: parts.ts, with the same
  * npm run bench -- [--cold] [--parameters 1.5e9] [--runs 5] [--only apply,verify] [--folder DIR] [--python PYTHON]
  *   [--keep]
  *
@@ -24,6 +25,7 @@ import { benchKernels, printTable } from "./kernels.js";
 import { makePair, type Pair } from "./make-pair.js";
 import { benchMeta } from "./meta.js";
 import { bring, forget, settle } from "./page-cache.js";
+import { benchParts } from "./parts.js";
 import { runProgram } from "./program.js";
 import { benchPython } from "./python.js";
 import { median, printRows, ratio, rowOf, timed } from "./rows.js";
@@ -38,6 +40,7 @@ const { values } = parseArgs({
     python: { type: "string" },
     hub: { type: "string" },
     meta: { type: "boolean", default: false },
+    parts: { type: "string" },
     keep: { type: "boolean", default: false },
   },
 });
@@ -64,6 +67,7 @@ try {
     `${formatCount(pair.parameterCount)} parameters, ${formatBytes(pair.bytes)} a side, ${runs} runs\n`,
   );
   if (values.meta) await benchMeta(root, pair, runs);
+  else if (values.parts !== undefined) await benchParts(root, pair, runs, Number(values.parts));
   else await benchAll(pair);
 } finally {
   if (!values.keep) rmSync(root, { recursive: true, force: true });

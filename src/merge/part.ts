@@ -41,6 +41,7 @@ export function describeIdleParts(plan: MergePlan, count: number): string | null
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   const idle = numbers.filter((number) => planOfPart(plan, { number, count }).shards.length === 0).length;
   if (idle === 0) return null;
-  const megabytes = Math.max(1, Math.floor(plan.bytesToWrite / count / 1e6));
-  return `${idle} of ${count} parts have nothing to do: the target has only ${plan.shards.length} shards. For more of them, give every part --max-shard-size ${megabytes}MB.`;
+  const kilobytes = Math.max(1, Math.floor(plan.bytesToWrite / count / 1e3));
+  const size = kilobytes < 10_000 ? `${kilobytes}KB` : `${Math.floor(kilobytes / 1e3)}MB`;
+  return `${idle} of ${count} parts have nothing to do: the target has only ${plan.shards.length} shards. For more of them, give every part --max-shard-size ${size}.`;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts a Slurm of one machine on the loopback: munged, slurmctld and slurmd, with all their files in one folder.
-# Usage: source start.sh FOLDER   Then sbatch, squeue and the rest talk to it, until `stop_slurm`.
+# Usage: source start-slurm.sh FOLDER   Then sbatch, squeue and the rest talk to it, until `stop_slurm`.
 # Needs root, as slurmd does.
 slurm_folder=$1
 
@@ -55,6 +55,7 @@ stop_slurm() {
   local pid
   for pid in $(cat "$slurm_folder"/{slurmd,slurmctld,munged}.pid 2>/dev/null); do
     kill "$pid" 2>/dev/null || true
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
   done
 }
 
