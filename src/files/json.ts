@@ -12,7 +12,7 @@ import { JsonError, JsonReader, type JsonValue, PYTHON_WORDS, WORDS } from "./js
  * tokenizer.json has 1.8 million values in half a million lists. Stops 40 million `{}`, which take 56 bytes each.
  */
 const FILE_LIMITS = { values: 1 << 18, containers: 1 << 17 };
-const LARGE_FILE_LIMITS = { values: 3 << 20, containers: 1 << 20 };
+const LARGE_FILE_LIMITS = { values: 1 << 21, containers: 5 << 17 };
 
 /** Of a header, whose values are paid from the checkpoint's budget: an entry of safetensors has eight, three of them lists. */
 const HEADER_LIMITS = { values: 1 << 20, containers: 1 << 19 };

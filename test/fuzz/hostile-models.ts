@@ -129,9 +129,9 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     const vocab = list(count(3e6, share), (i) => `"t${i}":${i}`).join();
     writeFileSync(join(delta, "tokenizer.json"), TOKENIZER(`{${vocab}}`));
   },
-  "a tokenizer.json like Gemma's, twice as large": (delta, share) => {
-    const vocab = list(count(520_000, share), (i) => `"t${i}":${i}`).join();
-    const merges = list(count(700_000, share), (i) => `["a${i}","b"]`).join();
+  "a tokenizer.json as large as Gemma 3's": (delta, share) => {
+    const vocab = list(count(262_000, share), (i) => `"t${i}":${i}`).join();
+    const merges = list(count(515_000, share), (i) => `["a${i}","b"]`).join();
     writeFileSync(join(delta, "tokenizer.json"), TOKENIZER(`{${vocab}}`, `,"merges":[${merges}]`));
   },
   "a tokenizer.model of 500 000 pieces": (delta, share) =>
