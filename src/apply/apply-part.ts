@@ -140,7 +140,8 @@ async function completeOnce(
     try {
       return await makeTarget(merge, options, log, start, true);
     } catch (error) {
-      if (isApplyDeltaError(error, "parts-missing")) return null;
+      // The folder became the target while this run looked at it, or begins anew.
+      if (isApplyDeltaError(error, "parts-missing") || !existsSync(stagingPathOf(merge.target))) return null;
       if (!isApplyDeltaError(error, "target-busy")) throw error;
     }
     await sleep(PAUSE_MS);

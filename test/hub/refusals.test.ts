@@ -186,7 +186,7 @@ describe("refused, and nothing left in the cache's snapshots:", { concurrency: 2
       if (fault !== undefined) run.hub.fault = () => fault;
       const error = await refusal(() => run.fetch(options), code, details);
       assert.doesNotMatch(error.format() + JSON.stringify(error.details), new RegExp(SECRET));
-      assert.ok(!existsSync(join(run.cacheFolder, "models--owner--model", "refs")));
+      assert.ok(!existsSync(join(run.cacheFolder, "models--owner--model", "refs", "main")));
     });
   }
 });
