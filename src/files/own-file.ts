@@ -65,13 +65,16 @@ function assertOwn(fd: number, path: string): void {
   if (!stat.isFile() || stat.nlink > 1 || !owners.includes(stat.uid)) throw plantedError("EPERM", path);
 }
 
-/** Writes a text to a file of our own. */
+/** Writes a text to a file of our own. A new one that can't be written whole isn't left behind. */
 export function writeOwnFile(path: string, mode: keyof typeof FLAGS, text: string, isDurable = false): void {
   const fd = openOwnFile(path, mode);
   try {
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
     if (isDurable) fsyncSync(fd);
+  } catch (error) {
+    if (mode === "new") quietly(() => rmSync(path, { force: true }));
+    throw error;
   } finally {
     closeSync(fd);
   }

@@ -151,3 +151,18 @@ test("a pipe in a lock's place holds nobody up", { skip: process.platform === "w
   await new Promise((resolve) => made.on("exit", resolve));
   (await take()).release();
 });
+
+test("a lock that can't be written whole isn't left behind: nobody would wait for it", async (context) => {
+  const folder = temporaryFolder(context);
+  const mocked = mock.method(fs, "writeSync", () => {
+    throw Object.assign(new Error("EIO: i/o error, write"), { code: "EIO" });
+  });
+  syncBuiltinESMExports();
+  try {
+    await assert.rejects(() => takeLock(folder, "lock"), { code: "EIO" });
+  } finally {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  }
+  (await takeLock(folder, "lock")).release();
+});
