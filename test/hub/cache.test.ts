@@ -112,8 +112,11 @@ describe("a blob's lock", { concurrency: true }, () => {
 
   test("of a process that is no more is nobody's", async (context) => {
     const path = join(temporaryFolder(context), "e.lock");
+    const release = await lockBlob(path);
+    const holder = JSON.parse(readFileSync(path, "utf8")) as object;
+    release();
     // No process has this number: Linux ends at 2^22.
-    writeFileSync(path, JSON.stringify({ pid: 2 ** 30, host: hostname(), started: null }));
+    writeFileSync(path, JSON.stringify({ ...holder, pid: 2 ** 30, id: "another" }));
     (await lockBlob(path))();
   });
 
