@@ -74,7 +74,9 @@ class HubTest(unittest.TestCase):
             "result = {'warnings': [str(w) for w in cache.warnings],"
             " 'repos': {r.repo_id: [[sorted(v.refs), v.commit_hash, len(v.files)] for v in r.revisions] for r in cache.repos}}"
         )
-        self.assertEqual(cache["warnings"], [])
+        # Newer versions put the tag there themselves; this one takes it for a repository.
+        warnings = [text for text in cache["warnings"] if not text.endswith("CACHEDIR.TAG")]
+        self.assertEqual(warnings, [])
         self.assertEqual(set(cache["repos"]), {BASE, DELTA})
         for name, source in ((BASE, "base"), (DELTA, "delta")):
             ((refs, commit, count),) = cache["repos"][name]
