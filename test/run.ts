@@ -22,6 +22,11 @@ const paths = readdirSync(root, { recursive: true, encoding: "utf8" })
   .sort();
 if (paths.length === 0) throw new Error(`No test is named so: ${words.join(", ")}`);
 
+// Node 20: a worker between two tasks waits for V8's background threads, one of which may be compiling for the main
+// thread and wait for its collection of garbage, for ever.
+const NO_DEADLOCK = "--no-concurrent-recompilation";
 const concurrency = `--test-concurrency=${availableParallelism()}`;
-const { status } = spawnSync(process.execPath, ["--test", concurrency, ...paths], { stdio: "inherit" });
+const { status } = spawnSync(process.execPath, [NO_DEADLOCK, "--test", concurrency, ...paths], {
+  stdio: "inherit",
+});
 process.exitCode = status ?? 1;
