@@ -1,7 +1,6 @@
 /** A merge in parts, for several machines: each makes its shards; the last one done completes the target. */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import type { OpenModel } from "../hub/models.js";
 import { fingerprintOf } from "../merge/fingerprint.js";
@@ -13,7 +12,7 @@ import { parseOptions } from "../options.js";
 import { silentReporter } from "../progress.js";
 import { stagingPathOf } from "../target/describe.js";
 import type { Journal } from "../target/journal.js";
-import { openPart, type PartOptions, readParts } from "../target/parts.js";
+import { openPart, type PartOptions, readParts, retryWhileBusy } from "../target/parts.js";
 import { readProvenance } from "../target/provenance.js";
 import { checkTarget } from "../target/target.js";
 import { filesOfTarget, findMade, makeTarget, type PlannedMerge, withPlan } from "./apply-delta.js";
@@ -125,10 +124,6 @@ function isWhole({ shards }: MergePlan, journal: Journal | null): boolean {
   return journal !== null && shards.every(({ fileName }) => journal.finished.has(fileName));
 }
 
-/** A part that begins holds the folder's lock for a moment. */
-const TRIES = 30;
-const PAUSE_MS = 100;
-
 /** Completes the target; null where another run does, or has. */
 async function completeOnce(
   merge: PlannedMerge,
@@ -136,17 +131,14 @@ async function completeOnce(
   log: WarningLog,
   start: number,
 ): Promise<MergeSummary | null> {
-  for (let tries = TRIES; tries > 0; tries--) {
-    try {
-      return await makeTarget(merge, options, log, start, true);
-    } catch (error) {
-      // The folder became the target while this run looked at it, or begins anew.
-      if (isApplyDeltaError(error, "parts-missing") || !existsSync(stagingPathOf(merge.target))) return null;
-      if (!isApplyDeltaError(error, "target-busy")) throw error;
-    }
-    await sleep(PAUSE_MS);
+  try {
+    return await retryWhileBusy(() => makeTarget(merge, options, log, start, true));
+  } catch (error) {
+    // The folder became the target while this run looked at it, or begins anew.
+    const isAnothers = isApplyDeltaError(error, "parts-missing") || isApplyDeltaError(error, "target-busy");
+    if (isAnothers || !existsSync(stagingPathOf(merge.target))) return null;
+    throw error;
   }
-  return null;
 }
 
 /** Of a target that is there, made by all parts. */

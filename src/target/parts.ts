@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
-import type { Lock, LockOptions } from "../files/lock.js";
+import type { LockOptions } from "../files/lock.js";
 import { quietly } from "../files/write-errors.js";
 import { type Claim, claimFolder, lockFolder } from "./claim.js";
 import { stagingPathOf } from "./describe.js";
@@ -62,7 +62,7 @@ async function tryOpenPart(target: string, made: PartOfTarget): Promise<PartStag
   if (made.files === null) await finishPublished(target, made);
   const claim = await claimFolder(folder, made, partLock(made.part.number));
   try {
-    const lock = await waitForFolder(folder, made);
+    const lock = await retryWhileBusy(() => lockFolder(folder, made));
     try {
       const journal = readJournal(join(folder, JOURNAL), folder) ?? (await beginParts(target, made));
       assertSame(folder, journal, made);
@@ -92,18 +92,19 @@ export function readParts(target: string): PartsJournal | null {
   return journal?.parts === undefined ? null : { ...journal, parts: journal.parts };
 }
 
-/** Another part holds it for a moment; who completes the target, for longer. */
-const LOCK_TRIES = 100;
-const LOCK_PAUSE_MS = 50;
+/** Another part holds the folder's lock for a moment; who completes the target, for longer. */
+const BUSY_TRIES = 100;
+const BUSY_PAUSE_MS = 50;
 
-async function waitForFolder(folder: string, options: LockOptions): Promise<Lock> {
-  for (let tries = LOCK_TRIES; ; tries--) {
+/** Repeats for some seconds what another run's lock prevents. Errors: `target-busy`, in the end. */
+export async function retryWhileBusy<T>(step: () => Promise<T>): Promise<T> {
+  for (let tries = BUSY_TRIES; ; tries--) {
     try {
-      return await lockFolder(folder, options);
+      return await step();
     } catch (error) {
       if (tries === 0 || !isApplyDeltaError(error, "target-busy")) throw error;
     }
-    await sleep(LOCK_PAUSE_MS);
+    await sleep(BUSY_PAUSE_MS);
   }
 }
 
