@@ -5,6 +5,7 @@
  * Format: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto and
  * https://protobuf.dev/programming-guides/encoding/
  */
+import { isUtf8 } from "node:buffer";
 import { ApplyDeltaError, type ErrorDetails } from "../errors.js";
 
 /** The largest vocabularies have some 260 000 pieces; stops a file of nothing but tiny ones. */
@@ -25,8 +26,9 @@ export const SPECIAL_ROLES = ["unk", "bos", "eos", "pad"] as const;
 export type SpecialRole = (typeof SPECIAL_ROLES)[number];
 
 export interface SentencePieceModel {
-  /** By id, like the scores, which decide what a text is cut into, and the types: `SentencePiece.Type`. */
+  /** By id, as are the scores, which decide what a text is cut into, and the types: `SentencePiece.Type`. */
   readonly pieces: readonly string[];
+  readonly ids: ReadonlyMap<string, number>;
   readonly scores: readonly number[];
   readonly types: readonly number[];
   /** How a text is changed before it is cut into pieces and after it is joined: the raw messages. */
@@ -39,7 +41,7 @@ export interface SentencePieceModel {
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const;
 
 /** In bytes, by wire type; a varint is read with its tag. */
-const FIXED_LENGTHS: Readonly<Record<number, bigint>> = { 0: 0n, 1: 8n, 3: 0n, 4: 0n, 5: 4n };
+const FIXED_LENGTHS: Readonly<Record<number, number>> = { 0: 0, 1: 8, 3: 0, 4: 0, 5: 4 };
 
 /** protobuf's own limit; stops groups in groups without end. */
 const MAX_GROUP_DEPTH = 100;
@@ -60,27 +62,7 @@ const SPECIAL_IDS: Record<SpecialRole, { readonly field: number; readonly byDefa
   pad: { field: 43, byDefault: -1 },
 };
 
-interface Field {
-  readonly number: number;
-  readonly wireType: number;
-  /** Where its tag starts. */
-  readonly at: number;
-  /** Of a varint; 0 otherwise. */
-  readonly value: bigint;
-  /** Where the bytes of any other are. */
-  readonly start: number;
-  readonly end: number;
-}
-
 type Fail = (what: string, at: number, details?: ErrorDetails) => never;
-
-/** A message in the file: the file itself, or a field of it. */
-interface Message {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly fail: Fail;
-}
 
 /** Errors: `tokenizer-malformed`. `path` is only named. */
 export function readSentencePiece(bytes: Uint8Array, path: string): SentencePieceModel {
@@ -92,18 +74,20 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
       hint: "Download or copy tokenizer.model again.",
     });
   };
-  const model: Message = { bytes, start: 0, end: bytes.length, fail };
   const ids = new Map<string, number>();
   const scores: number[] = [];
   const types: number[] = [];
   const specialIds = new Map<number, number>();
   const specs = new Map<number, Uint8Array[]>();
-  for (const { number, wireType, at, start, end } of fieldsOf(model)) {
+  const [field, inside] = [new FieldReader(bytes, fail), new FieldReader(bytes, fail)];
+  field.enter(0, bytes.length);
+  while (field.next()) {
+    const { number, wireType, at, start, end } = field;
     if (wireType !== WIRE.bytes || number > MODEL.denormalizer) continue;
-    const message = { ...model, start, end };
+    inside.enter(start, end);
     if (number === MODEL.pieces) {
       if (ids.size === MAX_PIECES) fail(`it has more than ${MAX_PIECES} pieces`, at);
-      const { piece, score, type } = readPiece(message, at);
+      const { piece, score, type } = readPiece(inside, at);
       if (ids.has(piece)) fail(`the piece ${JSON.stringify(piece)} stands twice`, at);
       ids.set(piece, ids.size);
       scores.push(score);
@@ -114,9 +98,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
       parts.push(bytes.subarray(start, end));
       specs.set(number, parts);
       // What else is in it doesn't matter here, but it must be whole.
-      for (const inside of fieldsOf(message)) {
-        if (number === MODEL.trainer) noteSpecialId(inside, specialIds);
-      }
+      while (inside.next()) if (number === MODEL.trainer) noteSpecialId(inside, specialIds);
     }
   }
   if (ids.size === 0) fail("it has no pieces", bytes.length);
@@ -129,6 +111,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
   };
   return {
     pieces,
+    ids,
     scores,
     types,
     normalizer: Buffer.concat(specs.get(MODEL.normalizer) ?? []),
@@ -137,79 +120,119 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
   };
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function readPiece(message: Message, at: number): { piece: string; score: number; type: number } {
-  const { bytes, fail } = message;
-  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function readPiece(field: FieldReader, at: number): { piece: string; score: number; type: number } {
   let piece = "";
   let score = 0;
   let type = NORMAL;
-  for (const { number, wireType, at, start, end, value } of fieldsOf(message)) {
-    if (number === PIECE.piece && wireType === WIRE.bytes) {
-      if (end - start > MAX_PIECE_BYTES) fail(`a piece is longer than ${MAX_PIECE_BYTES} bytes`, at);
-      try {
-        piece = utf8.decode(bytes.subarray(start, end));
-      } catch (cause) {
-        fail("a piece is not UTF-8", start, { cause });
-      }
-    } else if (number === PIECE.type && wireType === WIRE.varint) {
-      if (value >= NORMAL && value <= LAST_TYPE) type = Number(value);
-    } else if (number === PIECE.score && wireType === WIRE.fixed32) {
-      score = data.getFloat32(start, true);
-    }
+  while (field.next()) {
+    const { number, wireType, int32 } = field;
+    if (number === PIECE.piece && wireType === WIRE.bytes) piece = readText(field);
+    else if (number === PIECE.type && wireType === WIRE.varint) {
+      if (int32 >= NORMAL && int32 <= LAST_TYPE) type = int32;
+    } else if (number === PIECE.score && wireType === WIRE.fixed32) score = field.readFloat();
   }
-  if (piece === "") fail("a piece is empty", at);
+  if (piece === "") field.fail("a piece is empty", at);
   return { piece, score, type };
 }
 
-/** Other fields of the trainer's spec describe the training. */
-function noteSpecialId({ number, wireType, value }: Field, ids: Map<number, number>): void {
-  if (!Object.values(SPECIAL_IDS).some(({ field }) => field === number)) return;
-  if (wireType !== WIRE.varint) return;
-  // int32: -1, for "none", is written with ten bytes.
-  ids.set(number, Number(BigInt.asIntN(32, value)));
+function readText({ bytes, at, start, end, fail }: FieldReader): string {
+  if (end - start > MAX_PIECE_BYTES) fail(`a piece is longer than ${MAX_PIECE_BYTES} bytes`, at);
+  // TextDecoder would throw, but is slow on short texts; this puts U+FFFD for what isn't UTF-8.
+  const text = bytes.toString("utf8", start, end);
+  if (text.includes("\ufffd") && !isUtf8(bytes.subarray(start, end))) fail("a piece is not UTF-8", start);
+  return text;
 }
 
-/** The fields of one message, front to back, without those inside a group. */
-function* fieldsOf({ bytes, start, end, fail }: Message): Generator<Field> {
-  let position = start;
-  const varint = (): bigint => {
-    const first = position;
-    let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = bytes[position++];
-      if (byte === undefined || position > end) return fail("it ends inside a number", first);
-      if (position - first > MAX_VARINT_BYTES) fail("a number is longer than 64 bits", first);
-      value |= BigInt(byte & 0x7f) << shift;
+/** Other fields of the trainer's spec describe the training. */
+function noteSpecialId({ number, wireType, int32 }: FieldReader, ids: Map<number, number>): void {
+  if (!Object.values(SPECIAL_IDS).some(({ field }) => field === number)) return;
+  // -1, for "none", is written with ten bytes.
+  if (wireType === WIRE.varint) ids.set(number, int32);
+}
+
+/** The fields of a message, front to back, without those inside a group. A vocabulary has 100 000: none is allocated. */
+class FieldReader {
+  number = 0;
+  wireType = 0;
+  /** Where the field's tag starts. */
+  at = 0;
+  /** Of a varint: its low 32 bits, which protobuf makes an int32 of. */
+  int32 = 0;
+  /** Where the bytes of any other are. */
+  start = 0;
+  end = 0;
+  readonly bytes: Buffer;
+  readonly #groups: { readonly number: number; readonly at: number }[] = [];
+  #position = 0;
+  #messageEnd = 0;
+
+  constructor(
+    bytes: Uint8Array,
+    readonly fail: Fail,
+  ) {
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Goes to the message in these bytes. */
+  enter(start: number, end: number): void {
+    this.#position = start;
+    this.#messageEnd = end;
+  }
+
+  /** Goes to the next field; false at the end of the message. */
+  next(): boolean {
+    while (this.#position < this.#messageEnd) {
+      this.#readTag();
+      const { number, wireType, at } = this;
+      if (wireType === WIRE.groupStart) {
+        if (this.#groups.length === MAX_GROUP_DEPTH)
+          this.fail(`groups are nested deeper than ${MAX_GROUP_DEPTH}`, at);
+        this.#groups.push({ number, at });
+      } else if (wireType === WIRE.groupEnd) {
+        if (this.#groups.pop()?.number !== number) this.fail("a group ends that did not begin", at);
+      } else if (this.#groups.length === 0) return true;
+    }
+    const open = this.#groups.at(-1);
+    if (open !== undefined) this.fail("it ends inside a group", open.at);
+    return false;
+  }
+
+  /** Of a fixed32. */
+  readFloat(): number {
+    return this.bytes.readFloatLE(this.start);
+  }
+
+  #readTag(): void {
+    this.at = this.#position;
+    const tag = this.#varint();
+    this.wireType = tag % 8;
+    this.number = (tag - this.wireType) / 8;
+    if (this.number === 0 || tag > 0xffff_ffff) this.fail("a field has an impossible number", this.at);
+    if (this.wireType === WIRE.varint) this.#varint();
+    const length = this.wireType === WIRE.bytes ? this.#varint() : FIXED_LENGTHS[this.wireType];
+    const byteLength = length ?? this.fail(`wire type ${this.wireType} is unknown`, this.at);
+    const left = this.#messageEnd - this.#position;
+    if (byteLength > left) {
+      const [expected, got] = [`${byteLength} bytes`, `${left} bytes`];
+      this.fail("it ends inside a field", this.at, { expected, got });
+    }
+    this.start = this.#position;
+    this.end = this.#position += byteLength;
+  }
+
+  /** Rounded beyond 2^53: no file is as long. A bigint would be exact, and take several times as long. */
+  #varint(): number {
+    const first = this.#position;
+    let value = 0;
+    this.int32 = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.bytes[this.#position++];
+      if (byte === undefined || this.#position > this.#messageEnd)
+        return this.fail("it ends inside a number", first);
+      if (this.#position - first > MAX_VARINT_BYTES) this.fail("a number is longer than 64 bits", first);
+      value += (byte & 0x7f) * 2 ** shift;
+      if (shift < 32) this.int32 |= (byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
-  };
-  const groups: { readonly number: number; readonly at: number }[] = [];
-  while (position < end) {
-    const at = position;
-    const tag = varint();
-    const wireType = Number(tag & 7n);
-    const number = Number(tag >> 3n);
-    if (number === 0 || tag > 0xffff_ffffn) fail("a field has an impossible number", at);
-    const value = wireType === WIRE.varint ? varint() : 0n;
-    const byteLength = wireType === WIRE.bytes ? varint() : FIXED_LENGTHS[wireType];
-    if (byteLength === undefined) return fail(`wire type ${wireType} is unknown`, at);
-    const left = end - position;
-    if (byteLength > left) {
-      fail("it ends inside a field", at, { expected: `${byteLength} bytes`, got: `${left} bytes` });
-    }
-    const fieldStart = position;
-    position += Number(byteLength);
-    if (wireType === WIRE.groupStart) {
-      if (groups.length === MAX_GROUP_DEPTH) fail(`groups are nested deeper than ${MAX_GROUP_DEPTH}`, at);
-      groups.push({ number, at });
-    } else if (wireType === WIRE.groupEnd) {
-      if (groups.pop()?.number !== number) fail("a group ends that did not begin", at);
-    } else if (groups.length === 0) {
-      yield { number, wireType, at, value, start: fieldStart, end: position };
-    }
   }
-  const open = groups.at(-1);
-  if (open !== undefined) fail("it ends inside a group", open.at);
 }

@@ -83,13 +83,17 @@ export interface Vocabulary {
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
 }
 
-/** Null for a list of tiktoken's (a base64 and a rank a line), whose tokens tokenizer.json has. Errors: `tokenizer-malformed`. */
+/** Whether a tokenizer.model is a list of tiktoken's: a base64 and a rank a line. */
+export function isTiktokenList(bytes: Uint8Array): boolean {
+  const start = Buffer.from(bytes.subarray(0, 1000)).toString("latin1");
+  return /^[A-Za-z0-9+/]+={0,2} \d+\r?\n/.test(start);
+}
+
+/** Null for a list of tiktoken's, whose tokens tokenizer.json has. Errors: `tokenizer-malformed`. */
 export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary | null {
-  if (/^[A-Za-z0-9+/]+={0,2} \d+\r?\n/.test(Buffer.from(bytes.subarray(0, 1000)).toString("latin1")))
-    return null;
-  const { pieces, special } = readSentencePiece(bytes, path);
-  const ids = new Map(pieces.map((piece, id) => [piece, id]));
-  return { from: "tokenizer.model", size: pieces.length, ids, special };
+  if (isTiktokenList(bytes)) return null;
+  const { ids, special } = readSentencePiece(bytes, path);
+  return { from: "tokenizer.model", size: ids.size, ids, special };
 }
 
 /** Whether it was made from a LlamaTokenizer with `legacy`: later ones have the space in their pre_tokenizer. */

@@ -9,11 +9,11 @@ import { type Asset, readAsset } from "../assets.js";
 import { CONFIG, GENERATION_CONFIG, MODEL_CARD, TEMPLATE_FILES, TOKENIZER_MODEL } from "../file-names.js";
 import { parseModelConfig } from "../model-config.js";
 import {
+  isTiktokenList,
   openAddedTokens,
   specialTokensMapSchema,
   tokenizerConfigSchema,
   tokenizerJsonSchema,
-  vocabularyOfModel,
 } from "../tokenizer-files.js";
 import { chatTemplateValues } from "./chat-template.js";
 import { generalValues } from "./general.js";
@@ -112,5 +112,5 @@ function readModel(files: readonly Asset[]): VocabularyFiles["model"] {
   const asset = files.find(({ fileName }) => fileName === TOKENIZER_MODEL);
   if (asset === undefined || !("copyFrom" in asset)) return null;
   const bytes = readAssetBytes(asset.copyFrom);
-  return vocabularyOfModel(bytes, asset.copyFrom) === null ? null : { path: asset.copyFrom, bytes };
+  return isTiktokenList(bytes) ? null : { path: asset.copyFrom, bytes };
 }
