@@ -5,7 +5,7 @@
 import { basename } from "node:path";
 import { ElementReader } from "../files/element-reader.js";
 import { type OpenView, openView } from "../files/gather.js";
-import { allRead, READ_MARGIN_BYTES } from "../files/reader.js";
+import { READ_MARGIN_BYTES } from "../files/reader.js";
 import { dequantizeBlocks } from "../kernel/blocks.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { valueOfF16 } from "../kernel/reference.js";
@@ -31,6 +31,7 @@ import {
   SEGMENTS_AT_ONCE,
   type SegmentedJob,
   segmentedJob,
+  stopWorkers,
   workOnSegments,
 } from "../workers/segments.js";
 import type { Largest, TensorComparison, Tolerance } from "./documents.js";
@@ -174,12 +175,12 @@ type Tallies = Map<number, Tally>;
 /** A worker's share: what it found of the tensors that differ. Throws what reading throws. */
 export async function runJob(job: CompareJob): Promise<Tallies> {
   const kernel = instantiateKernel(job.kernel, MEMORY_BYTES);
-  const reader = new ElementReader();
+  const reader = new ElementReader(() => stopWorkers(job.shared));
   const tallies: Tallies = new Map();
   try {
     await workOnSegments(job, SEGMENTS_AT_ONCE, async ({ run: task, first, count }, place) => {
       const at = PLACES_AT + place * 2 * REGION_BYTES;
-      const [aAt, bAt] = await allRead([
+      const [aAt, bAt] = await reader.all([
         reader.read(task.a, first, count, kernel.memory, at),
         reader.read(task.b, first, count, kernel.memory, at + REGION_BYTES),
       ]);

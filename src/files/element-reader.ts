@@ -16,6 +16,12 @@ export class ElementReader {
   readonly #scattering = createLimit(SCATTERED_AT_ONCE);
   /** Memory for what doesn't go to its place as it is, made when it is needed and then used again. */
   readonly #free: Uint8Array[] = [];
+  readonly #onFailure: () => void;
+
+  /** `onFailure` is called by `all`: others may wait for bytes that nobody needs any more. */
+  constructor(onFailure: () => void) {
+    this.#onFailure = onFailure;
+  }
 
   /**
    * Reads elements [first, first + count) of the view, one at least, into a region of memory, as `Reader.read` does;
@@ -41,6 +47,19 @@ export class ElementReader {
       this.#free.push(pages);
     });
     return region;
+  }
+
+  /**
+   * What several reads give. When it resolves or throws, all have ended: none goes on in memory that nobody waits for.
+   * Throws what failed first.
+   */
+  async all<const Reads extends readonly unknown[]>(
+    reads: Reads,
+  ): Promise<{ -readonly [I in keyof Reads]: Awaited<Reads[I]> }> {
+    const all = Promise.all(reads);
+    all.catch(this.#onFailure);
+    await Promise.allSettled(reads);
+    return await all;
   }
 
   async #readScattered(

@@ -1,15 +1,15 @@
 /**
- * How a thread reads a file that only another thread can fetch. The readers of weights are synchronous and run in
- * workers; the network is not, and belongs to the thread that opened the files. So a worker puts what it wants to read into a mailbox
- * in shared memory, rings, and sleeps; the other thread answers with a place in shared memory where the bytes are, or
- * with the error it met. That place stays as it is until the reader has copied it.
+ * How a thread reads a file that only another thread can fetch: the network belongs to the thread that opened the files.
+ * A worker puts what it wants to read into a mailbox in shared memory, rings, and waits; the other thread answers with a
+ * place in shared memory where the bytes are, or with the error it met. That place stays as it is until the reader has
+ * copied it.
  */
 import { threadId } from "node:worker_threads";
 import { type ApplyDeltaError, type ErrorData, errorFrom } from "../errors.js";
 import type { Descriptor, Exchange, RemoteDescriptor } from "../tensor.js";
 
-/** Threads that may ever read by one exchange: each has a mailbox of its own, and none is used again. */
-const MAILBOXES = 1024;
+/** Each read has one while it waits. A thread keeps those that it took, so they are as many as reads at once, of all jobs. */
+const MAILBOXES = 4096;
 
 /** Indices into `control`; the states of the mailboxes follow. */
 const BELL = 0;
@@ -78,17 +78,38 @@ export function readAhead(reads: ReadAhead | null): RemoteFeed | undefined {
   return feed;
 }
 
-const mailboxes = new WeakMap<Exchange, number>();
+/** Fills `into`, asleep until it is there. Throws what fetching ended in. */
+export function readThroughExchange(remote: RemoteDescriptor, into: Uint8Array, offsetBytes: number): void {
+  for (const state of exchangeRead(remote, into, offsetBytes))
+    Atomics.wait(remote.exchange.control, state, STATE.asked);
+}
 
-/** Fills `into`. Throws what fetching ended in. */
-export function readThroughExchange(
+/** As `readThroughExchange`, while the thread goes on. */
+export async function receiveThroughExchange(
+  remote: RemoteDescriptor,
+  into: Uint8Array,
+  offsetBytes: number,
+): Promise<void> {
+  for (const state of exchangeRead(remote, into, offsetBytes)) {
+    const waiting = Atomics.waitAsync(remote.exchange.control, state, STATE.asked);
+    if (waiting.async) await waiting.value;
+  }
+}
+
+/** Mailboxes that this thread took and that no read of it uses now. */
+const idleMailboxes = new WeakMap<Exchange, number[]>();
+
+/** Yields the index of a state in `control` that has to become another before it goes on. */
+function* exchangeRead(
   { exchange, file }: RemoteDescriptor,
   into: Uint8Array,
   offsetBytes: number,
-): void {
+): Generator<number> {
   if (exchange.threadId === threadId) throw new Error("a thread waits for itself: read with `read` here");
   const { control, requests, data } = exchange;
-  const mailbox = mailboxes.get(exchange) ?? takeMailbox(exchange);
+  const idle = idleMailboxes.get(exchange) ?? [];
+  idleMailboxes.set(exchange, idle);
+  const mailbox = idle.pop() ?? takeMailbox(exchange);
   const at = mailbox * REQUEST_LENGTH;
   const state = STATES_AT + mailbox;
   const tell = (news: number) => {
@@ -98,21 +119,20 @@ export function readThroughExchange(
   for (let done = 0; done < into.length; ) {
     requests.set([file, offsetBytes + done, into.length - done], at);
     tell(STATE.asked);
-    while (Atomics.load(control, state) === STATE.asked) Atomics.wait(control, state, STATE.asked);
+    while (Atomics.load(control, state) === STATE.asked) yield state;
     if (Atomics.load(control, state) === STATE.failed) throw readFailure(exchange);
     const [position = 0, length = 0] = requests.subarray(at + 3, at + REQUEST_LENGTH);
     into.set(data.subarray(position, position + length), done);
     done += length;
     tell(STATE.taken);
   }
+  idle.push(mailbox);
 }
 
-/** This thread's. */
-function takeMailbox(exchange: Exchange): number {
-  const mailbox = Atomics.add(exchange.control, NEXT_MAILBOX, 1);
-  if (mailbox >= MAILBOXES) throw new Error("more threads read by one exchange than it has mailboxes");
-  mailboxes.set(exchange, mailbox);
-  return mailbox;
+function takeMailbox({ control }: Exchange): number {
+  const mailbox = Atomics.add(control, NEXT_MAILBOX, 1);
+  if (mailbox < MAILBOXES) return mailbox;
+  throw new Error("more reads at once by one exchange than it has mailboxes");
 }
 
 function readFailure({ failure }: Exchange): ApplyDeltaError {

@@ -13,8 +13,8 @@ import { promisify } from "node:util";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
 import { onSide, typedSystemError } from "../system-errors.js";
-import type { Descriptor, LocalFile } from "../tensor.js";
-import { readThroughExchange } from "./exchange.js";
+import type { Descriptor, LocalFile, ReadableFile } from "../tensor.js";
+import { readThroughExchange, receiveThroughExchange } from "./exchange.js";
 
 /** Errors: `source-not-found`, `source-unreadable`. */
 export const onSource = onSide("source");
@@ -120,10 +120,14 @@ const readAsync = promisify(read);
 
 /** As `readFully`, while the thread goes on. */
 export async function readInBackground(
-  { path, fd }: { readonly path: string; readonly fd: number },
+  { path, fd }: ReadableFile,
   into: Uint8Array,
   offsetBytes: number,
 ): Promise<void> {
+  if (typeof fd !== "number") {
+    await receiveThroughExchange(fd, into, offsetBytes);
+    return;
+  }
   let done = 0;
   try {
     done = (await readAsync(fd, into, 0, into.length, offsetBytes)).bytesRead;

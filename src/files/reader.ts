@@ -13,7 +13,7 @@ import { typedSystemError } from "../system-errors.js";
 import type { ReadableFile } from "../tensor.js";
 import { openDirect, PAGE_BYTES, transferDirectly } from "./direct.js";
 import { DiskReads } from "./disk-reads.js";
-import { onSource, readFully } from "./local-file.js";
+import { onSource, readFully, readInBackground } from "./local-file.js";
 
 /** Room a range needs in memory beyond its own length: it is read with the whole pages it lies in. */
 export const READ_MARGIN_BYTES = 2 * PAGE_BYTES;
@@ -71,8 +71,13 @@ export class Reader {
   async read(range: FileRange, memory: Uint8Array, at: number, isFromDisk = false): Promise<number> {
     const { file, offsetBytes, byteLength } = range;
     const { path, fd } = file;
-    const readAll = () => readFully(fd, memory.subarray(at, at + byteLength), offsetBytes, path);
-    if (typeof fd !== "number" || (byteLength < LEAST_DIRECT_BYTES && !isFromDisk)) {
+    const into = memory.subarray(at, at + byteLength);
+    if (typeof fd !== "number") {
+      await readInBackground(file, into, offsetBytes);
+      return at;
+    }
+    const readAll = () => readFully(fd, into, offsetBytes, path);
+    if (byteLength < LEAST_DIRECT_BYTES && !isFromDisk) {
       readAll();
       return at;
     }
@@ -152,15 +157,4 @@ async function readDirectly(way: Way, pages: Uint8Array, offsetBytes: number): P
   });
   way.isDirect = got !== null;
   return got ?? 0;
-}
-
-/**
- * What several reads give. When it resolves or throws, all have ended: none goes on in memory that nobody waits for.
- * Throws the first one's error.
- */
-export async function allRead<const Reads extends readonly unknown[]>(
-  reads: Reads,
-): Promise<{ -readonly [I in keyof Reads]: Awaited<Reads[I]> }> {
-  await Promise.allSettled(reads);
-  return await Promise.all(reads);
 }

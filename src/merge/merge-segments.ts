@@ -5,7 +5,13 @@ import { type ShardFile, writeSegment } from "../files/output-file.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import { bitsOf } from "../tensor.js";
-import { SEGMENTS_AT_ONCE, type Segment, type SegmentedJob, workOnSegments } from "../workers/segments.js";
+import {
+  SEGMENTS_AT_ONCE,
+  type Segment,
+  type SegmentedJob,
+  stopWorkers,
+  workOnSegments,
+} from "../workers/segments.js";
 import { addFindings } from "./findings.js";
 import type { MergeTask } from "./merge-tasks.js";
 import { loadSegment, SUM_PLACE_BYTES, sumPlaceAt, targetSegment } from "./sum-segment.js";
@@ -22,7 +28,7 @@ export interface MergeJob extends SegmentedJob<MergeTask> {
 /** Takes and merges segments until the job is done. Throws what reading or writing throws. */
 export async function runJob(job: MergeJob): Promise<void> {
   const kernel = instantiateKernel(job.kernel, SEGMENTS_AT_ONCE * SUM_PLACE_BYTES);
-  const reader = new ElementReader();
+  const reader = new ElementReader(() => stopWorkers(job.shared));
   try {
     await workOnSegments(job, SEGMENTS_AT_ONCE, (segment, number) =>
       mergeSegment(job, segment, number * SUM_PLACE_BYTES, kernel, reader),

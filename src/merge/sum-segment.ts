@@ -7,7 +7,7 @@ import { findDamage } from "../base-check/damage.js";
 import { PAGE_BYTES } from "../files/direct.js";
 import type { ElementReader } from "../files/element-reader.js";
 import { gather, type OpenView } from "../files/gather.js";
-import { allRead, READ_MARGIN_BYTES } from "../files/reader.js";
+import { READ_MARGIN_BYTES } from "../files/reader.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { FORMAT_BITS } from "../kernel/reference.js";
 import type { FindingKind } from "../target/findings.js";
@@ -70,7 +70,7 @@ export async function loadSegment(
   if (isCopy(task)) return { ...segment, baseAt: await read(task.copied, place.base), deltaAt: null };
   const base = task.base === null || isRepeatedRow(task.base) ? null : task.base;
   // In the order of `inputsOf`.
-  const [deltaAt, baseAt] = await allRead([read(task.delta, place.delta), read(base, place.base)]);
+  const [deltaAt, baseAt] = await reader.all([read(task.delta, place.delta), read(base, place.base)]);
   return { ...segment, baseAt, deltaAt };
 }
 

@@ -4,7 +4,6 @@
  */
 import { ElementReader } from "../files/element-reader.js";
 import { type OpenView, openView } from "../files/gather.js";
-import { allRead } from "../files/reader.js";
 import { countDifferent } from "../kernel/count-different.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
@@ -39,6 +38,7 @@ import {
   SEGMENTS_AT_ONCE,
   type SegmentedJob,
   segmentedJob,
+  stopWorkers,
   workOnSegments,
 } from "../workers/segments.js";
 import { countNotFinite } from "./count-not-finite.js";
@@ -119,7 +119,10 @@ export async function verifyWeights(options: VerifyWeightsOptions): Promise<Tens
   const job: VerifyJob = { ...segmentedJob(filled, 1), kernel };
   const bytesTotal = tensors.reduce((sum, view) => sum + byteLengthOf(view), 0);
   const onTick = () => options.onProgress(Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal);
-  const reads = readsOfJob(job, ({ sum }) => (sum === null ? [] : inputsOf(sum)));
+  const reads = readsOfJob(job, ({ target, firstElement, sum }) => [
+    { view: target, firstElement },
+    ...(sum === null ? [] : inputsOf(sum)),
+  ]);
   const work = { module: import.meta.url, job };
   const found = (await runWorkers(work, { threads, signal, reads, onTick })) as FindingsByTensor[];
   return tensors.map((tensor, number) => ({
@@ -192,7 +195,7 @@ function addFindings(x: Findings, y: Findings): Findings {
 /** A worker's share. Throws what reading throws. */
 export async function runJob(job: VerifyJob): Promise<FindingsByTensor> {
   const kernel = instantiateKernel(job.kernel, SEGMENTS_AT_ONCE * PLACE_BYTES);
-  const reader = new ElementReader();
+  const reader = new ElementReader(() => stopWorkers(job.shared));
   const findings: FindingsByTensor = new Map();
   try {
     await workOnSegments(job, SEGMENTS_AT_ONCE, async ({ run: task, first, count }, number) => {
@@ -229,7 +232,7 @@ async function load(
   reader: ElementReader,
 ): Promise<LoadedTask> {
   const place = sumPlaceAt(placeAt + REGION_BYTES);
-  const [gotAt, loaded] = await allRead([
+  const [gotAt, loaded] = await reader.all([
     reader.read(target, first, count, memory, placeAt, true),
     sum === null ? null : loadSegment({ task: sum, first, count, place }, memory, reader),
   ]);

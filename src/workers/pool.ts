@@ -8,7 +8,7 @@ import { errorFrom } from "../errors.js";
 import { type ReadAhead, readAhead } from "../files/exchange.js";
 import { throwIfAborted } from "../interrupt.js";
 import { isLocalFile, type OpenFile } from "../tensor.js";
-import { stopWorkers } from "./segments.js";
+import { isStopped, stopWorkers } from "./segments.js";
 import type { WorkerJob, WorkerReport } from "./worker.js";
 
 /** How often `onTick` is called. */
@@ -65,6 +65,8 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   };
   const failures: unknown[] = [];
   const tick = () => {
+    // A thread that failed in one segment may wait for the network in another.
+    if (isStopped(shared)) feed?.cancel();
     try {
       onTick();
     } catch (error) {
@@ -92,6 +94,7 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
     feed?.forget();
   }
   throwIfAborted(signal);
+  if (isStopped(shared)) throw new Error("the work was stopped, and no thread says why");
   onTick();
   return results;
 }

@@ -31,4 +31,7 @@ async function work({ module, job }: WorkerJob): Promise<WorkerReport> {
   }
 }
 
+// A read that waits for another thread keeps no thread alive by itself.
+parentPort?.ref();
 parentPort?.postMessage(await work(workerData as WorkerJob));
+parentPort?.unref();
