@@ -15,8 +15,11 @@ import type { HubSession } from "./session.js";
  */
 const MEANINGFUL_BYTES = 16 * 1024;
 
-/** New addresses that one request is refused at before it is: any number may expire in a run. */
-const MOST_REFUSALS = 3;
+/**
+ * Addresses in a row that may bring nobody a byte: a server that gave some may let an address live for less than a burst
+ * of requests, one that never did is a firewall or refuses.
+ */
+const MOST_REFUSED = { beforeBytes: 3, afterBytes: 30 };
 
 /** One commit of a repository, and where the cache has it. */
 export interface Snapshot {
@@ -32,8 +35,8 @@ export class HubFile {
   #address: Promise<URL> | null = null;
   /** What the server of the bytes called their state when it first gave some. */
   #served: { readonly origin: string; readonly etag: string } | null = null;
-  /** Requests for bytes that were granted. */
-  #answers = 0;
+  /** Addresses that may still be refused before somebody is given bytes. */
+  #refusalsLeft = MOST_REFUSED.beforeBytes;
   /** Who has the bytes, as far as it is known. */
   #host: string | undefined;
   #isXet: boolean;
@@ -155,8 +158,7 @@ export class HubFile {
   /** From where the Hub says; an address that has expired meanwhile is asked for anew, by one for all. */
   async #request(range: string, attempts: Attempts): Promise<LocatedAnswer> {
     const { ask, answerOf, latency } = this.session;
-    let answers = this.#answers;
-    for (let refusals = 0; ; ) {
+    for (;;) {
       await attempts.ready();
       const address = this.#whereabouts();
       const url = await address;
@@ -166,17 +168,17 @@ export class HubFile {
       const tookMs = performance.now() - begun;
       latency.leastMs = Math.min(latency.leastMs ?? tookMs, tookMs);
       if (isSuccess(answer)) {
-        this.#answers++;
+        this.#refusalsLeft = MOST_REFUSED.afterBytes;
         return answer;
       }
       await answer.end();
       const error = answerOf(answer);
       if (isTransient(error)) throw error;
-      if (this.#address === address) this.#address = null;
-      // Others of this file's readers were given bytes meanwhile: addresses are good, if only for a moment.
-      if (this.#answers !== answers) refusals = 0;
-      answers = this.#answers;
-      if (url.href === this.#resolveUrl || ++refusals === MOST_REFUSALS) throw error;
+      if (url.href === this.#resolveUrl) throw error;
+      // Who is refused where another has asked anew meanwhile has learnt nothing.
+      if (this.#address !== address) continue;
+      this.#address = null;
+      if (--this.#refusalsLeft === 0) throw error;
     }
   }
 

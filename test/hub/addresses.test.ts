@@ -74,3 +74,33 @@ test("one that refuses each new address is named, and no token is blamed", async
   assert.doesNotMatch(error.format(), /token|signature/);
   assert.ok(questions(run.hub) <= 3);
 });
+
+test("an address that is good for one request of a burst ends no run", async (context) => {
+  const repository = randomRepository(SIZE);
+  const run = await hubRun(context, repository);
+  run.hub.usesOfAddress = 1;
+  const rangeBytes = 128 * 1024;
+  const { path } = await run.fetch({ transfer: { rangeBytes, connections: 24 } });
+  assert.deepEqual(readFileSync(join(path, "model.safetensors")), repository.weights);
+  assert.ok(questions(run.hub) <= SIZE / rangeBytes + 2, `${questions(run.hub)} questions`);
+});
+
+test("several new addresses in a row that bring nothing end no run that had bytes before", async (context) => {
+  const repository = randomRepository(SIZE);
+  const run = await hubRun(context, repository);
+  let data = 0;
+  run.hub.fault = (request) => {
+    if (isData(request) && ++data % 40 >= 15) run.hub.expireAddresses();
+    return undefined;
+  };
+  const { path } = await run.fetch({ transfer: { rangeBytes: 64 * 1024, connections: 4 } });
+  assert.deepEqual(readFileSync(join(path, "model.safetensors")), repository.weights);
+});
+
+test("a server that refuses for good after it gave bytes is no endless loop", async (context) => {
+  const run = await hubRun(context, randomRepository(SIZE));
+  let data = 0;
+  run.hub.fault = (request) => (isData(request) && ++data > 3 ? { kind: "status", status: 403 } : undefined);
+  await refusal(() => run.fetch({ transfer: { rangeBytes: 64 * 1024 } }), "hub-failure");
+  assert.ok(questions(run.hub) < 40, `${questions(run.hub)} questions`);
+});

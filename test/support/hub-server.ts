@@ -82,6 +82,8 @@ export interface HubServer {
   mostAtOnce: number;
   /** So many redirects later a signed address is refused. */
   validSignatures: number;
+  /** A signed address is refused once it was used so often: its life is shorter than a burst of requests. */
+  usesOfAddress: number;
   /** How far away the servers are, and what a connection carries. */
   line: Line;
   /** Signed addresses that were given out until now are refused from now on. */
@@ -132,6 +134,7 @@ export async function startHub(
   const [url, contentUrl] = await Promise.all([hub, content].map(listen));
   let signatures = 0;
   let expired = 0;
+  const uses = new Map<number, number>();
   let underWay = 0;
   const server: HubServer = {
     url: url ?? "",
@@ -140,6 +143,7 @@ export async function startHub(
     fault: () => undefined,
     mostAtOnce: 0,
     validSignatures: Number.POSITIVE_INFINITY,
+    usesOfAddress: Number.POSITIVE_INFINITY,
     line: { latencyMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY },
     expireAddresses() {
       expired = signatures;
@@ -186,7 +190,13 @@ export async function startHub(
       if (await answerXet(request, response, path, blobs, server, send)) return;
       const bytes = blobs.find((candidate) => path === `/content/${sha256(candidate)}`);
       const signature = Number(new URL(recorded.url, server.url).searchParams.get("signature"));
-      if (signature <= expired || signature + server.validSignatures < signatures)
+      const used = (uses.get(signature) ?? 0) + 1;
+      uses.set(signature, used);
+      if (
+        signature <= expired ||
+        signature + server.validSignatures < signatures ||
+        used > server.usesOfAddress
+      )
         return void response.writeHead(403).end();
       return bytes === undefined
         ? void response.writeHead(404).end()
