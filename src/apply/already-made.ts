@@ -69,7 +69,7 @@ export async function isAlreadyMade(
   if (!isPlanned) return false;
   const folder = await openCheckpoint(target);
   try {
-    return (await checkRecord(target, found, folder)).status === "ok";
+    return (await checkRecord({ folder: target }, found, folder)).status === "ok";
   } finally {
     folder.close();
   }

@@ -53,6 +53,8 @@ export interface RemoteWeights {
   readonly index: string | null;
   /** Names of the weights files where there is no index, in order. */
   readonly names: readonly string[];
+  /** Names of the weights files that the folder lacks. */
+  readonly absent: readonly string[];
   open(name: string): OpenFile;
 }
 

@@ -46,6 +46,9 @@ export function describeAmount(files: readonly HubFile[]): string {
   return `${formatBytes(bytesOf(files.map(({ entry }) => entry)))} in ${plural(files.length, "file")}`;
 }
 
+/** Beside the weights of a model that is verified may lie anything. */
+const MOST_BESIDE_BYTES = 16_000_000;
+
 const OWNER_CAN_HELP = "Choose another revision, or tell the repository's owner.";
 
 /**
@@ -92,8 +95,12 @@ export async function locateModel(
   }
   const weights = (indexPath === null ? chosen.files : (await readIndex(indexPath)).shards).map(entryOf);
   const assets = new Set([...ASSET_NAMES.filter((name) => names.includes(name)), ...chosen.companions]);
+  for (const { path, byteLength } of [...assets].map(entryOf))
+    checkAssetSize(`${repository}/${path}`, byteLength);
+  if (wanted.withAllFiles === true)
+    for (const { path, byteLength } of entries)
+      if (byteLength <= MOST_BESIDE_BYTES && !holdsWeights([path]) && !path.includes("/")) assets.add(path);
   const absentAssets = absentOf([...assets].map(entryOf));
-  for (const { entry } of absentAssets) checkAssetSize(`${repository}/${entry.path}`, entry.byteLength);
   const absentWeights = absentOf(weights);
   // Asks for the largest file, which is weights: config files are in the open even where a repository is gated.
   const absent = [...absentAssets, ...absentWeights];

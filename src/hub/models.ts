@@ -6,7 +6,7 @@
 
 import { ApplyDeltaError, type ErrorCode, isApplyDeltaError } from "../errors.js";
 import { sourceExists } from "../files/local-file.js";
-import { type Checkpoint, type OpenOptions, openCheckpoint } from "../formats/open.js";
+import { type Checkpoint, type OpenOptions, openCheckpoint, type RemoteWeights } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
 import { type Reporter, silentReporter } from "../progress.js";
@@ -31,6 +31,8 @@ export interface ModelRequest {
   readonly reference: string;
   /** The revision, where an option names it. */
   readonly revision?: string | undefined;
+  /** Of a model on the Hub, whether all files beside the weights are wanted; default: config and tokenizer. */
+  readonly withAllFiles?: boolean;
 }
 
 type RemoteRequest = ModelRequest & { readonly wanted: WantedModel };
@@ -45,8 +47,8 @@ export interface Model {
   readonly path: string;
   /** Null for a local path. */
   readonly hub: HubOrigin | null;
-  /** Whether its weights stay on the Hub and are read from there. */
-  readonly isStreamed: boolean;
+  /** How to open weights that stay on the Hub; null where all are on this machine. */
+  readonly remote: RemoteWeights | null;
   /**
    * Opens its weights; the same again when it is called again. `like` chooses among several sizes in one folder.
    * Errors: those of `openCheckpoint`.
@@ -83,7 +85,9 @@ export function readRequest(request: ModelRequest): ReadRequest {
     });
   }
   const wanted = parseHubReference(reference, revision);
-  if (wanted !== null) return { ...request, wanted: { ...wanted, reference, isDelta: role === "delta" } };
+  const { withAllFiles = false } = request;
+  if (wanted !== null)
+    return { ...request, wanted: { ...wanted, reference, isDelta: role === "delta", withAllFiles } };
   const { folder, meant } = nearPath(reference);
   const message = reference.includes("://")
     ? `Not the address of a model: ${reference}.`
@@ -134,7 +138,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
       opened ??= open(like);
       return opened;
     };
-    return { reference, path, hub, isStreamed: weights !== null, open: openOnce };
+    return { reference, path, hub, remote: weights, open: openOnce };
   };
   try {
     const models = new Map<ReadRequest, Model>();

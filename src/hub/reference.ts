@@ -14,6 +14,8 @@ export interface WantedModel extends HubReference {
   readonly reference: string;
   /** Whether a whole model won't do. */
   readonly isDelta?: boolean;
+  /** Whether all files beside the weights are wanted, and not only config and tokenizer: to be verified. */
+  readonly withAllFiles?: boolean;
 }
 
 /** The Hub's name for the newest commit. */

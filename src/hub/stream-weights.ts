@@ -73,9 +73,10 @@ export function streamWeights(
   };
   return new Map(
     models.map((model) => {
-      const { indexPath, weights } = model;
+      const { indexPath, weights, absentWeights } = model;
       const names = indexPath === null ? weights.map((entry) => entry.path) : [];
-      return [model, { index: indexPath, names, open: (name) => open(model, name), close }];
+      const absent = absentWeights.map(({ entry }) => entry.path);
+      return [model, { index: indexPath, names, absent, open: (name) => open(model, name), close }];
     }),
   );
 }

@@ -4,8 +4,9 @@
  */
 import { join } from "node:path";
 import { openLocalFile } from "../files/local-file.js";
+import type { RemoteWeights } from "../formats/open.js";
 import type { Reporter } from "../progress.js";
-import { compareNames, type LocalFile } from "../tensor.js";
+import { compareNames, type OpenFile } from "../tensor.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";
 import { malformedRecord, readRecord } from "./read-record.js";
 import type { Staging } from "./staging.js";
@@ -15,15 +16,20 @@ export const CHECKSUMS = "SHA256SUMS";
 /** Digest, a space, then a space or `*` (text or binary, which sha256sum takes alike), the name. */
 const LINE = /^([0-9a-f]{64}) [ *](?:\.\/)?([^/\\]+)$/;
 
-/** The SHA-256 of files of a folder, by name, several at a time. Errors: those of opening; `interrupted`. */
+/**
+ * The SHA-256 of files of a folder, by name, several at a time; `remote` opens those that lie elsewhere.
+ * Errors: those of opening and reading; `interrupted`.
+ */
 export async function checksumFiles(
   folder: string,
   names: readonly string[],
   options: Sha256Options,
+  remote: RemoteWeights | null = null,
 ): Promise<Map<string, string>> {
-  const files: LocalFile[] = [];
+  const files: OpenFile[] = [];
   try {
-    for (const name of names) files.push(openLocalFile(join(folder, name)));
+    for (const name of names)
+      files.push(remote?.absent.includes(name) ? remote.open(name) : openLocalFile(join(folder, name)));
     const digests = await sha256Files(files, options);
     return new Map(digests.map(({ sha256 }, i) => [names[i] as string, sha256]));
   } finally {

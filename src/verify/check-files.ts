@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { onSource, sourceExists } from "../files/local-file.js";
 import { isWeights } from "../formats/find-weights.js";
-import type { Checkpoint } from "../formats/open.js";
+import type { Checkpoint, RemoteWeights } from "../formats/open.js";
 import { PROVENANCE, type Provenance, recordWeights } from "../target/provenance.js";
 import { CHECKSUMS, checksumFiles, readChecksums } from "../target/sha256sums.js";
 import { plural } from "../units.js";
@@ -11,21 +11,30 @@ import type { Sha256Options } from "../workers/sha256.js";
 import type { Check } from "./documents.js";
 import { failed, ok, skipped } from "./outcome.js";
 
+/** Where a target's files are: in a folder, but for weights that stay on the Hub. */
+export interface TargetPlace {
+  readonly folder: string;
+  readonly remote?: RemoteWeights | null;
+}
+
+function isThere({ folder, remote }: TargetPlace, name: string): boolean {
+  return remote?.absent.includes(name) === true || sourceExists(join(folder, name));
+}
+
 /** Everything but the weights' data: the small files whole, of the weights size and header. */
 export async function checkRecord(
-  folder: string,
+  place: TargetPlace,
   provenance: Provenance | null,
   target: Checkpoint | null,
 ): Promise<Check> {
   if (provenance === null)
     return skipped("record", `there is no ${PROVENANCE}: the target isn't this tool's`);
   const { weights, files, checksums } = provenance.target;
-  const isMissing = (name: string) => !sourceExists(join(folder, name));
   const sha256Of = new Map(files.map(({ name, sha256 }) => [name, sha256]));
   const named = [...weights.map(({ name }) => name), ...(checksums ? [CHECKSUMS] : [])];
   const faults = [
-    ...named.filter(isMissing).map((name) => `${name} is missing`),
-    ...(await compareDigests(folder, sha256Of, {})),
+    ...named.filter((name) => !isThere(place, name)).map((name) => `${name} is missing`),
+    ...(await compareDigests(place, sha256Of, {})),
     ...(target === null ? [] : await compareWeights(weights, target)),
   ];
   if (faults.length > 0) return failed("record", faults);
@@ -50,14 +59,16 @@ async function compareWeights(
 
 /** Every byte of every file that `fileName` names. */
 export async function checkChecksums(
-  folder: string,
+  place: TargetPlace,
   options: Sha256Options,
   fileName = CHECKSUMS,
 ): Promise<Check> {
+  const { folder, remote } = place;
   const wanted = readChecksums(folder, fileName);
   if (wanted === null) return skipped("checksums", `there is no ${fileName}`);
-  const faults = await compareDigests(folder, wanted, options);
-  const unnamed = onSource(folder, () => readdirSync(folder)).filter(
+  const faults = await compareDigests(place, wanted, options);
+  const names = [...onSource(folder, () => readdirSync(folder)), ...(remote?.absent ?? [])];
+  const unnamed = names.filter(
     (name) =>
       fileName === CHECKSUMS && isWeights(name, [".safetensors", ".bin", ".gguf"]) && !wanted.has(name),
   );
@@ -68,12 +79,12 @@ export async function checkChecksums(
 
 /** The files that are missing or whose SHA-256 is another. */
 async function compareDigests(
-  folder: string,
+  place: TargetPlace,
   wanted: ReadonlyMap<string, string>,
   options: Sha256Options,
 ): Promise<string[]> {
-  const present = [...wanted.keys()].filter((name) => sourceExists(join(folder, name)));
-  const got = await checksumFiles(folder, present, options);
+  const present = [...wanted.keys()].filter((name) => isThere(place, name));
+  const got = await checksumFiles(place.folder, present, options, place.remote);
   return [...wanted].flatMap(([name, sha256]) => {
     if (!got.has(name)) return [`${name} is missing`];
     return got.get(name) === sha256 ? [] : [`${name} was changed`];

@@ -8,14 +8,14 @@ import { basename, dirname } from "node:path";
 import { type ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { readGgufKeys } from "../formats/gguf/keys.js";
-import { type Checkpoint, openCheckpoint } from "../formats/open.js";
+import { type Checkpoint, openCheckpoint, type RemoteWeights } from "../formats/open.js";
 import { type Pause, pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { type Reporter, silentReporter } from "../progress.js";
 import { readProvenance, targetAltered } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
-import { checkChecksums, checkRecord } from "./check-files.js";
+import { checkChecksums, checkRecord, type TargetPlace } from "./check-files.js";
 import { checkGgufRecord, checkKeys, checkParts, checkTokens } from "./check-gguf.js";
 import { checkNumbers } from "./check-numbers.js";
 import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-structure.js";
@@ -25,6 +25,8 @@ import { failed, skipped } from "./outcome.js";
 export interface VerifyFolderOptions {
   /** What base and delta give; null where they weren't given. */
   readonly plan: MergePlan | null;
+  /** The weights, where they stay on the Hub. */
+  readonly remote?: RemoteWeights | null;
   readonly kernel: CompiledKernel;
   readonly threads: number;
   readonly reporter?: Reporter | undefined;
@@ -35,8 +37,8 @@ export interface VerifyFolderOptions {
  * `path`: a model's folder, or a GGUF. Errors: `source-not-found`, `source-unreadable`, `interrupted`.
  */
 export async function verifyFolder(path: string, options: VerifyFolderOptions): Promise<Verification> {
-  const { plan, kernel, threads, reporter = silentReporter, signal } = options;
-  const opened = await attempt("weights", () => openCheckpoint(path, { pause: pauseFor(signal) }));
+  const { plan, remote = null, kernel, threads, reporter = silentReporter, signal } = options;
+  const opened = await attempt("weights", () => openCheckpoint(path, { pause: pauseFor(signal), remote }));
   const target = "tensors" in opened ? opened : null;
   const isFile = onSource(path, () => statSync(path)).isFile();
   const [folder, checksums] = isFile ? [dirname(path), `${basename(path)}.sha256`] : [path, CHECKSUMS];
@@ -44,10 +46,12 @@ export async function verifyFolder(path: string, options: VerifyFolderOptions): 
   try {
     const checks = [
       ...(target === null ? [opened as Check] : []),
-      ...(isGguf ? await checkGguf(target, path, plan) : await checkFolder(target, folder, pauseFor(signal))),
+      ...(isGguf
+        ? await checkGguf(target, path, plan)
+        : await checkFolder(target, { folder, remote }, pauseFor(signal))),
       await attempt("checksums", () =>
         checkChecksums(
-          folder,
+          { folder, remote },
           {
             ...{ threads, signal, fromDisk: true },
             onProgress: (progress) =>
@@ -80,8 +84,8 @@ export async function verifyFolder(path: string, options: VerifyFolderOptions): 
 
 const unreadable = (name: CheckName) => skipped(name, "the weights can't be opened");
 
-async function checkFolder(target: Checkpoint | null, folder: string, pause: Pause): Promise<Check[]> {
-  const record = () => attempt("record", () => checkRecord(folder, readProvenance(folder), target));
+async function checkFolder(target: Checkpoint | null, place: TargetPlace, pause: Pause): Promise<Check[]> {
+  const record = () => attempt("record", () => checkRecord(place, readProvenance(place.folder), target));
   if (target === null)
     return [unreadable("index"), unreadable("config"), unreadable("tokenizer"), await record()];
   return [

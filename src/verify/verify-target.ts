@@ -29,46 +29,40 @@ export { type VerifyOptions, verifyOptions } from "./options.js";
  */
 export async function verifyTarget(options: VerifyOptions): Promise<Verification> {
   const { hub, reporter, signal, sources: given } = options;
-  const requests = [readRequest({ role: "model", reference: options.target })];
+  const requests = [readRequest({ role: "model", reference: options.target, withAllFiles: true })];
   if (given !== undefined) {
     requests.push(readRequest({ role: "base", reference: given.base }));
     requests.push(readRequest({ role: "delta", reference: given.delta }));
   }
   return describeInterruption("the target was not verified to the end", () =>
-    withModels(requests, { hub, reporter, signal }, async (target, base, delta) => {
-      const path = localPath(target as Model);
-      const sources =
-        base === undefined || delta === undefined
-          ? null
-          : { base: await openSide(base, delta), delta: await openDelta(delta) };
-      const gguf = isGgufAt(path) ? await openGguf(target as Model) : null;
-      const record = gguf?.record ?? (gguf === null ? trustedProvenance(path) : null);
-      const notes = sources === null ? [] : await compareSources(sources, record);
-      const found = await verifyFolder(path, {
-        plan: sources === null ? null : await planSum(sources, record, gguf, options),
-        kernel: await compileKernel(options.kernel ?? "auto"),
-        threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
-        reporter,
-        signal,
-      });
-      return { ...found, target: options.target, notes: [...found.notes, ...notes] };
-    }),
+    withModels(
+      requests,
+      { hub: { ...hub, stream: hub?.stream ?? true }, reporter, signal },
+      async (target, base, delta) => {
+        const path = modelPath(target as Model);
+        const sources =
+          base === undefined || delta === undefined
+            ? null
+            : { base: await openSide(base, delta), delta: await openDelta(delta) };
+        const gguf = isGgufAt(path) ? await openGguf(target as Model) : null;
+        const record = gguf?.record ?? (gguf === null ? trustedProvenance(path) : null);
+        const notes = sources === null ? [] : await compareSources(sources, record);
+        const found = await verifyFolder(path, {
+          plan: sources === null ? null : await planSum(sources, record, gguf, options),
+          remote: (target as Model).remote,
+          kernel: await compileKernel(options.kernel ?? "auto"),
+          threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
+          reporter,
+          signal,
+        });
+        return { ...found, target: options.target, notes: [...found.notes, ...notes] };
+      },
+    ),
   );
 }
 
-/** Errors: `bad-usage` where it is a file but no GGUF, or its weights stay on the Hub: each byte is read from a disk. */
-function localPath({ path, reference, isStreamed }: Model): string {
-  if (isStreamed) {
-    throw new ApplyDeltaError(
-      "bad-usage",
-      "Verifying reads the target from this machine, not from the Hub.",
-      {
-        file: reference,
-        got: "hub.stream, which leaves its weights on the Hub",
-        hint: "Leave hub.stream out, or download the target first.",
-      },
-    );
-  }
+/** Errors: `bad-usage` where it is a file but no GGUF. */
+function modelPath({ path }: Model): string {
   if (statSync(path).isDirectory() || isGgufAt(path)) return path;
   throw new ApplyDeltaError("bad-usage", "This is a file; a model's folder is verified whole.", {
     file: path,

@@ -29,8 +29,13 @@ export function readsOfJob<R extends Run>(
 
 /** `ranges` are of some of `files`. */
 export function readsOf(files: readonly ReadableFile[], ranges: Iterable<ViewRange>): ReadAhead | null {
+  return readsOfFiles(files, fileRanges(ranges));
+}
+
+/** As `readsOf`. */
+export function readsOfFiles(files: readonly ReadableFile[], ranges: Iterable<FileRange>): ReadAhead | null {
   const remote = files.map(({ fd }) => fd).find((fd) => typeof fd !== "number");
-  return remote === undefined ? null : { exchange: remote.exchange, ranges: fileRanges(ranges) };
+  return remote === undefined ? null : { exchange: remote.exchange, ranges };
 }
 
 function* segmentReads<R extends Run>(

@@ -5,11 +5,12 @@
  */
 import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { readInBackground } from "../files/local-file.js";
+import type { FileRange } from "../files/exchange.js";
 import { READ_MARGIN_BYTES, Reader } from "../files/reader.js";
 import { throwIfAborted } from "../interrupt.js";
-import type { LocalFile } from "../tensor.js";
+import type { OpenFile, ReadableFile } from "../tensor.js";
 import { runWorkers } from "./pool.js";
+import { readsOfFiles } from "./reads.js";
 import { isStopped, type Run, type SegmentedJob, segmentedJob, takeSegments } from "./segments.js";
 
 export interface Sha256Options {
@@ -30,9 +31,7 @@ export interface FileSha256 {
 }
 
 /** A file, to be read to the length it had when it was opened. */
-interface FileToHash {
-  readonly fd: number;
-  readonly path: string;
+interface FileToHash extends ReadableFile {
   readonly byteLength: number;
 }
 
@@ -63,7 +62,7 @@ const BYTES_DONE = 0;
 
 /** Errors: `truncated-file`, `source-unreadable`, `interrupted`. The files stay open. */
 export async function sha256Files(
-  files: readonly LocalFile[],
+  files: readonly OpenFile[],
   options: Sha256Options = {},
 ): Promise<FileSha256[]> {
   const digests = await digestFiles(files, "sha256", options);
@@ -72,7 +71,7 @@ export async function sha256Files(
 
 /** The files' digests in hexadecimal digits, in their order. Errors: as `sha256Files`. */
 export async function digestFiles(
-  files: readonly LocalFile[],
+  files: readonly OpenFile[],
   algorithm: DigestAlgorithm,
   { threads, signal, fromDisk = false, onProgress }: Sha256Options = {},
 ): Promise<string[]> {
@@ -85,22 +84,30 @@ export async function digestFiles(
   const bytesTotal = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const onTick = () =>
     onProgress?.({ bytesDone: Number(Atomics.load(job.shared.counts, BYTES_DONE)), bytesTotal });
-  const digests = new Map<LocalFile | undefined, string>();
+  const digests = new Map<OpenFile | undefined, string>();
   for (const file of bySize.slice(large.length)) {
-    const bytes = new Uint8Array(file.byteLength);
-    await readInBackground(file, bytes, 0);
+    const bytes = await file.read(0, file.byteLength);
     digests.set(file, createHash(algorithm).update(bytes).digest("hex"));
     Atomics.add(job.shared.counts, BYTES_DONE, BigInt(bytes.length));
   }
   if (large.length === 0) onTick();
   else {
-    const most = threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism());
+    const reads = readsOfFiles(large, chunksOf(large));
+    // From the Hub one file comes after the other.
+    const most = reads === null ? (threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism())) : 1;
     const work = { module: import.meta.url, job };
-    const results = await runWorkers(work, { threads: most, signal, reads: null, onTick });
+    const results = await runWorkers(work, { threads: most, signal, reads, onTick });
     for (const [number, digest] of (results as [number, string][][]).flat())
       digests.set(large[number], digest);
   }
   return files.map((file) => digests.get(file) ?? "");
+}
+
+/** One file after the other. */
+function* chunksOf(files: readonly OpenFile[]): Generator<FileRange> {
+  for (const { fd, byteLength } of files)
+    for (let offsetBytes = 0; offsetBytes < byteLength; offsetBytes += CHUNK_BYTES)
+      yield { fd, offsetBytes, byteLength: Math.min(CHUNK_BYTES, byteLength - offsetBytes) };
 }
 
 /** A worker's share: numbers of files, and their digests. Throws what reading throws. */

@@ -17,7 +17,7 @@ test("folders, files and links to them are taken as they are given", async (cont
   for (const name of ["folder", "file.bin", "link"]) {
     const reference = join(root, name);
     const { open: _, ...model } = await withModels([read(reference)], {}, async (found) => found);
-    assert.deepEqual(model, { path: reference, reference, hub: null, isStreamed: false });
+    assert.deepEqual(model, { path: reference, reference, hub: null, remote: null });
   }
 });
 
@@ -61,6 +61,7 @@ for (const [reference, repository, revision] of [
       revision,
       reference,
       isDelta: false,
+      withAllFiles: false,
     });
   });
 }

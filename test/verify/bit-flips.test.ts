@@ -41,8 +41,8 @@ test("each byte of each small file, by the checksums and by the record", async (
     "model.safetensors.index.json",
   ])
     assert.ok(small.includes(name), name);
-  const checksums = () => checkChecksums(folder, {});
-  const record = () => checkRecord(folder, readProvenance(folder), null);
+  const checksums = () => checkChecksums({ folder }, {});
+  const record = () => checkRecord({ folder }, readProvenance(folder), null);
   for (const name of small) {
     const path = join(folder, name);
     for (let byte = 0; byte < statSync(path).size; byte++) {
@@ -70,7 +70,7 @@ test("the header of a shard: every byte is in the record", async (context) => {
       const where = `byte ${byte}`;
       const opened = await openCheckpoint(folder).catch(() => null);
       if (opened === null) return;
-      await mustFail(() => checkRecord(folder, provenance, opened), name, where);
+      await mustFail(() => checkRecord({ folder }, provenance, opened), name, where);
       opened.close();
     });
   }
@@ -106,7 +106,7 @@ test("a .bin file: what is no tensor's data, between the tensors too, is in the 
     await withFlippedBit(path, byte, bitAt(byte), async () => {
       const opened = await openCheckpoint(folder).catch(() => null);
       if (opened === null) return;
-      await mustFail(() => checkRecord(folder, provenance, opened), name, `byte ${byte}`);
+      await mustFail(() => checkRecord({ folder }, provenance, opened), name, `byte ${byte}`);
       opened.close();
     });
   }

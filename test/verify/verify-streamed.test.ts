@@ -1,12 +1,12 @@
-/** Verifying with sources that stay on the Hub. */
+/** Verifying what stays on the Hub: the target, or what it was made from. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { applyDelta } from "../../src/apply/apply-delta.js";
 import { verifyTarget } from "../../src/verify/verify-target.js";
 import { flip } from "../faults/flips.js";
-import { refusal } from "../support/refusal.js";
+import { filesIn } from "../support/hub-run.js";
 import {
   assertNoWeightsIn,
   BASE,
@@ -15,7 +15,7 @@ import {
   type StreamRun,
   streamRun,
 } from "../support/stream-run.js";
-import { checkOf } from "../support/verified-target.js";
+import { checkOf, failuresOf } from "../support/verified-target.js";
 
 const sources = { base: BASE, delta: DELTA };
 
@@ -42,14 +42,48 @@ test("base and delta are read where they are, and every connection is closed", a
   await assertNoConnections(run);
 });
 
-test("a target whose weights stay on the Hub is refused", async (context) => {
+const TARGET = "owner/target";
+
+/** A target on the Hub, in two shards, with its checksums. */
+async function targetOnHub(context: TestContext): Promise<StreamRun & { readonly shard: string }> {
   const run = await streamRun(context, mediumPair());
-  await refusal(() => verifyTarget({ target: BASE, hub: run.hubOptions }), "bad-usage", {
-    file: BASE,
-    message: /reads the target from this machine/,
-    hint: /Leave hub\.stream out/,
+  const target = join(run.root, "made");
+  await applyDelta({ ...run.local, target, skipBaseCheck: true, checksums: true, maxShardBytes: 1_500_000 });
+  run.hub.repositories[TARGET] = { files: filesIn(target) };
+  return { ...run, shard: "model-00002-of-00002.safetensors" };
+}
+
+test("a target on the Hub passes every check where it is, and nothing is asked to download it", async (context) => {
+  const run = await targetOnHub(context);
+  const { verdict, checks, weightsProven, notes } = await verifyTarget({
+    target: TARGET,
+    sources: run.local,
+    hub: { ...run.hubOptions, stream: undefined },
   });
+  assert.deepEqual(
+    checks.map(({ name, status, detail }) => [name, status, detail]).filter(([, status]) => status !== "ok"),
+    [],
+  );
+  assert.deepEqual([verdict, weightsProven, notes, checks.length], ["ok", true, [], 8]);
+  // Once for the checksums and once for the numbers.
+  const bytes = run.weightBytes(TARGET);
+  assert.ok(run.sentBytes() >= 2 * bytes && run.sentBytes() < 2.1 * bytes, `${run.sentBytes()} of ${bytes}`);
+  assertNoWeightsIn(run.cacheFolder);
   await assertNoConnections(run);
-  const downloaded = await verifyTarget({ target: BASE, hub: { ...run.hubOptions, stream: false } });
-  assert.equal(checkOf(downloaded, "weights").status, "ok");
+});
+
+test("a target on the Hub that was altered there fails the checks that are about it", async (context) => {
+  const run = await targetOnHub(context);
+  const { files = {} } = run.hub.repositories[TARGET] ?? {};
+  const verify = async (changed: Record<string, Buffer>) => {
+    run.hub.repositories[TARGET] = { files: { ...files, ...changed } };
+    return failuresOf(await verifyTarget({ target: TARGET, sources: run.local, hub: run.hubOptions }));
+  };
+  const weights = Buffer.from(files[run.shard] ?? "");
+  weights[weights.length - 100_000] = (weights.at(-100_000) ?? 0) ^ 1;
+  assert.deepEqual(await verify({ [run.shard]: weights }), ["checksums", "sum"]);
+  const config = Buffer.from(`${files["config.json"]} `);
+  assert.deepEqual(await verify({ "config.json": config }), ["record", "checksums"]);
+  assert.deepEqual(await verify({ [run.shard]: weights.subarray(0, 300_000) }), ["weights", "checksums"]);
+  await assertNoConnections(run);
 });
