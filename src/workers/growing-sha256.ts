@@ -36,8 +36,12 @@ export function followSha256(
   const running = runWorkers(work, { threads: 1, signal, reads: null, onTick: () => {} });
   // A failure waits until it is asked for.
   running.catch(() => {});
+  let told = 0;
   return {
     advance(byteLength) {
+      // Whole chunks, so that no packet costs a call into the system.
+      if (byteLength < file.byteLength && byteLength - told < CHUNK_BYTES) return;
+      told = byteLength;
       Atomics.store(counts, BYTES_THERE, BigInt(byteLength));
       Atomics.notify(counts, BYTES_THERE);
     },
@@ -55,7 +59,6 @@ export function runJob({ fd, path, byteLength, shared }: GrowingJob): string | n
   for (let at = 0; at < byteLength; ) {
     if (isStopped(shared)) return null;
     const there = Number(Atomics.load(shared.counts, BYTES_THERE));
-    // Whole chunks, so that a slow line doesn't wake the thread for each packet.
     const next = Math.min(byteLength, at + CHUNK_BYTES);
     if (there < next) {
       Atomics.wait(shared.counts, BYTES_THERE, BigInt(there), LOOK_MS);
