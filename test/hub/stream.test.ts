@@ -162,34 +162,47 @@ describe("a merge from the Hub without a copy", { concurrency: 2 }, () => {
     await run.stream("out", { verifyDelta: true, delta: run.local.delta });
   });
 
-  test("a plan needs headers and samples only", async (context) => {
-    const width = 2048;
-    const values = Float64Array.from({ length: width * width }, (_, i) => ((i % 61) - 30) / 1024);
-    const matrix = (factor: number) => [
-      floats(
-        "model.layers.0.mlp.up_proj.weight",
-        "F16",
-        [width, width],
-        values.map((value) => value * factor),
-      ),
-    ];
-    const run = await streamRun(context, { base: matrix(1), delta: matrix(1 / 1024) });
-    const { hub, cacheFolder } = run;
-    const options = { base: BASE, delta: DELTA, target: join(run.root, "out"), force: true };
-    const { baseCheck: fit } = await planMerge({
-      ...options,
-      hub: { endpoint: hub.url, cacheFolder, tokenFile: null, stream: true },
+  for (const stream of [true, false])
+    test(`a plan needs headers and samples only, stream: ${stream}`, async (context) => {
+      const width = 2048;
+      const values = Float64Array.from({ length: width * width }, (_, i) => ((i % 61) - 30) / 1024);
+      const matrix = (factor: number) => [
+        floats(
+          "model.layers.0.mlp.up_proj.weight",
+          "F16",
+          [width, width],
+          values.map((value) => value * factor),
+        ),
+      ];
+      const run = await streamRun(context, { base: matrix(1), delta: matrix(1 / 1024) });
+      const { hub, cacheFolder } = run;
+      const options = { base: BASE, delta: DELTA, target: join(run.root, "out"), force: true };
+      const { baseCheck: fit } = await planMerge({
+        ...options,
+        hub: { endpoint: hub.url, cacheFolder, tokenFile: null, stream },
+      });
+      assert.ok(fit !== null && fit.statistics.sampled > 0);
+      const sampled = 2 * 2 * fit.statistics.sampled;
+      assert.ok(
+        run.sentBytes() <= sampled + 2 * SLACK,
+        `${run.sentBytes()} bytes for a sample of ${sampled}`,
+      );
+      assert.ok(run.weightBytes(BASE) > 8e6);
+      assertNoWeightsIn(cacheFolder);
+      assert.deepEqual(
+        readdirSync(run.root).filter((name) => name.startsWith("out")),
+        [],
+      );
     });
-    assert.ok(fit !== null && fit.statistics.sampled > 0);
-    const sampled = 2 * 2 * fit.statistics.sampled;
-    assert.ok(run.sentBytes() <= sampled + 2 * SLACK, `${run.sentBytes()} bytes for a sample of ${sampled}`);
-    assert.ok(run.weightBytes(BASE) > 8e6);
-    assertNoWeightsIn(cacheFolder);
-    assert.deepEqual(
-      readdirSync(run.root).filter((name) => name.startsWith("out")),
-      [],
-    );
-  });
+});
+
+test("a far line is filled by more requests than there are connections", async (context) => {
+  const values = new Float64Array(12_000_000);
+  const tensors = [floats("weight", "F16", [values.length], values)];
+  const run = await streamRun(context, { base: tensors, delta: tensors });
+  run.hub.line = { latencyMs: 40, bytesPerSecond: 40e6 };
+  await run.stream("out", { force: true, transfer: { connections: 2, rangeBytes: 2 ** 22 } });
+  assert.ok(run.hub.mostAtOnce >= 8, `${run.hub.mostAtOnce} at once`);
 });
 
 test("a zip's local headers and what lies around them cost a request a tensor, once", async (context) => {

@@ -16,6 +16,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { answerUpload, newUploads, type Uploads } from "./hub-upload-routes.js";
+import { createWeather, type Weather } from "./hub-weather.js";
 import { answerXet, XET_ACCEPT, xetAddress } from "./hub-xet.js";
 
 export interface RepositorySample {
@@ -78,6 +79,8 @@ export interface HubServer {
   readonly requests: RecordedRequest[];
   /** Decides what goes wrong; set by the test. */
   fault: (request: RecordedRequest) => Fault | undefined;
+  /** When its servers don't answer, or want fewer requests: before any fault. */
+  readonly weather: Weather;
   /** The most requests for content that were answered at the same time. */
   mostAtOnce: number;
   /** So many redirects later a signed address is refused. */
@@ -141,6 +144,7 @@ export async function startHub(
     contentUrl: contentUrl ?? "",
     requests: [],
     fault: () => undefined,
+    weather: createWeather(),
     mostAtOnce: 0,
     validSignatures: Number.POSITIVE_INFINITY,
     usesOfAddress: Number.POSITIVE_INFINITY,
@@ -173,7 +177,7 @@ export async function startHub(
       ...{ sentBytes: 0, receivedBytes: 0 },
     };
     server.requests.push(recorded);
-    const fault = server.fault(recorded);
+    const fault = server.weather.fault(recorded) ?? server.fault(recorded);
     if (server.line.latencyMs > 0) await sleep(server.line.latencyMs);
     if (fault?.kind === "reset") return void request.socket.destroy();
     if (fault?.kind === "status") return void response.writeHead(fault.status, fault.headers).end();
