@@ -8,7 +8,7 @@ import { ApplyDeltaError } from "../errors.js";
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import { readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, type Pause, pauseFor, throwIfAborted } from "../interrupt.js";
-import { compileKernel, describeKernel } from "../kernel/select.js";
+import { compileKernel } from "../kernel/select.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { silentReporter } from "../progress.js";
 import { isLocalFile, type TensorView } from "../tensor.js";
@@ -50,12 +50,11 @@ async function compareCheckpoints(
   const tolerance = isTolerant ? { absolute: absolute ?? 0, relative: relative ?? 0 } : null;
   const { threads = defaultThreads([a, b]) } = options;
   refuseOneModel(a, b);
+  const pause = pauseFor(signal);
   // First: they are small, and where one is broken nobody should wait for it.
-  const aligned = isGguf(a) || isGguf(b) ? await alignGguf(a, b) : null;
-  const files = options.weightsOnly === true ? null : await filesOf(a, b, aligned, pauseFor(signal));
-  const kernel = await compileKernel("auto");
-  const slow = describeKernel(kernel);
-  if (slow !== null) reporter.note(slow);
+  const aligned = isGguf(a) || isGguf(b) ? await alignGguf(a, b, pause) : null;
+  const files = options.weightsOnly === true ? null : await filesOf(a, b, aligned, pause);
+  const kernel = await compileKernel("auto", reporter);
   const { pairs, notes, ...unpaired } = pairTensors(aligned?.a ?? a.tensors, aligned?.b ?? b.tensors);
   throwIfAborted(signal);
   const compared = await compareTensors(pairs, {

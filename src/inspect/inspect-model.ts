@@ -106,7 +106,7 @@ function placeholdersIn({ tensors }: Checkpoint): string[] {
 }
 
 async function changeOf(base: Checkpoint, model: Checkpoint, options: InspectOptions): Promise<LayerChange> {
-  const kernel = await compileKernel("auto");
+  const kernel = await compileKernel("auto", options.reporter);
   const change = await sampleModels(changeSample, base, model, { ...options, kernel });
   if (change !== null) return change;
   throw new ApplyDeltaError("names-differ", "Base and model have no tensor in common.", {

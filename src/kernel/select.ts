@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { ApplyDeltaError } from "../errors.js";
+import { type Reporter, silentReporter } from "../progress.js";
 import { bytesOf, type FloatDType, type QuantizedDType, type SumDType } from "../tensor.js";
 import { checkBlocks } from "./blocks.js";
 import { checkRange, type Kernel, type KernelChoice, type Operation, type SumCounts } from "./kernel.js";
@@ -10,7 +11,7 @@ import { ReferenceKernel } from "./reference.js";
 /** A kernel without memory; can be cloned to another thread, where the compiled code is shared. */
 export type CompiledKernel =
   | { readonly name: "simd"; readonly module: WebAssembly.Module; readonly isRequired: boolean }
-  | { readonly name: "reference"; readonly instead?: string };
+  | { readonly name: "reference" };
 
 /** WebAssembly memory comes in pages of this many bytes (https://webassembly.github.io/spec/core, memory types). */
 export const PAGE_BYTES = 65_536;
@@ -43,24 +44,24 @@ const NO_SIMD = "this machine's WebAssembly has no SIMD";
 const NO_MEMORY = "the system gives WebAssembly no memory (a limit such as `ulimit -v`)";
 
 /**
- * Reads and compiles the chosen kernel; `auto` is SIMD where it can be had, else the reference, which says `instead` of
- * what. Errors: `bad-usage`.
+ * Reads and compiles the chosen kernel; `auto` is SIMD where it can be had, else the reference, which the user is told.
+ * Errors: `bad-usage`.
  */
-export async function compileKernel(choice: KernelChoice): Promise<CompiledKernel> {
+export async function compileKernel(
+  choice: KernelChoice,
+  reporter: Pick<Reporter, "note"> = silentReporter,
+): Promise<CompiledKernel> {
   if (choice === "reference") return { name: "reference" };
   const module = isSimdSupported() ? await compileModule() : null;
   const instead = module === null ? NO_SIMD : hasMemory(module) ? null : NO_MEMORY;
   if (module !== null && instead === null) return { name: "simd", module, isRequired: choice === "simd" };
-  if (choice === "auto" && instead !== null) return { name: "reference", instead };
+  if (choice === "auto") {
+    reporter.note(`the slower reference kernel does the work: ${instead}.`);
+    return { name: "reference" };
+  }
   throw new ApplyDeltaError("bad-usage", `There is no SIMD kernel: ${instead}.`, {
     hint: "Leave the kernel to be chosen, or ask for the reference kernel.",
   });
-}
-
-/** A line for the user where another kernel runs than the fast one; null where it is as usual. */
-export function describeKernel(kernel: CompiledKernel): string | null {
-  const isInstead = kernel.name === "reference" && kernel.instead !== undefined;
-  return isInstead ? `the slower reference kernel does the work: ${kernel.instead}.` : null;
 }
 
 async function compileModule(): Promise<WebAssembly.Module> {

@@ -7,7 +7,7 @@ import { sampleModels } from "../base-check/sample-models.js";
 import { configOf } from "../formats/open.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
-import { compileKernel, describeKernel } from "../kernel/select.js";
+import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import { MODEL_CARD } from "../llama/file-names.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
@@ -137,15 +137,19 @@ async function planTarget(
   if (exchanged !== null) log.warn(exchanged);
   const applyWith = optionsToApply(match);
   describeMatch(match, applyWith, log);
-  const kernel = await compileKernel(options.kernel ?? "auto");
-  const slow = describeKernel(kernel);
-  if (slow !== null) log.note(slow);
+  const kernel = await compileKernel(options.kernel ?? "auto", log);
   const change = await sampleModels(changeSample, base, tuned, { kernel, reporter: log, signal });
   const doubt = tuningDoubt(change);
   if (doubt !== null) log.warn(doubt);
   const plan = layOut(match, { format, maxShardBytes });
   const pause = pauseFor(signal);
-  const files = await planFiles(plan, tuned, base, { chatTemplate: null, source: "tuned model", pause }, log);
+  const { files } = await planFiles(
+    plan,
+    tuned,
+    base,
+    { chatTemplate: null, source: "tuned model", pause },
+    log,
+  );
   return {
     target,
     plan,

@@ -6,7 +6,7 @@ import { statSync } from "node:fs";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { configOf } from "../formats/open.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
-import { describeInterruption } from "../interrupt.js";
+import { describeInterruption, pauseFor } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import type { MatchedTensor } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
