@@ -56,7 +56,8 @@ async function tryRowOrder(
   sample: TakeBaseSample,
   headWidths: readonly number[],
 ): Promise<BaseCheck> {
-  const unfit = (views: Views) => views.filter(({ name }) => cause.tensors.includes(name));
+  const names = new Set(cause.tensors);
+  const unfit = (views: Views) => views.filter(({ name }) => names.has(name));
   for (const width of new Set([...headWidths, HEAD_WIDTH])) {
     for (const order of ["meta", "transformers"] as const) {
       const turned = unfit(base).map((view) => reorderRows(view, width, order));
@@ -77,7 +78,8 @@ async function tryRowOrder(
 
 /** Looks at vectors as half or twice what they are. */
 function tryFactors(check: BaseCheck, cause: Cause, samples: readonly TensorSample[]): BaseCheck {
-  const unfit = samples.filter(({ name }) => cause.tensors.includes(name));
+  const names = new Set(cause.tensors);
+  const unfit = samples.filter(({ name }) => names.has(name));
   const fits = (of: keyof TensorSample["inexactIf"]) => unfit.every(({ inexactIf }) => inexactIf[of] === 0);
   if (fits("halved")) return withCause(check, { ...cause, text: "twice the original's" });
   if (fits("doubled")) return withCause(check, { ...cause, text: "half the original's" });
@@ -91,7 +93,8 @@ function locateDamage(
   samples: readonly TensorSample[],
   sides: Readonly<Record<"base" | "delta", Views>>,
 ): BaseCheck {
-  for (const sample of samples.filter(({ name }) => cause.tensors.includes(name))) {
+  const names = new Set(cause.tensors);
+  for (const sample of samples.filter(({ name }) => names.has(name))) {
     for (const side of ["base", "delta"] as const) {
       const { firstNotFinite, firstText, firstZero, squares } = sample[side];
       const [what, first] =
@@ -100,9 +103,10 @@ function locateDamage(
           : firstNotFinite >= 0
             ? ["infinities or NaN stand", firstNotFinite]
             : ["zeros stand", firstZero];
-      const isZero = side === "base" && squares === 0;
+      const isZero = side === "base" && squares === 0 && sample.sampled > 0;
+      if (first < 0 && !isZero) continue;
       const view = sides[side].find(({ name }) => name === sample.name);
-      if (view === undefined || (first < 0 && !isZero)) continue;
+      if (view === undefined) continue;
       const { file, offsetBytes } = locate(view, Math.max(0, first));
       const text = `${what} where the ${side}'s weights should be`;
       return withCause(check, { ...cause, side, files: [file.path], offsetBytes, text });

@@ -15,13 +15,22 @@ const filled = (tensors: readonly Tensor[], value: number) =>
     floats(name, "F16", shape, new Array(bytes.length / 2).fill(value)),
   );
 
-const CASES: [what: string, base: readonly Tensor[], delta: readonly Tensor[], code: ErrorCode][] = [
-  ["a base of NaN", filled(base, Number.NaN), delta, "not-finite"],
-  ["a delta of NaN", base, filled(delta, Number.NaN), "not-finite"],
-  ["a base that overflowed", filled(base, Number.POSITIVE_INFINITY), delta, "not-finite"],
-  ["both zero", filled(base, 0), filled(delta, 0), "damaged-weights"],
+const isNotFinite = (side: string) => new RegExp(`No sum is finite: the ${side} is NaN or infinite`);
+
+const CASES: [
+  what: string,
+  base: readonly Tensor[],
+  delta: readonly Tensor[],
+  code: ErrorCode,
+  message: RegExp,
+  file?: string,
+][] = [
+  ["a base of NaN", filled(base, Number.NaN), delta, "not-finite", isNotFinite("base"), "base"],
+  ["a delta of NaN", base, filled(delta, Number.NaN), "not-finite", isNotFinite("delta"), "delta"],
+  ["a base that overflowed", filled(base, 1 / 0), delta, "not-finite", isNotFinite("base"), "base"],
+  ["both zero", filled(base, 0), filled(delta, 0), "damaged-weights", /throughout/],
 ];
-for (const [what, ofBase, ofDelta, code] of CASES) {
+for (const [what, ofBase, ofDelta, code, message, file] of CASES) {
   test(what, async (context) => {
     const root = temporaryFolder(context);
     const options = {
@@ -29,7 +38,8 @@ for (const [what, ofBase, ofDelta, code] of CASES) {
       delta: writeModel(join(root, "delta"), ofDelta),
       target: join(root, "target"),
     };
-    await refusal(() => applyDelta(options), code, { message: /throughout/ });
+    const found = await refusal(() => applyDelta(options), code, { message });
+    assert.equal(found.details.file, file && join(root, file, "model.safetensors"));
     await refusal(() => planMerge(options), code);
     assert.equal(existsSync(`${options.target}.incomplete`), false);
     assert.equal((await planMerge({ ...options, force: true })).dryRun, true);
