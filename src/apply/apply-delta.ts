@@ -3,7 +3,7 @@ import type { BaseCheck } from "../base-check/documents.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
-import { compileKernel, describeKernel } from "../kernel/select.js";
+import { compileKernel } from "../kernel/select.js";
 import type { Asset } from "../llama/assets.js";
 import { describeRelease } from "../llama/describe.js";
 import type { RecognizedRelease } from "../llama/documents.js";
@@ -247,9 +247,7 @@ async function planTarget(
     threads = defaultThreads([base, delta]),
   } = options;
   const asked = matchRules.parse({ ...options.rules });
-  const kernel = await compileKernel(options.kernel ?? "auto");
-  const slow = describeKernel(kernel);
-  if (slow !== null) log.note(slow);
+  const kernel = await compileKernel(options.kernel ?? "auto", log);
   const { match, rules, baseCheck, release } = await checkSides(base, delta, asked, kernel, options, log);
   if (baseCheck !== null && options.force !== true) refuseHollowSides(baseCheck);
   const isBare = ({ name, base: inBase }: MatchedTensor) => name === LM_HEAD && inBase === null;
@@ -270,12 +268,18 @@ async function planTarget(
   const prompt = chatTemplateStyle(promptAsked, release, dtypeOfDelta, "--modelfile");
   const card = { fileName: MODEL_CARD, text };
   const pause = pauseFor(options.signal);
-  const assets = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
-  refuseMisfit(folder, assets);
+  const planned = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
+  refuseMisfit(folder, planned);
+  const assets = planned.files;
   const record = await recordMerge({ base, delta, rules, dtype, plan: folder, baseCheck });
   const { plan, files, warnings } =
     kind.format === "gguf"
-      ? planGguf(folder, assets, { ...options, target, kind, record, chatTemplate: style, prompt })
+      ? await planGguf(
+          folder,
+          assets,
+          { ...options, target, kind, record, chatTemplate: style, prompt },
+          pause,
+        )
       : { plan: folder, files: assets, warnings: [] };
   warnings.forEach(log.warn);
   const checksums = options.checksums === true ? checksumsOf(target, kind) : null;

@@ -86,7 +86,8 @@ function replacedBy({ replace }: MatchRules, baseCheck: BaseCheck | null): strin
 }
 
 function describeWhole(names: readonly string[], { replace }: MatchRules, log: WarningLog): void {
-  const isAdded = names.some((name) => !replace.split(",").includes(name));
+  const replaced = new Set(replace.split(","));
+  const isAdded = names.some((name) => !replaced.has(name));
   const text = `the delta holds ${names.join(" and ")} whole, as large as the base's`;
   if (isAdded) log.warn(`${text}: their sum is no model's. Leave out --replace ${replace}.`);
   else log.note(`${text}: they replace the base's.`);

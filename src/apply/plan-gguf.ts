@@ -1,9 +1,10 @@
 /** A merge whose target is a GGUF: the plan of the folder that llama.cpp's converter would be given, converted. */
 import { basename } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
+import type { Pause } from "../interrupt.js";
 import { type Asset, readAsset } from "../llama/assets.js";
 import { CONFIG, MODEL_CARD } from "../llama/file-names.js";
-import { ggufMetadata, tokenizerWarning } from "../llama/gguf/metadata.js";
+import { ggufMetadata, openTokenizer, tokenizerWarning } from "../llama/gguf/metadata.js";
 import { contextTokensOf, DEFAULT_CONTEXT_TOKENS, parseModelConfig } from "../llama/model-config.js";
 import { modelfile } from "../llama/modelfile.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
@@ -27,12 +28,13 @@ export interface GgufTarget {
 }
 
 /** `assets`: what the folder would hold beside its weights. Errors: those of `ggufMetadata` and `layOutAsGguf`. */
-export function planGguf(folder: MergePlan, assets: readonly Asset[], made: GgufTarget) {
+export async function planGguf(folder: MergePlan, assets: readonly Asset[], made: GgufTarget, pause: Pause) {
   const { target, kind, dtype = "auto", maxShardBytes = null, chatTemplate, prompt, record } = made;
+  const tokenizer = await openTokenizer(assets, pause);
   const { name, fileName } = ggufNames(target, kind);
   const plan = layOutAsGguf(folder, {
     ...{ dtype, fileName, maxShardBytes },
-    describe: (facts) => ggufMetadata({ files: assets, name, ...facts }),
+    describe: (facts) => ggufMetadata({ files: assets, tokenizer, name, ...facts }),
     more: [ggufRecordEntry(record, { name, chatTemplate })],
   });
   const ofOllama =

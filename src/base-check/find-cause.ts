@@ -55,10 +55,11 @@ export function findCause(
   const inFiles = filesOf(unfit, telling, placeOf);
   const damaged = unfit.filter(({ verdict }) => verdict === "damaged" || verdict === "not-finite");
   // A cut may leave a number that is half one and half the other, so damage explains what lies in the same file.
+  const damagedFiles = (["base", "delta"] as const).map(
+    (side) => [side, new Set(damaged.map(({ name }) => placeOf(name)[side]))] as const,
+  );
   const isBesideDamage = ({ name }: TensorCheck) =>
-    damaged.some((other) =>
-      (["base", "delta"] as const).some((side) => placeOf(other.name)[side] === placeOf(name)[side]),
-    );
+    damagedFiles.some(([side, files]) => files.has(placeOf(name)[side]));
   if (damaged.length > 0 && unfit.every(isBesideDamage))
     return cause(
       "damaged",

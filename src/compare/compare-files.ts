@@ -125,8 +125,9 @@ function isObject(value: unknown): value is object {
 }
 
 function step(at: string, name: string): string {
-  if (!/^[\w-]+$/.test(name)) return `${at}[${JSON.stringify(name)}]`;
-  return at === "" ? name : `${at}.${name}`;
+  const shown = name.length <= MAX_VALUE ? name : `${name.slice(0, MAX_VALUE)}…`;
+  if (!/^[\w-]+$/.test(shown)) return `${at}[${JSON.stringify(shown)}]`;
+  return at === "" ? shown : `${at}.${shown}`;
 }
 
 function* modelKeys(paths: Sides): Generator<FileKey> {

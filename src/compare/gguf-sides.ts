@@ -9,9 +9,10 @@ import { onSource } from "../files/local-file.js";
 import { readGgufKeys } from "../formats/gguf/keys.js";
 import type { GgufEntry } from "../formats/gguf/metadata.js";
 import type { Checkpoint } from "../formats/open.js";
+import type { Pause } from "../interrupt.js";
 import { ASSET_NAMES } from "../llama/file-names.js";
 import { configOfKeys } from "../llama/gguf/config.js";
-import { ggufMetadata } from "../llama/gguf/metadata.js";
+import { ggufMetadata, openTokenizer } from "../llama/gguf/metadata.js";
 import { plainTensors } from "../llama/gguf/plain-tensors.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { elementCount, type TensorView } from "../tensor.js";
@@ -31,10 +32,11 @@ export interface AlignedSides {
 export const isGguf = ({ formats }: Checkpoint) => formats.includes("gguf");
 
 /** One side is a GGUF at least. Errors: those of reading its header, and the other side's files. */
-export async function alignGguf(a: Checkpoint, b: Checkpoint): Promise<AlignedSides> {
+export async function alignGguf(a: Checkpoint, b: Checkpoint, pause: Pause): Promise<AlignedSides> {
   const [ofA, ofB] = [await keysIn(a), await keysIn(b)];
   const fileType = [...(ofA ?? []), ...(ofB ?? [])].find(({ key }) => key === "general.file_type");
-  const [left, right] = [ofA ?? keysOfFolder(a, fileType), ofB ?? keysOfFolder(b, fileType)];
+  const left = ofA ?? (await keysOfFolder(a, fileType, pause));
+  const right = ofB ?? (await keysOfFolder(b, fileType, pause));
   const areBoth = ofA !== null && ofB !== null;
   const plain = ({ tensors }: Checkpoint, keys: readonly GgufEntry[] | null) =>
     keys === null || areBoth ? tensors : plainTensors(tensors, configOfKeys(keys, true));
@@ -57,15 +59,18 @@ async function keysIn(side: Checkpoint): Promise<readonly GgufEntry[] | null> {
 }
 
 /** What a GGUF of this folder would say. */
-function keysOfFolder(
+async function keysOfFolder(
   { folder, tensors }: Checkpoint,
   fileType: GgufEntry | undefined,
-): readonly GgufEntry[] | null {
+  pause: Pause,
+): Promise<readonly GgufEntry[] | null> {
   const names = onSource(folder, () => readdirSync(folder)).filter((name) => ASSET_NAMES.includes(name));
+  const files = names.map((fileName) => ({ fileName, copyFrom: join(folder, fileName) }));
   const weights = tensors.filter(({ name }) => !isRotaryBuffer(name));
   try {
     return ggufMetadata({
-      files: names.map((fileName) => ({ fileName, copyFrom: join(folder, fileName) })),
+      files,
+      tokenizer: await openTokenizer(files, pause),
       name: "",
       parameters: weights.reduce((sum, { shape }) => sum + elementCount(shape), 0),
       fileType: Number(fileType?.value ?? 0),

@@ -40,7 +40,9 @@ export class JsonDraft<T> {
       if (cause instanceof ApplyDeltaError) throw cause;
       throw badJson(file.path, String(cause), cause);
     }
-    return new JsonDraft(file, schema, parsed);
+    const draft = new JsonDraft(file, schema, parsed);
+    await pause();
+    return draft;
   }
 
   get text(): string {
@@ -107,31 +109,43 @@ export function formatJson(value: unknown): string {
 }
 
 /** As `z.array`, which notes an issue for every wrong item, with only the first one noted. */
-export function listOf<T>(item: z.ZodType<T>): z.ZodType<T[]> {
+export function listOf<T>(item: z.ZodType<T>, most = Number.POSITIVE_INFINITY): z.ZodType<T[]> {
   return z.custom<T[]>().superRefine((value, context) => {
-    if (Array.isArray(value)) refineEach(value.entries(), item, context);
+    if (Array.isArray(value)) refineEach(value.keys(), value.length, { value, item, most, context });
     else context.addIssue({ code: "custom", message: "expected a list" });
   });
 }
 
 /** As `z.record`, with only the first issue noted; a key named `__proto__` is a key like any other. */
-export function recordOf<T>(item: z.ZodType<T>): z.ZodType<Record<string, T>> {
+export function recordOf<T>(
+  item: z.ZodType<T>,
+  most = Number.POSITIVE_INFINITY,
+): z.ZodType<Record<string, T>> {
   return z.custom<Record<string, T>>().superRefine((value, context) => {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      refineEach(Object.entries(value), item, context);
+      const keys = Object.keys(value);
+      refineEach(keys, keys.length, { value, item, most, context });
     } else context.addIssue({ code: "custom", message: "expected an object" });
   });
 }
 
+interface Items {
+  readonly value: object;
+  readonly item: z.ZodType;
+  readonly most: number;
+  readonly context: z.RefinementCtx;
+}
+
 function refineEach(
-  entries: Iterable<[string | number, unknown]>,
-  item: z.ZodType,
-  context: z.RefinementCtx,
+  keys: Iterable<string | number>,
+  count: number,
+  { value, item, most, context }: Items,
 ): void {
-  for (const [key, value] of entries) {
-    const issue = item.safeParse(value).error?.issues[0];
+  if (count > most) context.addIssue({ code: "custom", message: `more than ${most} entries` });
+  for (const key of count > most ? [] : keys) {
+    const issue = item.safeParse(Reflect.get(value, key)).error?.issues[0];
     if (issue === undefined) continue;
     context.addIssue({ code: "custom", message: issue.message, path: [key, ...issue.path] });
-    return;
+    break;
   }
 }

@@ -11,7 +11,7 @@ import { JsonError, JsonReader, type JsonValue, PYTHON_WORDS, WORDS } from "./js
  * Values, and lists and objects among them, of a file beside the weights: a config has some hundred; Gemma 3's
  * tokenizer.json has 1.8 million values in half a million lists. Stops 40 million `{}`, which take 56 bytes each.
  */
-const FILE_LIMITS = { values: 1 << 18, containers: 1 << 17 };
+const FILE_LIMITS = { values: 1 << 17, containers: 1 << 16 };
 const LARGE_FILE_LIMITS = { values: 1 << 21, containers: 5 << 17 };
 
 /** Of a header, whose values are paid from the checkpoint's budget: an entry of safetensors has eight, three of them lists. */

@@ -99,6 +99,16 @@ export function readSmallText(
   return readSmallFile(path, most, tooLarge)?.toString("utf8") ?? null;
 }
 
+/** The lines of a text, one at a time: a file of nothing but line ends has millions. */
+export function* linesOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length; ) {
+    const found = text.indexOf("\n", at);
+    const end = found < 0 ? text.length : found;
+    yield text.slice(at, end);
+    at = end + 1;
+  }
+}
+
 /** Refuses a file beside the weights that is too large to be what it is called. Errors: `bad-json`, `tokenizer-malformed`. */
 export function checkAssetSize(path: string, byteLength: number): void {
   if (byteLength > mostAssetBytes(path)) throw assetTooLarge(path, `${byteLength} bytes`);

@@ -11,20 +11,22 @@
 import { closeSync, lstatSync, renameSync, rmSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
+import { parsePythonJson } from "../files/json.js";
 import { waitForLock } from "../files/lock.js";
 import { openOwnFile, replaceOwnFile } from "../files/own-file.js";
 import { makeFolder, namesIn, onCache, readCacheText, sizeOfFile } from "./cache.js";
-import { missingRanges, type Ranges, totalBytes, withRange } from "./ranges.js";
+import { missingRanges, type Ranges, totalBytes, unionOf, withRange } from "./ranges.js";
 
 /** A download of Python's that was not written to for so long has ended: its reads give up after 10 s. */
 const ABANDONED_MS = 60_000;
 
-/** A note has a range for each request that was cut off; stops a file that would fill the memory. */
-const MAX_NOTE_BYTES = 4_000_000;
+/** A note has a range for each request that was cut off, some dozens; stops a file that would take a while. */
+const MAX_NOTE_BYTES = 200_000;
+const MOST_RANGES = 1 << 12;
 
 const noteSchema = z.object({
   byteLength: z.int().nonnegative(),
-  ranges: z.array(z.tuple([z.int().nonnegative(), z.int().positive()])),
+  ranges: z.array(z.tuple([z.int().nonnegative(), z.int().positive()])).max(MOST_RANGES),
 });
 
 const pathsOf = (blobPath: string) => ({
@@ -105,9 +107,9 @@ function readNote(blobPath: string, byteLength: number): Ranges {
   const text = readCacheText(notePath, MAX_NOTE_BYTES) ?? "";
   const most = Math.min(sizeOfFile(path) ?? 0, byteLength);
   try {
-    const note = noteSchema.parse(JSON.parse(text));
+    const note = noteSchema.parse(parsePythonJson(text));
     const within = note.ranges.filter(([start, end]) => start < end && end <= most);
-    return note.byteLength === byteLength ? within.reduce<Ranges>(withRange, []) : [];
+    return note.byteLength === byteLength ? unionOf(within) : [];
   } catch {
     return [];
   }

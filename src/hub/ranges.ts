@@ -7,15 +7,24 @@ export type Range = readonly [start: number, end: number];
 /** Ranges in order, none empty, none touching another. */
 export type Ranges = readonly Range[];
 
+/** The union of any ranges. */
+export function unionOf(ranges: Ranges): Ranges {
+  const union: Range[] = [];
+  for (const range of [...ranges].sort(([a], [b]) => a - b)) append(union, range);
+  return union;
+}
+
 /** The union with one more range. */
-export function withRange(ranges: Ranges, [start, end]: Range): Ranges {
-  if (end <= start) return ranges;
-  const before = ranges.filter(([, last]) => last < start);
-  const after = ranges.filter(([first]) => first > end);
-  const joined = ranges.filter(([first, last]) => last >= start && first <= end);
-  const first = Math.min(start, ...joined.map(([from]) => from));
-  const last = Math.max(end, ...joined.map(([, to]) => to));
-  return [...before, [first, last], ...after];
+export function withRange(ranges: Ranges, range: Range): Ranges {
+  return unionOf([...ranges, range]);
+}
+
+/** Adds a range that begins behind the others, or in the last of them. */
+function append(ranges: Range[], [start, end]: Range): void {
+  if (end <= start) return;
+  const last = ranges.at(-1);
+  if (last === undefined || start > last[1]) ranges.push([start, end]);
+  else ranges[ranges.length - 1] = [last[0], Math.max(last[1], end)];
 }
 
 /** What is missing of `byteLength` bytes, in pieces of at most `mostBytes`. */
@@ -60,10 +69,11 @@ export function* joinRanges(
   mostBytes: number,
   gapBytes: number,
 ): Generator<JoinedRequest> {
-  type Growing = { -readonly [Key in keyof JoinedRequest]: JoinedRequest[Key] };
+  type Growing = JoinedRequest & { end: number; readonly wanted: Range[] };
   const growing = new Map<number, Growing>();
   // In the order of their first ranges. Several files are read in turns, so several grow at once.
-  const queue: Growing[] = [];
+  const queue = new Set<Growing>();
+  let queuedBytes = 0;
   for (const { fd, offsetBytes: start, byteLength } of ranges) {
     if (typeof fd === "number" || byteLength === 0) continue;
     const { file } = fd;
@@ -71,20 +81,22 @@ export function* joinRanges(
     const last = growing.get(file);
     const gap = start - (last?.end ?? start);
     if (last !== undefined && gap >= 0 && gap <= gapBytes && end - last.start <= mostBytes) {
-      last.wanted = withRange(last.wanted, [start, end]);
+      append(last.wanted, [start, end]);
+      queuedBytes += end - last.end;
       last.end = end;
     } else {
       const request: Growing = { file, start, end, wanted: [[start, end]] };
       growing.set(file, request);
-      queue.push(request);
+      queue.add(request);
+      queuedBytes += byteLength;
     }
-    for (const first of [...queue]) {
+    for (const first of queue) {
       const isGrowing = growing.get(first.file) === first;
-      const queuedBytes = totalBytes(queue.map((each) => [each.start, each.end]));
       // A file that isn't read for a while must not keep its beginning back.
       if (isGrowing && queuedBytes <= 2 * growing.size * mostBytes) break;
       if (isGrowing) growing.delete(first.file);
-      queue.shift();
+      queue.delete(first);
+      queuedBytes -= first.end - first.start;
       yield first;
     }
   }

@@ -29,7 +29,7 @@ import {
 import type { PromptStyle } from "./prompt-templates.js";
 import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";
-import { MAX_TOKEN_ID, tokenizerJsonSchema } from "./tokenizer-files.js";
+import { MOST_TOKENS, tokenizerJsonSchema } from "./tokenizer-files.js";
 import {
   repairTokenizer,
   type TokenizerFacts,
@@ -58,6 +58,14 @@ export interface Assets extends Remarks {
   readonly files: Asset[];
 }
 
+/** The file that a tokenizer's own tokens are in, without those added to it, and how many they are. */
+export interface VocabularyFile {
+  readonly path: string;
+  readonly size: number;
+}
+
+export type PlannedAssets = Assets & { readonly vocabulary: VocabularyFile | null };
+
 interface Folders {
   readonly delta: string;
   readonly base: string;
@@ -72,7 +80,7 @@ export async function planAssets(
   base: string,
   facts: AssetFacts,
   { chatTemplate, source = "delta", pause = noPause }: AssetOptions,
-): Promise<Assets> {
+): Promise<PlannedAssets> {
   refuseTooManyRows(facts.rows);
   const folders: Folders = { delta, base, source, made: source === "delta" ? "target" : "delta" };
   const configFile = readText([delta, base], CONFIG);
@@ -92,15 +100,16 @@ export async function planAssets(
     files: [...model.files, ...tokenizer.files],
     notes: [...model.notes, ...tokenizer.notes],
     warnings: [...model.warnings, ...tokenizer.warnings],
+    vocabulary: tokenizer.vocabulary,
   };
 }
 
 /** Rows without a token are counted and listed by their ids. */
 function refuseTooManyRows(rows: number | null): void {
-  if (rows === null || rows <= MAX_TOKEN_ID) return;
+  if (rows === null || rows <= MOST_TOKENS) return;
   throw new ApplyDeltaError("wrong-size", "The embedding has more rows than any vocabulary has tokens.", {
     tensor: EMBEDDING,
-    expected: `at most ${MAX_TOKEN_ID} rows`,
+    expected: `at most ${MOST_TOKENS} rows`,
     got: rows,
     hint: "Check that base and delta are language models, and download them from where they were released.",
   });
@@ -139,9 +148,11 @@ async function planTokenizer(
   folders: Folders,
   facts: TokenizerFacts,
   pause: Pause,
-): Promise<Assets & Pick<TokenizerRepair, "ids">> {
+): Promise<PlannedAssets & Pick<TokenizerRepair, "ids">> {
   const { from, found, repair } = await chooseTokenizer(folders, facts, pause);
   const { notes, warnings, ids } = repair;
+  const path = repair.vocabulary === null ? undefined : findFile(from, repair.vocabulary.from);
+  const vocabulary = path === undefined ? null : { path, size: repair.vocabulary?.size ?? 0 };
   const files: Asset[] = [];
   if (found.model !== null) files.push({ fileName: TOKENIZER_MODEL, copyFrom: found.model.path });
   for (const fileName of TOKENIZER_TEXTS) {
@@ -154,7 +165,7 @@ async function planTokenizer(
       notes.push(`${fileName} is left out: it would hide the template of Vicuna ${facts.chatTemplate}.`);
     }
   }
-  return { files, notes, warnings, ids };
+  return { files, notes, warnings, ids, vocabulary };
 }
 
 /** `from`: the folders the tokenizer's files come from, of each the first that has the file. */
@@ -169,8 +180,8 @@ async function chooseTokenizer({ delta, base, source, made }: Folders, facts: To
   let why = "neither has the base";
   if (hasVocabulary(base)) {
     const choice = await take(delta, base);
-    const { vocabularySize, unnamed, notes } = choice.repair;
-    const isTooLarge = facts.rows !== null && (vocabularySize ?? 0) > facts.rows;
+    const { vocabulary, unnamed, notes } = choice.repair;
+    const isTooLarge = facts.rows !== null && (vocabulary?.size ?? 0) > facts.rows;
     if (unnamed.length === 0 && !isTooLarge) {
       notes.unshift(`${lost}: the base's is taken.`);
       return choice;

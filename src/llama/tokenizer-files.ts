@@ -3,10 +3,13 @@ import { z } from "zod";
 import { JsonDraft, type JsonFile, listOf, recordOf } from "../files/json-draft.js";
 import { readSentencePiece, type SpecialPiece, type SpecialRole } from "./sentencepiece.js";
 
-/** The largest vocabularies have some 260 000 tokens. Ids are counted through; stops one that would take years. */
-export const MAX_TOKEN_ID = 1 << 22;
+/** Of a vocabulary, and of an embedding's rows. The largest of any LLaMA or its kin, Gemma 3's, has 262,208. */
+export const MOST_TOKENS = 300_000;
 
-const tokenId = z.int().nonnegative().max(MAX_TOKEN_ID);
+/** Of those added to it; Gemma 3's has 6,400. */
+const MOST_ADDED_TOKENS = 1 << 15;
+
+const tokenId = z.int().nonnegative().max(MOST_TOKENS);
 
 /** A token as transformers writes it: its text, or an AddedToken. */
 const token = z.union([z.string(), z.looseObject({ content: z.string() })]);
@@ -22,27 +25,52 @@ export const specialTokensMapSchema = z.looseObject({
   additional_special_tokens: listOf(token).nullish(),
 });
 
-function isTokenId(key: string): boolean {
-  return /^\d+$/.test(key) && tokenId.safeParse(Number(key)).success;
-}
-
 export const tokenizerConfigSchema = specialTokensMapSchema.extend({
   tokenizer_class: z.string().nullish(),
-  added_tokens_decoder: recordOf(z.looseObject({ content: z.string() }))
+  added_tokens_decoder: recordOf(z.looseObject({ content: z.string() }), MOST_ADDED_TOKENS)
     .nullish()
-    .refine((decoder) => Object.keys(decoder ?? {}).every(isTokenId), { error: "a key is not a token's id" }),
+    .refine(
+      (decoder) => Object.keys(decoder ?? {}).every((key) => /^\d+$/.test(key) && isTokenId(Number(key))),
+      { error: "a key is not a token's id" },
+    ),
 });
+
+/** BPE and WordPiece map tokens to ids, Unigram lists [token, score]. */
+type Vocab = Readonly<Record<string, number>> | readonly (readonly [string, number])[];
+
+/** Looked at without zod, which would take a second for half a million. */
+const vocabSchema = z.custom<Vocab>().superRefine((vocab, context) => {
+  const issue = vocabIssue(vocab);
+  if (issue !== null) context.addIssue({ code: "custom", ...issue });
+});
+
+function vocabIssue(vocab: unknown): { message: string; path: (string | number)[] } | null {
+  if (typeof vocab !== "object" || vocab === null)
+    return { message: "expected an object or a list", path: [] };
+  const tokens = Array.isArray(vocab) ? vocab : Object.keys(vocab);
+  if (tokens.length > MOST_TOKENS) return { message: `more than ${MOST_TOKENS} tokens`, path: [] };
+  const isRight = Array.isArray(vocab)
+    ? (pair: unknown) => Array.isArray(pair) && typeof pair[0] === "string" && typeof pair[1] === "number"
+    : (token: string) => isTokenId((vocab as Record<string, unknown>)[token]);
+  const wrong = tokens.findIndex((token) => !isRight(token));
+  if (wrong < 0) return null;
+  const [expected, at] = Array.isArray(vocab)
+    ? ["a token and a score", wrong]
+    : ["a token's id", tokens[wrong]];
+  return { message: `expected ${expected}`, path: [at] };
+}
+
+function isTokenId(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MOST_TOKENS;
+}
 
 export const tokenizerJsonSchema = z.looseObject({
-  added_tokens: listOf(z.looseObject({ id: tokenId, content: z.string() })).nullish(),
+  added_tokens: listOf(z.looseObject({ id: tokenId, content: z.string() }), MOST_ADDED_TOKENS).nullish(),
   normalizer: z.unknown().optional(),
-  model: z.looseObject({
-    /** BPE and WordPiece map tokens to ids, Unigram lists [token, score]. */
-    vocab: z.union([recordOf(tokenId), listOf(z.tuple([z.string(), z.number()]))]),
-  }),
+  model: z.looseObject({ vocab: vocabSchema }),
 });
 
-const addedTokensSchema = recordOf(tokenId);
+const addedTokensSchema = recordOf(tokenId, MOST_ADDED_TOKENS);
 
 export type SpecialTokensMap = z.infer<typeof specialTokensMapSchema>;
 export type TokenizerJson = z.infer<typeof tokenizerJsonSchema>;
@@ -79,7 +107,7 @@ export interface Vocabulary {
   readonly from: "tokenizer.model" | "tokenizer.json";
   /** Ids run from 0 to size - 1. */
   readonly size: number;
-  readonly ids: ReadonlyMap<string, number>;
+  idOf(token: string): number | undefined;
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
 }
 
@@ -93,7 +121,7 @@ export function isTiktokenList(bytes: Uint8Array): boolean {
 export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary | null {
   if (isTiktokenList(bytes)) return null;
   const { ids, special } = readSentencePiece(bytes, path);
-  return { from: "tokenizer.model", size: ids.size, ids, special };
+  return { from: "tokenizer.model", size: ids.size, idOf: (token) => ids.get(token), special };
 }
 
 /** Whether it was made from a LlamaTokenizer with `legacy`: later ones have the space in their pre_tokenizer. */
@@ -105,17 +133,27 @@ export function isLegacyJson({ normalizer }: TokenizerJson): boolean {
 export const LLAMA_TOKENS = { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" } as const;
 
 /** A tokenizer.json doesn't say which tokens are special: they are LLaMA's if it has all of those, else unknown. */
-export function vocabularyOfJson({ model: { vocab } }: TokenizerJson): Vocabulary {
-  const entries = Array.isArray(vocab)
-    ? vocab.map(([token], id) => [token, id] as const)
-    : Object.entries(vocab);
-  const ids = new Map(entries);
-  const isLlama = Object.values(LLAMA_TOKENS).every((name) => ids.has(name));
-  const special = (name: string): SpecialPiece | null => (isLlama ? { id: ids.get(name) ?? 0, name } : null);
+export function vocabularyOfJson(json: TokenizerJson): Vocabulary {
+  const { vocab } = json.model;
+  const ofList = Array.isArray(vocab) ? new Map(tokensOf(json)) : null;
+  const ofRecord = (token: string) =>
+    Object.hasOwn(vocab, token) ? (vocab as Record<string, number>)[token] : undefined;
+  const idOf = (token: string) => (ofList === null ? ofRecord(token) : ofList.get(token));
+  const isLlama = Object.values(LLAMA_TOKENS).every((name) => idOf(name) !== undefined);
+  const special = (name: string): SpecialPiece | null => (isLlama ? { id: idOf(name) ?? 0, name } : null);
+  let size = 0;
+  for (const [, id] of tokensOf(json)) size = Math.max(size, id + 1);
   return {
     from: "tokenizer.json",
-    size: entries.reduce((size, [, id]) => Math.max(size, id + 1), 0),
-    ids,
+    size,
+    idOf,
     special: { unk: special("<unk>"), bos: special("<s>"), eos: special("</s>"), pad: null },
   };
+}
+
+/** The tokens of a tokenizer.json with their ids, without those added to it. */
+export function* tokensOf({ model: { vocab } }: TokenizerJson): Generator<[string, number]> {
+  if (Array.isArray(vocab)) for (const [id, [token]] of vocab.entries()) yield [token, id];
+  else
+    for (const token of Object.keys(vocab)) yield [token, (vocab as Record<string, number>)[token] as number];
 }

@@ -49,8 +49,8 @@ export interface TokenizerRepair extends Remarks {
   readonly texts: Readonly<Partial<Record<TokenizerText, string>>>;
   /** Rows that no file names. */
   readonly unnamed: readonly number[];
-  /** Of the vocabulary proper; null if there is none. */
-  readonly vocabularySize: number | null;
+  /** Null if there is none. */
+  readonly vocabulary: Vocabulary | null;
   /** Null if there is no vocabulary to look them up in. */
   readonly ids: SpecialIds | null;
 }
@@ -89,7 +89,7 @@ export function repairTokenizer(files: TokenizerFiles, facts: TokenizerFacts): T
     },
     ...remarks,
     unnamed,
-    vocabularySize: vocabulary?.size ?? null,
+    vocabulary,
     ids: vocabulary === null ? null : specialIds(drafts, vocabulary),
   };
 }
@@ -155,11 +155,12 @@ const MAX_NAMED = 16;
 function nameSpecialTokens(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes: string[]): void {
   const { config, map, added } = files;
   const names = addedTokens(files);
-  const known = new Set([...vocabulary.ids.keys(), ...names.values()]);
+  const contentsAdded = new Set(names.values());
+  const isKnown = (content: string) => contentsAdded.has(content) || vocabulary.idOf(content) !== undefined;
   const single = SPECIAL_TOKENS.map((key) => map?.value[key] ?? config?.value[key]);
   const more = map?.value.additional_special_tokens ?? config?.value.additional_special_tokens ?? [];
   const contents = new Set([...single, ...more].map((token) => contentOf(token) ?? ""));
-  const nameless = [...contents].filter((content) => content !== "" && !known.has(content));
+  const nameless = [...contents].filter((content) => content !== "" && !isKnown(content));
   const free = range(vocabulary.size, rows).filter((id) => !names.has(id));
   const named: [number, string][] = [];
   for (const [i, content] of nameless.slice(0, MAX_NAMED).entries()) {
@@ -179,7 +180,7 @@ const PAD_TOKEN = "[PAD]";
 function nameRows(files: TokenFiles, vocabulary: Vocabulary, rows: number, notes: string[]): void {
   const names = addedTokens(files);
   const first = vocabulary.size;
-  const isTaken = vocabulary.ids.has(PAD_TOKEN) || [...names.values()].includes(PAD_TOKEN);
+  const isTaken = vocabulary.idOf(PAD_TOKEN) !== undefined || [...names.values()].includes(PAD_TOKEN);
   if (rows === first + 1 && !names.has(first) && !isTaken) {
     names.set(first, PAD_TOKEN);
     nameInside(files, [[first, PAD_TOKEN]]);
@@ -294,7 +295,7 @@ function specialIds(files: TokenFiles, vocabulary: Vocabulary): SpecialIds {
   const idOf = (role: SpecialRole): number | null => {
     const key = `${role}_token` as const;
     const name = contentOf(files.config?.value[key]) ?? contentOf(files.map?.value[key]);
-    const id = name === null ? undefined : (vocabulary.ids.get(name) ?? added.get(name));
+    const id = name === null ? undefined : (vocabulary.idOf(name) ?? added.get(name));
     return id ?? vocabulary.special[role]?.id ?? null;
   };
   return { bos: idOf("bos"), eos: idOf("eos"), unk: idOf("unk"), pad: idOf("pad") };

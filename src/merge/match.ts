@@ -71,11 +71,12 @@ export interface MatchSide {
 
 /** Matches a base and a delta by name. Errors: `names-differ`, `shapes-differ`, `unsupported-dtype`. */
 export function matchTensors(base: MatchSide, delta: MatchSide, rules: MatchRules): Match {
+  const replaced = new Set(rules.replace.split(","));
   return matchSides(base, delta, {
     operation: "add",
     other: "delta",
     made: "target",
-    pair: (fromBase, fromDelta) => matchPair(fromBase, fromDelta, rules),
+    pair: (fromBase, fromDelta) => matchPair(fromBase, fromDelta, rules, replaced),
     otherOnly: (fromDelta) => matchDeltaOnly(fromDelta, rules),
     baseOnly: (fromBase) => matchBaseOnly(fromBase, rules),
   });
@@ -172,10 +173,15 @@ function mergedOrder(base: readonly TensorView[], other: ReadonlyMap<string, Ten
   ].flat();
 }
 
-function matchPair(base: TensorView, delta: TensorView, rules: MatchRules): Outcome {
+function matchPair(
+  base: TensorView,
+  delta: TensorView,
+  rules: MatchRules,
+  replaced: ReadonlySet<string>,
+): Outcome {
   const { name, shape } = delta;
   const matched = { name, shape, base, delta };
-  if (rules.replace.split(",").includes(name)) {
+  if (replaced.has(name)) {
     const reason = "the delta holds it whole: it replaces the base's";
     return { ...matched, action: "copied", base: null, reason };
   }

@@ -1,5 +1,6 @@
 /** A merge cut in parts, for several machines: which shards are whose, known to each from the plan alone. */
 import { ApplyDeltaError } from "../errors.js";
+import { MOST_PARTS } from "../target/journal.js";
 import type { MergePlan } from "./merge-plan.js";
 
 /** Part `number` (from 1) of `count`. */
@@ -7,9 +8,6 @@ export interface Part {
   readonly number: number;
   readonly count: number;
 }
-
-/** More parts than this are a typing error. */
-const MOST_PARTS = 4096;
 
 /** Reads `2/4`. Errors: `bad-usage`. */
 export function readPart(text: string): Part {

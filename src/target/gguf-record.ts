@@ -3,6 +3,7 @@
  * keys they don't know without a word.
  */
 import { z } from "zod";
+import { parsePythonJson } from "../files/json.js";
 import type { GgufEntry } from "../formats/gguf/metadata.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { type MergeRecord, mergeRecordFields } from "./provenance.js";
@@ -53,7 +54,7 @@ export function readGgufRecord(metadata: readonly GgufEntry[], path: string): Gg
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsePythonJson(text);
   } catch {
     return null;
   }

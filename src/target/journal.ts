@@ -7,14 +7,18 @@ import { rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError } from "../errors.js";
+import { parsePythonJson } from "../files/json.js";
 import { writeOwnFile } from "../files/own-file.js";
-import { openSmallFile } from "../files/small-file.js";
+import { linesOf, openSmallFile } from "../files/small-file.js";
 import { onTarget } from "../files/write-errors.js";
 import { FINDING_KINDS, type Finding } from "./findings.js";
 import { partJournal } from "./target.js";
 
-/** A line is some 100 bytes for each finding; stops a file that would fill the memory. */
-const MAX_JOURNAL_BYTES = 64_000_000;
+/** Of all parts together. A line is some 100 bytes for each finding; stops files that would fill the memory. */
+const MAX_JOURNAL_BYTES = 16_000_000;
+
+/** Parts of a target; more are a typing error. */
+export const MOST_PARTS = 4096;
 
 /** What a merge depends on, by name: a digest for each. A shard is kept if all of them are what they were. */
 export type Fingerprint = Readonly<Record<string, string>>;
@@ -22,7 +26,9 @@ export type Fingerprint = Readonly<Record<string, string>>;
 const headSchema = z.object({
   fingerprint: z.record(z.string(), z.string()),
   /** Of a target that is made in parts: how many, and what each was asked for. */
-  parts: z.object({ count: z.int().positive(), options: z.record(z.string(), z.unknown()) }).optional(),
+  parts: z
+    .object({ count: z.int().positive().max(MOST_PARTS), options: z.record(z.string(), z.unknown()) })
+    .optional(),
 });
 
 export type JournalHead = Readonly<z.infer<typeof headSchema>>;
@@ -98,15 +104,13 @@ export function recordPublishing(path: string, publishing: Publishing | null): v
  * sense. Errors: `target-unwritable`, where it can't be read.
  */
 export function readJournal(path: string, folder: string): Journal | null {
-  const [first, ...lines] = readLines(path);
-  const head = parseLine(headSchema, first);
+  const text = readText(path, MAX_JOURNAL_BYTES);
+  const head = parseLine(headSchema, linesOf(text).next().value ?? "");
   if (head === null) return null;
-  for (const part of partJournals(path, head)) lines.push(...readLines(part));
   const finished = new Map<string, readonly Finding[]>();
   const files = new Set<string>();
   let publishing: Publishing | null = null;
-  for (const entry of lines.map((line) => parseLine(entrySchema, line))) {
-    if (entry === null) continue;
+  for (const entry of entriesOf(path, head, text)) {
     if ("publishing" in entry) publishing = entry.publishing;
     else if ("files" in entry) for (const name of entry.files) files.add(name);
     else {
@@ -121,10 +125,8 @@ export function readJournal(path: string, folder: string): Journal | null {
 /** Makes one journal of those of the parts, for the run that completes the target. */
 export function joinJournals(path: string, head: JournalHead): void {
   for (const part of partJournals(path, head)) {
-    for (const line of readLines(part)) {
-      const entry = parseLine(entrySchema, line);
-      if (entry !== null) append(path, entry, "append");
-    }
+    for (const entry of entriesOf(part, null, readText(part, MAX_JOURNAL_BYTES)))
+      append(path, entry, "append");
     onTarget(part, () => rmSync(part, { force: true }));
   }
 }
@@ -133,13 +135,32 @@ function partJournals(path: string, { parts }: JournalHead): string[] {
   return Array.from({ length: parts?.count ?? 0 }, (_, i) => join(dirname(path), partJournal(i + 1)));
 }
 
-function readLines(path: string): string[] {
-  const file = onTarget(path, () => openSmallFile(path, MAX_JOURNAL_BYTES));
-  if (file.kind === "bytes") return file.bytes.toString("utf8").split("\n");
-  if (file.kind === "missing") return [];
+/** Those of a journal of this text, and of its parts. The head is none, nor is a line that was cut off. */
+function* entriesOf(
+  path: string,
+  head: JournalHead | null,
+  text: string,
+): Generator<z.infer<typeof entrySchema>> {
+  let left = MAX_JOURNAL_BYTES - text.length;
+  for (const line of linesOf(text)) {
+    const entry = parseLine(entrySchema, line);
+    if (entry !== null) yield entry;
+  }
+  for (const part of head === null ? [] : partJournals(path, head)) {
+    const ofPart = readText(part, left);
+    left -= ofPart.length;
+    yield* entriesOf(part, null, ofPart);
+  }
+}
+
+/** Empty where there is no such file. Errors: `target-unwritable`. */
+function readText(path: string, most: number): string {
+  const file = onTarget(path, () => openSmallFile(path, most));
+  if (file.kind === "bytes") return file.bytes.toString("utf8");
+  if (file.kind === "missing") return "";
   throw new ApplyDeltaError("target-unwritable", "The journal of an interrupted run can't be read.", {
     file: path,
-    expected: `a file of at most ${MAX_JOURNAL_BYTES} bytes`,
+    expected: `a file of at most ${most} bytes`,
     got: file.kind === "too-large" ? file.got : "something else than a file",
     hint: "It isn't this tool's: move it away, or choose another folder.",
   });
@@ -152,9 +173,9 @@ function append(path: string, entry: object, mode: "empty" | "append"): void {
   onTarget(path, () => writeOwnFile(path, mode, line, true));
 }
 
-function parseLine<T>(schema: z.ZodType<T>, line = ""): T | null {
+function parseLine<T>(schema: z.ZodType<T>, line: string): T | null {
   try {
-    return schema.parse(JSON.parse(line));
+    return schema.parse(parsePythonJson(line));
   } catch {
     return null;
   }

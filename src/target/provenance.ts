@@ -8,6 +8,7 @@ import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
+import { parsePythonJson } from "../files/json.js";
 import { onSource } from "../files/local-file.js";
 import { headerSha256, piecesByFile } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
@@ -183,7 +184,7 @@ export function readProvenance(folder: string): Provenance | null {
 
 function parseObject(path: string, text: string): Record<string, unknown> {
   try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+    return z.record(z.string(), z.unknown()).parse(parsePythonJson(text));
   } catch (cause) {
     throw malformedRecord(path, "it is not a JSON object", undefined, cause);
   }

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { openLocalFile } from "../files/local-file.js";
+import { linesOf } from "../files/small-file.js";
 import type { RemoteWeights } from "../formats/open.js";
 import type { Reporter } from "../progress.js";
 import { compareNames, type OpenFile } from "../tensor.js";
@@ -12,6 +13,9 @@ import { malformedRecord, readRecord } from "./read-record.js";
 import type { Staging } from "./staging.js";
 
 export const CHECKSUMS = "SHA256SUMS";
+
+/** A target has some ten files. */
+const MOST_LINES = 1 << 13;
 
 /** Digest, a space, then a space or `*` (text or binary, which sha256sum takes alike), the name. */
 const LINE = /^([0-9a-f]{64}) [ *](?:\.\/)?([^/\\]+)$/;
@@ -60,14 +64,15 @@ export function readChecksums(folder: string, fileName = CHECKSUMS): Map<string,
   const path = join(folder, fileName);
   const text = readRecord(path);
   if (text === null) return null;
-  const lines = text.replace(/\n$/, "").split("\n");
   const sha256Of = new Map<string, string>();
-  for (const [i, line] of lines.entries()) {
+  let number = 0;
+  for (const line of linesOf(text)) {
+    if (++number > MOST_LINES) throw malformedRecord(path, `it has more than ${MOST_LINES} lines`);
     const [, sha256, name] = LINE.exec(line) ?? [];
     if (sha256 === undefined || name === undefined) {
-      throw malformedRecord(path, `line ${i + 1} is not a checksum and a name`, line.slice(0, 100));
+      throw malformedRecord(path, `line ${number} is not a checksum and a name`, line.slice(0, 100));
     }
-    if (sha256Of.has(name)) throw malformedRecord(path, `line ${i + 1} names a file a second time`, name);
+    if (sha256Of.has(name)) throw malformedRecord(path, `line ${number} names a file a second time`, name);
     sha256Of.set(name, sha256);
   }
   if (sha256Of.size === 0) throw malformedRecord(path, "it is empty", "no line");

@@ -8,7 +8,8 @@ import { isGgufName } from "../formats/gguf/find-gguf.js";
 import { readGgufKeys } from "../formats/gguf/keys.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { Model } from "../hub/models.js";
-import { ggufMetadata } from "../llama/gguf/metadata.js";
+import type { Pause } from "../interrupt.js";
+import { ggufMetadata, openTokenizer } from "../llama/gguf/metadata.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
 import { dtypeOfFileType, layOutAsGguf } from "../merge/gguf-plan.js";
 import type { MergePlan } from "../merge/merge-plan.js";
@@ -65,11 +66,13 @@ export async function planGgufSum(
   { base, delta }: Sources,
   { record, name }: GgufTarget,
   dtype: "auto" | TargetDType,
+  pause: Pause,
 ): Promise<MergePlan> {
   const chatTemplate = (record?.chatTemplate ?? null) as PromptStyle | null;
-  const files = await planFiles(folder, delta, base, { chatTemplate }, silentReporter);
+  const { files } = await planFiles(folder, delta, base, { chatTemplate, pause }, silentReporter);
+  const tokenizer = await openTokenizer(files, pause);
   return layOutAsGguf(folder, {
     ...{ dtype, fileName: () => basename(name), maxShardBytes: null },
-    describe: (facts) => ggufMetadata({ files, name: record?.name ?? name, ...facts }),
+    describe: (facts) => ggufMetadata({ files, tokenizer, name: record?.name ?? name, ...facts }),
   });
 }

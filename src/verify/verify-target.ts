@@ -50,7 +50,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
         const found = await verifyFolder(path, {
           plan: sources === null ? null : await planSum(sources, record, gguf, options),
           remote: (target as Model).remote,
-          kernel: await compileKernel(options.kernel ?? "auto"),
+          kernel: await compileKernel(options.kernel ?? "auto", reporter),
           threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
           reporter,
           signal,
@@ -107,7 +107,7 @@ async function planSum(
     // One of them can hold tensors of any name, the other of any dtype.
     format: match.tensors.every(isOfFloats) ? "bin" : "safetensors",
   });
-  return gguf === null ? folder : planGgufSum(folder, { base, delta }, gguf, dtype);
+  return gguf === null ? folder : planGgufSum(folder, { base, delta }, gguf, dtype, pauseFor(options.signal));
 }
 
 function isOfFloats({ base, delta }: MatchedTensor): boolean {

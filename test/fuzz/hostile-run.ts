@@ -1,9 +1,10 @@
 /**
- * npm run fuzz:limits -- [--only WORD]
+ * npm run fuzz:limits -- [--only WORD] [--share 1]
  *
- * Runs the whole program over models made to cost as much as they can, and looks at it from outside: peak memory
- * (VmHWM) and processor time, at full size and at half of it. Twice the input may take a little more than twice the time;
- * what takes four times as much is quadratic. Exits with 1 where something isn't as docs/security.md says.
+ * Runs the whole program over models and targets made to cost as much as they can, and looks at it from outside: peak
+ * memory (VmHWM) and processor time, at full size and at half of it; from inside, for how long a signal would have waited.
+ * Twice the input may take a little more than twice the time; what takes four times as much is quadratic. Exits with 1
+ * where something isn't as docs/security.md says.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,23 +12,40 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
 import { runCli } from "../support/run-cli.js";
-import { ATTACKS, type Attack, remake } from "./hostile-models.js";
+import { ATTACKS, type Attack, type Command, type Models, remake } from "./hostile-models.js";
+import { REPORT_VARIABLE } from "./watch-loop.js";
 
 /** What docs/security.md promises of the process as a whole. */
 const MOST_BYTES = 400e6;
+
+/** A signal may wait so long; a busy machine makes it longer. */
+const MOST_WAIT_MS = 1_000;
 
 /** A run that takes less says nothing of its growth: starting takes as long. */
 const LEAST_SECONDS = 2;
 /** Between linear, 2, and quadratic, 4. */
 const MOST_GROWTH = 3;
 
-/** Errors with a code, or a plan. */
-const EXITS = [0, 3, 4, 5];
+/** A result, or an error with a code. */
+const EXITS = [0, 1, 3, 4, 5, 6];
 
-const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
+const WORDS: Readonly<Record<Command, (models: Models) => string[]>> = {
+  plan: ({ base, delta, target }) => ["--base", base, "--delta", delta, "--target", target, "--dry-run"],
+  apply: ({ base, delta, target }) => ["--base", base, "--delta", delta, "--target", target],
+  verify: ({ delta }) => ["verify", delta],
+  compare: ({ base, delta }) => ["compare", base, delta],
+  inspect: ({ delta }) => ["inspect", delta],
+};
+
+const WATCH = new URL("./watch-loop.js", import.meta.url).href;
+
+const { values } = parseArgs({
+  options: { only: { type: "string", default: "" }, share: { type: "string", default: "1" } },
+});
 const root = mkdtempSync(join(tmpdir(), "vicuna-limits-"));
-const pair = tinyPair(1, tinyShapes(16, 8, 1));
-const base = writeModel(join(root, "base"), pair.base);
+const models = { base: join(root, "base"), delta: join(root, "delta"), target: join(root, "out") };
+const report = join(root, "report");
+const pair = tinyPair(1, tinyShapes(64, 8, 1));
 let failures = 0;
 
 interface Cost {
@@ -35,20 +53,25 @@ interface Cost {
   readonly says: string;
   readonly peakBytes: number;
   readonly seconds: number;
+  readonly longestWaitMs: number;
 }
 
-async function costOf(attack: Attack, share: number): Promise<Cost> {
-  const delta = writeModel(remake(join(root, "delta")), pair.delta);
-  attack(delta, share);
+async function costOf(command: Command, attack: Attack, share: number): Promise<Cost> {
+  writeModel(remake(models.base), pair.base);
+  writeModel(remake(models.delta), pair.delta);
+  rmSync(models.target, { recursive: true, force: true });
+  attack(models, share);
   const seen = { peakBytes: 0, seconds: 0 };
-  const args = ["--base", base, "--delta", delta, "--target", join(root, "out"), "--dry-run", "--json"];
   const timers: NodeJS.Timeout[] = [];
-  const { code, stdout } = await runCli(args, {
+  const { code, stdout } = await runCli([...WORDS[command](models), "--json"], {
+    nodeOptions: ["--import", WATCH],
+    env: { [REPORT_VARIABLE]: report },
     whileRunning: ({ pid }) => timers.push(setInterval(() => Object.assign(seen, stateOf(pid, seen)), 10)),
   });
   timers.forEach(clearInterval);
   const { error } = JSON.parse(stdout === "" ? "{}" : stdout) as { error?: { code: string } };
-  return { exit: code, says: error?.code ?? "a plan", ...seen };
+  const longestWaitMs = Number(readFileSync(report, "utf8"));
+  return { exit: code, says: error?.code ?? "a result", longestWaitMs, ...seen };
 }
 
 /** As it was last seen: a process that has ended says nothing. */
@@ -67,27 +90,29 @@ function stateOf(pid: number | undefined, last: Pick<Cost, "peakBytes" | "second
   }
 }
 
+function faultsOf(whole: Cost, half: Cost): string[] {
+  const growth = whole.seconds / Math.max(half.seconds, 0.01);
+  return [
+    ...(EXITS.includes(whole.exit ?? -1) && whole.says !== "bug" ? [] : [`exit ${whole.exit}`]),
+    ...(whole.peakBytes > MOST_BYTES ? ["too much memory"] : []),
+    ...(whole.longestWaitMs > MOST_WAIT_MS ? ["deaf to signals"] : []),
+    ...(whole.seconds > LEAST_SECONDS && growth > MOST_GROWTH ? [`${growth.toFixed(1)} times the time`] : []),
+  ];
+}
+
 try {
-  console.log(
-    "| model | says | peak memory | processor time | half of it |\n| --- | --- | ---: | ---: | ---: |",
-  );
-  for (const [name, attack] of Object.entries(ATTACKS)) {
+  console.log("| command | reads | says | peak memory | processor time | half of it | a signal waits |");
+  console.log("| --- | --- | --- | ---: | ---: | ---: | ---: |");
+  for (const { name, command, attack } of ATTACKS) {
     if (!name.includes(values.only)) continue;
-    const [whole, half] = [await costOf(attack, 1), await costOf(attack, 0.5)];
-    const growth = whole.seconds / Math.max(half.seconds, 0.01);
-    const wrong = [
-      ...(EXITS.includes(whole.exit ?? -1) ? [] : [`exit ${whole.exit}`]),
-      ...(whole.peakBytes > MOST_BYTES ? ["too much memory"] : []),
-      ...(whole.seconds > LEAST_SECONDS && growth > MOST_GROWTH
-        ? [`${growth.toFixed(1)} times the time`]
-        : []),
-    ];
+    const share = Number(values.share);
+    const [whole, half] = [await costOf(command, attack, share), await costOf(command, attack, share / 2)];
+    const wrong = faultsOf(whole, half);
     failures += wrong.length;
-    const cells = [name, whole.says, `${Math.round(whole.peakBytes / 1e6)} MB`];
-    const times = [`${whole.seconds.toFixed(1)} s`, `${half.seconds.toFixed(1)} s`];
-    console.log(
-      `| ${[...cells, ...times].join(" | ")} |${wrong.length === 0 ? "" : ` WRONG: ${wrong.join(", ")}`}`,
-    );
+    const cells = [command, name, whole.says, `${Math.round(whole.peakBytes / 1e6)} MB`];
+    const times = [whole, half].map(({ seconds }) => `${seconds.toFixed(1)} s`);
+    const row = [...cells, ...times, `${Math.round(whole.longestWaitMs)} ms`].join(" | ");
+    console.log(`| ${row} |${wrong.length === 0 ? "" : ` WRONG: ${wrong.join(", ")}`}`);
   }
 } finally {
   rmSync(root, { recursive: true, force: true });

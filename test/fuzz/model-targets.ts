@@ -9,11 +9,10 @@ import { dirname, join } from "node:path";
 import { applyDelta, planMerge } from "../../src/apply/apply-delta.js";
 import { openCheckpoint } from "../../src/formats/open.js";
 import { type Asset, planAssets } from "../../src/llama/assets.js";
-import { ggufMetadata } from "../../src/llama/gguf/metadata.js";
 import { readModelConfig } from "../../src/llama/model-config.js";
 import { readTokenizerState } from "../../src/llama/tokenizer-state.js";
 import { projectPath } from "../support/fixture-path.js";
-import { goldenAssets } from "../support/gguf-golden.js";
+import { goldenAssets, metadataOf } from "../support/gguf-golden.js";
 import { listing, tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
 import { configs } from "./generate.js";
 import type { Target } from "./targets.js";
@@ -78,7 +77,7 @@ export function assetTargets(): Target[] {
       // What is written anew is JSON again.
       for (const file of files) if ("text" in file) JSON.parse(file.text);
       readModelConfig(folder);
-      ggufMetadata({ files: withText(fileName, bytes), name: "fuzzed", parameters: 1e9, fileType: 1 });
+      await metadataOf(withText(fileName, bytes), { name: "fuzzed", parameters: 1e9, fileType: 1 });
     },
   }));
 }

@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ErrorCode } from "../../src/errors.js";
-import { ggufMetadata } from "../../src/llama/gguf/metadata.js";
-import { CONFIG, type GoldenFiles, goldenAssets } from "../support/gguf-golden.js";
+import { CONFIG, type GoldenFiles, goldenAssets, metadataOf } from "../support/gguf-golden.js";
 import { refusal } from "../support/refusal.js";
 
 function config(changes: object): GoldenFiles {
@@ -83,12 +82,9 @@ const REFUSALS: readonly (readonly [title: string, files: GoldenFiles, code: Err
   ["a chat template in JSON that is none", { "chat_template.json": "1" }, "bad-json", /chat_template/],
 ];
 
-const metadataOf = (files: GoldenFiles) =>
-  ggufMetadata({ files: goldenAssets(files), name: "x", parameters: 1, fileType: 1 });
-
 for (const [title, files, code, text] of REFUSALS) {
   test(`refused: ${title}`, async () => {
-    const error = await refusal(() => metadataOf(files), code);
+    const error = await refusal(() => metadataOf(goldenAssets(files)), code);
     assert.match(error.format(), text);
   });
 }
@@ -98,5 +94,5 @@ test("refused: tiktoken's list of tokens, and no tokenizer.json", async (t) => {
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "tokenizer.model");
   writeFileSync(path, "IQ== 0\nIg== 1\n");
-  await refusal(() => metadataOf({ "tokenizer.model": path }), "foreign-tokenizer");
+  await refusal(() => metadataOf(goldenAssets({ "tokenizer.model": path })), "foreign-tokenizer");
 });

@@ -66,7 +66,7 @@ test("a tiktoken list beside a tokenizer.json takes no part; alone it is a warni
     "tokenizer_config.json": '{"eos_token": "b"}',
   };
   const beside = repair(texts, { rows: 2, isLlama: false }, TIKTOKEN);
-  assert.deepEqual([beside.texts, beside.warnings, beside.vocabularySize], [texts, [], 2]);
+  assert.deepEqual([beside.texts, beside.warnings, beside.vocabulary?.size], [texts, [], 2]);
   assert.match(repair({}, { rows: 2, isLlama: false }, TIKTOKEN).warnings[0] ?? "", /tiktoken's/);
 });
 
@@ -105,12 +105,12 @@ test("for a model that is no LLaMA no class is invented", () => {
 const FAST = { added_tokens: [{ id: 2, content: "</s>", special: true }], model: { vocab: { a: 0, b: 1 } } };
 
 test("a tokenizer.json alone: its tokens count, and a v0 row is named in it", () => {
-  const { texts, vocabularySize, unnamed } = repair(
+  const { texts, vocabulary, unnamed } = repair(
     { "tokenizer.json": JSON.stringify(FAST), "tokenizer_config.json": '{"eos_token": "</s>"}' },
     { rows: 3, isLlama: false },
     null,
   );
-  assert.deepEqual([vocabularySize, unnamed], [2, []]);
+  assert.deepEqual([vocabulary?.size, unnamed], [2, []]);
   assert.equal(texts["special_tokens_map.json"], undefined);
   assert.equal(texts["added_tokens.json"], undefined);
 

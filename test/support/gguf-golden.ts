@@ -1,6 +1,9 @@
 /** The folders of models in test/fixtures/gguf, and what llama.cpp's own converter says of them. */
 import { readFileSync } from "node:fs";
+import { noPause } from "../../src/interrupt.js";
 import type { Asset } from "../../src/llama/assets.js";
+import type { KeyValue } from "../../src/llama/gguf/key-values.js";
+import { type GgufFacts, ggufMetadata, openTokenizer } from "../../src/llama/gguf/metadata.js";
 import { fixturePath, projectPath } from "./fixture-path.js";
 
 /** A file's content by its name: JSON, a text, a model of tokenizers by its name; null where the file is absent. */
@@ -58,4 +61,12 @@ export function goldenAssets(changes: GoldenFiles): Asset[] {
     const value = fileName === "tokenizer.json" ? { ...llamaJson, ...(content as object) } : content;
     return { fileName, text: typeof value === "string" ? value : JSON.stringify(value) };
   });
+}
+
+/** What a GGUF of a model with these files says of it. */
+export async function metadataOf(
+  files: readonly Asset[],
+  facts: Pick<GgufFacts, "name" | "parameters" | "fileType"> = { name: "x", parameters: 1, fileType: 1 },
+): Promise<KeyValue[]> {
+  return ggufMetadata({ files, tokenizer: await openTokenizer(files, noPause), ...facts });
 }

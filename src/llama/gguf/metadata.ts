@@ -5,6 +5,7 @@
 import { ApplyDeltaError } from "../../errors.js";
 import { JsonDraft, type JsonFile } from "../../files/json-draft.js";
 import { readAssetBytes } from "../../files/small-file.js";
+import type { Pause } from "../../interrupt.js";
 import { type Asset, readAsset } from "../assets.js";
 import { CONFIG, GENERATION_CONFIG, MODEL_CARD, TEMPLATE_FILES, TOKENIZER_MODEL } from "../file-names.js";
 import { parseModelConfig } from "../model-config.js";
@@ -25,6 +26,8 @@ import { tokenTable, type VocabularyFiles } from "./vocabulary.js";
 export interface GgufFacts {
   /** The files beside the weights, as a folder would have them. */
   readonly files: readonly Asset[];
+  /** Those of them that are its tokenizer's. */
+  readonly tokenizer: VocabularyFiles;
   /** The target's name, without `.gguf`. */
   readonly name: string;
   /** Elements of all tensors in the GGUF. */
@@ -40,7 +43,7 @@ const QUANTIZATION_VERSION = 2;
  * Errors: `foreign-architecture`, `foreign-tokenizer`, `config-mismatch`, `bad-json`, `tokenizer-malformed`,
  * `source-unreadable`.
  */
-export function ggufMetadata({ files, name, parameters, fileType }: GgufFacts): KeyValue[] {
+export function ggufMetadata({ files, tokenizer, name, parameters, fileType }: GgufFacts): KeyValue[] {
   const read = (fileName: string) => readAsset(files, fileName);
   const configFile = read(CONFIG);
   if (configFile === null) {
@@ -62,7 +65,7 @@ export function ggufMetadata({ files, name, parameters, fileType }: GgufFacts): 
     ...generalValues({ name, parameters, nameOrPath, card, generationConfig }),
     ...hyperparameters(config, configFile.path, fileType),
     u32("general.quantization_version", QUANTIZATION_VERSION),
-    ...tokenizerValues(files, configFile, config.vocabSize ?? 0),
+    ...tokenizerValues(files, tokenizer, configFile, config.vocabSize ?? 0),
   ];
 }
 
@@ -75,8 +78,12 @@ export function tokenizerWarning(files: readonly Asset[]): string | null {
   return "there is no tokenizer.model, and tokenizer.json has no scores: llama.cpp will cut some texts into other tokens than the model knows. Copy tokenizer.model from the base's release into the delta's folder.";
 }
 
-function tokenizerValues(files: readonly Asset[], configFile: JsonFile, rows: number): KeyValue[] {
-  const tokenizer = openTokenizer(files);
+function tokenizerValues(
+  files: readonly Asset[],
+  tokenizer: VocabularyFiles,
+  configFile: JsonFile,
+  rows: number,
+): KeyValue[] {
   const { tokens, scores, types } = tokenTable(tokenizer, rows);
   const config = tokenizer.config?.value ?? null;
   const prefix = config?.add_prefix_space;
@@ -93,14 +100,17 @@ function tokenizerValues(files: readonly Asset[], configFile: JsonFile, rows: nu
   ];
 }
 
-function openTokenizer(files: readonly Asset[]): VocabularyFiles {
+/** Errors: `bad-json`, `tokenizer-malformed`, `source-unreadable`, `interrupted`. */
+export async function openTokenizer(files: readonly Asset[], pause: Pause): Promise<VocabularyFiles> {
   const open = <T>(fileName: string, make: (file: JsonFile) => T): T | null => {
     const file = readAsset(files, fileName);
     return file === null ? null : make(file);
   };
   return {
     model: readModel(files),
-    tokenizerJson: open("tokenizer.json", (file) => new JsonDraft(file, tokenizerJsonSchema)),
+    tokenizerJson: await open("tokenizer.json", (file) =>
+      JsonDraft.openLarge(file, tokenizerJsonSchema, pause),
+    ),
     config: open("tokenizer_config.json", (file) => new JsonDraft(file, tokenizerConfigSchema)),
     map: open("special_tokens_map.json", (file) => new JsonDraft(file, specialTokensMapSchema)),
     added: openAddedTokens(readAsset(files, "added_tokens.json") ?? undefined),

@@ -86,11 +86,11 @@ const processorsSchema = z.looseObject({
  * where they begin or end with another token, that one gets the role.
  */
 function readTemplates(
-  { path, text }: NonNullable<TokenFiles["tokenizerJson"]>,
+  { path, text, value }: NonNullable<TokenFiles["tokenizerJson"]>,
   tokens: RoleTokens,
   hasConfig: boolean,
 ): Adds {
-  const { post_processor: post } = new JsonDraft({ path, text }, processorsSchema).value;
+  const { post_processor: post } = new JsonDraft({ path, text }, processorsSchema, value).value;
   const adds: Adds = {};
   tokens.bos ||= tokens.cls;
   tokens.eos ||= tokens.sep;

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { ApplyDeltaError } from "../../errors.js";
 import { readSentencePiece } from "../sentencepiece.js";
-import { contentOf, LLAMA_TOKENS, type TokenFiles, vocabularyOfJson } from "../tokenizer-files.js";
+import { contentOf, LLAMA_TOKENS, type TokenFiles, tokensOf } from "../tokenizer-files.js";
 
 /** By id. */
 export interface TokenTable {
@@ -102,12 +102,11 @@ function putJsonTokens(files: VocabularyFiles, put: PutToken): void {
       },
     );
   }
-  const { ids } = vocabularyOfJson(tokenizerJson.value);
   const special = specialNames(files);
   const typeOf = (token: string) => (special.has(token) ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
   const added = tokenizerJson.value.added_tokens ?? [];
   for (const { id, content } of added) put(id, content, ADDED_SCORE, typeOf(content));
-  for (const [token, id] of ids) {
+  for (const [token, id] of tokensOf(tokenizerJson.value)) {
     const isByte = /^<0x[0-9A-Fa-f]{2}>$/.test(token);
     const type = isByte ? TOKEN_TYPE.byte : special.has(token) ? TOKEN_TYPE.control : TOKEN_TYPE.normal;
     put(id, token, ADDED_SCORE, type);

@@ -1,0 +1,71 @@
+/**
+ * No reader takes steps that grow faster than its input: every input of hostile-models.ts at a size and at twice the
+ * size. Steps are counted, not timed, so a machine that is busy changes nothing.
+ */
+// biome-ignore assist/source/organizeImports: before what is counted.
+import { countSteps } from "./steps.js";
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { isApplyDeltaError } from "../../src/errors.js";
+import { listFolder } from "../../src/hub/listing.js";
+import type { HubSession } from "../../src/hub/session.js";
+import { applyDelta, compareModels, inspectModel, planMerge, verifyTarget } from "../../src/index.js";
+import { temporaryFolder, tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
+import { ATTACKS, type Command, type Models, remake } from "./hostile-models.js";
+
+/** Of the caps; small, as each runs twice in every `npm test`. */
+const SHARE = 1 / 128;
+
+/** Twice the input may take twice the steps, and sorting it a little more; four times as many are quadratic. */
+const MOST_GROWTH = 2.4;
+
+const RUN: Readonly<Record<Command, (models: Models) => Promise<unknown>>> = {
+  plan: (models) => planMerge(models),
+  apply: (models) => applyDelta({ ...models, sync: false }),
+  verify: ({ delta }) => verifyTarget({ target: delta }),
+  compare: ({ base, delta }) => compareModels({ a: base, b: delta }),
+  inspect: ({ delta }) => inspectModel({ model: delta }),
+};
+
+async function settle(action: () => Promise<unknown>): Promise<void> {
+  await action().catch((error: unknown) => {
+    if (!isApplyDeltaError(error)) throw error;
+  });
+}
+
+const stepsOf = (action: () => Promise<unknown>) => countSteps(() => settle(action));
+
+async function assertLinear(name: string, run: (share: number) => () => Promise<unknown>): Promise<void> {
+  // Modules and caches are loaded once.
+  await settle(run(SHARE));
+  const [once, twice] = [await stepsOf(run(SHARE)), await stepsOf(run(2 * SHARE))];
+  assert.ok(twice <= MOST_GROWTH * once, `${name}: ${once} steps, and ${twice} for twice the input`);
+}
+
+for (const { name, command, attack } of ATTACKS) {
+  test(`${command}: ${name}`, async (context) => {
+    const root = temporaryFolder(context);
+    const pair = tinyPair(1, tinyShapes(64, 8, 1));
+    await assertLinear(name, (share) => {
+      const models = {
+        base: writeModel(remake(join(root, "base")), pair.base),
+        delta: writeModel(remake(join(root, "delta")), pair.delta),
+        target: join(root, "target"),
+      };
+      rmSync(models.target, { recursive: true, force: true });
+      attack(models, share);
+      return () => RUN[command](models);
+    });
+  });
+}
+
+test("a listing of the Hub", () =>
+  assertLinear("listing", (share) => {
+    const file = { type: "file", path: "f", size: 1, oid: "0".repeat(40) };
+    const files = Array.from({ length: 65_000 * share }, (_, i) => ({ ...file, path: `f${i}` }));
+    const fetchApi = async () => Response.json(files);
+    const session = { settings: { endpoint: "http://localhost" }, fetchApi } as unknown as HubSession;
+    return () => listFolder(session, { repository: "owner/model", revision: "main" });
+  }));
