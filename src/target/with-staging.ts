@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { ApplyDeltaError, type ErrorCode, EXIT, errnoOf, isApplyDeltaError } from "../errors.js";
 import { quietly } from "../files/write-errors.js";
-import { throwIfAborted } from "../interrupt.js";
+import { pauseFor } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { plural } from "../units.js";
 import { openStaging } from "./open-staging.js";
@@ -40,9 +40,9 @@ export async function withStaging(
   try {
     describeLeftover(staging, shards.length, reporter);
     await work(staging);
-    // The last word of a caller: what a callback throws after the rename would deny a target that is there.
+    // The last word of a caller, who may say it a turn later: after the rename it would deny a target that is there.
     reporter.progressDone();
-    throwIfAborted(options.signal);
+    await pauseFor(options.signal)();
     const warning = await staging.commit();
     if (warning !== null) reporter.warn(warning);
     return names.filter((name) => staging.kept.has(name));

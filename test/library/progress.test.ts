@@ -145,7 +145,22 @@ describe("what a callback throws", { concurrency: 2 }, () => {
   const fail = () => {
     throw boom;
   };
+  const failLater = async () => fail();
+  const atTheEnd = (callback: () => unknown): Partial<ApplyDeltaOptions> => {
+    let isMerged = false;
+    return {
+      onProgress: ({ bytesDone, bytesTotal }) => {
+        isMerged = bytesDone === bytesTotal;
+      },
+      reporter: { progressDone: () => (isMerged ? callback() : undefined) as undefined },
+    };
+  };
   const callbacks: Record<string, Partial<ApplyDeltaOptions>> = {
+    "reporter.progressDone": { reporter: { progressDone: fail } },
+    "the last progressDone": atTheEnd(fail),
+    "a promise of the last progressDone": atTheEnd(failLater),
+    "a promise of onProgress": { onProgress: failLater },
+    "a promise of reporter.detail": { reporter: { detail: failLater } },
     onProgress: { onProgress: fail },
     "reporter.progress": { reporter: { progress: fail } },
     "reporter.detail": { reporter: { detail: fail } },
