@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { temporaryFolder } from "../support/model-folder.js";
 import { FAULT_KINDS } from "./fault-kinds.js";
 import { type MatrixRow, runMatrix, SCENARIOS, type Scenario } from "./fault-matrix.js";
-import { tryLimits } from "./real-limits.js";
+import { tryCommands, tryLimits } from "./real-limits.js";
 
 const skip = process.platform === "win32" && "needs cp -a and ulimit";
 
@@ -34,5 +34,12 @@ test("limits of the system and threads that die end in an error, and lose nothin
   skip,
 }, async (context) => {
   for (const { name, wrong } of await tryLimits(realpathSync(temporaryFolder(context))))
+    assert.equal(wrong, null, name);
+});
+
+test("each command says which limit it meets, or goes on without", {
+  skip: process.platform !== "linux" && "other systems count addresses otherwise",
+}, async (context) => {
+  for (const { name, wrong } of await tryCommands(realpathSync(temporaryFolder(context))))
     assert.equal(wrong, null, name);
 });

@@ -76,6 +76,60 @@ export async function tryLimits(root: string): Promise<Trial[]> {
   return trials;
 }
 
+interface Expected {
+  readonly limit: string;
+  /** Null: as without the limit. */
+  readonly exit: number | null;
+  /** In what the user reads. */
+  readonly says: RegExp;
+}
+
+/** V8 sets aside some GB of addresses for each memory of WebAssembly; below 3 GB Node itself ends. */
+const FEW_ADDRESSES = "-v 8000000";
+
+const OF_ANY_COMMAND: readonly Expected[] = [
+  { limit: "-n 20", exit: EXIT.source, says: /EMFILE[\s\S]*ulimit -n/ },
+  { limit: "-n 30", exit: EXIT.source, says: /EMFILE[\s\S]*ulimit -n/ },
+  { limit: FEW_ADDRESSES, exit: null, says: /the slower reference kernel does the work: .*ulimit -v/ },
+];
+
+/** Runs each command under limits that any of them can meet. */
+export async function tryCommands(root: string): Promise<Trial[]> {
+  const { args, target, sources } = makeSmallMerge(root);
+  await runCli(args);
+  const [base, delta, made] = ["base", "delta", "made"].map((name) => join(sources, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const commands: Readonly<Record<string, readonly string[]>> = {
+    apply: [...args, "--overwrite", "--restart"],
+    verify: ["verify", target],
+    compare: ["compare", base, delta],
+    inspect: ["inspect", delta, "--base", base],
+    make: ["make", "--base", base, "--tuned", target, "--delta", made, "--overwrite"],
+  };
+  const trials: Trial[] = [];
+  for (const [name, words] of Object.entries(commands)) {
+    const { code } = await runCli(words);
+    for (const { limit, exit, says } of OF_ANY_COMMAND) {
+      const limited = await runCli(words, underLimit(limit));
+      const expected = exit ?? code;
+      // Later versions of Node get by with 30 files for some commands.
+      const isEnough = limit.startsWith("-n") && limited.code === code;
+      const wrong = isEnough
+        ? null
+        : limited.code !== expected
+          ? `exit ${limited.code ?? limited.signal} instead of ${expected}`
+          : says.test(limited.stderr)
+            ? null
+            : "it doesn't say so";
+      trials.push(trialOf(`${name} (ulimit ${limit})`, limited, wrong));
+    }
+  }
+  return trials;
+}
+
 async function next(merge: SmallMerge, whole: ReadonlyMap<string, Buffer> | null): Promise<string | null> {
   const result = await runCli(merge.args);
   if (result.code !== EXIT.done) return `the next run fails: ${result.stderr}`;
@@ -84,12 +138,13 @@ async function next(merge: SmallMerge, whole: ReadonlyMap<string, Buffer> | null
 }
 
 function trialOf(name: string, { code, stderr }: CliResult, wrong: string | null): Trial {
-  const message = stderr.split("\n").find((line) => line.startsWith("error: ")) ?? "";
+  const lines = stderr.split("\n");
+  const message = lines.find((line) => line.startsWith("error: "))?.slice(7) ?? lines[0] ?? "";
   return {
     name,
     wrong: wrong === null ? null : `${wrong}\n${stderr}`,
     exit: code,
-    message: message.slice(7),
+    message,
   };
 }
 

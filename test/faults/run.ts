@@ -18,7 +18,7 @@ import { runMatrix, SCENARIOS } from "./fault-matrix.js";
 import { flipBits } from "./flips.js";
 import { killRuns } from "./kills.js";
 import { runSchedules } from "./part-runs.js";
-import { tryFullDisk, tryLimits } from "./real-limits.js";
+import { tryCommands, tryFullDisk, tryLimits } from "./real-limits.js";
 import { makeSmallMerge } from "./small-merge.js";
 
 /** Of the larger pair: 300 MB a side, in shards of 50 MB. */
@@ -101,7 +101,11 @@ async function limitTable(): Promise<void> {
   printRow(["limit", "exit", "what the user reads", "nothing lost"]);
   printRow(["---", "---:", "---", "---"]);
   const { args, bytes } = largePair();
-  const trials = [...(await tryLimits(join(root, "limits"))), await tryFullDisk(root, args, bytes)];
+  const trials = [
+    ...(await tryLimits(join(root, "limits"))),
+    ...(await tryCommands(join(root, "commands"))),
+    await tryFullDisk(root, args, bytes),
+  ];
   for (const trial of trials) {
     if (trial === null) console.log("(no disk to fill: mounting a tmpfs takes root)");
     else {
