@@ -19,7 +19,7 @@ const HINTS: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
     EPERM: NO_PERMISSION,
     EMFILE: TOO_MANY_FILES,
     ENAMETOOLONG: "Check the path: it is longer than the system allows.",
-    ELOOP: "The symbolic link points at itself.",
+    ELOOP: "The symbolic link leads in a circle: put the file itself in its place.",
     EIO: "The disk reports a read error: copy the file elsewhere or download it again.",
   },
   target: {
@@ -34,6 +34,7 @@ const HINTS: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
     ENODEV: "The disk is gone: connect it again, or choose a folder on another disk.",
     ESTALE: "The network file system lost the folder: mount it again, or choose another folder.",
     EMFILE: TOO_MANY_FILES,
+    ELOOP: "A link is where a file of this program belongs: remove it, or choose another folder.",
     ENAMETOOLONG: "The name is too long for the file system: choose a shorter one.",
     ENOTDIR: "A part of the path is a file: choose another folder.",
   },

@@ -250,11 +250,13 @@ function mixedError(
   said: string,
 ): ApplyDeltaError {
   const [file] = files;
+  const isBlank = kind === "damaged" && check.statistics.baseRms === 0;
+  const others = `, as in the other ${plural(check.tensors.length - tensors.length, "tensor")}`;
   const details = {
     ...(file === undefined ? {} : { file }),
     ...(tensors[0] === undefined ? {} : { tensor: tensors[0] }),
     ...(offsetBytes === null ? {} : { offsetBytes }),
-    expected: `${kind === "damaged" ? "weights" : "sums that are exact"}, as in the other ${plural(check.tensors.length - tensors.length, "tensor")}`,
+    expected: `${kind === "damaged" ? "weights" : "sums that are exact"}${isBlank ? "" : others}`,
     got: `${plural(tensors.length, "tensor")}: ${listNames(tensors)}`,
   };
   const isNotFinite = check.tensors.some(
@@ -264,7 +266,7 @@ function mixedError(
   const code = kind === "damaged" ? damage : side === "delta" ? "not-a-delta" : "wrong-base";
   const where = files.length === 0 ? "" : ` (${files.join(", ")})`;
   const headline: Partial<Record<Cause["kind"], string>> = {
-    damaged: `${capitalized(text)}.`,
+    damaged: isBlank ? "The base is zeros throughout." : `${capitalized(text)}.`,
     file: `A part of the ${side ?? "base"} is ${text}${where}.`,
     layers: `A part of the base is ${text}.`,
     vectors: `Some vectors of the base are ${text}.`,
@@ -272,7 +274,9 @@ function mixedError(
     "subtracted-twice": "The base was subtracted twice from tied embeddings.",
   };
   const cure: Partial<Record<Cause["kind"], string>> = {
-    damaged: "Download the file again and compare its SHA-256.",
+    damaged: isBlank
+      ? "The file was allocated and never filled: let the download finish."
+      : "Download the file again and compare its SHA-256.",
     file: "Download that file again, from where the others came from.",
     "row-order": text.includes("Meta's order")
       ? "Give Meta's own files as the base, which need no conversion, or what transformers' converter makes of them."

@@ -169,6 +169,14 @@ export function readProvenance(folder: string): Provenance | null {
   if (text === null) return null;
   const parsed = parseObject(path, text);
   const { sha256: _, ...record } = parsed;
+  if (typeof record.format === "number" && record.format > FORMAT) {
+    throw new ApplyDeltaError("record-malformed", `${PROVENANCE} is of a later version of this program.`, {
+      file: path,
+      expected: `format ${FORMAT}`,
+      got: record.format,
+      hint: "Update vicuna-apply-delta, then run the same command again.",
+    });
+  }
   const checked = provenanceSchema.safeParse(record);
   if (!checked.success) {
     const [issue] = checked.error.issues;

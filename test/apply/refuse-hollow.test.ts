@@ -28,6 +28,7 @@ const CASES: [
   ["a base of NaN", filled(base, Number.NaN), delta, "not-finite", isNotFinite("base"), "base"],
   ["a delta of NaN", base, filled(delta, Number.NaN), "not-finite", isNotFinite("delta"), "delta"],
   ["a base that overflowed", filled(base, 1 / 0), delta, "not-finite", isNotFinite("base"), "base"],
+  ["a base of zeros", filled(base, 0), delta, "damaged-weights", /^The base is zeros throughout/, "base"],
   ["both zero", filled(base, 0), filled(delta, 0), "damaged-weights", /throughout/],
 ];
 for (const [what, ofBase, ofDelta, code, message, file] of CASES) {
