@@ -171,6 +171,26 @@ test("a run loads no schema of a document: what isn't such a schema takes types 
   assert.deepEqual(wrong, []);
 });
 
+test("a thread loads no package: each would take time and memory once more", () => {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const loadedBy = (path: string, seen = new Set<string>()): Set<string> => {
+    if (seen.has(path)) return seen;
+    seen.add(path);
+    const file = byPath.get(path);
+    const imports = file === undefined ? [] : importsOf(withoutTypes(file.text));
+    for (const name of imports) loadedBy(name.startsWith(".") ? resolved(path, name) : name, seen);
+    return seen;
+  };
+  const jobs = files.filter(({ text }) => /^export (?:async )?function runJob\(/m.test(text));
+  assert.ok(jobs.length > 6);
+  for (const { path } of jobs)
+    assert.deepEqual(
+      [...loadedBy(path)].filter((name) => !name.endsWith(".ts") && !name.startsWith("node:")),
+      [],
+      path,
+    );
+});
+
 test("no import leaves src", () => {
   const outside = files.flatMap((file) => relativeImports(file).filter((target) => target.startsWith("..")));
   assert.deepEqual(outside, []);
