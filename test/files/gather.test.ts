@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import fc from "fast-check";
 import { gather, type OpenView, openView } from "../../src/files/gather.js";
 import { openLocalFile } from "../../src/files/local-file.js";
@@ -23,21 +23,17 @@ import { refusal } from "../support/refusal.js";
 /** Bytes in the file that all views of these tests look into: longer than the reader's buffer. */
 const FILE_BYTES = 2_500_000;
 
-let folder: string;
-let file: LocalFile;
 const content = Buffer.alloc(FILE_BYTES);
+// Every byte differs from those an element or a run away.
+for (let i = 0, state = 1; i < FILE_BYTES; i++) {
+  state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+  content[i] = state >>> 16;
+}
 
-before(() => {
-  // Every byte differs from those an element or a run away.
-  for (let i = 0, state = 1; i < FILE_BYTES; i++) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    content[i] = state >>> 16;
-  }
-  folder = mkdtempSync(join(tmpdir(), "vicuna-test-"));
-  writeFileSync(join(folder, "data"), content);
-  file = openLocalFile(join(folder, "data"));
-});
-after(() => {
+const folder = mkdtempSync(join(tmpdir(), "vicuna-test-"));
+writeFileSync(join(folder, "data"), content);
+const file = openLocalFile(join(folder, "data"));
+process.once("exit", () => {
   file.close();
   rmSync(folder, { recursive: true });
 });

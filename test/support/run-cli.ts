@@ -40,6 +40,8 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
   ),
   HF_HUB_OFFLINE: "1",
   HF_HOME: "huggingface",
+  // A run of more than some seconds, as on a busy machine, would print lines.
+  HF_HUB_DISABLE_PROGRESS_BARS: "1",
   // The test runner sets it for its own output on a terminal.
   FORCE_COLOR: undefined,
   NO_COLOR: undefined,
