@@ -4,7 +4,8 @@ import { appendFileSync, cpSync, readFileSync, renameSync, rmSync, statSync, wri
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type ApplyDeltaOptions, applyDelta } from "../../src/index.js";
-import { temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
+import { copyOf } from "../support/made-once.js";
+import { tinyPair, writeModel } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 import { runCli } from "../support/run-cli.js";
 import { PAIR, place } from "../support/tiny-merge.js";
@@ -15,14 +16,20 @@ interface Made {
   readonly call: ApplyDeltaOptions;
 }
 
+/** Made once with the same options, and copied: the place of the models doesn't matter. */
 async function make(context: TestContext, more: Partial<ApplyDeltaOptions> = {}): Promise<Made> {
-  const root = temporaryFolder(context);
-  const base = writeModel(join(root, "base"), PAIR.base);
-  const delta = writeModel(join(root, "delta"), PAIR.delta, { format: "torch", shards: 2 });
-  const target = join(root, "target");
-  const call = { base, delta, target, ...more };
-  assert.equal((await applyDelta(call)).alreadyMade, false);
-  return { root, target, call };
+  const callIn = (root: string) => ({
+    base: join(root, "base"),
+    delta: join(root, "delta"),
+    target: join(root, "target"),
+    ...more,
+  });
+  const root = await copyOf(context, `already made ${JSON.stringify(more)}`, async (folder) => {
+    writeModel(join(folder, "base"), PAIR.base);
+    writeModel(join(folder, "delta"), PAIR.delta, { format: "torch", shards: 2 });
+    assert.equal((await applyDelta(callIn(folder))).alreadyMade, false);
+  });
+  return { root, target: join(root, "target"), call: callIn(root) };
 }
 
 /** Size, time and content of the weights and of the record. */

@@ -20,6 +20,9 @@ import { projectPath } from "../support/fixture-path.js";
 import { temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 
+/** What a single run makes. */
+let expected: Promise<ReturnType<typeof contents>> | undefined;
+
 function place(context: TestContext) {
   const root = realpathSync(temporaryFolder(context));
   const pair = tinyPair(3);
@@ -32,9 +35,10 @@ function place(context: TestContext) {
   const target = join(root, "made");
   const part = (text: string, more: Partial<ApplyPartOptions> = {}) =>
     applyPart({ ...options, target, part: text, ...more });
-  const single = async () => {
-    await applyDelta({ ...options, target: join(root, "single", "made") });
-    return contents(join(root, "single", "made"));
+  const single = () => {
+    const made = join(root, "single", "made");
+    expected ??= applyDelta({ ...options, target: made }).then(() => contents(made));
+    return expected;
   };
   return { root, target, options, part, single, folder: `${target}.incomplete` };
 }

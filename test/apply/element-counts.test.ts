@@ -9,8 +9,8 @@ import type { SumDType } from "../../src/tensor.js";
 import { safetensorsFile, type Tensor, temporaryFolder } from "../support/model-folder.js";
 import { encodeNumbers, roundTo, seededNormals } from "../support/numbers.js";
 
-const ROWS = 1024;
-const WIDTH = 1024;
+const ROWS = 512;
+const WIDTH = 512;
 const COUNT = ROWS * WIDTH;
 
 /** Between the sample's runs, which are at the beginning, a third, two thirds and the end. */

@@ -22,57 +22,40 @@ const EDGES = [
 ];
 
 /** Weights of a model and small changes, and every pair of edges in one tensor. */
-function sidesOf(baseDType: FloatDType, deltaDType: FloatDType): { base: Tensor[]; delta: Tensor[] } {
+function sidesOf(baseDType: FloatDType, deltaDType: FloatDType): { base: Tensor; delta: Tensor }[] {
   const normal = seededNormals(5);
   const normals = (count: number, deviation: number) =>
     Array.from({ length: count }, () => normal() * deviation);
-  const shapes: [string, number[]][] = [
-    ["matrix", [31, 33]],
-    ["odd", [7]],
-    ["scalar", []],
-    ["none", [0, 4]],
-    ["deep", [2, 1, 3, 1, 5]],
-  ];
   const pair = EDGES.flatMap((a) => EDGES.map((b) => [a, b] as const));
-  return {
-    base: [
-      floats(
-        "edges",
-        baseDType,
-        [pair.length],
-        pair.map(([a]) => a),
-      ),
-      ...shapes.map(([name, shape]) => floats(name, baseDType, shape, normals(elementCount(shape), 0.02))),
-    ],
-    delta: [
-      floats(
-        "edges",
-        deltaDType,
-        [pair.length],
-        pair.map(([, b]) => b),
-      ),
-      ...shapes.map(([name, shape]) => floats(name, deltaDType, shape, normals(elementCount(shape), 1e-3))),
-    ],
-  };
+  const numbers: [string, number[], number[], number[]][] = [
+    ["edges", [pair.length], pair.map(([a]) => a), pair.map(([, b]) => b)],
+    ...Object.entries({ matrix: [31, 33], odd: [7], scalar: [], none: [0, 4], deep: [2, 1, 3, 1, 5] }).map(
+      ([name, shape]): [string, number[], number[], number[]] => {
+        const count = elementCount(shape);
+        return [name, shape, normals(count, 0.02), normals(count, 1e-3)];
+      },
+    ),
+  ];
+  return numbers.map(([name, shape, base, delta]) => ({
+    base: floats(`${baseDType} + ${deltaDType} ${name}`, baseDType, shape, base),
+    delta: floats(`${baseDType} + ${deltaDType} ${name}`, deltaDType, shape, delta),
+  }));
 }
 
-for (const baseDType of FLOATS) {
-  for (const deltaDType of FLOATS) {
-    test(`a base in ${baseDType}, a delta in ${deltaDType}, every dtype to write, both kernels`, async (context) => {
-      const { base, delta } = sidesOf(baseDType, deltaDType);
-      const sides = { base: safetensorsFile(base), delta: safetensorsFile(delta) };
-      const auto = await merge(context, sides, { kernel: "reference", threads: 2 });
-      for (const dtype of ["auto", "F16", "BF16", "F32"] as const) {
-        const { tensors, bytes } = await merge(context, sides, { dtype, kernel: "simd", threads: 1 });
-        for (const [i, tensor] of delta.entries()) {
-          const sum = { base: base[i] ?? null, delta: tensor, dtype };
-          assertTensor(tensors.get(tensor.name), sum, `${tensor.name} in ${dtype}`);
-        }
-        if (dtype === "auto") assert.deepEqual(bytes, auto.bytes, "kernels differ");
-      }
-    });
+test("every dtype on either side, every dtype to write, both kernels", async (context) => {
+  const tensors = FLOATS.flatMap((base) => FLOATS.flatMap((delta) => sidesOf(base, delta)));
+  const sides = {
+    base: safetensorsFile(tensors.map(({ base }) => base)),
+    delta: safetensorsFile(tensors.map(({ delta }) => delta)),
+  };
+  for (const dtype of ["auto", "F16", "BF16", "F32"] as const) {
+    const { tensors: got, bytes } = await merge(context, sides, { dtype, kernel: "simd", threads: 1 });
+    for (const { base, delta } of tensors)
+      assertTensor(got.get(delta.name), { base, delta, dtype }, `${delta.name} in ${dtype}`);
+    const reference = await merge(context, sides, { dtype, kernel: "reference", threads: 2 });
+    assert.deepEqual(bytes, reference.bytes, "kernels differ");
   }
-}
+});
 
 for (const [baseDType, deltaDType, dtype] of [
   ["F16", "F16", "auto"],
@@ -80,7 +63,7 @@ for (const [baseDType, deltaDType, dtype] of [
   ["BF16", "F32", "F16"],
 ] as const) {
   test(`tensors of several segments: ${baseDType} and ${deltaDType} to ${dtype}, 1, 3 and 16 threads`, async (context) => {
-    const shape = [1461, 2287]; // Odd, and three segments and a bit in 16 bits.
+    const shape = [691, 2287]; // Odd, and three segments and a bit in 16 bits.
     const base = repeated("large", baseDType, shape, 0.02, 5);
     const delta = repeated("large", deltaDType, shape, 1e-3, 7);
     assert.ok(delta.bytes.length > 3 * SEGMENT_BYTES, "several segments");

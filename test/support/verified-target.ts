@@ -5,6 +5,7 @@ import { type ApplyDeltaOptions, applyDelta } from "../../src/apply/apply-delta.
 import type { Check, CheckName, Verification } from "../../src/verify/documents.js";
 import { type VerifyOptions, verifyTarget } from "../../src/verify/verify-target.js";
 import { flip } from "../faults/flips.js";
+import { copyOf } from "./made-once.js";
 import { type Tensor, temporaryFolder, tinyPair, tinyShapes, writeModel } from "./model-folder.js";
 import { llamaPieces, sentencePieceModel } from "./sentencepiece-samples.js";
 
@@ -39,28 +40,41 @@ export interface TargetSides {
 }
 
 /** Merges a small pair into a target of two shards. */
-export async function makeTarget(
-  context: TestContext,
-  options: Partial<ApplyDeltaOptions> = {},
-  sides: TargetSides = {},
-): Promise<Target> {
-  const root = temporaryFolder(context);
+async function makeIn(root: string, options: Partial<ApplyDeltaOptions>, sides: TargetSides): Promise<void> {
   const files = {
     "config.json": `${JSON.stringify(CONFIG, null, 2)}\n`,
     "tokenizer.model": sentencePieceModel(llamaPieces(ROWS)).toString("latin1"),
   };
   const base = writeModel(join(root, "base"), sides.base ?? PAIR.base, { files });
   const delta = writeModel(join(root, "delta"), sides.delta ?? PAIR.delta, { format: "torch", files });
-  const folder = join(root, "target");
   await applyDelta({
     base,
     delta,
-    target: folder,
+    target: join(root, "target"),
     skipBaseCheck: true,
     force: true,
     maxShardBytes: 6_000,
     ...options,
   });
+}
+
+/** A target in a folder of its own, beside its base and delta. */
+export async function makeTarget(
+  context: TestContext,
+  options: Partial<ApplyDeltaOptions> = {},
+  sides?: TargetSides,
+): Promise<Target> {
+  const make = (root: string) => makeIn(root, options, sides ?? {});
+  const root =
+    sides === undefined
+      ? await copyOf(context, `target ${JSON.stringify(options)}`, make)
+      : temporaryFolder(context);
+  if (sides !== undefined) await make(root);
+  const [base, delta, folder] = ["base", "delta", "target"].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
   return {
     root,
     base,

@@ -17,8 +17,12 @@ import { tunedPair } from "../support/tuned-pair.js";
 /** By the package's own name, as a script would find it. */
 function publishedSchema(name: string): z.ZodType {
   const path = new URL(import.meta.resolve(`vicuna-apply-delta/schemas/${name}.json`));
-  return z.fromJSONSchema(JSON.parse(readFileSync(path, "utf8")));
+  const schema = published.get(name) ?? z.fromJSONSchema(JSON.parse(readFileSync(path, "utf8")));
+  published.set(name, schema);
+  return schema;
 }
+
+const published = new Map<string, z.ZodType>();
 
 /** Runs a command; gives its document, which fits the type and the schema of that name. */
 async function documentOf(

@@ -8,6 +8,7 @@ import { compileKernel } from "../../src/kernel/select.js";
 import { bytesOf, denseStrides, type FloatDType, onePiece, type TensorView } from "../../src/tensor.js";
 import { countNotFinite } from "../../src/verify/count-not-finite.js";
 import { verifyWeights } from "../../src/verify/verify-weights.js";
+import { SEGMENT_BYTES } from "../../src/workers/segments.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { encodeNumbers } from "../support/numbers.js";
 
@@ -61,77 +62,75 @@ for (const dtype of DTYPES) {
   });
 }
 
-/** A view of numbers in a file, `lead` bytes from its start. */
+/** A view of encoded numbers in a file, `lead` bytes from its start. */
 function viewOf(
   context: TestContext,
   dtype: FloatDType,
-  numbers: ArrayLike<number>,
+  bytes: Uint8Array,
   {
     lead = 0,
-    shape = [numbers.length],
+    shape = [bytes.length / bytesOf(dtype)],
     strides = denseStrides(shape),
-  }: { lead?: number; shape?: readonly number[]; strides?: readonly number[] },
+  }: { lead?: number; shape?: readonly number[]; strides?: readonly number[] } = {},
 ): TensorView {
   const path = join(temporaryFolder(context), "numbers.bin");
-  writeFileSync(path, Buffer.concat([Buffer.alloc(lead, 0xff), encodeNumbers(dtype, numbers)]));
+  writeFileSync(path, Buffer.concat([Buffer.alloc(lead, 0xff), bytes]));
   const file = openLocalFile(path);
   context.after(() => file.close());
   return onePiece({ name: "tensor", dtype, shape, strides, file, offsetBytes: lead });
 }
 
-describe("verifyWeights", () => {
-  const scan = async (tensor: TensorView) => {
-    const kernel = await compileKernel("auto");
-    let last: [number, number] = [-1, -1];
-    const [found] = await verifyWeights({
-      tensors: [tensor],
-      plan: null,
-      kernel,
-      threads: 2,
-      signal: undefined,
-      onProgress: (done, total) => {
-        last = [done, total];
-      },
-    });
-    assert.ok(found !== undefined);
-    assert.equal(last[0], last[1]);
-    return found;
-  };
+async function scan(...tensors: TensorView[]) {
+  const kernel = await compileKernel("auto");
+  let last: [number, number] = [-1, -1];
+  const found = await verifyWeights({
+    tensors,
+    plan: null,
+    kernel,
+    threads: 2,
+    signal: undefined,
+    onProgress: (done, total) => {
+      last = [done, total];
+    },
+  });
+  assert.equal(last[0], last[1]);
+  return found.map(({ nan, infinite, different, isCompared }) => [nan, infinite, different, isCompared]);
+}
 
+describe("verifyWeights", () => {
   for (const dtype of DTYPES) {
-    // Over two segments of 2 MiB; a header's 2 or 9 bytes put elements across what the machine reads at once.
-    for (const lead of [0, 2, 8, 9, 4096]) {
-      test(`${dtype} from byte ${lead} on`, async (context) => {
-        const count = (2 * 1024 * 1024) / bytesOf(dtype) + 5000;
-        const numbers = new Float64Array(count).fill(1.5);
-        for (const at of [0, 4999, count - 1]) numbers[at] = Number.NaN;
-        numbers[count - 2] = Number.NEGATIVE_INFINITY;
-        const { nan, infinite, different, isCompared } = await scan(
-          viewOf(context, dtype, numbers, { lead }),
-        );
-        assert.deepEqual([nan, infinite, different, isCompared], [3, 1, 0, false]);
-      });
-    }
+    test(`${dtype}: a segment and a bit, from any byte on`, async (context) => {
+      const numbers = new Float64Array(SEGMENT_BYTES / bytesOf(dtype) + 5000).fill(1.5);
+      for (const at of [0, 4999, numbers.length - 1]) numbers[at] = Number.NaN;
+      numbers[numbers.length - 2] = Number.NEGATIVE_INFINITY;
+      const bytes = encodeNumbers(dtype, numbers);
+      // A header's 2 or 9 bytes put elements across what the machine reads at once.
+      const leads = [0, 2, 8, 9, 4096];
+      assert.deepEqual(
+        await scan(...leads.map((lead) => viewOf(context, dtype, bytes, { lead }))),
+        leads.map(() => [3, 1, 0, false]),
+      );
+    });
 
     test(`${dtype}, transposed and with gaps`, async (context) => {
       const numbers = new Float64Array(600).fill(-2);
       numbers[0] = Number.NaN;
       numbers[31] = Number.POSITIVE_INFINITY;
       numbers[30] = Number.NaN; // Between the rows: no element of the view.
-      const shape = [30, 20];
-      assert.equal((await scan(viewOf(context, dtype, numbers, { shape, strides: [1, 30] }))).nan, 2);
-      const gaps = await scan(viewOf(context, dtype, numbers, { shape: [20, 10], strides: [30, 3] }));
-      assert.deepEqual([gaps.nan, gaps.infinite], [2, 0]);
-      const shifted = await scan(viewOf(context, dtype, numbers, { shape: [19, 10], strides: [31, 3] }));
-      assert.deepEqual([shifted.nan, shifted.infinite], [1, 1]);
+      const bytes = encodeNumbers(dtype, numbers);
+      const view = (shape: number[], strides: number[]) => viewOf(context, dtype, bytes, { shape, strides });
+      const views = [view([30, 20], [1, 30]), view([20, 10], [30, 3]), view([19, 10], [31, 3])];
+      assert.deepEqual(await scan(...views), [
+        [2, 1, 0, false],
+        [2, 0, 0, false],
+        [1, 1, 0, false],
+      ]);
     });
   }
 
   test("an empty tensor and one of no float", async (context) => {
-    const empty = viewOf(context, "F16", [1], { shape: [0, 3] });
-    assert.equal((await scan(empty)).nan, 0);
-    const kernel = await compileKernel("auto");
-    const options = { plan: null, kernel, threads: 1, signal: undefined, onProgress: () => {} };
-    assert.deepEqual(await verifyWeights({ ...options, tensors: [{ ...empty, dtype: "I64" }] }), []);
+    const empty = viewOf(context, "F16", new Uint8Array(2), { shape: [0, 3] });
+    assert.deepEqual(await scan(empty), [[0, 0, 0, false]]);
+    assert.deepEqual(await scan({ ...empty, dtype: "I64" }), []);
   });
 });
