@@ -1,4 +1,5 @@
 /** Work cut into segments that any worker can take: runs of elements, a shared counter, a stop flag. */
+import { setImmediate } from "node:timers/promises";
 
 /** The largest of a segment's ranges. Larger ones are no faster with several in hand, and take more memory. */
 export const SEGMENT_BYTES = 1024 * 1024;
@@ -112,7 +113,11 @@ export async function workOnSegments<R extends Run>(
   const errors: unknown[] = [];
   const workOn = async (place: number) => {
     try {
-      for (const segment of takeSegments(job)) await work(segment, place);
+      for (const segment of takeSegments(job)) {
+        await work(segment, place);
+        // Where this place's reads and writes need no waiting, another's would otherwise be done only at the end.
+        await setImmediate();
+      }
     } catch (error) {
       errors.push(error);
       stopWorkers(job.shared);
