@@ -82,7 +82,7 @@ async function compareCheckpoints(
     notes: [...a.notes, ...b.notes, ...(aligned?.notes ?? []), ...notes, ...roundingNotes(pairs, isTolerant)],
     hints: sample === null ? [] : deltaHints(sample),
     seconds: (performance.now() - start) / 1000,
-    threads,
+    threads: Math.max(1, threads),
   };
 }
 

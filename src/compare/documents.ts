@@ -140,7 +140,7 @@ export const comparisonSchema = z
     notes: texts.describe("Facts worth knowing that aren't differences, a sentence each."),
     hints: texts.describe("Possible causes of the differences, a sentence each."),
     seconds: number.describe("Duration, from opening the models to the end."),
-    threads: count.describe("Worker threads."),
+    threads: count.describe("Threads that did the work."),
   })
   .describe("How two models differ.");
 

@@ -43,7 +43,7 @@ export function summarizeOutput(
     seconds: (performance.now() - start) / 1000,
     peakMemoryBytes: peakMemoryBytes(),
     kernel: kernel.name,
-    threads,
+    threads: Math.max(1, threads),
   };
 }
 

@@ -45,7 +45,7 @@ export const outputSummarySchema = z.strictObject({
   seconds: number.describe("Duration of the call."),
   peakMemoryBytes: bytes.describe("Largest resident memory of the process so far."),
   kernel: z.enum(["simd", "reference"]).describe("The kernel that did the arithmetic."),
-  threads: count.describe("Worker threads."),
+  threads: count.describe("Threads that did the work."),
   warnings: texts.describe("What may be wrong, a sentence each."),
 });
 

@@ -14,7 +14,10 @@ export const hubOption = {
 const MOST_THREADS = 256;
 
 export const threadsOption = inGroup("Speed and resuming", {
-  /** Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed. */
+  /**
+   * Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed, and none beside the
+   * caller's where base and delta have no more than 2 MiB.
+   */
   threads: flag(
     "--threads <n>",
     "run n threads (default: one a core, at most 4; 2 to stream)",

@@ -9,7 +9,7 @@ import { type ReadAhead, readAhead } from "../files/exchange.js";
 import { throwIfAborted } from "../interrupt.js";
 import { isLocalFile, type OpenFile } from "../tensor.js";
 import { isStopped, stopWorkers } from "./segments.js";
-import type { WorkerJob, WorkerReport } from "./worker.js";
+import { doShare, type WorkerJob, type WorkerReport } from "./share.js";
 
 /** How often `onTick` is called. */
 const TICK_MS = 100;
@@ -33,16 +33,22 @@ const MOST_DEFAULT_THREADS = 4;
 /** Where weights come over the network: that is the slower part, and more threads take more memory for nothing. */
 const MOST_STREAMING_THREADS = 2;
 
-/** Threads where the user names no number, to read these models. */
+/** So few bytes are done with before a thread has started, which takes 50 ms of processor time. */
+const MOST_BYTES_HERE = 2 * 1024 * 1024;
+
+/** Threads where the user names no number, to read these models; 0 where this thread does it sooner. */
 export function defaultThreads(
   models: readonly { readonly files: readonly OpenFile[] }[],
   cores = availableParallelism(),
 ): number {
-  const isStreamed = models.some(({ files }) => !files.every(isLocalFile));
-  return Math.min(isStreamed ? MOST_STREAMING_THREADS : MOST_DEFAULT_THREADS, cores);
+  const files = models.flatMap((model) => model.files);
+  if (!files.every(isLocalFile)) return Math.min(MOST_STREAMING_THREADS, cores);
+  const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
+  return files.length > 0 && byteLength <= MOST_BYTES_HERE ? 0 : Math.min(MOST_DEFAULT_THREADS, cores);
 }
 
 export interface PoolOptions {
+  /** 0: this thread does the work. */
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
   /** What the work reads of files that have to be fetched; null where there are none. */
@@ -81,9 +87,10 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   const results: unknown[] = [];
   try {
     const count = Math.max(1, Math.min(threads, segmentCount));
-    for (const outcome of await Promise.allSettled(
-      Array.from({ length: count }, () => runWorker(work, stop)),
-    )) {
+    // What is fetched is fetched by this thread, so another one waits for it.
+    const run = threads === 0 && reads === null ? runHere : runWorker;
+    const outcomes = Array.from({ length: count }, () => run(work, stop));
+    for (const outcome of await Promise.allSettled(outcomes)) {
       if (outcome.status === "rejected") throw outcome.reason;
       results.push(outcome.value);
     }
@@ -97,6 +104,19 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
   if (isStopped(shared)) throw new Error("the work was stopped, and no thread says why");
   onTick();
   return results;
+}
+
+/** Of a copy, as a thread would get it. */
+async function runHere(work: WorkerJob): Promise<unknown> {
+  const report = await doShare(structuredClone(work));
+  if (report.kind !== "done") throw errorOf(report);
+  return report.result;
+}
+
+type Failure = Exclude<WorkerReport, { readonly kind: "done" }>;
+
+function errorOf(report: Failure): unknown {
+  return report.kind === "failed" ? errorFrom(report.error) : report.error;
 }
 
 /** Settles when the thread has ended. */
@@ -117,8 +137,7 @@ function runWorker(work: WorkerJob, stop: () => void): Promise<unknown> {
     worker.on("error", fail);
     worker.on("exit", (code) => {
       if (report?.kind === "done") resolve(report.result);
-      else if (report?.kind === "failed") fail(errorFrom(report.error));
-      else if (report?.kind === "crashed") fail(report.error);
+      else if (report !== undefined) fail(errorOf(report));
       else fail(new Error(`a worker thread ended early with code ${code}`));
     });
   });

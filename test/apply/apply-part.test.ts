@@ -30,7 +30,6 @@ function place(context: TestContext) {
     base: writeModel(join(root, "base"), pair.base, { shards: 2 }),
     delta: writeModel(join(root, "delta"), pair.delta, { format: "torch" }),
     maxShardBytes: 20_000,
-    threads: 1,
   };
   const target = join(root, "made");
   const part = (text: string, more: Partial<ApplyPartOptions> = {}) =>
@@ -192,7 +191,7 @@ for (const [option, more] of Object.entries({
 test("a GGUF in parts is that of a single run", async (context) => {
   const root = temporaryFolder(context);
   const sides = { base: projectPath("examples/tiny/base"), delta: projectPath("examples/tiny/delta") };
-  const options = { ...sides, maxShardBytes: 200_000, threads: 1 };
+  const options = { ...sides, maxShardBytes: 200_000 };
   const made = async (folder: string, parts: readonly string[]) => {
     mkdirSync(join(root, folder));
     const call = { ...options, target: join(root, folder, "made.gguf") };

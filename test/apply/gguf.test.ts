@@ -91,7 +91,7 @@ test("a file appears alone, with its checksums beside it where they are asked fo
 test("the same merge again leaves the file alone; another is refused unless it may overwrite", async (context) => {
   const target = await tinyGguf(context);
   const again = (more: Partial<ApplyDeltaOptions>): Promise<MergeSummary> =>
-    applyDelta({ ...SOURCES, target, sync: false, threads: 1, ...more });
+    applyDelta({ ...SOURCES, target, sync: false, ...more });
   const before = readFileSync(target);
   assert.equal((await again({})).alreadyMade, true);
   await refusal(() => again({ dtype: "Q8_0" }), "target-exists", { file: target, hint: /--overwrite/ });

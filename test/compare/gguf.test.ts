@@ -19,7 +19,7 @@ test("a GGUF and the folder it would be made of are equal by value: rows in orde
       [gguf, folder],
       [folder, gguf],
     ] as const) {
-      const { isEqual, tensors, files, notes, onlyInA, onlyInB } = await compareModels({ a, b, threads: 1 });
+      const { isEqual, tensors, files, notes, onlyInA, onlyInB } = await compareModels({ a, b });
       assert.ok(isEqual, dtype);
       assert.deepEqual(tensors, { compared: 39, equalBits, withinTolerance: 39 - equalBits, different: 0 });
       assert.deepEqual([onlyInA, onlyInB], [[], []]);
@@ -45,30 +45,30 @@ test("what is further off than rounding is found, under transformers' names; a t
   const at = q.offsetBytes + 2 * 34 + 2;
   bytes.writeInt8(bytes.readInt8(at) > 0 ? bytes.readInt8(at) - 2 : bytes.readInt8(at) + 2, at);
   writeFileSync(gguf, bytes);
-  const found = await compareModels({ a: gguf, b: folder, threads: 1 });
+  const found = await compareModels({ a: gguf, b: folder });
   assert.deepEqual([found.isEqual, found.tensors.different], [false, 1]);
   const [tensor] = found.differing.filter(({ isWithinTolerance }) => !isWithinTolerance);
   assert.deepEqual(
     [tensor?.name, tensor?.beyondTolerance, tensor?.largestAbsolute?.index],
     ["model.layers.1.self_attn.q_proj.weight", 1, [8, 0]],
   );
-  const tolerant = await compareModels({ a: gguf, b: folder, tolerance: 0.01, threads: 1 });
+  const tolerant = await compareModels({ a: gguf, b: folder, tolerance: 0.01 });
   assert.deepEqual([tolerant.isEqual, tolerant.tolerance], [true, { absolute: 0.01, relative: 0 }]);
 });
 
 test("two GGUFs: blocks bit by bit, dtypes and keys", async (context) => {
   const a = await tinyGguf(context, { dtype: "Q8_0" });
   const b = await tinyGguf(context, { dtype: "Q8_0" });
-  assert.ok((await compareModels({ a, b, threads: 1 })).isEqual);
+  assert.ok((await compareModels({ a, b })).isEqual);
   const { tensors, bytes } = await readGgufFile(b);
   bytes.writeUInt8((bytes[tensors[3]?.offsetBytes ?? 0] ?? 0) ^ 1, tensors[3]?.offsetBytes);
   writeFileSync(b, bytes);
-  const { differing } = await compareModels({ a, b, threads: 1 });
+  const { differing } = await compareModels({ a, b });
   assert.deepEqual(
     differing.map(({ name, differentBits, first }) => [name, differentBits, first]),
     [[tensors[3]?.name, 1, [0, 0]]],
   );
-  const other = await compareModels({ a, b: await tinyGguf(context, { dtype: "Q4_0" }), threads: 1 });
+  const other = await compareModels({ a, b: await tinyGguf(context, { dtype: "Q4_0" }) });
   assert.deepEqual(
     other.files?.flatMap(({ keys }) => keys.filter(({ isNote }) => !isNote).map(({ at }) => at)),
     ["general.file_type"],
@@ -79,7 +79,7 @@ test("another vocabulary in the folder is a difference of keys", async (context)
   const folder = await tinyGguf(context, { target: "folder" });
   const gguf = await tinyGguf(context, { dtype: "Q4_0" });
   writeFileSync(join(folder, "added_tokens.json"), '{"<more>": 319}');
-  const { isEqual, files } = await compareModels({ a: gguf, b: folder, threads: 1 });
+  const { isEqual, files } = await compareModels({ a: gguf, b: folder });
   assert.equal(isEqual, false);
   assert.ok(files?.[0]?.keys.some(({ at }) => at === "tokenizer.ggml.tokens[319]"));
 });
@@ -110,6 +110,6 @@ test("a folder of other numbers isn't equal", async (context) => {
   const bytes = readFileSync(path);
   bytes.writeUInt8((bytes.at(-1) ?? 0) ^ 0x40, bytes.length - 1);
   writeFileSync(path, bytes);
-  const { isEqual, tensors } = await compareModels({ a: await tinyGguf(context), b: folder, threads: 1 });
+  const { isEqual, tensors } = await compareModels({ a: await tinyGguf(context), b: folder });
   assert.deepEqual([isEqual, tensors.different], [false, 1]);
 });

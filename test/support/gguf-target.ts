@@ -20,7 +20,7 @@ export async function tinyGguf(
   { target = "vicuna.gguf", ...more }: Partial<ApplyDeltaOptions> = {},
 ): Promise<string> {
   const path = join(temporaryFolder(context), target);
-  await applyDelta({ ...SOURCES, target: path, sync: false, threads: 1, ...more });
+  await applyDelta({ ...SOURCES, target: path, sync: false, ...more });
   return path;
 }
 

@@ -51,7 +51,6 @@ test("two merges in two folders give the same bytes, whatever kernel and threads
     maxShardBytes: 6_000,
     checksums: true,
     kernel: "reference",
-    threads: 1,
   });
   const names = readdirSync(folder).sort();
   assert.deepEqual(readdirSync(other).sort(), names);

@@ -10,11 +10,7 @@ import { RECORD_KEY } from "../../src/target/gguf-record.js";
 import { readGgufFile, SOURCES, tinyGguf } from "../support/gguf-target.js";
 
 async function verify(target: string, sources?: typeof SOURCES) {
-  const { verdict, checks, weightsProven } = await verifyTarget({
-    target,
-    threads: 1,
-    ...(sources && { sources }),
-  });
+  const { verdict, checks, weightsProven } = await verifyTarget({ target, ...(sources && { sources }) });
   const checkOf = (name: Check["name"]) => checks.find((check) => check.name === name) as Check;
   return {
     verdict,
