@@ -14,15 +14,9 @@ import { readWords } from "./words.js";
 /** V8 lets its heaps grow by tens of megabytes before it collects; what a run makes there it drops at once. */
 const SMALL_HEAP = ["--semi-space-growth-factor=1", "--optimize-for-size"];
 
-/**
- * Node 20 can hang: a worker between two tasks waits for V8's background threads (`NodePlatform::DrainTasks`), one of
- * which may be compiling for the main thread and wait for its collection of garbage (`CollectionBarrier`).
- */
-const NO_DEADLOCK = "--no-concurrent-recompilation";
-
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
-  for (const flag of [...SMALL_HEAP, NO_DEADLOCK]) setFlagsFromString(flag);
+  for (const flag of SMALL_HEAP) setFlagsFromString(flag);
   watchOutputs();
   const words = argv.slice(2);
   try {

@@ -3,6 +3,7 @@
  * abort takes effect within one segment, and at once where a worker waits for the network.
  */
 import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { type ResourceLimits, Worker } from "node:worker_threads";
 import { errorFrom } from "../errors.js";
 import { type ReadAhead, readAhead } from "../files/exchange.js";
@@ -119,8 +120,16 @@ function errorOf(report: Failure): unknown {
   return report.kind === "failed" ? errorFrom(report.error) : report.error;
 }
 
+/**
+ * Workers compile in their own thread. A background job of V8's can outlive what it compiles for: a worker of Node 20 that
+ * ends waits for the job, which may wait for the worker to collect garbage; and one that ends at once leaves a job that
+ * ends the process (nodejs/node#54918). V8 reads the flag when a thread begins, so the main thread isn't changed.
+ */
+const COMPILE_IN_THE_THREAD = "--no-concurrent-recompilation";
+
 /** Settles when the thread has ended. */
 function runWorker(work: WorkerJob, stop: () => void): Promise<unknown> {
+  setFlagsFromString(COMPILE_IN_THE_THREAD);
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: work,
