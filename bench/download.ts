@@ -5,5 +5,5 @@ import { silentReporter } from "../src/progress.js";
 
 const [endpoint = "", repository = ""] = process.argv.slice(2);
 const settings = completeHubSettings({ endpoint, cacheFolder: "hub", tokenFile: null });
-const options = { settings, reporter: silentReporter, headersOnly: false, otherNeeds: () => [] };
+const options = { settings, reporter: silentReporter, weights: "first" as const, otherNeeds: () => [] };
 await fetchModels([{ repository, revision: "main", reference: repository }], options);

@@ -1,6 +1,8 @@
 /** Applying a delta, step by step: resolve, open, check, plan, execute, write, publish. */
+import { setImmediate } from "node:timers/promises";
 import type { BaseCheck } from "../base-check/documents.js";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import type { WeightsNeed } from "../hub/fetch-models.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -17,7 +19,7 @@ import { matchRules } from "../merge/options.js";
 import { planFiles } from "../merge/plan-files.js";
 import { createWarningLog, type WarningLog } from "../merge/warning-log.js";
 import { stagedTarget, type WeightsOutput, writeShards } from "../merge/write-shards.js";
-import { silentReporter } from "../progress.js";
+import { type ProgressUpdate, silentReporter } from "../progress.js";
 import { modelCard } from "../target/model-card.js";
 import { type MergeRecord, PROVENANCE, writeProvenance } from "../target/provenance.js";
 import { checkRoom, roomFor } from "../target/room.js";
@@ -48,7 +50,8 @@ export { type ApplyDeltaOptions, applyOptions } from "./options.js";
 export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSummary> {
   const start = performance.now();
   try {
-    return await withPlan(options, false, (merge, log) => makeTarget(merge, options, log, start));
+    const weights = needsEveryByte(options) ? "first" : "meanwhile";
+    return await withPlan(options, weights, (merge, log) => makeTarget(merge, options, log, start));
   } catch (error) {
     const made = isApplyDeltaError(error, "target-exists") && (await findMade(options, start));
     if (!made) throw error;
@@ -110,7 +113,7 @@ export async function findMade(options: ApplyDeltaOptions, start: number): Promi
   if (found === null && format !== "gguf") return null;
   // Weights that aren't on this machine stay where they are: headers and a sample are enough.
   const asked = { ...options, overwrite: true, reporter: silentReporter };
-  return withPlan(asked, !needsEveryByte(options), async (merge, log) => {
+  return withPlan(asked, needsEveryByte(options) ? "first" : "headers", async (merge, log) => {
     if (!(found === null ? isGgufMade(merge) : await isAlreadyMade(merge, found))) return null;
     if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
     const { sums, inexact, notFinite } = found?.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
@@ -148,7 +151,7 @@ function needsEveryByte({ verifyDelta = false, verifyBase = false }: ApplyDeltaO
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
-  return withPlan(options, !needsEveryByte(options), async (merge, { warnings }) => {
+  return withPlan(options, needsEveryByte(options) ? "first" : "headers", async (merge, { warnings }) => {
     const { target, plan, files, checksums, release, baseCheck } = merge;
     const freeBytes = checkRoom(target, roomFor(target, plan, files.length));
     const beside = writtenBefore(merge).slice(plan.shards.length);
@@ -190,7 +193,7 @@ function readRequests({ base, delta, baseRevision, deltaRevision }: ApplyDeltaOp
 /** Finds the models and a place for the target, opens, checks and plans, runs `body`, closes whatever happens. */
 export async function withPlan<T>(
   options: ApplyDeltaOptions,
-  headersOnly: boolean,
+  weights: WeightsNeed,
   body: (merge: PlannedMerge, log: WarningLog) => Promise<T>,
 ): Promise<T> {
   const { overwrite = false, hub, reporter = silentReporter, signal } = options;
@@ -198,12 +201,24 @@ export async function withPlan<T>(
   if (options.force !== true) refuseMisplacedRelease(requests);
   const { isFile } = targetKindOf(options);
   const target = checkTarget(options.target, { overwrite, sources: localPathsOf(requests), isFile });
-  return withModels(requests, { hub, reporter, signal, target, headersOnly }, async (base, delta) => {
-    const log = createWarningLog(reporter);
+  return withModels(requests, { hub, reporter, signal, target, weights }, async (base, delta) => {
+    let isArriving = false;
+    const progress = (update: ProgressUpdate) => {
+      if (!isArriving) reporter.progress(update);
+    };
+    const log = createWarningLog({ ...reporter, progress });
     const openBase = await openSide(base, delta);
     try {
       const merge = await planTarget(openBase, await openDelta(delta), target, options, log);
       throwIfAborted(signal);
+      // Of two activities at once, the longer one is shown.
+      isArriving = true;
+      const arrival = Promise.all([base.download(), delta.download()]).finally(() => {
+        isArriving = false;
+      });
+      // What fails at once, for example for want of room, does so before anything is made; later the readers are told.
+      await Promise.race([arrival, setImmediate()]);
+      arrival.catch(() => {});
       return await body(merge, log);
     } catch (error) {
       throw withChecklist(error, openBase);

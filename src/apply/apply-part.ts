@@ -37,7 +37,7 @@ export async function applyPart({ part: text, ...options }: ApplyPartOptions): P
   const part = readPart(text);
   refuseOptions(options);
   try {
-    return await withPlan(options, false, async (merge, log) => {
+    return await withPlan(options, "first", async (merge, log) => {
       const idle = describeIdleParts(merge.plan, part.count);
       if (idle !== null) log.warn(idle);
       const shards = await makeShards(merge, part, options, log);
@@ -64,7 +64,7 @@ export async function finishParts({ target, ...call }: FinishPartsOptions): Prom
   const { stream, ...options } = journal.parts.options;
   const parsed = parseOptions(applyOptions, { ...options, target, hub: { ...call.hub, stream } });
   const whole: ApplyDeltaOptions = { ...parsed, ...call, hub: parsed.hub };
-  return withPlan(whole, true, async (merge, log) => {
+  return withPlan(whole, "headers", async (merge, log) => {
     const completed = await makeTarget(merge, whole, log, start, true);
     return summarize(merge, { part: null, shards: [], completed, log, start });
   });

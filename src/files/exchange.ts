@@ -1,8 +1,8 @@
 /**
  * How a thread reads a file that only another thread can fetch: the network belongs to the thread that opened the files.
  * A worker puts what it wants to read into a mailbox in shared memory, rings, and waits; the other thread answers with a
- * place in shared memory where the bytes are, or with the error it met. That place stays as it is until the reader has
- * copied it.
+ * place in shared memory where the bytes are, with the descriptor of a file that has them by now, or with the error it
+ * met. That place stays as it is until the reader has copied it.
  */
 import { threadId } from "node:worker_threads";
 import { type ApplyDeltaError, type ErrorData, errorFrom } from "../errors.js";
@@ -19,8 +19,13 @@ const STATES_AT = 2;
 /** What a mailbox is in: nothing; a read that waits; an answer; an answer that was copied; an error. */
 const STATE = { idle: 0, asked: 1, answered: 2, taken: 3, failed: 4 } as const;
 
-/** A mailbox's numbers: the file, where the range begins and how long it is; where its first bytes are, and how many. */
+/**
+ * A mailbox's numbers: the file, where the range begins and how long it is; where its first bytes are, and how many, or
+ * `IN_FILE` and a descriptor.
+ */
 const REQUEST_LENGTH = 5;
+
+const IN_FILE = -1;
 
 /** The lines of an error are bounded, so it fits. */
 const FAILURE_BYTES = 64 * 1024;
@@ -78,10 +83,21 @@ export function readAhead(reads: ReadAhead | null): RemoteFeed | undefined {
   return feed;
 }
 
-/** Fills `into`, asleep until it is there. Throws what fetching ended in. */
-export function readThroughExchange(remote: RemoteDescriptor, into: Uint8Array, offsetBytes: number): void {
-  for (const state of exchangeRead(remote, into, offsetBytes))
-    Atomics.wait(remote.exchange.control, state, STATE.asked);
+/**
+ * Fills `into`, asleep until it is there; or gives the descriptor of a local file that has all of it at the same offset.
+ * Throws what fetching ended in.
+ */
+export function readThroughExchange(
+  remote: RemoteDescriptor,
+  into: Uint8Array,
+  offsetBytes: number,
+): number | null {
+  const reading = exchangeRead(remote, into, offsetBytes);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done) return value;
+    Atomics.wait(remote.exchange.control, value, STATE.asked);
+  }
 }
 
 /** As `readThroughExchange`, while the thread goes on. */
@@ -89,9 +105,12 @@ export async function receiveThroughExchange(
   remote: RemoteDescriptor,
   into: Uint8Array,
   offsetBytes: number,
-): Promise<void> {
-  for (const state of exchangeRead(remote, into, offsetBytes)) {
-    const waiting = Atomics.waitAsync(remote.exchange.control, state, STATE.asked);
+): Promise<number | null> {
+  const reading = exchangeRead(remote, into, offsetBytes);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done) return value;
+    const waiting = Atomics.waitAsync(remote.exchange.control, value, STATE.asked);
     if (waiting.async) await waiting.value;
   }
 }
@@ -99,12 +118,12 @@ export async function receiveThroughExchange(
 /** Mailboxes that this thread took and that no read of it uses now. */
 const idleMailboxes = new WeakMap<Exchange, number[]>();
 
-/** Yields the index of a state in `control` that has to become another before it goes on. */
+/** Yields the index of a state in `control` that has to become another before it goes on; gives as `readThroughExchange`. */
 function* exchangeRead(
   { exchange, file }: RemoteDescriptor,
   into: Uint8Array,
   offsetBytes: number,
-): Generator<number> {
+): Generator<number, number | null> {
   if (exchange.threadId === threadId) throw new Error("a thread waits for itself: read with `read` here");
   const { control, requests, data } = exchange;
   const idle = idleMailboxes.get(exchange) ?? [];
@@ -116,17 +135,20 @@ function* exchangeRead(
     Atomics.store(control, state, news);
     wakeListener(exchange);
   };
-  for (let done = 0; done < into.length; ) {
+  let local: number | null = null;
+  for (let done = 0; done < into.length && local === null; ) {
     requests.set([file, offsetBytes + done, into.length - done], at);
     tell(STATE.asked);
     while (Atomics.load(control, state) === STATE.asked) yield state;
     if (Atomics.load(control, state) === STATE.failed) throw readFailure(exchange);
     const [position = 0, length = 0] = requests.subarray(at + 3, at + REQUEST_LENGTH);
-    into.set(data.subarray(position, position + length), done);
+    if (position === IN_FILE) local = length;
+    else into.set(data.subarray(position, position + length), done);
     done += length;
     tell(STATE.taken);
   }
   idle.push(mailbox);
+  return local;
 }
 
 function takeMailbox({ control }: Exchange): number {
@@ -182,6 +204,11 @@ export function waitingReads(
 export function answerRead(exchange: Exchange, mailbox: number, position: number, byteLength: number): void {
   exchange.requests.set([position, byteLength], mailbox * REQUEST_LENGTH + 3);
   reply(exchange, mailbox, STATE.answered);
+}
+
+/** All that was asked for is in the file of this descriptor. */
+export function answerWithFile(exchange: Exchange, mailbox: number, fd: number): void {
+  answerRead(exchange, mailbox, IN_FILE, fd);
 }
 
 export function refuseWish(exchange: Exchange, mailbox: number, reason: ApplyDeltaError): void {

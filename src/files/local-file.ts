@@ -96,7 +96,8 @@ export function notRegular(path: string): ApplyDeltaError {
  */
 export function readFully(fd: Descriptor, into: Uint8Array, offsetBytes: number, path: string): void {
   if (typeof fd !== "number") {
-    readThroughExchange(fd, into, offsetBytes);
+    const local = readThroughExchange(fd, into, offsetBytes);
+    if (local !== null) readFully(local, into, offsetBytes, path);
     return;
   }
   let done = 0;
@@ -125,7 +126,8 @@ export async function readInBackground(
   offsetBytes: number,
 ): Promise<void> {
   if (typeof fd !== "number") {
-    await receiveThroughExchange(fd, into, offsetBytes);
+    const local = await receiveThroughExchange(fd, into, offsetBytes);
+    if (local !== null) await readInBackground({ path, fd: local }, into, offsetBytes);
     return;
   }
   let done = 0;

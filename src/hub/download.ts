@@ -3,6 +3,7 @@ import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
 import { followSha256 } from "../workers/growing-sha256.js";
+import type { ArrivingFile } from "./arriving-file.js";
 import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
 import { digestOf } from "./listing.js";
@@ -13,18 +14,24 @@ import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.j
 /** More files at once only wait for connections. */
 const FILES_AT_ONCE = 4;
 
-/** Downloads all of them. The first failure stops the others; the next run resumes with the bytes that arrived. */
+/** Who reads files while they arrive, by the place that each will have. */
+export type Arrivals = ReadonlyMap<string, ArrivingFile>;
+
+/**
+ * Downloads all of them. The first failure stops the others; the next run resumes with the bytes that arrived.
+ */
 export async function downloadFiles(
   files: readonly HubFile[],
   { settings, stop }: HubSession,
   reporter: Reporter,
+  arrivals: Arrivals = new Map(),
 ): Promise<void> {
   const requests = createLimit(settings.transfer.connections);
   const bytesTotal = files.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const meter = startMeter("downloading", () => bytesTotal, "checking sha256", reporter);
   let isWhole = false;
   try {
-    const action = (file: HubFile) => downloadFile(file, requests, meter);
+    const action = (file: HubFile) => downloadFile(file, requests, meter, arrivals.get(file.blobPath));
     await doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort());
     isWhole = true;
   } finally {
@@ -57,7 +64,12 @@ async function doAll<T>(
   if (hasFailed()) throw failures[0];
 }
 
-async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter): Promise<void> {
+async function downloadFile(
+  file: HubFile,
+  requests: Limit,
+  meter: TransferMeter,
+  arriving?: ArrivingFile,
+): Promise<void> {
   const { entry, session, blobPath } = file;
   const { cache, commit } = file.snapshot;
   const lockPath = cache.lockPath(entry.etag);
@@ -69,8 +81,11 @@ async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter
   try {
     const onBytes = meter.begin(entry.path, entry.byteLength);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) await makeBlob(file, requests, onBytes);
-    else onBytes(entry.byteLength);
+    if (isNew) await makeBlob(file, requests, onBytes, arriving);
+    else {
+      onBytes(entry.byteLength);
+      arriving?.begin(blobPath, () => true);
+    }
     cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
   } finally {
     release();
@@ -78,16 +93,26 @@ async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter
 }
 
 /** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
-async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
+async function makeBlob(
+  file: HubFile,
+  requests: Limit,
+  onBytes: OnBytes,
+  arriving?: ArrivingFile,
+): Promise<void> {
   const { entry, path, blobPath } = file;
   const { settings, reporter } = file.session;
   const partial = openPartialBlob(blobPath, entry.byteLength, settings.transfer.noteMs);
   try {
     onBytes(partial.bytesDone());
+    arriving?.begin(partial.file.path, partial.has);
     for (let isAgain = false; ; isAgain = true) {
-      const got = await fetchMissing(file, partial, requests, onBytes);
+      const got = await fetchMissing(file, partial, requests, (byteLength) => {
+        onBytes(byteLength);
+        arriving?.advance();
+      });
       if (got === entry.etag) break;
       partial.startOver();
+      arriving?.startOver();
       onBytes(-entry.byteLength);
       if (isAgain) throw damaged(file, got);
       reporter.warn(`${path} arrived damaged; downloading it once more.`);

@@ -9,7 +9,7 @@ import { checkSpace, type SpaceNeed } from "../target/room.js";
 import { formatBytes } from "../units.js";
 import { makeCacheFolder, RepositoryCache } from "./cache.js";
 import { findCachedModel } from "./cached-model.js";
-import { downloadFiles } from "./download.js";
+import { type Arrivals, downloadFiles } from "./download.js";
 import { bytesOf, describeAmount, describeLocated, type LocatedModel, locateModel } from "./locate-model.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference, WantedModel } from "./reference.js";
@@ -25,18 +25,21 @@ export interface FetchedModel {
   readonly weights: StreamedWeights | null;
 }
 
+/** How much of the weights is needed: nothing but headers and samples; all, before anything is read; all, while it is read. */
+export type WeightsNeed = "headers" | "first" | "meanwhile";
+
 export interface FetchOptions {
   readonly settings: HubSettings;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal | undefined;
-  /** Whether weights that the cache lacks stay on the Hub though `stream` isn't asked for. */
-  readonly headersOnly: boolean;
+  /** Whether weights that the cache lacks stay on the Hub though `stream` isn't asked for, and perhaps come later. */
+  readonly weights: WeightsNeed;
   /** What else the run will write, given the bytes of each model's weights. */
   readonly otherNeeds: (weightBytes: readonly number[]) => readonly SpaceNeed[];
 }
 
 /**
- * Brings models into the cache, or with `stream` or `headersOnly` all of them but the weights.
+ * Brings models into the cache, or with `stream` or where they may come later all of them but the weights.
  * Errors: `repository-not-found`, `revision-not-found`, `gated-repository`, `bad-token`, `no-network`, `rate-limited`,
  * `hub-failure`, `not-in-cache`, `no-weights`, `shard-missing`, `unsafe-file-name`, `download-damaged`, `no-space`,
  * `cache-unwritable`, `interrupted`.
@@ -74,7 +77,8 @@ async function fetchAll(
   try {
     return await fetchInto(options.settings.cacheFolder, models, options, session);
   } catch (error) {
-    if (!isApplyDeltaError(error, "cache-unwritable") || !staysThere(options)) throw error;
+    if (!isApplyDeltaError(error, "cache-unwritable") || !staysThere(options) || comesLater(options))
+      throw error;
     const folder = mkdtempSync(join(tmpdir(), "vicuna-apply-delta-"));
     const forget = () => rmSync(folder, { recursive: true, force: true });
     options.reporter.detail(`${error.message} Config and tokenizer go into ${folder} for this run.`);
@@ -111,7 +115,13 @@ async function fetchInto(
   // A revision must not stand for a snapshot without weights.
   for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
   for (const release of releases) release();
-  const weights = streamWeights(located.filter(isStreamed), session, options.signal);
+  const downloadAll = async (arrivals: Arrivals) => {
+    const first = { ...options, weights: "first" } as const;
+    const holds = await downloadMissing(located, cacheFolder, first, session, arrivals);
+    for (const model of located) noteRevision(model, options.reporter);
+    for (const release of holds) release();
+  };
+  const weights = streamWeights(located.filter(isStreamed), session, options.signal, downloadAll);
   return located.map((model) => {
     return { path: model.path, commit: model.commit, weights: weights.get(model) ?? null };
   });
@@ -123,13 +133,18 @@ async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]>
   return Promise.all(promises);
 }
 
-function staysThere({ settings, headersOnly }: FetchOptions): boolean {
-  return settings.stream || headersOnly;
+function staysThere({ settings, weights }: FetchOptions): boolean {
+  return settings.stream || weights !== "first";
 }
 
-function describeStay(model: LocatedModel, { settings, headersOnly }: FetchOptions): string {
+function comesLater({ settings, weights }: FetchOptions): boolean {
+  return !settings.stream && weights === "meanwhile";
+}
+
+function describeStay(model: LocatedModel, { settings, weights }: FetchOptions): string {
   const amount = describeAmount(model.absentWeights);
-  if (!headersOnly) return `streaming ${describeLocated(model)}: ${amount}, not stored on this disk.`;
+  if (settings.stream && weights !== "headers")
+    return `streaming ${describeLocated(model)}: ${amount}, not stored on this disk.`;
   const later = settings.stream ? "" : ", not downloaded yet";
   return `reading headers of ${describeLocated(model)}: ${amount}${later}.`;
 }
@@ -160,6 +175,7 @@ async function downloadMissing(
   cacheFolder: string,
   options: FetchOptions,
   session: HubSession,
+  arrivals?: Arrivals,
 ): Promise<(() => void)[]> {
   const { reporter, otherNeeds } = options;
   const missingOf = ({ absentAssets, absentWeights }: LocatedModel) =>
@@ -190,7 +206,7 @@ async function downloadMissing(
   const releases = located
     .filter((model) => !staysThere(options) && missingOf(model).length > 0)
     .map(({ cache, commit }) => cache.holdSnapshot(commit));
-  await downloadFiles(downloads, session, reporter);
+  await downloadFiles(downloads, session, reporter, arrivals);
   for (const { snapshot, entry } of missing.filter((file) => !downloads.includes(file))) {
     snapshot.cache.addToSnapshot(snapshot.commit, entry.path, entry.etag, false);
   }

@@ -13,7 +13,7 @@ import { type Reporter, silentReporter } from "../progress.js";
 import { assertApart } from "../target/target.js";
 import { isLocalFile, type OpenFile } from "../tensor.js";
 import { plural } from "../units.js";
-import type { FetchedModel } from "./fetch-models.js";
+import type { FetchedModel, WeightsNeed } from "./fetch-models.js";
 import { adviceFor, nearRelease } from "./model-address.js";
 import { nearPath } from "./near-path.js";
 import { type HubReference, hasHubScheme, parseHubReference, type WantedModel } from "./reference.js";
@@ -54,6 +54,8 @@ export interface Model {
    * Errors: those of `openCheckpoint`.
    */
   open(like?: OpenOptions["like"]): Promise<OpenModel>;
+  /** Begins to download weights that were left on the Hub for "meanwhile", where they are not streamed. */
+  download(): Promise<void>;
 }
 
 export interface HubOrigin extends HubReference {
@@ -67,8 +69,8 @@ export interface ModelsOptions {
   readonly hub?: HubOptions | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Whether only headers and samples of the weights are needed: those on the Hub stay there. Default false. */
-  readonly headersOnly?: boolean;
+  /** How much of the weights is needed; by default all of them, before `body` runs. */
+  readonly weights?: WeightsNeed;
   /** The real path of a folder that will be made: it must overlap no model, and its disk must have room for it. */
   readonly target?: string;
 }
@@ -138,7 +140,10 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
       opened ??= open(like);
       return opened;
     };
-    return { reference, path, hub, remote: weights, open: openOnce };
+    const download = async () => {
+      if (options.weights === "meanwhile" && options.hub?.stream !== true) await weights?.download();
+    };
+    return { reference, path, hub, remote: weights, open: openOnce, download };
   };
   try {
     const models = new Map<ReadRequest, Model>();
@@ -168,7 +173,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
 async function fetchRemote(
   requests: readonly RemoteRequest[],
   files: readonly OpenFile[],
-  { hub, reporter = silentReporter, signal, target, headersOnly = false }: ModelsOptions,
+  { hub, reporter = silentReporter, signal, target, weights = "first" }: ModelsOptions,
 ): Promise<FetchedModel[]> {
   const { fetchModels } = await import("./fetch-models.js");
   const localBytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -178,11 +183,9 @@ async function fetchRemote(
   };
   const wanted = requests.map((request) => request.wanted);
   const settings = completeHubSettings(hub);
-  return fetchModels(wanted, { settings, reporter, signal, headersOnly, otherNeeds }).catch(
-    (error: unknown) => {
-      throw withNearName(error, requests);
-    },
-  );
+  return fetchModels(wanted, { settings, reporter, signal, weights, otherNeeds }).catch((error: unknown) => {
+    throw withNearName(error, requests);
+  });
 }
 
 /** Errors that a name gets which was meant as a path, or as another name. */

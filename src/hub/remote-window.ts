@@ -10,6 +10,7 @@
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import {
   answerRead,
+  answerWithFile,
   createExchange,
   type FileRange,
   listen,
@@ -21,6 +22,7 @@ import {
 } from "../files/exchange.js";
 import { Interruption } from "../interrupt.js";
 import type { RemoteDescriptor } from "../tensor.js";
+import type { ArrivingFile } from "./arriving-file.js";
 import type { HubFile } from "./hub-file.js";
 import { type JoinedRequest, joinRanges } from "./ranges.js";
 import type { HubSession } from "./session.js";
@@ -63,7 +65,9 @@ export class RemoteWindow implements RemoteFeed {
   readonly #exchange = createExchange(SLOTS * SLOT_BYTES, this);
   readonly #files: HubFile[] = [];
   readonly #pieces = new WindowPieces();
-  readonly #waiting = new Map<number, { readonly read: WaitingRead; readonly piece: RemotePiece }>();
+  /** `piece`: null where the bytes come from a file that arrives. */
+  readonly #waiting = new Map<number, { readonly read: WaitingRead; readonly piece: RemotePiece | null }>();
+  readonly #arriving = new Map<number, ArrivingFile>();
   readonly #readBy = new Map<number, RemotePiece>();
   readonly #session: HubSession;
   #expected: Iterator<JoinedRequest> | null = null;
@@ -88,10 +92,15 @@ export class RemoteWindow implements RemoteFeed {
     return { exchange: this.#exchange, file: this.#files.push(file) - 1 };
   }
 
+  /** From now on the bytes of a file are waited for, and not fetched. */
+  follow({ file }: RemoteDescriptor, arriving: ArrivingFile): void {
+    this.#arriving.set(file, arriving);
+  }
+
   expect(ranges: Iterable<FileRange>): void {
     this.forget();
     const mostBytes = Math.min(this.#filling.requestBytes, this.#session.settings.transfer.rangeBytes);
-    this.#expected = joinRanges(ranges, mostBytes, MOST_GAP_BYTES);
+    this.#expected = joinRanges(this.#toFetch(ranges), mostBytes, MOST_GAP_BYTES);
     this.#fetchAhead();
   }
 
@@ -102,7 +111,7 @@ export class RemoteWindow implements RemoteFeed {
   }
 
   cancel(): void {
-    this.#fail(new Interruption(null));
+    this.fail(new Interruption(null));
   }
 
   /** Nothing more is fetched or answered. */
@@ -116,9 +125,18 @@ export class RemoteWindow implements RemoteFeed {
   #receive(read: WaitingRead): void {
     const { file, offsetBytes, byteLength, mailbox } = read;
     if (offsetBytes + byteLength > this.#fileAt(file).entry.byteLength)
-      this.#fail(new Error("a thread reads beyond the end of a file"));
+      this.fail(new Error("a thread reads beyond the end of a file"));
     if (this.#failure !== null) {
       refuseWish(this.#exchange, mailbox, this.#failure);
+      return;
+    }
+    const arriving = this.#arriving.get(file);
+    if (arriving !== undefined) {
+      this.#waiting.set(mailbox, { read, piece: null });
+      arriving.whenThere(offsetBytes, offsetBytes + byteLength, (fd) => {
+        // Unless it was refused meanwhile.
+        if (this.#waiting.delete(mailbox)) answerWithFile(this.#exchange, mailbox, fd);
+      });
       return;
     }
     const find = () => this.#pieces.find(file, offsetBytes);
@@ -132,6 +150,11 @@ export class RemoteWindow implements RemoteFeed {
     piece.users++;
     this.#waiting.set(mailbox, { read, piece });
     this.#answer(read, piece);
+  }
+
+  *#toFetch(ranges: Iterable<FileRange>): Generator<FileRange> {
+    for (const range of ranges)
+      if (typeof range.fd !== "number" && !this.#arriving.has(range.fd.file)) yield range;
   }
 
   /** Expected, but not begun: the window is full, and somebody is faster than the rest. */
@@ -232,7 +255,7 @@ export class RemoteWindow implements RemoteFeed {
         at += bytes.length;
       }
     } catch (error) {
-      if (pieces.some(({ isDropped }) => !isDropped)) this.#fail(error);
+      if (pieces.some(({ isDropped }) => !isDropped)) this.fail(error);
     }
   }
 
@@ -248,7 +271,7 @@ export class RemoteWindow implements RemoteFeed {
   }
 
   /** The first failure is everybody's: the work ends by it. */
-  #fail(error: unknown): void {
+  fail(error: unknown): void {
     this.#failure ??= isApplyDeltaError(error)
       ? error
       : new ApplyDeltaError("hub-failure", `Fetching failed: ${String(error)}.`);

@@ -3,8 +3,10 @@ import { ApplyDeltaError } from "../errors.js";
 import { openLocalFile } from "../files/local-file.js";
 import type { RemoteWeights } from "../formats/open.js";
 import { createLimit, type Limit } from "../limit.js";
-import type { OpenFile } from "../tensor.js";
+import type { OpenFile, RemoteDescriptor } from "../tensor.js";
+import { ArrivingFile } from "./arriving-file.js";
 import { makeFolder } from "./cache.js";
+import type { Arrivals } from "./download.js";
 import { HubFile } from "./hub-file.js";
 import type { LocatedModel } from "./locate-model.js";
 import { RemoteWindow } from "./remote-window.js";
@@ -29,6 +31,11 @@ const MOST_KEPT_BYTES = 16 * 1024 * 1024;
 
 /** Weights on the Hub, until they are closed. */
 export interface StreamedWeights extends RemoteWeights {
+  /**
+   * Downloads them, for all models that were asked for together; from now on a read waits until its bytes have arrived.
+   * Resolves once all have been checked; a failure is that of the reads, too.
+   */
+  download(): Promise<void>;
   /** Ends the connections, for all models that were asked for together. May be called again. */
   close(): Promise<void>;
 }
@@ -41,6 +48,7 @@ export function streamWeights(
   models: readonly LocatedModel[],
   session: HubSession,
   signal: AbortSignal | undefined,
+  downloadAll: (arrivals: Arrivals) => Promise<void>,
 ): Map<LocatedModel, StreamedWeights> {
   if (models.length === 0) return new Map();
   // Config and tokenizer are looked for there, also where the repository has none.
@@ -50,17 +58,32 @@ export function streamWeights(
   const headerRequests = createLimit(HEADER_REQUESTS_PER_CONNECTION * transfer.connections);
   const cancel = () => window.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
-  const close = () => {
+  const arrivals = new Map<string, ArrivingFile>();
+  let arrival: Promise<void> | undefined;
+  const download = () => {
+    if (arrival !== undefined) return arrival;
+    for (const [{ blobPath }, { fd }] of remote) {
+      const arriving = arrivals.get(blobPath) ?? new ArrivingFile();
+      arrivals.set(blobPath, arriving);
+      window.follow(fd, arriving);
+    }
+    arrival = downloadAll(arrivals).then(() => refuseDamaged(arrivals));
+    arrival.catch((error: unknown) => window.fail(error));
+    return arrival;
+  };
+  const close = async () => {
     signal?.removeEventListener("abort", cancel);
     window.close();
-    return session.close();
+    await session.close();
+    await arrival?.catch(() => {});
+    for (const arriving of arrivals.values()) arriving.close();
   };
   const remote = new Map(
     models.flatMap(({ absentWeights }) =>
       absentWeights.map((file) => {
         // Over plain HTTP, which gives exactly the range that is asked for; Xet's chunks are larger.
         const plain = new HubFile(session, file.snapshot, { ...file.entry, isXet: false });
-        return [file, openStreamedFile(plain, window, headerRequests)];
+        return [file, openStreamedFile(plain, window, headerRequests, () => arrival)];
       }),
     ),
   );
@@ -76,13 +99,29 @@ export function streamWeights(
       const { indexPath, weights, absentWeights } = model;
       const names = indexPath === null ? weights.map((entry) => entry.path) : [];
       const absent = absentWeights.map(({ entry }) => entry.path);
-      return [model, { index: indexPath, names, absent, open: (name) => open(model, name), close }];
+      return [model, { index: indexPath, names, absent, open: (name) => open(model, name), download, close }];
     }),
   );
 }
 
+/** Errors: `download-damaged` where bytes were read that weren't those of the file. */
+function refuseDamaged(arrivals: Arrivals): void {
+  for (const [file, { wasDamaged }] of arrivals)
+    if (wasDamaged) {
+      throw new ApplyDeltaError("download-damaged", "A file arrived damaged, and parts of it were merged.", {
+        file,
+        hint: "Run the same command again: it was downloaded once more, and is whole now.",
+      });
+    }
+}
+
 /** Headers are read here, the tensors' bytes go to the threads through the window. */
-function openStreamedFile(remote: HubFile, window: RemoteWindow, requests: Limit): OpenFile {
+function openStreamedFile(
+  remote: HubFile,
+  window: RemoteWindow,
+  requests: Limit,
+  arrival: () => Promise<void> | undefined,
+): OpenFile & { readonly fd: RemoteDescriptor } {
   const { path, entry } = remote;
   const { byteLength } = entry;
   const header = headerReader(remote, requests);
@@ -102,7 +141,7 @@ function openStreamedFile(remote: HubFile, window: RemoteWindow, requests: Limit
       });
     },
     // A file of a commit never changes: HubFile holds the Hub's answers to one size and one ETag.
-    assertUnchanged: () => {},
+    assertUnchanged: arrival,
     bytesFetched: () => remote.bytesFetched,
     close: () => header.forget(),
   };

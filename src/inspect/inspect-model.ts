@@ -32,7 +32,7 @@ export async function inspectModel(options: InspectOptions): Promise<InspectDocu
     requests.push(readRequest({ role: "base", reference: options.base, revision: options.baseRevision }));
   }
   return describeInterruption("the model was not inspected", () =>
-    withModels(requests, { hub, reporter, signal, headersOnly: true }, async (model, base) => {
+    withModels(requests, { hub, reporter, signal, weights: "headers" }, async (model, base) => {
       const opened = await (model as Model).open();
       return describeModel(opened, base === undefined ? null : await openSide(base, model), options);
     }),

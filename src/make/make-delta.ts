@@ -5,6 +5,7 @@ import { MODEL_RATIO } from "../base-check/judge-tensors.js";
 import { changeSample } from "../base-check/layer-change.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { configOf } from "../formats/open.js";
+import type { WeightsNeed } from "../hub/fetch-models.js";
 import { localPathsOf, type OpenModel, readRequest, withModels } from "../hub/models.js";
 import { pauseFor, throwIfAborted } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -38,7 +39,7 @@ export { type MakeDeltaOptions, makeOptions } from "./options.js";
 export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary> {
   const start = performance.now();
   const { checksums = false, exact = false, signal } = options;
-  return withPlan(options, false, async (made, log) => {
+  return withPlan(options, "first", async (made, log) => {
     const { target, plan, base, tuned, applyWith } = made;
     let restores = judgeRestoration([], plan.parameterCount);
     const keptShards = await withStaging(stagedTarget(made), options, log, async (staging) => {
@@ -71,7 +72,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
 
 /** Everything up to the first byte written: what `--dry-run` shows. Touches nothing. */
 export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
-  return withPlan(options, true, async (made, { warnings }) => {
+  return withPlan(options, "headers", async (made, { warnings }) => {
     const { target, plan, change, applyWith, freeBytes } = made;
     const files = made.files.map(({ fileName }) => fileName);
     const records = [MODEL_CARD, ...(options.checksums === true ? [CHECKSUMS] : [])];
@@ -90,7 +91,7 @@ export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDoc
 /** Finds the models and a place for the delta, opens, checks and plans, runs `body`, closes whatever happens. */
 async function withPlan<T>(
   options: MakeDeltaOptions,
-  headersOnly: boolean,
+  weights: WeightsNeed,
   body: (made: PlannedDelta, log: WarningLog) => Promise<T>,
 ): Promise<T> {
   const { overwrite = false, hub, reporter = silentReporter, signal } = options;
@@ -99,7 +100,7 @@ async function withPlan<T>(
     readRequest({ role: "tuned model", reference: options.tuned, revision: options.tunedRevision }),
   ] as const;
   const target = checkTarget(options.delta, { overwrite, sources: localPathsOf(requests) });
-  return withModels(requests, { hub, reporter, signal, target, headersOnly }, async (base, tuned) => {
+  return withModels(requests, { hub, reporter, signal, target, weights }, async (base, tuned) => {
     const log = createWarningLog(reporter);
     const made = await planTarget(await openSide(base, tuned), await openSide(tuned), target, options, log);
     throwIfAborted(signal);

@@ -55,7 +55,7 @@ export async function writeShards(
         current: plan.shards[shard]?.fileName ?? "",
       }),
     async finishShard(shard, found) {
-      for (const file of models.flatMap(({ files }) => files)) file.assertUnchanged();
+      for (const file of models.flatMap(({ files }) => files)) await file.assertUnchanged();
       findings.push(...found);
       await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, found);
     },

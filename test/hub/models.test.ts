@@ -16,7 +16,11 @@ test("folders, files and links to them are taken as they are given", async (cont
   symlinkSync(join(root, "folder"), join(root, "link"));
   for (const name of ["folder", "file.bin", "link"]) {
     const reference = join(root, name);
-    const { open: _, ...model } = await withModels([read(reference)], {}, async (found) => found);
+    const {
+      open: _,
+      download: __,
+      ...model
+    } = await withModels([read(reference)], {}, async (found) => found);
     assert.deepEqual(model, { path: reference, reference, hub: null, remote: null });
   }
 });

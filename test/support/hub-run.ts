@@ -59,7 +59,7 @@ export async function hubRun(context: TestContext, repository: RepositorySample)
       if (wanted === null) throw new Error(`${reference} is no reference`);
       const say = (text: string) => void said.push(text);
       const reporter = { ...silentReporter, detail: say, note: say, warn: say };
-      const options = { settings, reporter, signal, headersOnly: false, otherNeeds: () => [] };
+      const options = { settings, reporter, signal, weights: "first" as const, otherNeeds: () => [] };
       const [model] = await fetchModels([{ ...wanted, reference }], options);
       if (model === undefined) throw new Error("nothing was fetched");
       return model;

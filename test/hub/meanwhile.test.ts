@@ -1,0 +1,135 @@
+/** Merges that read weights while they are downloaded. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { applyDelta } from "../../src/apply/apply-delta.js";
+import { silentReporter } from "../../src/progress.js";
+import { filesIn } from "../support/hub-run.js";
+import { type RecordedRequest, sha256 } from "../support/hub-server.js";
+import { tinyPair, tinyShapes } from "../support/model-folder.js";
+import { refusal } from "../support/refusal.js";
+import {
+  assertNoWeightsIn,
+  assertSameTarget,
+  BASE,
+  DELTA,
+  isData,
+  type StreamRun,
+  streamRun,
+} from "../support/stream-run.js";
+
+const download = (run: StreamRun) => ({ hub: { ...run.hubOptions, stream: false } });
+
+/** A Hub with a pair in shards, its blobs as the cache should have them, and the target that they give. */
+async function start(context: TestContext) {
+  const pair = tinyPair(1, tinyShapes(512, 192, 6));
+  const shards = { format: "torch", shards: 3 } as const;
+  const run = await streamRun(context, { ...pair, baseOptions: shards, deltaOptions: shards });
+  const expected = join(run.root, "expected");
+  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, maxShardBytes: 2_000_000 });
+  const merge = (options: Parameters<StreamRun["stream"]>[1] = {}) =>
+    run.stream("out", { maxShardBytes: 2_000_000, ...download(run), ...options });
+  return { ...run, merge, target: join(run.root, "out"), expected };
+}
+
+/** A part of a download, and no header. */
+const isLarge = (request: RecordedRequest) => {
+  const [start, end] = request.range ?? [0, 0];
+  return isData(request) && end - start > 100_000;
+};
+
+/** Every file of both repositories is in the cache, as it is on the Hub. */
+function assertCached({ cacheFolder, hub }: StreamRun): void {
+  for (const name of [BASE, DELTA]) {
+    const folder = join(cacheFolder, `models--${name.replace("/", "--")}`, "snapshots", hub.commitOf(name));
+    const { files = {} } = hub.repositories[name] ?? {};
+    for (const [file, bytes] of Object.entries(filesIn(folder))) assert.ok(files[file]?.equals(bytes), file);
+    const weights = Object.keys(files).filter((file) => file.endsWith(".bin"));
+    for (const file of weights) assert.ok(existsSync(join(folder, file)), file);
+    const ref = join(cacheFolder, `models--${name.replace("/", "--")}`, "refs", "main");
+    assert.equal(readFileSync(ref, "utf8"), hub.commitOf(name));
+  }
+}
+
+describe("a merge while its weights are downloaded", { concurrency: 2 }, () => {
+  test("gives the same target, and the cache has all of it, fetched once", async (context) => {
+    const run = await start(context);
+    await run.merge();
+    assertSameTarget(run.target, run.expected);
+    assertCached(run);
+    const bytes = run.weightBytes(BASE) + run.weightBytes(DELTA);
+    assert.ok(run.sentBytes() < bytes + 12 * 70_000, `${run.sentBytes()} of ${bytes}`);
+  });
+
+  test("writes the first shards before the last bytes arrive", async (context) => {
+    const run = await start(context);
+    const merged: boolean[] = [];
+    const total = run.weightBytes(BASE) + run.weightBytes(DELTA);
+    let isHeld = true;
+    run.hub.fault = (request) => {
+      // The last part of the delta is held back until something was written.
+      if (!isData(request) || run.sentBytes() < 0.9 * total || !isHeld) return undefined;
+      merged.push(existsSync(join(run.root, "out.incomplete")));
+      if (merged.length > 3) isHeld = false;
+      return { kind: "status", status: 503 };
+    };
+    await run.merge({ transfer: { attempts: 100 } });
+    assert.ok(merged.length > 0 && merged.every((isThere) => isThere));
+    assertSameTarget(run.target, run.expected);
+  });
+
+  test("a base that doesn't fit is found out before anything is downloaded", async (context) => {
+    const run = await start(context);
+    const { files: other } = run.hub.repositories[DELTA] ?? assert.fail();
+    run.hub.repositories[BASE] = { files: other };
+    await refusal(() => run.merge({ skipBaseCheck: false }), "wrong-base");
+    assertNoWeightsIn(run.cacheFolder);
+  });
+
+  test("a file that arrives damaged makes no target, and the same command makes the right one", async (context) => {
+    const run = await start(context);
+    const { files = {} } = run.hub.repositories[DELTA] ?? {};
+    const shard = sha256(files["pytorch_model-00002-of-00003.bin"] ?? assert.fail());
+    let damaged = 0;
+    run.hub.fault = (request) =>
+      isLarge(request) && request.url.includes(shard) && ++damaged === 1 ? { kind: "corrupt" } : undefined;
+    await refusal(run.merge, "download-damaged", {
+      message: /parts of it were merged/,
+      hint: /^Run the same command again/,
+    });
+    assert.equal(existsSync(run.target), false);
+    run.hub.fault = () => undefined;
+    await run.merge();
+    assertSameTarget(run.target, run.expected);
+    assertCached(run);
+  });
+
+  test("ends with the download's error, and goes on where it stopped", async (context) => {
+    const run = await start(context);
+    let data = 0;
+    run.hub.fault = (request) =>
+      isLarge(request) && ++data > 20 ? { kind: "status", status: 500 } : undefined;
+    await refusal(run.merge, "hub-failure");
+    run.hub.fault = () => undefined;
+    const before = run.sentBytes();
+    await run.merge();
+    assert.ok(run.sentBytes() - before < run.weightBytes(BASE) + run.weightBytes(DELTA));
+    assertSameTarget(run.target, run.expected);
+  });
+
+  test("is interrupted in the middle of both", async (context) => {
+    const run = await start(context);
+    const stop = new AbortController();
+    run.hub.fault = (request) => (isData(request) ? { kind: "throttle", bytesPerSecond: 2e6 } : undefined);
+    const progress = ({ bytesDone, bytesTotal }: { bytesDone: number; bytesTotal: number }) => {
+      if (bytesDone > 0.6 * bytesTotal) stop.abort();
+    };
+    const reporter = { ...silentReporter, progress };
+    await refusal(() => run.merge({ signal: stop.signal, reporter }), "interrupted");
+    assert.equal(existsSync(run.target), false);
+    run.hub.fault = () => undefined;
+    await run.merge();
+    assertSameTarget(run.target, run.expected);
+  });
+});
