@@ -55,9 +55,12 @@ export async function writeShards(
         current: plan.shards[shard]?.fileName ?? "",
       }),
     async finishShard(shard, found) {
-      for (const file of models.flatMap(({ files }) => files)) await file.assertUnchanged();
+      const checks = models.flatMap(({ files }) => files.map((file) => file.assertUnchanged()));
+      await Promise.all(checks);
       findings.push(...found);
-      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, found);
+      // A file that has arrived meanwhile is another version to the next run: the cache's, with a time.
+      const isRemembered = checks.every((check) => check === undefined);
+      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, found, isRemembered);
     },
   });
   const order = new Map(plan.tensors.map(({ name }, number) => [name, number]));
