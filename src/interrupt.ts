@@ -29,6 +29,9 @@ export class Interruption extends ApplyDeltaError {
   }
 }
 
+/** A hint where a download goes on from what has arrived. */
+export const RESUMES = "Run the same command again: it resumes where it stopped.";
+
 /** Throws `interrupted` where the signal is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw new Interruption(null);

@@ -3,7 +3,6 @@ import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
 import { followSha256 } from "../workers/growing-sha256.js";
-import type { ArrivingFile } from "./arriving-file.js";
 import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
 import { digestOf } from "./listing.js";
@@ -14,24 +13,25 @@ import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.j
 /** More files at once only wait for connections. */
 const FILES_AT_ONCE = 4;
 
-/** Who reads files while they arrive, by the place that each will have. */
-export type Arrivals = ReadonlyMap<string, ArrivingFile>;
-
 /**
- * Downloads all of them. The first failure stops the others; the next run resumes with the bytes that arrived.
+ * Downloads all of them, and calls `onWhole` for each once it is in the cache. The first failure stops the others; the
+ * next run resumes with the bytes that arrived.
  */
 export async function downloadFiles(
   files: readonly HubFile[],
   { settings, stop }: HubSession,
   reporter: Reporter,
-  arrivals: Arrivals = new Map(),
+  onWhole: (file: HubFile) => void = () => {},
 ): Promise<void> {
   const requests = createLimit(settings.transfer.connections);
   const bytesTotal = files.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const meter = startMeter("downloading", () => bytesTotal, "checking sha256", reporter);
   let isWhole = false;
   try {
-    const action = (file: HubFile) => downloadFile(file, requests, meter, arrivals.get(file.blobPath));
+    const action = async (file: HubFile) => {
+      await downloadFile(file, requests, meter);
+      onWhole(file);
+    };
     await doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort());
     isWhole = true;
   } finally {
@@ -64,12 +64,7 @@ async function doAll<T>(
   if (hasFailed()) throw failures[0];
 }
 
-async function downloadFile(
-  file: HubFile,
-  requests: Limit,
-  meter: TransferMeter,
-  arriving?: ArrivingFile,
-): Promise<void> {
+async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter): Promise<void> {
   const { entry, session, blobPath } = file;
   const { cache, commit } = file.snapshot;
   const lockPath = cache.lockPath(entry.etag);
@@ -81,11 +76,8 @@ async function downloadFile(
   try {
     const onBytes = meter.begin(entry.path, entry.byteLength);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) await makeBlob(file, requests, onBytes, arriving);
-    else {
-      onBytes(entry.byteLength);
-      arriving?.begin(blobPath, () => true);
-    }
+    if (isNew) await makeBlob(file, requests, onBytes);
+    else onBytes(entry.byteLength);
     cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
   } finally {
     release();
@@ -93,26 +85,16 @@ async function downloadFile(
 }
 
 /** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
-async function makeBlob(
-  file: HubFile,
-  requests: Limit,
-  onBytes: OnBytes,
-  arriving?: ArrivingFile,
-): Promise<void> {
+async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
   const { entry, path, blobPath } = file;
   const { settings, reporter } = file.session;
   const partial = openPartialBlob(blobPath, entry.byteLength, settings.transfer.noteMs);
   try {
     onBytes(partial.bytesDone());
-    arriving?.begin(partial.file.path, partial.has);
     for (let isAgain = false; ; isAgain = true) {
-      const got = await fetchMissing(file, partial, requests, (byteLength) => {
-        onBytes(byteLength);
-        arriving?.advance();
-      });
+      const got = await fetchMissing(file, partial, requests, onBytes);
       if (got === entry.etag) break;
       partial.startOver();
-      arriving?.startOver();
       onBytes(-entry.byteLength);
       if (isAgain) throw damaged(file, got);
       reporter.warn(`${path} arrived damaged; downloading it once more.`);

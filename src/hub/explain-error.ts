@@ -1,4 +1,5 @@
 import { ApplyDeltaError, type ErrorCode } from "../errors.js";
+import { RESUMES } from "../interrupt.js";
 import {
   causesOf,
   HubAnswer,
@@ -150,7 +151,7 @@ export function explainReadError(
     codes: { unreachable: "no-network", rateLimited: "rate-limited", failed: "hub-failure" },
     unreachable: `${wanted.reference} is not a local path, and the Hub can't be reached.`,
     failed: `The Hub can't send ${file}.`,
-    again: "Run the same command again: it resumes where it stopped.",
+    again: RESUMES,
     hasToken: context.hasToken,
     hasAnswered: context.retrier.hasAnswered(),
     explainStorage: (host) => [

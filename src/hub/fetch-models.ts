@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isApplyDeltaError } from "../errors.js";
-import { describeInterruption } from "../interrupt.js";
-import type { Reporter } from "../progress.js";
+import { describeInterruption, RESUMES } from "../interrupt.js";
+import { type Reporter, silentReporter } from "../progress.js";
 import { checkSpace, type SpaceNeed } from "../target/room.js";
 import { formatBytes } from "../units.js";
 import { makeCacheFolder, RepositoryCache } from "./cache.js";
 import { findCachedModel } from "./cached-model.js";
-import { type Arrivals, downloadFiles } from "./download.js";
+import { downloadFiles } from "./download.js";
+import type { HubFile } from "./hub-file.js";
 import { bytesOf, describeAmount, describeLocated, type LocatedModel, locateModel } from "./locate-model.js";
 import { partialBytes } from "./partial-blob.js";
 import type { HubReference, WantedModel } from "./reference.js";
@@ -115,9 +116,9 @@ async function fetchInto(
   // A revision must not stand for a snapshot without weights.
   for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
   for (const release of releases) release();
-  const downloadAll = async (arrivals: Arrivals) => {
+  const downloadAll = async (onWhole: (file: HubFile) => void) => {
     const first = { ...options, weights: "first" } as const;
-    const holds = await downloadMissing(located, cacheFolder, first, session, arrivals);
+    const holds = await downloadMissing(located, cacheFolder, first, session, onWhole);
     for (const model of located) noteRevision(model, options.reporter);
     for (const release of holds) release();
   };
@@ -157,8 +158,6 @@ function cacheOf(
   return new RepositoryCache(folder, repository, settings.useLinks);
 }
 
-const RESUMES = "Run the same command again: it resumes where it stopped.";
-
 /** A read-only cache that holds the whole model needs no ref: it is for later runs. */
 function noteRevision({ wanted, cache, commit }: LocatedModel, reporter: Reporter): void {
   try {
@@ -175,7 +174,7 @@ async function downloadMissing(
   cacheFolder: string,
   options: FetchOptions,
   session: HubSession,
-  arrivals?: Arrivals,
+  onWhole?: (file: HubFile) => void,
 ): Promise<(() => void)[]> {
   const { reporter, otherNeeds } = options;
   const missingOf = ({ absentAssets, absentWeights }: LocatedModel) =>
@@ -206,7 +205,8 @@ async function downloadMissing(
   const releases = located
     .filter((model) => !staysThere(options) && missingOf(model).length > 0)
     .map(({ cache, commit }) => cache.holdSnapshot(commit));
-  await downloadFiles(downloads, session, reporter, arrivals);
+  // Small files that come before a download have no share in its progress.
+  await downloadFiles(downloads, session, comesLater(options) ? silentReporter : reporter, onWhole);
   for (const { snapshot, entry } of missing.filter((file) => !downloads.includes(file))) {
     snapshot.cache.addToSnapshot(snapshot.commit, entry.path, entry.etag, false);
   }

@@ -8,7 +8,7 @@ import { ApplyDeltaError, type ErrorCode, isApplyDeltaError } from "../errors.js
 import { sourceExists } from "../files/local-file.js";
 import { type Checkpoint, type OpenOptions, openCheckpoint, type RemoteWeights } from "../formats/open.js";
 import { formatTitles } from "../formats/table.js";
-import { pauseFor, throwIfAborted } from "../interrupt.js";
+import { describeInterruption, pauseFor, RESUMES, throwIfAborted } from "../interrupt.js";
 import { type Reporter, silentReporter } from "../progress.js";
 import { assertApart } from "../target/target.js";
 import { isLocalFile, type OpenFile } from "../tensor.js";
@@ -118,6 +118,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
 ): Promise<T> {
   const { reporter, signal, target } = options;
   throwIfAborted(signal);
+  const comesMeanwhile = options.weights === "meanwhile" && options.hub?.stream !== true;
   const closing: (() => unknown)[] = [];
   const toModel = (
     { role, reference }: ReadRequest,
@@ -141,7 +142,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
       return opened;
     };
     const download = async () => {
-      if (options.weights === "meanwhile" && options.hub?.stream !== true) await weights?.download();
+      if (comesMeanwhile) await weights?.download();
     };
     return { reference, path, hub, remote: weights, open: openOnce, download };
   };
@@ -163,7 +164,10 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
       }
     }
     const found = requests.map((request) => models.get(request));
-    return await body(...(found as { [Index in keyof Requests]: Model }));
+    const run = () => body(...(found as { [Index in keyof Requests]: Model }));
+    const mayDownload = comesMeanwhile && found.some((model) => model !== undefined && model.remote !== null);
+    if (!mayDownload) return await run();
+    return await describeInterruption("no folder was made; what was downloaded is kept", run, RESUMES);
   } finally {
     for (const close of closing) await close();
   }

@@ -59,7 +59,6 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteMs: nu
     /** So much is there without a gap, from the first byte on. */
     leadingBytes: () => (done[0]?.[0] === 0 ? done[0][1] : 0),
     bytesDone: () => totalBytes(done),
-    has: (start: number, end: number) => done.some(([first, last]) => first <= start && end <= last),
     /** In pieces of at most `mostBytes`. */
     missing: (mostBytes: number) => missingRanges(done, byteLength, mostBytes),
     write(offset: number, bytes: Uint8Array): void {

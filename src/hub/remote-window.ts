@@ -133,7 +133,7 @@ export class RemoteWindow implements RemoteFeed {
     const arriving = this.#arriving.get(file);
     if (arriving !== undefined) {
       this.#waiting.set(mailbox, { read, piece: null });
-      arriving.whenThere(offsetBytes, offsetBytes + byteLength, (fd) => {
+      arriving.whenWhole((fd) => {
         // Unless it was refused meanwhile.
         if (this.#waiting.delete(mailbox)) answerWithFile(this.#exchange, mailbox, fd);
       });

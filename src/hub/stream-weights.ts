@@ -6,7 +6,6 @@ import { createLimit, type Limit } from "../limit.js";
 import type { OpenFile, RemoteDescriptor } from "../tensor.js";
 import { ArrivingFile } from "./arriving-file.js";
 import { makeFolder } from "./cache.js";
-import type { Arrivals } from "./download.js";
 import { HubFile } from "./hub-file.js";
 import type { LocatedModel } from "./locate-model.js";
 import { RemoteWindow } from "./remote-window.js";
@@ -32,8 +31,8 @@ const MOST_KEPT_BYTES = 16 * 1024 * 1024;
 /** Weights on the Hub, until they are closed. */
 export interface StreamedWeights extends RemoteWeights {
   /**
-   * Downloads them, for all models that were asked for together; from now on a read waits until its bytes have arrived.
-   * Resolves once all have been checked; a failure is that of the reads, too.
+   * Downloads them, for all models that were asked for together; from now on a read waits until its file is whole.
+   * Resolves once all are; a failure is that of the reads, too.
    */
   download(): Promise<void>;
   /** Ends the connections, for all models that were asked for together. May be called again. */
@@ -48,7 +47,7 @@ export function streamWeights(
   models: readonly LocatedModel[],
   session: HubSession,
   signal: AbortSignal | undefined,
-  downloadAll: (arrivals: Arrivals) => Promise<void>,
+  downloadAll: (onWhole: (file: HubFile) => void) => Promise<void>,
 ): Map<LocatedModel, StreamedWeights> {
   if (models.length === 0) return new Map();
   // Config and tokenizer are looked for there, also where the repository has none.
@@ -67,7 +66,7 @@ export function streamWeights(
       arrivals.set(blobPath, arriving);
       window.follow(fd, arriving);
     }
-    arrival = downloadAll(arrivals).then(() => refuseDamaged(arrivals));
+    arrival = downloadAll(({ blobPath }) => arrivals.get(blobPath)?.arrive(blobPath));
     arrival.catch((error: unknown) => window.fail(error));
     return arrival;
   };
@@ -102,17 +101,6 @@ export function streamWeights(
       return [model, { index: indexPath, names, absent, open: (name) => open(model, name), download, close }];
     }),
   );
-}
-
-/** Errors: `download-damaged` where bytes were read that weren't those of the file. */
-function refuseDamaged(arrivals: Arrivals): void {
-  for (const [file, { wasDamaged }] of arrivals)
-    if (wasDamaged) {
-      throw new ApplyDeltaError("download-damaged", "A file arrived damaged, and parts of it were merged.", {
-        file,
-        hint: "Run the same command again: it was downloaded once more, and is whole now.",
-      });
-    }
 }
 
 /** Headers are read here, the tensors' bytes go to the threads through the window. */

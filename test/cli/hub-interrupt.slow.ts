@@ -25,7 +25,7 @@ interface Place {
   readonly hub: HubServer;
   /** Of the weights. */
   readonly byteLength: number;
-  readonly verify: (whileRunning?: (child: ChildProcess) => void) => Promise<CliResult>;
+  readonly fetch: (whileRunning?: (child: ChildProcess) => void) => Promise<CliResult>;
   /** Bytes of weights that were sent. */
   readonly sent: () => number;
   /** Bytes of weights that the cache knows it has. */
@@ -56,7 +56,7 @@ async function place(context: TestContext): Promise<Place> {
   return {
     hub,
     byteLength: Object.values(weights).reduce((sum, { length }) => sum + length, 0),
-    verify: (whileRunning = () => {}) => runCli(["verify", "a/b"], { env, whileRunning }),
+    fetch: (whileRunning = () => {}) => runCli(["compare", "a/b", "a/b"], { env, whileRunning }),
     sent: () => {
       const data = hub.contentRequests().filter(({ range }) => range !== null && range[1] > 1);
       return data.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
@@ -112,7 +112,7 @@ describe("a download", { concurrency: 3 }, () => {
       const [sentBefore, keptBefore] = [run.sent(), run.kept()];
       // Some die before their first byte, others after many megabytes.
       const goal = sentBefore + Math.abs(normal()) * 4_000_000;
-      const { signal, stderr } = await run.verify(endWhen("SIGKILL", () => run.sent() >= goal));
+      const { signal, stderr } = await run.fetch(endWhen("SIGKILL", () => run.sent() >= goal));
       if (signal === null) break;
       kills += 1;
       assert.equal(signal, "SIGKILL", stderr);
@@ -126,7 +126,7 @@ describe("a download", { concurrency: 3 }, () => {
     }
     assert.equal(kills, 20);
     run.hub.fault = () => undefined;
-    const { code, stderr } = await run.verify();
+    const { code, stderr } = await run.fetch();
     assert.equal(code, ENDED, stderr);
     run.assertWhole();
     // What no run lost was sent once.
@@ -135,13 +135,13 @@ describe("a download", { concurrency: 3 }, () => {
 
   test("interrupted, it keeps all that arrived, and says so", async (context) => {
     const run = await place(context);
-    const stopped = await run.verify(endWhen("SIGINT", () => run.sent() >= 10_000_000));
+    const stopped = await run.fetch(endWhen("SIGINT", () => run.sent() >= 10_000_000));
     assert.equal(stopped.code, 130, stopped.stderr);
     assert.match(stopped.stderr, /^error: Interrupted; what was downloaded is kept\.$/m);
     assert.ok(run.sent() - run.kept() <= IN_FLIGHT_BYTES, `${run.sent()} sent, ${run.kept()} kept`);
     const lostBytes = run.sent() - run.kept();
     run.hub.fault = () => undefined;
-    const { code, stderr } = await run.verify();
+    const { code, stderr } = await run.fetch();
     assert.equal(code, ENDED, stderr);
     assert.match(stderr, /^64\.0 MB in all, of which [\d.]+ MB arrived in an earlier run\.$/m);
     run.assertWhole();
@@ -150,15 +150,15 @@ describe("a download", { concurrency: 3 }, () => {
 
   test("two at once: each byte is sent once; where one is killed, the other takes over", async (context) => {
     const run = await place(context);
-    const [one, two] = await Promise.all([run.verify(), run.verify()]);
+    const [one, two] = await Promise.all([run.fetch(), run.fetch()]);
     for (const { code, stderr } of [one, two]) assert.equal(code, ENDED, stderr);
     assert.match(one.stderr + two.stderr, /^waiting for another run that downloads a\/b\//m);
     run.assertWhole();
     assert.equal(run.sent(), run.byteLength);
 
     const again = await place(context);
-    const killed = again.verify(endWhen("SIGKILL", () => again.sent() >= 12_000_000));
-    const other = await again.verify();
+    const killed = again.fetch(endWhen("SIGKILL", () => again.sent() >= 12_000_000));
+    const other = await again.fetch();
     assert.equal((await killed).signal, "SIGKILL");
     assert.equal(other.code, ENDED, other.stderr);
     again.assertWhole();

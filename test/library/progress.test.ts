@@ -78,10 +78,10 @@ describe("progress", { concurrency: 2 }, () => {
     const { root, options } = place(context);
     const repositories = tinyRepositories(join(root, "repositories"));
     const hub = await startHub({ "owner/base": repositories.base }, context);
-    let isDamaged = false;
+    let isHealthy = true;
     hub.fault = ({ at, range }) => {
-      if (isDamaged || at !== "content" || (range?.[1] ?? 0) < 1_000) return undefined;
-      isDamaged = true;
+      if (isHealthy || at !== "content" || (range?.[1] ?? 0) < 1_000) return undefined;
+      isHealthy = true;
       return { kind: "corrupt" };
     };
     const warnings: string[] = [];
@@ -92,12 +92,17 @@ describe("progress", { concurrency: 2 }, () => {
           ...call,
           base: "owner/base",
           hub: settings,
-          reporter: { warn: (text) => void warnings.push(text) },
+          reporter: {
+            warn: (text) => void warnings.push(text),
+            note: (text) => {
+              if (text.startsWith("downloading")) isHealthy = false;
+            },
+          },
         }),
       ),
     );
     assert.match(warnings.join(), /arrived damaged; downloading it once more/);
-    assert.deepEqual([...activities.keys()], ["downloading", "merging"]);
+    assert.deepEqual([...activities.keys()], ["sampling", "downloading", "merging"]);
     assertRises(activities);
   });
 
