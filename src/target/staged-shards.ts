@@ -103,6 +103,8 @@ export class StagedShards {
       const path = join(this.folder, name);
       onTarget(path, () => rmSync(path));
     }
+    // A journal that is begun anew doesn't name them.
+    for (const name of this.#ours) if (!kept.has(name)) this.#ours.delete(name);
   }
 
   /** Waits until a folder's entries are on the disk. */

@@ -5,13 +5,16 @@
 // biome-ignore assist/source/organizeImports: before what is counted.
 import { countSteps } from "./steps.js";
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isApplyDeltaError } from "../../src/errors.js";
 import { listFolder } from "../../src/hub/listing.js";
+import { partialBytes } from "../../src/hub/partial-blob.js";
+import { joinRanges } from "../../src/hub/ranges.js";
 import type { HubSession } from "../../src/hub/session.js";
 import { applyDelta, compareModels, inspectModel, planMerge, verifyTarget } from "../../src/index.js";
+import type { Descriptor } from "../../src/tensor.js";
 import { temporaryFolder, tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
 import { ATTACKS, type Command, type Models, remake } from "./hostile-models.js";
 
@@ -68,4 +71,26 @@ test("a listing of the Hub", () =>
     const fetchApi = async () => Response.json(files);
     const session = { settings: { endpoint: "http://localhost" }, fetchApi } as unknown as HubSession;
     return () => listFolder(session, { repository: "owner/model", revision: "main" });
+  }));
+
+test("a download's note of many ranges", (context) => {
+  const blob = join(temporaryFolder(context), "blob");
+  return assertLinear("note", (share) => {
+    const ranges = Array.from({ length: 64_000 * share }, (_, i) => [3 * i, 3 * i + 1]);
+    const byteLength = 3 * ranges.length;
+    writeFileSync(`${blob}.ranges.part`, Buffer.alloc(byteLength));
+    writeFileSync(`${blob}.ranges.json`, JSON.stringify({ byteLength, ranges }));
+    return async () => assert.equal(partialBytes(blob, byteLength), ranges.length);
+  });
+});
+
+test("a streamed model's small ranges, far apart, behind a file that isn't read on", () =>
+  assertLinear("requests", (share) => {
+    const at = (file: number, offsetBytes: number) => ({
+      fd: { file } as Descriptor,
+      offsetBytes,
+      byteLength: 2,
+    });
+    const ranges = [at(0, 0), ...Array.from({ length: 260_000 * share }, (_, i) => at(1, i * 1e6))];
+    return async () => assert.equal([...joinRanges(ranges, 1e9, 1e5)].length, ranges.length);
   }));

@@ -77,7 +77,7 @@ test("any other text is refused", async (context) => {
       JSON.stringify({ ...record, program: { name: "x", version: "1" } }),
       /isn't a record of this/,
     ],
-    ["of a later format", JSON.stringify({ ...record, format: 2 }), /isn't a record of this program/],
+    ["of a later format", JSON.stringify({ ...record, format: 2 }), /is of a later version/],
     ["an unknown field", JSON.stringify({ ...record, more: 1 }), /isn't a record of this program/],
     ["a path for a name", text.replace('"model-00001', '"../model-00001'), /isn't a record of this program/],
     ["another value", text.replace('"scale": 1,', '"scale": 2,'), /its own digest/],

@@ -138,6 +138,20 @@ test("what a killed run left unfinished is removed, whatever its lock says", asy
   }
 });
 
+test("what two killed runs left unfinished is known as theirs, too", async (context) => {
+  const { target, work } = place(context);
+  for (let runs = 0; runs < 2; runs++) {
+    const staging = await createStaging(target);
+    fill(staging);
+    const left = new Map(readdirSync(work).map((name) => [name, readFileSync(join(work, name))]));
+    staging.discard();
+    mkdirSync(work);
+    for (const [name, bytes] of left) if (name !== LOCK) writeFileSync(join(work, name), bytes);
+  }
+  (await createStaging(target)).discard();
+  assert.equal(existsSync(work), false);
+});
+
 test("files in the folder that no run made are neither removed nor published", async (context) => {
   const { root, target, work } = place(context);
   const first = await createStaging(target);
