@@ -23,9 +23,16 @@ const HEAP_MB = 16;
 const MOST_BYTES_OF_RUN = 16 * 1024;
 const YOUNG_HEAP_MB = 4;
 
+/** V8 sets aside eight times as many addresses for code, which a limit (`ulimit -v`) may not allow for every thread. */
+const CODE_MB = 16;
+
 function heapLimits({ job: { runs } }: WorkerJob): ResourceLimits {
   const jobMb = Math.ceil((runs.length * MOST_BYTES_OF_RUN) / 1e6);
-  return { maxOldGenerationSizeMb: HEAP_MB + jobMb, maxYoungGenerationSizeMb: YOUNG_HEAP_MB };
+  return {
+    maxOldGenerationSizeMb: HEAP_MB + jobMb,
+    maxYoungGenerationSizeMb: YOUNG_HEAP_MB,
+    codeRangeSizeMb: CODE_MB,
+  };
 }
 
 /** More threads than this only wait for the disk. */

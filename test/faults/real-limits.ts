@@ -84,8 +84,8 @@ interface Expected {
   readonly says: RegExp;
 }
 
-/** V8 sets aside some GB of addresses for each memory of WebAssembly; below 3 GB Node itself ends. */
-const FEW_ADDRESSES = "-v 8000000";
+/** V8 sets aside some GB of addresses for each memory of WebAssembly; below some 1.5 GB Node itself ends. */
+const FEW_ADDRESSES = "-v 4000000";
 
 const OF_ANY_COMMAND: readonly Expected[] = [
   { limit: "-n 20", exit: EXIT.source, says: /EMFILE[\s\S]*ulimit -n/ },

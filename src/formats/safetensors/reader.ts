@@ -8,6 +8,9 @@ import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./h
 /** Characters of a malformed value that an error shows. */
 const MAX_EXCERPT = 100;
 
+/** Entries between two pauses, some milliseconds. */
+const SLICE_ENTRIES = 1 << 12;
+
 interface Entry<File extends RandomAccessFile> {
   view: TensorView<File>;
   begin: number;
@@ -25,9 +28,11 @@ export async function readSafetensors<File extends RandomAccessFile>(
 ): Promise<TensorView<File>[]> {
   const { header, dataStart } = await readHeader(file);
   const entries: Entry<File>[] = [];
-  for (const [name, value] of Object.entries(header)) {
+  for (const name of Object.keys(header)) {
+    const value = header[name] as JsonValue;
     if (name === METADATA_KEY) checkMetadata(value, file);
     else entries.push(readEntry(name, value, file, dataStart));
+    if (entries.length % SLICE_ENTRIES === 0) await file.pause();
   }
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkTiling(entries, file, dataStart);
