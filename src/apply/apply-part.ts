@@ -15,6 +15,7 @@ import type { Journal } from "../target/journal.js";
 import { openPart, type PartOptions, readParts, retryWhileBusy } from "../target/parts.js";
 import { readProvenance } from "../target/provenance.js";
 import { checkTarget } from "../target/target.js";
+import { noteWaiting } from "../target/with-staging.js";
 import { filesOfTarget, findMade, makeTarget, type PlannedMerge, withPlan } from "./apply-delta.js";
 import type { MergeSummary, PartSummary } from "./documents.js";
 import { judgeFindings } from "./judge-findings.js";
@@ -91,7 +92,7 @@ async function makeShards(
     part,
     options: sharedOptions(merge, options),
     shards: plan.shards.map(({ fileName }) => fileName),
-    ...{ overwrite, signal, files: filesOfTarget(merge) },
+    ...{ overwrite, signal, onWait: noteWaiting(reporter), files: filesOfTarget(merge) },
     isMade: async () => (await findMade(options, performance.now())) !== null,
   });
   try {

@@ -33,10 +33,11 @@ export async function withStaging(
   work: (staging: Staging) => Promise<void>,
 ): Promise<string[]> {
   const { target, fingerprint, files = null, shards } = made;
-  const onWait = () =>
-    reporter.note("the folder to work in is locked, perhaps by a dead run elsewhere: looking for a minute.");
   const names = shards.map(({ fileName }) => fileName);
-  const staging = await openStaging(target, { onWait, ...options, fingerprint, files, shards: names });
+  const staging = await openStaging(target, {
+    ...{ onWait: noteWaiting(reporter), ...options },
+    ...{ fingerprint, files, shards: names },
+  });
   try {
     describeLeftover(staging, shards.length, reporter);
     await work(staging);
@@ -55,6 +56,12 @@ export async function withStaging(
     const keptShards = staging.suspend();
     throw resumable(withRoom(asTargetError(error, staging.folder), made), keptShards, shards.length);
   }
+}
+
+/** What is said where the folder is locked by a run that can't be seen. */
+export function noteWaiting(reporter: Reporter): () => void {
+  return () =>
+    reporter.note("the folder to work in is locked, perhaps by a dead run elsewhere: looking for a minute.");
 }
 
 function describeLeftover(staging: Staging, shards: number, reporter: Reporter): void {

@@ -14,6 +14,7 @@ import { type TestContext, test } from "node:test";
 import type { PartSummary } from "../../src/apply/documents.js";
 import { takeLock } from "../../src/files/lock.js";
 import { type ApplyPartOptions, applyDelta, applyPart, finishParts, verifyTarget } from "../../src/index.js";
+import { silentReporter } from "../../src/progress.js";
 import { partJournal, partLock } from "../../src/target/target.js";
 import { contents } from "../faults/small-merge.js";
 import { projectPath } from "../support/fixture-path.js";
@@ -212,4 +213,20 @@ test("a GGUF in parts is that of a single run", async (context) => {
 
 test("there is nothing to finish where nothing was begun", async (context) => {
   await refusal(() => finishParts({ target: place(context).target }), "source-not-found");
+});
+
+test("a part that finds the lock of a run that it can't see says that it looks for a minute", async (context) => {
+  const { part, folder } = place(context);
+  const holder = { pid: 1, host: "elsewhere", place: "elsewhere", started: null, thread: 0, id: "0" };
+  mkdirSync(folder);
+  writeFileSync(join(folder, partLock(1)), JSON.stringify(holder));
+  const stop = new AbortController();
+  const notes: string[] = [];
+  const note = (text: string) => {
+    notes.push(text);
+    if (text.includes("locked")) stop.abort();
+  };
+  const reporter = { ...silentReporter, note };
+  await assert.rejects(part("1/2", { reporter, signal: stop.signal }), { code: "interrupted" });
+  assert.match(notes.join("\n"), /locked, perhaps by a dead run elsewhere: looking for a minute/);
 });
