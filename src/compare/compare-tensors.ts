@@ -3,7 +3,7 @@
  * speed of memcmp; only a segment that differs is looked at element by element.
  */
 import { basename } from "node:path";
-import { ElementReader } from "../files/element-reader.js";
+import { ElementReader, SCRATCH_BYTES } from "../files/element-reader.js";
 import { type OpenView, openView } from "../files/gather.js";
 import { READ_MARGIN_BYTES } from "../files/reader.js";
 import { dequantizeBlocks } from "../kernel/blocks.js";
@@ -105,12 +105,16 @@ const BYTES_DONE = 0;
  */
 export const COMPARED_BYTES = 1024 * 1024;
 
-/** Regions of memory: both sides as float32, which 16-bit elements double in; then both as they are read, for each segment. */
+/**
+ * Regions of memory: both sides as float32, which 16-bit elements double in; then for each segment both as they are read,
+ * each with scratch for that.
+ */
 const A_FLOATS_AT = 0;
 const B_FLOATS_AT = 2 * COMPARED_BYTES;
 const PLACES_AT = 4 * COMPARED_BYTES;
 const REGION_BYTES = COMPARED_BYTES + READ_MARGIN_BYTES;
-const MEMORY_BYTES = PLACES_AT + SEGMENTS_AT_ONCE * 2 * REGION_BYTES;
+const SIDE_BYTES = REGION_BYTES + SCRATCH_BYTES;
+const MEMORY_BYTES = PLACES_AT + SEGMENTS_AT_ONCE * 2 * SIDE_BYTES;
 
 /** Compares every pair, in their order. Throws the first error a worker met, or `interrupted`. */
 export async function compareTensors(
@@ -179,11 +183,12 @@ export async function runJob(job: CompareJob): Promise<Tallies> {
   const tallies: Tallies = new Map();
   try {
     await workOnSegments(job, SEGMENTS_AT_ONCE, async ({ run: task, first, count }, place) => {
-      const at = PLACES_AT + place * 2 * REGION_BYTES;
-      const [aAt, bAt] = await reader.all([
-        reader.read(task.a, first, count, kernel.memory, at),
-        reader.read(task.b, first, count, kernel.memory, at + REGION_BYTES),
-      ]);
+      const read = (view: OpenView<DType>, side: number) => {
+        const region = PLACES_AT + (place * 2 + side) * SIDE_BYTES;
+        const { memory } = kernel;
+        return reader.read(view, first, count, { memory, region, scratch: region + REGION_BYTES });
+      };
+      const [aAt, bAt] = await reader.all([read(task.a, 0), read(task.b, 1)]);
       const before = tallies.get(task.index) ?? NO_DIFFERENCE;
       const tally = tallySegment({ task, first, count, aAt, bAt }, job.tolerance, kernel);
       if (tally !== NO_DIFFERENCE) tallies.set(task.index, addTallies(before, tally));

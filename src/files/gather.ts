@@ -12,6 +12,8 @@ import {
   MAX_SCATTERED_BYTES,
   mergeDimensions,
   type OpenView,
+  placeOf,
+  type Runs,
   type Stretch,
   stretchesOf,
 } from "./stretches.js";
@@ -44,20 +46,34 @@ export function gather(
   destination: number,
 ): void {
   for (const stretch of stretchesOf(view, first, count)) {
-    const { file, offsetBytes, byteLength, rangeBytes, levels } = stretch;
-    const at = destination + rangeBytes;
-    const into = levels.length === 0 ? memory.subarray(at, at + byteLength) : scratch.subarray(0, byteLength);
-    readFully(file.fd, into, offsetBytes, file.path);
-    if (levels.length > 0) scatter(stretch, scratch, 0, memory, at);
+    const { file, offsetBytes, byteLength } = stretch;
+    const place = placeOf(stretch);
+    const [into, at] = place === null ? [scratch, 0] : [memory, destination + place];
+    readFully(file.fd, into.subarray(at, at + byteLength), offsetBytes, file.path);
+    if (place === null) scatter(stretch, scratch, 0, memory, destination);
   }
 }
 
 /** Below this many bytes a loop is faster than a call. */
 const SHORT_RUN_BYTES = 32;
 
-/** Copies the runs of a stretch, which lies in `source` from `from` on, to their places from `to` on. */
+/**
+ * Copies a stretch, which lies in `source` from `from` on, to its places in the range, which begins at `to`. Within one
+ * memory no view is made for each run, which would take longer than to copy it.
+ */
 export function scatter(
-  { runBytes, levels }: Stretch,
+  { offsetBytes, runs }: Stretch,
+  source: Uint8Array,
+  from: number,
+  memory: Uint8Array,
+  to: number,
+): void {
+  for (const some of runs)
+    scatterRuns(some, source, from + some.offsetBytes - offsetBytes, memory, to + some.rangeBytes);
+}
+
+function scatterRuns(
+  { runBytes, levels }: Runs,
   source: Uint8Array,
   from: number,
   memory: Uint8Array,
@@ -69,7 +85,8 @@ export function scatter(
       const { extent, fileStep, rangeStep } = level;
       for (let i = 0; i < extent; i++) copy(depth - 1, sourceAt + i * fileStep, at + i * rangeStep);
     } else if (runBytes > SHORT_RUN_BYTES) {
-      memory.set(source.subarray(sourceAt, sourceAt + runBytes), at);
+      if (source === memory) memory.copyWithin(at, sourceAt, sourceAt + runBytes);
+      else memory.set(source.subarray(sourceAt, sourceAt + runBytes), at);
     } else {
       for (let byte = 0; byte < runBytes; byte++) memory[at + byte] = source[sourceAt + byte] as number;
     }

@@ -1,6 +1,8 @@
 /** A plan cut into tasks: runs of elements of one target tensor that are all made the same way, as plain data. */
 
+import { PAGE_BYTES } from "../files/direct.js";
 import { type OpenView, openView } from "../files/gather.js";
+import { denseBlockOf } from "../files/stretches.js";
 import type { Operation } from "../kernel/kernel.js";
 import { hasRowsOfTokens, isRotaryBuffer } from "../llama/tensor-names.js";
 import {
@@ -9,7 +11,6 @@ import {
   bytesOf,
   type DType,
   elementCount,
-  type FloatDType,
   type SumDType,
   type TargetDType,
   type TensorView,
@@ -101,24 +102,32 @@ export function mergeTasks(
 
 function copyOf(tensor: CopiedBytes, outputOffsetBytes: number): Omit<CopyTask, "tensorNumber" | "shard"> {
   const { name, dtype, shape } = tensor;
-  const elementBytes = bitsOf(dtype) / 8;
-  const segmentElements = SEGMENT_BYTES / elementBytes;
   return {
     tensor: name,
     dtype,
     copied: openView<DType>((tensor.delta ?? tensor.base) as TensorView),
     firstElement: 0,
     elementCount: elementCount(shape),
-    segmentElements,
-    lead: leadOf(outputOffsetBytes, dtype, segmentElements),
+    segmentElements: (8 * SEGMENT_BYTES) / bitsOf(dtype),
+    lead: leadOf(outputOffsetBytes, dtype),
     outputOffsetBytes,
   };
 }
 
-/** Whole blocks; with elements that pages hold a whole number of, later segments begin where pages do. */
-function leadOf(outputOffsetBytes: number, dtype: DType, segmentElements: number): number {
-  const elements = Math.floor((8 * outputOffsetBytes) / bitsOf(dtype)) % segmentElements;
-  return elements - (elements % blockElements(dtype));
+/** So many elements the first segment of those at an offset is shorter by: all later ones begin where pages do. */
+export function leadOf(offsetBytes: number, dtype: DType): number {
+  const block = blockElements(dtype);
+  const blockBytes = (block * bitsOf(dtype)) / 8;
+  for (let blocks = 0; blocks < PAGE_BYTES; blocks++)
+    if ((offsetBytes - blocks * blockBytes) % PAGE_BYTES === 0) return blocks * block;
+  return 0;
+}
+
+/** As many as there is room for; in whole heads where their rows are reordered, so that none is read for two segments. */
+function segmentOf(elementBytes: number, views: readonly (OpenView | null)[]): number {
+  const most = SEGMENT_BYTES / elementBytes;
+  const block = Math.max(...views.map((view) => (view === null ? 1 : denseBlockOf(view))));
+  return block > most ? most : most - (most % block);
 }
 
 type TaskPart = Omit<SumTask, "operation" | "tensorNumber" | "shard">;
@@ -134,14 +143,15 @@ function tensorParts(
   const total = elementCount(tensor.shape);
   // A tensor that only the delta has is no difference, and isn't scaled.
   const scale = base === null ? 1 : planScale;
-  const inputs = [base, delta].filter((view) => view !== null);
+  const views = [base, delta].map((view) => (view === null ? null : openView(view)));
+  const [ofBase = null, ofDelta = null] = views;
   // A scaled delta passes through float32.
   const widest = Math.max(
     bitsOf(dtype) / 8,
     scale === 1 ? 0 : bytesOf("F32"),
-    ...inputs.map((view) => bytesOf(view.dtype as FloatDType)),
+    ...views.map((view) => (view === null ? 0 : bytesOf(view.dtype))),
   );
-  const segmentElements = SEGMENT_BYTES / widest;
+  const segmentElements = segmentOf(widest, views);
   const part = (from: TaskPart["base"], firstElement: number, count: number): TaskPart => {
     const outputOffsetBytes = offsetBytes + (firstElement * bitsOf(dtype)) / 8;
     return {
@@ -149,19 +159,19 @@ function tensorParts(
       sumDType,
       dtype,
       base: from,
-      delta: delta === null ? null : openView(delta),
+      delta: ofDelta,
       rowElements: tensor.shape.length < 2 ? null : hasRowsOfTokens(tensor.name) ? (tensor.shape[1] ?? 0) : 0,
       isProof: from !== null && !isRepeatedRow(from) && scale === 1 && !isRotaryBuffer(tensor.name),
       scale,
       firstElement,
       elementCount: count,
       segmentElements,
-      lead: leadOf(outputOffsetBytes, dtype, segmentElements),
+      lead: leadOf(outputOffsetBytes, dtype),
       outputOffsetBytes,
     };
   };
   const shared = base === null ? total : Math.min(total, elementCount(base.shape));
-  const parts = [part(base === null ? null : openView(base), 0, shared)];
+  const parts = [part(ofBase, 0, shared)];
   if (shared < total) {
     if (newRow === undefined) throw new Error(`${tensor.name} has new rows and none to add them to`);
     parts.push(part({ row: newRow }, shared, total - shared));

@@ -5,7 +5,7 @@
 
 import { findDamage } from "../base-check/damage.js";
 import { PAGE_BYTES } from "../files/direct.js";
-import type { ElementReader } from "../files/element-reader.js";
+import { type ElementReader, SCRATCH_BYTES } from "../files/element-reader.js";
 import { gather, type OpenView } from "../files/gather.js";
 import { READ_MARGIN_BYTES } from "../files/reader.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -27,21 +27,26 @@ import type { SegmentFinding } from "./findings.js";
 import { isCopy, isRepeatedRow, type MergeTask, type SumTask } from "./merge-tasks.js";
 import { countLosses } from "./rounding-losses.js";
 
-/** A segment with the pages it lies in. */
-export const REGION_BYTES = SEGMENT_BYTES + READ_MARGIN_BYTES;
+/** A segment with the pages it lies in; as much as `SCRATCH_BYTES`. */
+export const REGION_BYTES = Math.max(SEGMENT_BYTES + READ_MARGIN_BYTES, SCRATCH_BYTES);
 
-/** Three regions of memory: two are read into, one is free. */
+/**
+ * Regions of memory: two are read into, and two are scratch for that. The last is only used for a delta that isn't dense;
+ * the system gives memory when it is used.
+ */
 export interface SumPlace {
   readonly base: number;
   readonly delta: number;
   readonly free: number;
+  readonly spare: number;
 }
 
-export const SUM_PLACE_BYTES = 3 * REGION_BYTES;
+export const SUM_PLACE_BYTES = 4 * REGION_BYTES;
 
 /** The place that begins at `at`, a multiple of a page. */
 export function sumPlaceAt(at: number): SumPlace {
-  return { base: at, delta: at + REGION_BYTES, free: at + 2 * REGION_BYTES };
+  const [base, delta, free, spare] = [0, 1, 2, 3].map((region) => at + region * REGION_BYTES);
+  return { base, delta, free, spare } as SumPlace;
 }
 
 /** Elements [first, first + count) of a task's tensor, and where they are worked on. */
@@ -65,12 +70,13 @@ export async function loadSegment(
   reader: ElementReader,
 ): Promise<LoadedSegment> {
   const { task, first, count, place } = segment;
-  const read = async (view: OpenView<DType> | null, region: number) =>
-    view === null ? null : await reader.read(view, first, count, memory, region);
-  if (isCopy(task)) return { ...segment, baseAt: await read(task.copied, place.base), deltaAt: null };
+  const read = async (view: OpenView<DType> | null, region: number, scratch: number) =>
+    view === null ? null : await reader.read(view, first, count, { memory, region, scratch });
+  const readBase = (view: OpenView<DType> | null) => read(view, place.base, place.free);
+  if (isCopy(task)) return { ...segment, baseAt: await readBase(task.copied), deltaAt: null };
   const base = task.base === null || isRepeatedRow(task.base) ? null : task.base;
   // In the order of `inputsOf`.
-  const [deltaAt, baseAt] = await reader.all([read(task.delta, place.delta), read(base, place.base)]);
+  const [deltaAt, baseAt] = await reader.all([read(task.delta, place.delta, place.spare), readBase(base)]);
   return { ...segment, baseAt, deltaAt };
 }
 

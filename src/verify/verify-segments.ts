@@ -70,8 +70,8 @@ export interface VerifyJob extends SegmentedJob<VerifyTask> {
 /** The job's one counter. */
 export const BYTES_DONE = 0;
 
-/** Memory of a segment: the place of the sum, and behind it what the target has. */
-const PLACE_BYTES = SUM_PLACE_BYTES + REGION_BYTES;
+/** Memory of a segment: what the target has, scratch to read it, and behind them the place of the sum. */
+const PLACE_BYTES = 2 * REGION_BYTES + SUM_PLACE_BYTES;
 
 /** By the number of the tensor. */
 export type FindingsByTensor = Map<number, Findings>;
@@ -130,9 +130,10 @@ async function load(
   placeAt: number,
   reader: ElementReader,
 ): Promise<LoadedTask> {
-  const place = sumPlaceAt(placeAt + REGION_BYTES);
+  const scratch = placeAt + REGION_BYTES;
+  const place = sumPlaceAt(scratch + REGION_BYTES);
   const [gotAt, loaded] = await reader.all([
-    reader.read(target, first, count, memory, placeAt, true),
+    reader.read(target, first, count, { memory, region: placeAt, scratch }, true),
     sum === null ? null : loadSegment({ task: sum, first, count, place }, memory, reader),
   ]);
   return { placeAt, dtype: target.dtype, first, count, gotAt, sum: loaded };

@@ -5,7 +5,7 @@
 import { openView } from "../files/gather.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import { type MergePlan, type PlannedTensor, storedNameOf } from "../merge/merge-plan.js";
-import { inputsOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
+import { inputsOf, leadOf, type MergeTask, mergeTasks } from "../merge/merge-tasks.js";
 import { newRows } from "../merge/new-rows.js";
 import {
   bitsOf,
@@ -108,7 +108,6 @@ function verifyTask(view: TensorView, tensor: number, sum: MergeTask | null): Ve
   const block = blockElements(view.dtype);
   const segmentElements = sum?.segmentElements ?? Math.floor(SEGMENT_BYTES / (size * block)) * block;
   const firstElement = sum?.firstElement ?? 0;
-  const elementsBefore = Math.floor(view.pieces[0].offsetBytes / size) + firstElement;
   return {
     tensor,
     target: openView<NumberDType>(view),
@@ -116,7 +115,7 @@ function verifyTask(view: TensorView, tensor: number, sum: MergeTask | null): Ve
     sum,
     elementCount: sum?.elementCount ?? elementCount(view.shape),
     segmentElements,
-    // As in a merge: later segments begin where pages do, which are then read once.
-    lead: (elementsBefore - (elementsBefore % block)) % segmentElements,
+    // As in a merge: no page is read for two segments.
+    lead: leadOf(view.pieces[0].offsetBytes + firstElement * size, view.dtype),
   };
 }

@@ -198,6 +198,7 @@ test("bytes that lie together are read together", () => {
     { start: [0, 256], extents: [512, 256], strides: [256, 1] },
   ]);
   assert.deepEqual(readsOf(byColumns, 0, 512 * 512), [2, 512 * 1024]);
+  assert.deepEqual(readsOf(byColumns, 700, 2000), [2, 4000], "also where rows begin and end in the middle");
   // Rows of heads of 128, the halves of each interleaved: a range of heads is one stretch, however the rows lie in it.
   const ofHeads = openView({
     ...{ name: "q", dtype: "F16" as const, shape: [512, 512], grid: [4, 2, 64, 512] },
@@ -210,6 +211,7 @@ test("bytes that lie together are read together", () => {
   });
   assert.deepEqual(readsOf(ofHeads, 0, 512 * 512), [1, 512 * 1024]);
   assert.deepEqual(readsOf(ofHeads, 64 * 512, 64 * 512), [1, 127 * 1024]);
+  assert.deepEqual(readsOf(ofHeads, 100 * 512 + 5, 64 * 512), [1, 127 * 1024]);
 });
 
 test("segments put together are the whole view", () => {
