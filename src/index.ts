@@ -20,7 +20,10 @@ import type { MakeDeltaOptions as MakeOptions } from "./make/options.js";
 import { type Callable, runProgram } from "./run-program.js";
 import { loadModule } from "./system-errors.js";
 import type { UploadSummary } from "./upload/documents.js";
-import type { UploadOptions as RepositoryOptions } from "./upload/options.js";
+import type {
+  CheckUploadOptions as CheckedUpload,
+  UploadOptions as RepositoryOptions,
+} from "./upload/options.js";
 import type { Verification } from "./verify/documents.js";
 import type { VerifyOptions as TargetOptions } from "./verify/options.js";
 
@@ -114,6 +117,8 @@ export type VerifyOptions = Callable<TargetOptions>;
 
 /** Where a folder is sent to, and how. */
 export type UploadOptions = Callable<RepositoryOptions>;
+/** Where a target is to be sent to, and what will be made. */
+export type CheckUploadOptions = Callable<CheckedUpload>;
 /** What is sent, where to, and how. */
 export interface UploadModelOptions extends UploadOptions {
   /** The model's folder, or a GGUF. */
@@ -231,9 +236,9 @@ export async function uploadModel(options: UploadModelOptions): Promise<UploadSu
 
 /**
  * Checks whether a model may be sent before it is made: the repository's name, the token and its rights, and that no
- * other model is in the way. Changes nothing. Rejects as `uploadModel` would before it looks at the folder.
+ * other model is in the way of the `target`. Changes nothing. Rejects as `uploadModel` would before it looks at the folder.
  */
-export async function checkUpload(options: UploadOptions): Promise<void> {
+export async function checkUpload(options: CheckUploadOptions): Promise<void> {
   const program = await loadModule(() => import("./upload/upload-model.js"));
   return runProgram(options, program.checkUploadOptions, program.checkUpload);
 }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { checkUpload, type UploadOptions, uploadModel } from "../index.js";
+import { checkUpload, type TargetFormat, type UploadOptions, uploadModel } from "../index.js";
 import { flag, inGroup, text } from "../options.js";
 import { uploadOptions } from "../upload/options.js";
 import { PROGRAM_NAME } from "../version.js";
@@ -40,6 +40,10 @@ interface FolderCommand<Options, Plan, Made> {
   readonly formatMade: (made: Made, paint: Palette) => string;
 }
 
+interface FormatOption {
+  readonly format?: TargetFormat;
+}
+
 /** Adds the options that both commands have, and sets the action. */
 export function defineFolderCommand<Options extends object, Plan extends object, Made extends object>(
   command: Command,
@@ -56,7 +60,8 @@ export function defineFolderCommand<Options extends object, Plan extends object,
       if (lowCpuMem) reporter.note("--low-cpu-mem changes nothing: memory use is always low.");
       const upload = flags === undefined ? null : { ...requireRepository(flags), hub, reporter, signal };
       // What is wrong with an upload is found before there is a folder.
-      if (upload !== null) await checkUpload(upload);
+      const planned = { target: String(call[folder]), format: (call as FormatOption).format };
+      if (upload !== null) await checkUpload({ ...upload, ...planned });
       if (dryRun) {
         if (upload !== null) reporter.note(`it would be sent to ${upload.repository} on the Hub.`);
         const planned = await plan(call);

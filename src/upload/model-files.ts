@@ -2,6 +2,9 @@
  * Which names in a folder or a repository belong to a model. A loader would take a stale file beside a new model for a
  * part of it. Other files are neither sent nor touched.
  */
+import { basename } from "node:path";
+import { ggufStem } from "../formats/gguf/find-gguf.js";
+import type { TargetFormat } from "../formats/table.js";
 import { ASSET_NAMES, MODEL_CARD } from "../llama/file-names.js";
 import { PROVENANCE } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
@@ -45,4 +48,28 @@ export function meetFiles(
     replaced: inRepository.filter((name) => toSend.includes(name)),
     stale: isGguf ? [] : inRepository.filter((name) => isModelPart(name) && !toSend.includes(name)),
   };
+}
+
+/**
+ * What sending a target would meet there, before it is made: files that it would replace, or be mixed up with. How many
+ * parts a GGUF will have, and in a folder of which dtype it will be, isn't known yet.
+ */
+export function meetTarget(
+  inRepository: readonly string[],
+  target: string,
+  format: TargetFormat | undefined,
+): string[] {
+  const name = basename(target);
+  const stem = ggufStem(name);
+  if (stem !== null)
+    return [
+      ...inRepository.filter((each) => ggufStem(each) === stem),
+      ...filesBeside(name, inRepository, []),
+    ];
+  const beside = [...RECORDS, MODEL_CARD, MODELFILE];
+  const isMet =
+    format === "gguf"
+      ? (each: string) => beside.includes(each) || ggufStem(each)?.startsWith(`${name}-`) === true
+      : (each: string) => isModelPart(each) || each === MODEL_CARD;
+  return inRepository.filter(isMet);
 }

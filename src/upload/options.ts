@@ -2,7 +2,7 @@ import { z } from "zod";
 import { hubOption } from "../merge/options.js";
 import { flag, inGroup, text, toggle, type WorkOptions } from "../options.js";
 
-export const checkUploadOptions = z.strictObject({
+const repositoryOptions = z.strictObject({
   /** `owner/name` on the Hub; created if it doesn't exist. */
   repository: text(),
   /** Make the repository private, and refuse one that is public; default: a new one is as its owner's settings say. */
@@ -14,9 +14,16 @@ export const checkUploadOptions = z.strictObject({
   ...hubOption,
 });
 
-inGroup("Upload", checkUploadOptions.shape);
+inGroup("Upload", repositoryOptions.shape);
 
-export const uploadOptions = checkUploadOptions.extend({
+export const checkUploadOptions = repositoryOptions.extend({
+  /** What will be made: a folder, or a GGUF, which may stand beside other models. Default: a folder. */
+  target: text().optional(),
+  /** As in `applyDelta`: with `gguf` the folder holds one. */
+  format: z.enum(["safetensors", "bin", "gguf"]).optional(),
+});
+
+export const uploadOptions = repositoryOptions.extend({
   /** The model's folder, or a GGUF. */
   folder: text(),
   ...inGroup("Upload", {
@@ -27,6 +34,8 @@ export const uploadOptions = checkUploadOptions.extend({
   }),
 });
 
-export type UploadOptions = z.input<typeof checkUploadOptions> &
+export type CheckUploadOptions = z.input<typeof checkUploadOptions> & WorkOptions;
+
+export type UploadOptions = z.input<typeof repositoryOptions> &
   Pick<z.input<typeof uploadOptions>, "revision" | "createPr"> &
   WorkOptions;

@@ -18,22 +18,21 @@ import { PROGRAM_NAME } from "../version.js";
 import { type UploadAccess, withUploadAccess } from "./access.js";
 import type { UploadSummary } from "./documents.js";
 import { FileBlob } from "./file-blob.js";
-import { filesBeside, filesToSend, isModelPart, meetFiles } from "./model-files.js";
-import type { UploadOptions } from "./options.js";
+import { filesBeside, filesToSend, meetFiles, meetTarget } from "./model-files.js";
+import type { CheckUploadOptions, UploadOptions } from "./options.js";
 import { trackUpload } from "./progress.js";
 import type { CommitContents } from "./writer.js";
 
-export { checkUploadOptions, type UploadOptions, uploadOptions } from "./options.js";
+export { type CheckUploadOptions, checkUploadOptions, type UploadOptions, uploadOptions } from "./options.js";
 
 /**
  * Finds out whether a model that is still to be made may be sent: the name, the token, its rights, what the repository
  * holds. Changes nothing. Errors: those of `withUploadAccess`, `repository-occupied`.
  */
-export async function checkUpload(options: UploadOptions): Promise<void> {
+export async function checkUpload({ target, format, ...options }: CheckUploadOptions): Promise<void> {
   await withUploadAccess(options, async ({ repository, listing }) => {
     const names = listing?.entries.map(({ path }) => path) ?? [];
-    const taken = names.filter((name) => isModelPart(name) || name === MODEL_CARD);
-    if (options.overwrite !== true) refuseOccupied(repository, taken);
+    if (options.overwrite !== true) refuseOccupied(repository, meetTarget(names, target ?? "", format));
   });
 }
 

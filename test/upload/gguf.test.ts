@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
-import { uploadModel } from "../../src/upload/upload-model.js";
+import { checkUpload, uploadModel } from "../../src/upload/upload-model.js";
 import { tinyGguf } from "../support/gguf-target.js";
 import { refusal } from "../support/refusal.js";
 import { DESTINATION, localFiles, uploadRun } from "../support/upload-run.js";
@@ -26,6 +26,23 @@ test("a file goes with its checksums and its Modelfile, beside other models; wha
   assert.deepEqual(Object.keys(there()).sort(), [...sent, ...Object.keys(OTHERS)].sort());
   const other = await tinyGguf(context, { dtype: "Q4_0" });
   await refusal(() => uploadModel(other, options()), "repository-occupied", { got: basename(other) });
+});
+
+test("before it is made, only files that it would replace are in its way", async (context) => {
+  const parts = { "vicuna-00001-of-00002.gguf": Buffer.from("x"), "vicuna.Modelfile": Buffer.from("x") };
+  const { options } = await uploadRun(context, {
+    [DESTINATION]: { files: OTHERS },
+    "owner/split": { files: { ...OTHERS, ...parts, "README.md": Buffer.from("x") } },
+  });
+  const check = (repository: string, target: string, format?: "gguf") =>
+    checkUpload({ ...options({ repository }), target, format });
+  await check(DESTINATION, "models/vicuna.gguf");
+  await check(DESTINATION, "models/vicuna", "gguf");
+  const occupied = (call: () => Promise<void>, got: string) => refusal(call, "repository-occupied", { got });
+  await occupied(() => check(DESTINATION, "models/q2.gguf"), "q2.gguf");
+  await occupied(() => check(DESTINATION, "models/vicuna"), "model.safetensors, config.json");
+  await occupied(() => check("owner/split", "vicuna.gguf"), Object.keys(parts).join(", "));
+  await occupied(() => check("owner/split", "vicuna", "gguf"), "README.md");
 });
 
 test("any part of one that is split stands for all; a folder goes whole", async (context) => {

@@ -11,6 +11,11 @@ export function isGgufName(name: string): boolean {
   return name.endsWith(".gguf") && !NO_MODEL.test(name);
 }
 
+/** The name without its ending, and without the number of a part; null for another file. */
+export function ggufStem(name: string): string | null {
+  return /^(.*?)(?:-\d{5}-of-\d{5})?\.gguf$/i.exec(name)?.[1] ?? null;
+}
+
 /** The names of all files of the model that a file of this name is of: itself, or as llama.cpp names parts. */
 export function ggufParts(name: string): string[] {
   const [, stem, count] = PART.exec(name) ?? [];
