@@ -8,7 +8,7 @@ import { RepositoryCache, sizeOfFile } from "../../src/hub/cache.js";
 import { partialBytes } from "../../src/hub/partial-blob.js";
 import { completeHubSettings } from "../../src/hub/settings.js";
 import { type HubServer, sha256, startHub } from "../support/hub-server.js";
-import { safetensorsOf, temporaryFolder } from "../support/model-folder.js";
+import { floats, safetensorsOf, temporaryFolder, writeModel } from "../support/model-folder.js";
 import { seededNormals } from "../support/numbers.js";
 import { type CliResult, runCli } from "../support/run-cli.js";
 
@@ -43,6 +43,7 @@ async function place(context: TestContext): Promise<Place> {
       return [name, safetensorsOf(JSON.stringify({ [name]: data }), noise(2 * SHARD_ELEMENTS, i + 1))];
     }),
   );
+  const other = writeModel(join(root, "other"), [floats("other", "F16", [2], Float64Array.of(1, 2))]);
   const index = {
     metadata: { total_size: 4 * SHARD_ELEMENTS },
     weight_map: Object.fromEntries(SHARDS.map((n) => [n, n])),
@@ -56,7 +57,7 @@ async function place(context: TestContext): Promise<Place> {
   return {
     hub,
     byteLength: Object.values(weights).reduce((sum, { length }) => sum + length, 0),
-    fetch: (whileRunning = () => {}) => runCli(["compare", "a/b", "a/b"], { env, whileRunning }),
+    fetch: (whileRunning = () => {}) => runCli(["compare", "a/b", other], { env, whileRunning }),
     sent: () => {
       const data = hub.contentRequests().filter(({ range }) => range !== null && range[1] > 1);
       return data.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
@@ -96,7 +97,7 @@ const endWhen = (signal: NodeJS.Signals, when: () => boolean) => (child: ChildPr
   child.once("close", () => clearInterval(timer));
 };
 
-/** The run came to its end: it says that noise is no target of ours. */
+/** The run came to its end: it says that the two models differ. */
 const ENDED = 7;
 
 /** What two connections may hold between the server's count and the file. */
