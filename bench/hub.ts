@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- --hub PYTHON`: a Hub on loopback, at 0, 30 and 100 ms and 40 MB/s a connection. Times a download of
- * ours against the `hf download` of that Python (huggingface_hub), with processor time, requests and peak memory; and
- * what a dry run, `inspect --base` and a merge read of a 7B and a 13B that stay on the Hub.
+ * ours against the `hf download` of that Python (huggingface_hub), with processor time, requests and peak memory, and of
+ * merges that download or stream both sides; and what a dry run and `inspect --base` read of a 7B and a 13B that stay on
+ * the Hub.
  */
 import { execFileSync, fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -27,9 +28,9 @@ print(json.dumps([time.time() - start, used.ru_utime + used.ru_stime, used.ru_ma
 const DOWNLOAD = fileURLToPath(new URL("./download.js", import.meta.url));
 
 /** Base and delta are the same noise, which is as good as any to a network. */
-const STREAMED = [
+const MERGE = [
   ...["--base", "bench/download", "--delta", "bench/same", "--target", "out"],
-  ...["--stream", "--skip-base-check", "--force", "--no-sync"],
+  ...["--skip-base-check", "--force", "--no-sync", "--max-shard-size", "200MB"],
 ];
 
 export async function benchHub(python: string, downloadBytes: number): Promise<void> {
@@ -88,7 +89,8 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
       "bench/download",
     ]);
     await measure("hf download", [python, "-m", "huggingface_hub.cli.hf", "download", "bench/download"]);
-    await measure(`merge with --stream, ${formatBytes(2 * downloadBytes)}`, ours(...STREAMED));
+    await measure(`merge, ${formatBytes(2 * downloadBytes)}`, ours(...MERGE));
+    await measure(`merge with --stream, ${formatBytes(2 * downloadBytes)}`, ours(...MERGE, "--stream"));
     for (const size of ["7B", "13B"]) {
       await measure(`dry run, ${size}`, ours(...pair(size), "--dry-run", "--force"));
       await measure(

@@ -74,18 +74,32 @@ function lifeSizeFiles(size: LifeSize, deviation: number): Record<string, Buffer
   return files;
 }
 
-/** One file of weights that is downloaded whole, so its digest is the true one. */
+/** Shards that are downloaded whole, so their digests are the true ones. */
+const SHARDS = 4;
+
 function downloadFiles(byteLength: number): Record<string, Buffer> {
-  const header = { weight: { dtype: "F16", shape: [byteLength / 2], data_offsets: [0, byteLength] } };
-  const json = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(json.length));
-  const file = virtualFile(Buffer.concat([length, json]), byteLength, block(0.02));
-  const sum = createHash("sha256");
-  for (let at = 0; at < file.length; at += BLOCK_BYTES)
-    sum.update(file.subarray(at, Math.min(at + BLOCK_BYTES, file.length)));
-  nameDigest(file, sum.digest("hex"));
-  return { "config.json": Buffer.from("{}"), "model.safetensors": file };
+  const files: Record<string, Buffer> = { "config.json": Buffer.from("{}") };
+  const weightMap: Record<string, string> = {};
+  const dataBytes = byteLength / SHARDS;
+  for (let number = 1; number <= SHARDS; number++) {
+    const tensor = `weight.${number}`;
+    const name = `model-0000${number}-of-0000${SHARDS}.safetensors`;
+    const header = { [tensor]: { dtype: "F16", shape: [dataBytes / 2], data_offsets: [0, dataBytes] } };
+    const json = Buffer.from(JSON.stringify(header));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(json.length));
+    const file = virtualFile(Buffer.concat([length, json]), dataBytes, block(0.02));
+    const sum = createHash("sha256");
+    for (let at = 0; at < file.length; at += BLOCK_BYTES)
+      sum.update(file.subarray(at, Math.min(at + BLOCK_BYTES, file.length)));
+    nameDigest(file, sum.digest("hex"));
+    files[name] = file;
+    weightMap[tensor] = name;
+  }
+  files["model.safetensors.index.json"] = Buffer.from(
+    JSON.stringify({ metadata: {}, weight_map: weightMap }),
+  );
+  return files;
 }
 
 function obey(hub: HubServer, order: Order): void {
