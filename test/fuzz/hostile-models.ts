@@ -170,11 +170,6 @@ const MODELS: Readonly<Record<string, Change>> = {
         })),
       ]),
     ),
-  "a GGUF of strings": (folder, share) => {
-    const length = count(4e6, share);
-    const strings = Buffer.concat([gguf.u32(8), gguf.u64(length), Buffer.alloc(8 * length)]);
-    asWeights(folder, "model.gguf", gguf.ggufBytes({ keys: [gguf.key("a", 9, strings)] }));
-  },
   "a config of objects on one line": (folder, share) =>
     writeFileSync(join(folder, "config.json"), `{"a":[${"{},".repeat(count(130_000, share))}1]}`),
   "a config with 20 000 labels on one line": (folder, share) => {
@@ -266,6 +261,23 @@ const MODELS: Readonly<Record<string, Change>> = {
   },
 };
 
+const asGguf = (folder: string, parts: gguf.GgufParts) =>
+  asWeights(folder, "model.gguf", gguf.ggufBytes(parts));
+
+/** An array that is a key's value; all bytes of its items are zero. */
+const ggufArray = (type: number, length: number, itemBytes: number) =>
+  gguf.key("a", 9, gguf.u32(type), gguf.u64(length), Buffer.alloc(itemBytes * length));
+
+/** What reads a GGUF: as base or delta it is refused by its first bytes. */
+const GGUFS: Readonly<Record<string, Change>> = {
+  "a GGUF of strings": (folder, share) => asGguf(folder, { keys: [ggufArray(8, count(4e6, share), 8)] }),
+  "a GGUF of numbers": (folder, share) => asGguf(folder, { keys: [ggufArray(0, count(30e6, share), 1)] }),
+  "a GGUF of 65 000 keys": (folder, share) =>
+    asGguf(folder, { keys: list(count(65_000, share), String).map((i) => gguf.key(i, 7, Buffer.of(1))) }),
+  "a GGUF of 65 000 tensors": (folder, share) =>
+    asGguf(folder, { tensors: list(count(65_000, share), String).map((i) => gguf.tensor(i, [0])) }),
+};
+
 /** What `verify` reads of a target. */
 const TARGETS: Readonly<Record<string, Change>> = {
   "SHA256SUMS of 16 MB": (folder, share) =>
@@ -328,6 +340,7 @@ export const ATTACKS: readonly {
         attack: onBoth(MODELS[name] as Change),
       })),
   ),
+  ...(["inspect", "compare", "verify"] as const).flatMap((command) => named(GGUFS, command, onBoth)),
   ...named(TARGETS, "verify", (change) => (models, share) => change(models.delta, share, "delta")),
   ...named(
     STAGINGS,

@@ -27,7 +27,7 @@ const LEAST_SECONDS = 2;
 const MOST_GROWTH = 3;
 
 /** A result, or an error with a code. */
-const EXITS = [0, 1, 3, 4, 5, 6];
+const EXITS = [0, 1, 3, 4, 5, 6, 7];
 
 const WORDS: Readonly<Record<Command, (models: Models) => string[]>> = {
   plan: ({ base, delta, target }) => ["--base", base, "--delta", delta, "--target", target, "--dry-run"],

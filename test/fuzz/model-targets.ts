@@ -11,9 +11,10 @@ import { openCheckpoint } from "../../src/formats/open.js";
 import { type Asset, planAssets } from "../../src/llama/assets.js";
 import { readModelConfig } from "../../src/llama/model-config.js";
 import { readTokenizerState } from "../../src/llama/tokenizer-state.js";
-import { projectPath } from "../support/fixture-path.js";
+import { fixturePath, projectPath } from "../support/fixture-path.js";
 import { goldenAssets, metadataOf } from "../support/gguf-golden.js";
 import { listing, tinyPair, tinyShapes, writeModel } from "../support/model-folder.js";
+import { checkViews } from "./check-views.js";
 import { configs } from "./generate.js";
 import type { Target } from "./targets.js";
 
@@ -86,6 +87,28 @@ export function assetTargets(): Target[] {
 function withText(fileName: string, bytes: Buffer): Asset[] {
   const others = goldenAssets({}).filter((asset) => asset.fileName !== fileName);
   return [...others, { fileName, text: bytes.toString() }];
+}
+
+/** Files of a folder in Meta's layout that are changed; the number of the file is the input's first byte. */
+const META = ["params.json", "consolidated.00.pth", "consolidated.01.pth"];
+
+/** Meta's weights, one file of which is changed: no view of what is put together leads out of a file. */
+export function metaTarget(): Target {
+  const source = fixturePath("meta/files-2");
+  return {
+    name: "meta",
+    share: 0.2,
+    seeds: () => META.map((name, i) => Buffer.concat([Buffer.of(i), readFileSync(join(source, name))])),
+    generator: null,
+    async read(bytes) {
+      const folder = scratchFolder("meta");
+      cpSync(source, folder, { recursive: true });
+      writeFileSync(join(folder, META[(bytes[0] ?? 0) % META.length] as string), bytes.subarray(1));
+      const { tensors, close } = await openCheckpoint(folder);
+      close();
+      checkViews(tensors);
+    },
+  };
 }
 
 /** Files of the delta's folder that are changed; the number of the file is the input's first byte. */

@@ -27,7 +27,7 @@ import { llamaPieces, sentencePieceModel } from "../support/sentencepiece-sample
 import { checkpointEntries, legacyStream, stateDict, storedZip, tensor } from "../support/torch-samples.js";
 import { checkViews } from "./check-views.js";
 import * as generate from "./generate.js";
-import { assetTargets, modelTarget } from "./model-targets.js";
+import { assetTargets, metaTarget, modelTarget } from "./model-targets.js";
 
 export interface Target {
   readonly name: string;
@@ -185,4 +185,4 @@ const READERS: readonly Target[] = [
   },
 ];
 
-export const TARGETS: readonly Target[] = [...READERS, ...assetTargets(), modelTarget()];
+export const TARGETS: readonly Target[] = [...READERS, ...assetTargets(), metaTarget(), modelTarget()];
