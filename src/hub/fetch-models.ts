@@ -112,7 +112,9 @@ async function fetchInto(
   );
   const releases = await downloadMissing(located, cacheFolder, options, session);
   const isStreamed = ({ absentWeights }: LocatedModel) => staysThere(options) && absentWeights.length > 0;
-  for (const model of located.filter(isStreamed)) options.reporter.note(describeStay(model, options));
+  // Of what is downloaded later, the download says enough.
+  const level = comesLater(options) ? "detail" : "note";
+  for (const model of located.filter(isStreamed)) options.reporter[level](describeStay(model, options));
   // A revision must not stand for a snapshot without weights.
   for (const model of located) if (!isStreamed(model)) noteRevision(model, options.reporter);
   for (const release of releases) release();

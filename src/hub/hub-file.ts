@@ -178,7 +178,7 @@ export class HubFile {
       // Who is refused where another has asked anew meanwhile has learnt nothing.
       if (this.#address !== address) continue;
       this.#address = null;
-      if (--this.#refusalsLeft === 0) throw error;
+      if (--this.#refusalsLeft <= 0) throw error;
     }
   }
 
