@@ -106,7 +106,7 @@ async function largePlace(context: TestContext, megabytes: number): Promise<Plac
 }
 
 test("a model many times larger than the window takes no more memory", async (context) => {
-  const megabytes = 256;
+  const megabytes = 128;
   const { run, hub, home } = await largePlace(context, megabytes);
   const { code, stdout, stderr } = await run(
     ...["--base", BASE, "--delta", DELTA, "--target", "out"],

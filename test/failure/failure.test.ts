@@ -37,7 +37,7 @@ import { SAMPLES } from "./samples.js";
 const FOLDER = projectPath("test/failure/files");
 const PAIR = tinyPair(1, tinyShapes(16, 8, 1));
 
-/** Every so many samples, one also goes through the command line, which starts a process. */
+/** Every so many samples, one also goes through the command line. */
 const CLI_EVERY = 12;
 
 interface Models {
@@ -175,7 +175,7 @@ const FIFOS: Readonly<Record<string, string>> = {
   "source-unreadable--fifo-that-is-copied": "preprocessor_config.json",
 };
 
-/** Through the command line, with less memory than V8 takes by itself: what grows without bound ends the process. */
+/** Through the command line, which has little memory here (`run-cli.ts`): what grows without bound ends its process. */
 async function refusedByTool(
   context: TestContext,
   name: string,
@@ -185,7 +185,7 @@ async function refusedByTool(
   const given = make(delta) ?? delta;
   const before = listing(root);
   const sides = ["--base", base, "--delta", given, "--target", join(root, "target")];
-  const run = await runCli([...sides, "--skip-base-check", "--json"], { heapMegabytes: 256 });
+  const run = await runCli([...sides, "--skip-base-check", "--json"]);
   const code = codeOf(name);
   assert.equal(run.code, EXIT_OF[code], run.stderr);
   const { error } = JSON.parse(run.stdout) as { error: { code: string; hint?: string } };

@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from "node:test";
 import { applyDelta } from "../../src/apply/apply-delta.js";
 import { silentReporter } from "../../src/progress.js";
 import { type Fault, type RecordedRequest, sha256 } from "../support/hub-server.js";
+import { madeOnce } from "../support/made-once.js";
 import { floats, tinyPair, tinyShapes } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 import {
@@ -30,10 +31,13 @@ function every(n: number, fault: (i: number) => Fault) {
   return (request: RecordedRequest) => (isData(request) && ++i % n === 0 ? fault(i) : undefined);
 }
 
-async function withExpected(context: TestContext): Promise<StreamRun> {
+/** The pair on a Hub, and what a merge from the disk makes of it. */
+async function withExpected(context: TestContext): Promise<StreamRun & { readonly expected: string }> {
   const run = await streamRun(context, { ...PAIR, deltaOptions: { format: "torch", shards: 2 } });
-  await applyDelta({ ...run.local, target: join(run.root, "expected"), skipBaseCheck: true });
-  return run;
+  const root = await madeOnce("stream-faults", (folder) =>
+    applyDelta({ ...run.local, target: join(folder, "expected"), skipBaseCheck: true }),
+  );
+  return { ...run, expected: join(root, "expected") };
 }
 
 describe("a Hub that misbehaves", { concurrency: 2 }, () => {
@@ -52,7 +56,7 @@ describe("a Hub that misbehaves", { concurrency: 2 }, () => {
       const run = await withExpected(context);
       run.hub.fault = fault;
       await run.stream("out", { transfer: { attempts: 12 } });
-      assertSameTarget(join(run.root, "out"), join(run.root, "expected"));
+      assertSameTarget(join(run.root, "out"), run.expected);
       assertNoWeightsIn(run.cacheFolder);
     });
   }
@@ -61,7 +65,7 @@ describe("a Hub that misbehaves", { concurrency: 2 }, () => {
     const run = await withExpected(context);
     run.hub.validSignatures = 8;
     await run.stream("out");
-    assertSameTarget(join(run.root, "out"), join(run.root, "expected"));
+    assertSameTarget(join(run.root, "out"), run.expected);
   });
 
   for (const [what, fault, code] of [

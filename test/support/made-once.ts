@@ -1,4 +1,4 @@
-/** A folder that several tests begin with: made once in this process, and copied for each of them. */
+/** Folders that several tests begin with: made once in this process. */
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,15 +14,20 @@ async function inNewFolder(make: (root: string) => Promise<unknown>): Promise<st
   return root;
 }
 
-/** A folder of the test's own with what `make` makes; `key` tells what that is. */
+/** A folder with what `make` makes, for reading alone; `key` tells what that is. */
+export function madeOnce(key: string, make: (root: string) => Promise<unknown>): Promise<string> {
+  const folder = made.get(key) ?? inNewFolder(make);
+  made.set(key, folder);
+  return folder;
+}
+
+/** A copy of that folder, of the test's own. */
 export async function copyOf(
   context: TestContext,
   key: string,
   make: (root: string) => Promise<unknown>,
 ): Promise<string> {
-  const from = made.get(key) ?? inNewFolder(make);
-  made.set(key, from);
   const root = temporaryFolder(context);
-  cpSync(await from, root, { recursive: true });
+  cpSync(await madeOnce(key, make), root, { recursive: true });
   return root;
 }

@@ -21,8 +21,6 @@ export interface CliOptions {
   readonly cwd?: string;
   /** Variables besides the usual ones; `undefined` takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Limit of V8's heap. */
-  readonly heapMegabytes?: number;
   /** Words before the program's: a limit to run it under, for example. */
   readonly under?: readonly string[];
   /** Options of Node's own. */
@@ -50,9 +48,12 @@ const NEUTRAL: Readonly<Record<string, string | undefined>> = {
 /** Processes that wait for a run. */
 const idle: ChildProcess[] = [];
 
+/** Less memory than V8 takes by itself: what grows without bound ends the process. */
+const HEAP_LIMIT = "--max-old-space-size=256";
+
 function startHost(): ChildProcess {
   const path = fileURLToPath(new URL("./cli-host.js", import.meta.url));
-  return fork(path, { execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  return fork(path, { execArgv: [HEAP_LIMIT], stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }
 
 async function runHosted(run: HostedRun): Promise<CliResult> {
@@ -73,14 +74,13 @@ async function runHosted(run: HostedRun): Promise<CliResult> {
 
 /** Resolves when the run has ended, however it ended. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const { heapMegabytes, under, nodeOptions, whileRunning } = options;
+  const { under, nodeOptions, whileRunning } = options;
   const env = { ...process.env, ...NEUTRAL, ...options.env };
   const cwd = options.cwd ?? process.cwd();
-  const isHosted = [heapMegabytes, under, nodeOptions, whileRunning].every((needed) => needed === undefined);
+  const isHosted = [under, nodeOptions, whileRunning].every((needed) => needed === undefined);
   if (isHosted) return runHosted({ words: args, cwd, env });
-  const heap = heapMegabytes === undefined ? [] : [`--max-old-space-size=${heapMegabytes}`];
   return new Promise((resolve, reject) => {
-    const command = [...(under ?? []), process.execPath, ...heap, ...(nodeOptions ?? []), BIN, ...args];
+    const command = [...(under ?? []), process.execPath, ...(nodeOptions ?? []), BIN, ...args];
     const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "pipe"], env, cwd });
     let stdout = "";
     let stderr = "";
