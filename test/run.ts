@@ -1,7 +1,8 @@
 /**
  * Runs the tests: `node dist/test/run.js`, with `--slow` those that end processes, install or compile, with `--times`
  * and what each file took. Words that follow choose the files whose path holds one of them. A process a core is kept and
- * takes file after file, since starting it and loading the program takes longer than most files' tests.
+ * takes file after file, since starting it and loading the program takes longer than most files' tests; a slow file has
+ * a process of its own.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -32,22 +33,35 @@ const NODE_OPTIONS = [NO_DEADLOCK, `--test-reporter=${REPORTER}`, "--test-report
 
 interface FileResult extends Tally {
   readonly path: string;
-  readonly seconds: number;
 }
 
 const results: FileResult[] = [];
 const left = [...paths];
 
-/** Has a new process run a file after the other, until none is left or the process dies. */
+function printTimes(path: string, seconds: number, { cpuSeconds }: Tally): void {
+  console.log(
+    `${seconds.toFixed(1).padStart(7)} s, ${cpuSeconds.toFixed(1).padStart(5)} s of processor  ${path}`,
+  );
+}
+
+/** Runs a file after the other, until none is left. */
 async function work(): Promise<void> {
+  while (left.length > 0) await workInProcess(isSlow ? 1 : paths.length);
+}
+
+/** Has a new process run so many files one after the other, or fewer where it dies. */
+async function workInProcess(count: number): Promise<void> {
   const child = fork(join(root, "support", "run-files.js"), { execArgv: NODE_OPTIONS });
   const exit = once(child, "exit");
-  for (let path = left.shift(); path !== undefined && child.connected; path = left.shift()) {
+  for (let i = 0; i < count && child.connected; i++) {
+    const path = left.shift();
+    if (path === undefined) break;
     const startedAt = performance.now();
     child.send(join(root, path));
     const [tally] = (await Promise.race([once(child, "message"), exit])) as [Tally | number | null];
     if (typeof tally !== "object" || tally === null) break;
-    results.push({ path, seconds: (performance.now() - startedAt) / 1000, ...tally });
+    results.push({ path, ...tally });
+    if (isTimed) printTimes(path, (performance.now() - startedAt) / 1000, tally);
   }
   if (child.connected) child.disconnect();
   const [code] = (await exit) as [number | null];
@@ -57,11 +71,6 @@ async function work(): Promise<void> {
 const startedAt = performance.now();
 await Promise.all(Array.from({ length: Math.min(paths.length, availableParallelism()) }, work));
 
-if (isTimed)
-  for (const { path, seconds, cpuSeconds } of results.sort((a, b) => b.seconds - a.seconds))
-    console.log(
-      `${seconds.toFixed(1).padStart(7)} s, ${cpuSeconds.toFixed(1).padStart(5)} s of processor  ${path}`,
-    );
 const done = new Set(results.map(({ path }) => path));
 const unfinished = paths.filter((path) => !done.has(path));
 if (unfinished.length > 0) {

@@ -1,6 +1,6 @@
 /**
- * Signals in the middle of a merge and of a comparison, and what a killed run leaves. The model is sparse: half a
- * gigabyte a side that takes a second or more to add with one thread, and no room on the disk.
+ * Signals in the middle of a merge and of a comparison, and what a killed run leaves. The model is sparse: a quarter of
+ * a gigabyte a side that takes a second to add with one thread, and no room on the disk.
  */
 import assert from "node:assert/strict";
 import {
@@ -22,7 +22,7 @@ import { runCli } from "../support/run-cli.js";
 
 const INTERRUPTING_READS = new URL("../support/interrupting-reads.js", import.meta.url).href;
 
-const ELEMENTS = 256 * 1024 * 1024;
+const ELEMENTS = 128 * 1024 * 1024;
 
 const SMALL_ELEMENTS = 1024 * 1024;
 
@@ -184,7 +184,7 @@ test("a killed run leaves its working folder, which the next run replaces", asyn
 for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
   test(`${signal} with one of two shards done: the next run does the other one alone`, async (context) => {
     const { root, args } = largeMerge(context);
-    const sharded = [...args, "--max-shard-size", "538MB", "--json"];
+    const sharded = [...args, "--max-shard-size", "269MB", "--json"];
     const stopped = await runCli(sharded, {
       whileRunning: (child) => onceAShardIsDone(root, () => child.kill(signal)),
     });
@@ -208,18 +208,18 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
 for (const [what, more, note] of [
   [
     "another option",
-    ["--max-shard-size", "538MB", "--dtype", "bfloat16"],
+    ["--max-shard-size", "269MB", "--dtype", "bfloat16"],
     /^starting over: an interrupted run had finished 1 shard, but these changed since: options\.$/m,
   ],
   [
     "--restart",
-    ["--max-shard-size", "538MB", "--restart"],
+    ["--max-shard-size", "269MB", "--restart"],
     /^starting over: .* 1 shard, but you asked to start over\.$/m,
   ],
 ] as const) {
   test(`an interrupted run is not gone on with: ${what}`, async (context) => {
     const { root, args } = largeMerge(context);
-    await runCli([...args, "--max-shard-size", "538MB"], {
+    await runCli([...args, "--max-shard-size", "269MB"], {
       whileRunning: (child) => onceAShardIsDone(root, () => child.kill("SIGKILL")),
     });
     const next = await runCli([...args, ...more, "--json"]);

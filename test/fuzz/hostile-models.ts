@@ -1,6 +1,6 @@
 /**
  * Models and targets made to cost as much as they can: each at the caps, or beyond them, or at a share of that. The table
- * is walked by steps.test.ts at a small share, counting steps, and by hostile-run.ts at the caps, looking at the process.
+ * is walked by steps.slow.ts at a small share, counting steps, and by hostile-run.ts at the caps, looking at the process.
  */
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { projectPath } from "../support/fixture-path.js";
-import { type InstalledPackage, installPackage, skipInstalls } from "../support/installed-package.js";
+import { installPackage, skipInstalls } from "../support/installed-package.js";
 import { temporaryFolder } from "../support/model-folder.js";
 
 const RIGHT = `
@@ -92,7 +92,8 @@ async function compile(
 ): Promise<string> {
   const folder = temporaryFolder(context);
   mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
-  const library = join(installed.prefix, "lib/node_modules/vicuna-apply-delta");
+  const { prefix } = await installPackage();
+  const library = join(prefix, "lib/node_modules/vicuna-apply-delta");
   symlinkSync(library, join(folder, "node_modules", "vicuna-apply-delta"), "junction");
   for (const name of types) {
     const installed = projectPath(`node_modules/@types/${name}`);
@@ -122,14 +123,6 @@ async function compile(
 }
 
 const options = { skip: skipInstalls };
-let installed: InstalledPackage;
-
-before(async () => {
-  if (skipInstalls === false) installed = await installPackage();
-});
-
-after(() => installed?.remove());
-
 test("what is right compiles with Node's types alone, without a browser's", options, async (context) => {
   assert.equal(await compile(context, RIGHT, { types: ["node"], lib: ["es2023"] }), "");
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { projectPath } from "../support/fixture-path.js";
 import {
   EXPECTED,
@@ -46,8 +46,6 @@ describe("the package", { skip: skipInstalls }, () => {
   before(async () => {
     installed = await installPackage();
   });
-
-  after(() => installed.remove());
 
   test("holds what is needed, and nothing else", () => {
     const paths = installed.tarball.files.map(({ path }) => path);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { projectPath } from "../support/fixture-path.js";
 import { filesIn, tinyRepositories } from "../support/hub-run.js";
 import { type HubServer, startHub } from "../support/hub-server.js";
@@ -61,8 +61,6 @@ describe("on a runner", { skip }, () => {
     installed = await installPackage();
   });
 
-  after(() => installed.remove());
-
   /** The variables of a job: those of the workflow, with what GitHub puts into them. */
   function jobVariables(folder: string, hub: HubServer): Record<string, string | undefined> {
     const given: Record<string, string> = { PACKAGE: installed.tarball.path, HF_TOKEN: "", BASE, DELTA };
@@ -114,7 +112,7 @@ describe("on a runner", { skip }, () => {
   });
 
   test("a 7B model fits a hosted runner's disk, by its plan and what the cache holds", async (context) => {
-    const folder = installed.newFolder("large");
+    const folder = installed.newFolder("runner");
     const models = installed.newFolder("models");
     writeBoth(models);
     const repository = (name: string) => ({ files: filesIn(join(models, name)) });

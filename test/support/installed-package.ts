@@ -29,11 +29,19 @@ export interface InstalledPackage {
   variables(more?: Variables): Variables;
   run(command: string, args: readonly string[], cwd: string, env?: Variables): Promise<Ended>;
   newFolder(name: string): string;
-  remove(): void;
 }
 
-export async function installPackage(): Promise<InstalledPackage> {
+let installed: Promise<InstalledPackage> | undefined;
+
+/** Installed once for all tests of this process, and removed when it ends. */
+export function installPackage(): Promise<InstalledPackage> {
+  installed ??= install();
+  return installed;
+}
+
+async function install(): Promise<InstalledPackage> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), "vicuna-test-")));
+  process.once("exit", () => rmSync(root, { recursive: true, force: true }));
   const prefix = join(root, "prefix");
   const folders = installedDependencies();
   const dependencies = await pack(folders, join(root, "packages"), root);
@@ -57,10 +65,6 @@ export async function installPackage(): Promise<InstalledPackage> {
       const folder = join(root, name);
       mkdirSync(folder);
       return folder;
-    },
-    remove() {
-      registry.close();
-      rmSync(root, { recursive: true, force: true });
     },
   };
 }

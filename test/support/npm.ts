@@ -114,10 +114,9 @@ export interface Registry {
   readonly url: string;
   /** Names that were asked for and aren't here. */
   readonly missing: readonly string[];
-  close(): void;
 }
 
-/** Serves the tarballs as a registry does: a document a package, with its versions. */
+/** Serves the tarballs as a registry does, as long as the process lives: a document a package, with its versions. */
 export async function openRegistry(
   tarballs: readonly Tarball[],
   folders: readonly string[],
@@ -159,6 +158,7 @@ export async function openRegistry(
     response.end(JSON.stringify(document ?? { error: "not found" }));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  return { url, missing, close: () => server.close() };
+  return { url, missing };
 }
