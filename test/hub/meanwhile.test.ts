@@ -21,15 +21,16 @@ import {
 
 const download = (run: StreamRun) => ({ hub: { ...run.hubOptions, stream: false } });
 
+const PAIR = tinyPair(1, tinyShapes(512, 192, 3));
+
 /** A Hub with a pair in shards, its blobs as the cache should have them, and the target that they give. */
 async function start(context: TestContext) {
-  const pair = tinyPair(1, tinyShapes(512, 192, 6));
   const shards = { format: "torch", shards: 3 } as const;
-  const run = await streamRun(context, { ...pair, baseOptions: shards, deltaOptions: shards });
+  const run = await streamRun(context, { ...PAIR, baseOptions: shards, deltaOptions: shards });
   const expected = join(run.root, "expected");
-  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, maxShardBytes: 2_000_000 });
+  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, maxShardBytes: 1_500_000 });
   const merge = (options: Parameters<StreamRun["stream"]>[1] = {}) =>
-    run.stream("out", { maxShardBytes: 2_000_000, ...download(run), ...options });
+    run.stream("out", { maxShardBytes: 1_500_000, ...download(run), ...options });
   return { ...run, merge, target: join(run.root, "out"), expected };
 }
 
@@ -108,7 +109,7 @@ describe("a merge while its weights are downloaded", { concurrency: 2 }, () => {
     const run = await start(context);
     let data = 0;
     run.hub.fault = (request) =>
-      isLarge(request) && ++data > 20 ? { kind: "status", status: 500 } : undefined;
+      isLarge(request) && ++data > 10 ? { kind: "status", status: 500 } : undefined;
     await refusal(run.merge, "hub-failure");
     run.hub.fault = () => undefined;
     const before = run.sentBytes();
