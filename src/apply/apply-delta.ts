@@ -264,12 +264,15 @@ async function planTarget(
   const asked = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto", log);
   const { match, rules, baseCheck, release } = await checkSides(base, delta, asked, kernel, options, log);
+  const pause = pauseFor(options.signal);
+  await pause();
   if (baseCheck !== null && options.force !== true) refuseHollowSides(baseCheck);
   const isBare = ({ name, base: inBase }: MatchedTensor) => name === LM_HEAD && inBase === null;
   if (match.tensors.some((tensor) => isBare(tensor) && !rules.replace.includes(tensor.name)))
     log.warn(BARE_HEAD);
   const kind = targetKindOf(options);
   const folder = layOut(match, folderLayout(options, kind));
+  await pause();
   const text = modelCard({
     base,
     delta,
@@ -282,7 +285,6 @@ async function planTarget(
   const promptAsked = modelfile === "auto" ? (style ?? modelfile) : modelfile;
   const prompt = chatTemplateStyle(promptAsked, release, dtypeOfDelta, "--modelfile");
   const card = { fileName: MODEL_CARD, text };
-  const pause = pauseFor(options.signal);
   const planned = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
   refuseMisfit(folder, planned);
   const assets = planned.files;

@@ -9,6 +9,7 @@ import { baseSample } from "../base-check/sample-base.js";
 import { sampleModels } from "../base-check/sample-models.js";
 import { ApplyDeltaError } from "../errors.js";
 import { type Checkpoint, configOf } from "../formats/open.js";
+import { pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import { describeRelease, mergedReleaseHint } from "../llama/describe.js";
 import type { ModelConfig, RecognizedRelease } from "../llama/documents.js";
@@ -63,6 +64,7 @@ export async function checkSides(
     : await checkBase(base.tensors, delta.tensors, sample, {
         headWidths: [configs.delta, configs.base].flatMap(headWidthsOf),
       });
+  await pauseFor(signal)();
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;

@@ -17,6 +17,7 @@ export async function sampleModels<Result>(
   other: Checkpoint,
   { kernel, reporter, signal }: SampleModelsOptions,
 ): Promise<Result> {
+  const files = [...base.files, ...other.files];
   const before = bytesFetchedOf([base, other]);
   let isShown = false;
   const onTick = (bytesTotal: number) => {
@@ -25,7 +26,7 @@ export async function sampleModels<Result>(
     reporter?.progress({ activity: "sampling", bytesDone, bytesTotal, current: "samples" });
   };
   try {
-    return await takeSample(sample, pairJob(base.tensors, other.tensors, kernel), { signal, onTick });
+    return await takeSample(sample, pairJob(base.tensors, other.tensors, kernel), { files, signal, onTick });
   } finally {
     if (isShown) reporter?.progressDone();
   }

@@ -4,6 +4,7 @@
  * float64, so the order of the rows does not matter.
  */
 import { gather, openView } from "../files/gather.js";
+import { noPause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
 import {
@@ -44,18 +45,19 @@ export const meanRowSample: Sample<MeanRowJob, Uint8Array> = {
   },
 };
 
-export function runJob({ matrix, dtype, kernel }: MeanRowJob): Uint8Array {
-  return meanRow(matrix, dtype, instantiateKernel(kernel, MEMORY_BYTES));
-}
-
 /** The mean over the first dimension of a matrix, after its elements are rounded to `dtype`. */
-function meanRow(matrix: TensorView<ReadableFile>, dtype: SumDType, kernel: Kernel): Uint8Array {
+export async function runJob(
+  { matrix, dtype, kernel: compiled }: MeanRowJob,
+  pause = noPause,
+): Promise<Uint8Array> {
+  const kernel = instantiateKernel(compiled, MEMORY_BYTES);
   const [rows = 0, width = 0] = matrix.shape;
   const total = rows * width;
   const view = openView(matrix);
   const sums = new Float64Array(width);
   const floats = new Float32Array(kernel.memory.buffer, kernel.memory.byteOffset + FLOATS_AT, BLOCK_ELEMENTS);
   for (let first = 0; first < total; first += BLOCK_ELEMENTS) {
+    await pause();
     const count = Math.min(BLOCK_ELEMENTS, total - first);
     gather(view, first, count, kernel.memory, 0);
     convertTo(kernel, view.dtype, dtype, count);

@@ -1,6 +1,6 @@
 import { plainView } from "../files/gather.js";
 import type { CompiledKernel } from "../kernel/select.js";
-import { bytesOf, elementCount } from "../tensor.js";
+import { bytesOf, elementCount, filesOf } from "../tensor.js";
 import { takeSample } from "../workers/sample.js";
 import { meanRowSample } from "./mean-row.js";
 import type { MergePlan, PlannedTensor } from "./merge-plan.js";
@@ -24,9 +24,10 @@ export async function newRows(
   for (const { tensor } of tensors) {
     const { base, sumDType, shape } = tensor;
     if (base === null || sumDType === null || elementCount(shape) <= elementCount(base.shape)) continue;
+    const job = { matrix: plainView(base), dtype: sumDType, kernel };
     const row =
       tensor.newRows === "mean"
-        ? await takeSample(meanRowSample, { matrix: plainView(base), dtype: sumDType, kernel }, { signal })
+        ? await takeSample(meanRowSample, job, { files: filesOf(base), signal })
         : new Uint8Array((shape[1] ?? 0) * bytesOf(sumDType));
     rows.set(tensor, row);
   }

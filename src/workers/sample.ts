@@ -1,6 +1,6 @@
 /** Work of one thread that reads parts of files, before or beside the main work: a sample of the weights, a mean. */
 import { type Pause, pauseFor, throwIfAborted } from "../interrupt.js";
-import { filesOf } from "../tensor.js";
+import type { ReadableFile } from "../tensor.js";
 import { runWorkers } from "./pool.js";
 import { readsOf, type ViewRange } from "./reads.js";
 import { segmentedJob } from "./segments.js";
@@ -15,6 +15,8 @@ export interface Sample<Job extends object, Result> {
 }
 
 export interface SampleOptions {
+  /** Those that `runJob` reads. */
+  readonly files: readonly ReadableFile[];
   readonly signal?: AbortSignal | undefined;
   /** Called several times a second while it is read from the Hub, with the bytes that the sample takes from there. */
   onTick?(bytesTotal: number): void;
@@ -28,14 +30,11 @@ export interface SampleOptions {
 export async function takeSample<Job extends object, Result>(
   sample: Sample<Job, Result>,
   job: Job,
-  { signal, onTick }: SampleOptions,
+  { files, signal, onTick }: SampleOptions,
 ): Promise<Result> {
   throwIfAborted(signal);
-  const wanted = [...sample.rangesOf(job)];
-  const reads = readsOf(
-    wanted.flatMap(({ view }) => filesOf(view)),
-    wanted,
-  );
+  const isLocal = files.every(({ fd }) => typeof fd === "number");
+  const reads = isLocal ? null : readsOf(files, sample.rangesOf(job));
   if (reads === null) return sample.runJob(job, pauseFor(signal));
   const ranges = [...reads.ranges];
   const bytesTotal = ranges.reduce((sum, { byteLength }) => sum + byteLength, 0);

@@ -109,8 +109,8 @@ function tensorsOf(all: readonly Numbers[]): Buffer {
 }
 
 const MODELS: Readonly<Record<string, Change>> = {
-  "30 shards of 65 000 tensors": (folder, share) => shards(folder, count(30, share), 65_000),
-  "2 shards of 65 000 tensors": (folder, share) => shards(folder, 2, count(65_000, share)),
+  "30 shards of 16 000 tensors": (folder, share) => shards(folder, count(30, share), 16_000),
+  "2 shards of 16 000 tensors": (folder, share) => shards(folder, 2, count(16_000, share)),
   "4000 shards": (folder, share) => shards(folder, count(4000, share), 30),
   "names of 1 MB": (folder, share) =>
     asWeights(
@@ -211,19 +211,19 @@ const MODELS: Readonly<Record<string, Change>> = {
       join(folder, "added_tokens.json"),
       `{${list(count(200_000, share), (i) => `"t${i}":${i + 16}`).join()}}`,
     ),
-  "65 000 tensors of numbers": (folder, share, side) =>
-    asWeights(folder, "model.safetensors", tensorsOf(numbersOf(count(65_000, share), side))),
-  "65 000 tensors of NaN": (folder, share, side) => {
+  "16 000 tensors of numbers": (folder, share, side) =>
+    asWeights(folder, "model.safetensors", tensorsOf(numbersOf(count(16_000, share), side))),
+  "16 000 tensors of NaN": (folder, share, side) => {
     const bad = side === "base" ? Number.NaN : 1;
     asWeights(
       folder,
       "model.safetensors",
-      tensorsOf(numbersOf(count(65_000, share), side).map((tensor) => filled(tensor, bad))),
+      tensorsOf(numbersOf(count(16_000, share), side).map((tensor) => filled(tensor, bad))),
     );
   },
   "another model's tensors beside NaN": (folder, share, side) => {
     rmSync(join(folder, "model.safetensors"), { force: true });
-    const tensors = numbersOf(count(65_000, share), side);
+    const tensors = numbersOf(count(16_000, share), side);
     const middle = tensors.length >> 1;
     const nan = tensors.slice(0, middle).map((tensor) => filled(tensor, Number.NaN));
     const other = tensors.slice(middle).map((tensor) => filled(tensor, 1 / 3));
@@ -234,7 +234,7 @@ const MODELS: Readonly<Record<string, Change>> = {
       writeFileSync(join(folder, `${i}.safetensors`), tensorsOf(part));
   },
   "heads that replace the base's": (folder, share, side) => {
-    const tensors = numbersOf(count(30_000, share), side);
+    const tensors = numbersOf(count(8_000, share), side);
     const heads = numbersOf(tensors.length, "base").map((tensor) => ({
       ...tensor,
       name: `${tensor.name}.lm_head.weight`,
@@ -332,7 +332,7 @@ export const ATTACKS: readonly {
   readonly attack: Attack;
 }[] = [
   ...named(MODELS, "plan", onBoth),
-  ...["65 000 tensors of numbers", "keys of 1 MB in a config", "a tokenizer.json of 300 000 tokens"].flatMap(
+  ...["16 000 tensors of numbers", "keys of 1 MB in a config", "a tokenizer.json of 300 000 tokens"].flatMap(
     (name) =>
       (["compare", "inspect"] as const).map((command) => ({
         name: `${command}: ${name}`,
