@@ -4,24 +4,72 @@
  * dtype, scale and version, the files to make; and that small files, sizes and headers in the folder are as recorded.
  * The data of the weights isn't read, so nothing is claimed of it.
  */
+
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { onSource, openLocalFile, readFully, sourceExists } from "../files/local-file.js";
 import { openCheckpoint } from "../formats/open.js";
 import type { ReadRequest } from "../hub/models.js";
+import { localPathsOf } from "../hub/models.js";
 import type { Asset } from "../llama/assets.js";
-import type { MergePlan } from "../merge/merge-plan.js";
+import { silentReporter } from "../progress.js";
 import { modelName } from "../target/model-card.js";
-import { type MergeRecord, type Provenance, readProvenance } from "../target/provenance.js";
+import { type Provenance, readProvenance } from "../target/provenance.js";
+import { checkTarget } from "../target/target.js";
 import { checkRecord } from "../verify/check-files.js";
+import { assertVerified } from "../verify/verify-folder.js";
 import { programVersion } from "../version.js";
+import type { MergeSummary } from "./documents.js";
 import type { ApplyDeltaOptions } from "./options.js";
+import { targetKindOf } from "./target-kind.js";
+import { needsEveryByte, type PlannedMerge, readRequests, summarize, withPlan } from "./with-plan.js";
+
+/** The summary of a folder that exists and is what the merge would make; null where it isn't, or where that can't be told. */
+export async function findMade(options: ApplyDeltaOptions, start: number): Promise<MergeSummary | null> {
+  const { verify = false, signal } = options;
+  const requests = readRequests(options);
+  const { isFile, format } = targetKindOf(options);
+  const target = checkTarget(options.target, { overwrite: true, sources: localPathsOf(requests), isFile });
+  const found = format === "gguf" ? null : recordToCompare(target, requests, options);
+  if (found === null && format !== "gguf") return null;
+  // Weights that aren't on this machine stay where they are: headers and a sample are enough.
+  const asked = { ...options, overwrite: true, reporter: silentReporter };
+  return withPlan(asked, needsEveryByte(options) ? "first" : "headers", async (merge, log) => {
+    if (!(found === null ? isGgufMade(merge) : await isAlreadyMade(merge, found))) return null;
+    if (verify) await assertVerified(target, { ...merge, reporter: options.reporter, signal });
+    const { sums, inexact, notFinite } = found?.counted ?? { sums: 0, inexact: 0, notFinite: 0 };
+    const counted = { sums, inexact, notFinite, findings: [] };
+    return {
+      ...summarize(merge, [], start),
+      alreadyMade: true,
+      counted,
+      verified: verify,
+      warnings: log.warnings,
+    };
+  }).catch((error: unknown) => {
+    if (isApplyDeltaError(error, "target-altered")) throw madeButAltered(target, error);
+    if (isApplyDeltaError(error) && error.code !== "interrupted") return null;
+    throw error;
+  });
+}
+
+function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): ApplyDeltaError {
+  return new ApplyDeltaError(
+    "target-altered",
+    "This merge made the folder, but it is no longer what it was.",
+    {
+      file,
+      ...(got === undefined ? {} : { got }),
+      hint: "Make it again with --overwrite, or choose another folder.",
+    },
+  );
+}
 
 /** The record of a folder that may be what is asked for, by what is known before a model is opened; else null. */
-export function recordToCompare(
+function recordToCompare(
   target: string,
   [base, delta]: readonly [ReadRequest, ReadRequest],
   { dtype = "auto", scale = 1, checksums = false }: ApplyDeltaOptions,
@@ -47,16 +95,9 @@ function nameOf(request: ReadRequest): string {
   return modelName({ path: "", hub: { repository: request.wanted.repository, commit: "" } });
 }
 
-export interface MergeToCompare {
-  readonly target: string;
-  readonly plan: MergePlan;
-  readonly files: readonly Asset[];
-  readonly record: MergeRecord;
-}
-
 /** Whether the folder of that record is what this merge would make. Errors: those of reading files. */
-export async function isAlreadyMade(
-  { target, plan, files, record }: MergeToCompare,
+async function isAlreadyMade(
+  { target, plan, files, record }: PlannedMerge,
   found: Provenance,
 ): Promise<boolean> {
   const { format: _, program: __, target: made, counted: ___, ...recorded } = found;
@@ -79,12 +120,7 @@ export async function isAlreadyMade(
  * Whether the files of a GGUF have the sizes and the headers, record included, that this merge would give them, and
  * what lies beside them (a Modelfile) the very bytes.
  */
-export function isGgufMade({
-  target,
-  isFile,
-  plan,
-  files,
-}: Pick<MergeToCompare, "target" | "plan" | "files"> & { readonly isFile: boolean }): boolean {
+function isGgufMade({ target, isFile, plan, files }: PlannedMerge): boolean {
   const folder = isFile ? dirname(target) : target;
   const isBeside = (file: Asset) => {
     const { fileName } = file;

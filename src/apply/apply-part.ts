@@ -16,7 +16,8 @@ import { openPart, type PartOptions, readParts, retryWhileBusy } from "../target
 import { readProvenance } from "../target/provenance.js";
 import { checkTarget } from "../target/target.js";
 import { noteWaiting } from "../target/with-staging.js";
-import { filesOfTarget, findMade, makeTarget, type PlannedMerge, withPlan } from "./apply-delta.js";
+import { findMade } from "./already-made.js";
+import { filesOfTarget, makeTarget } from "./apply-delta.js";
 import type { MergeSummary, PartSummary } from "./documents.js";
 import { judgeFindings } from "./judge-findings.js";
 import {
@@ -26,6 +27,7 @@ import {
   type FinishPartsOptions,
 } from "./options.js";
 import { targetKindOf } from "./target-kind.js";
+import { type PlannedMerge, withPlan } from "./with-plan.js";
 
 export { finishOptions, partOptions } from "./options.js";
 
@@ -97,7 +99,7 @@ async function makeShards(
   });
   try {
     const found = await writeShards({ ...merge, plan }, staging, log, signal);
-    judgeFindings(found, plan, { baseCheck: merge.baseCheck, force, log });
+    judgeFindings(found, plan, merge.baseCheck, force, log);
   } finally {
     staging.leave();
     reporter.progressDone();

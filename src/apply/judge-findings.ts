@@ -13,18 +13,13 @@ import { byteLengthOf, elementCount, locate, type SumDType, type TensorView } fr
 import { formatExact, plural } from "../units.js";
 import type { ElementCounts } from "./documents.js";
 
-export interface JudgeFindingsOptions {
-  readonly baseCheck: BaseCheck | null;
-  /** Warn instead of refusing. */
-  readonly force: boolean;
-  readonly log: WarningLog;
-}
-
-/** Throws `not-finite`, `damaged-weights` or `wrong-base`, or warns; gives the counts for the summary. */
+/** Throws `not-finite`, `damaged-weights` or `wrong-base`, or with `force` warns; gives the counts for the summary. */
 export function judgeFindings(
   found: readonly Finding[],
   plan: MergePlan,
-  { baseCheck, force, log }: JudgeFindingsOptions,
+  baseCheck: BaseCheck | null,
+  force: boolean,
+  log: WarningLog,
 ): ElementCounts {
   const tensors = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
   const findings = found.filter((finding) => !isWhollyZero(finding, tensors.get(finding.tensor)));
@@ -59,81 +54,58 @@ function sumsIn({ tensors, scale, operation }: MergePlan, madeIn: SumDType | nul
   }, 0);
 }
 
+/** What no weights are on either side, the worst first: its kind, the error, and what is counted. */
+const DAMAGE = [
+  [
+    "not-finite",
+    "not-finite",
+    (side: string) => `The ${side} has values that aren't finite.`,
+    "infinities or NaN",
+  ],
+  [
+    "text",
+    "damaged-weights",
+    (side: string) => `Text stands where the ${side}'s weights should be.`,
+    "places",
+  ],
+  [
+    "zeros",
+    "damaged-weights",
+    (side: string) => `Zeros stand where the ${side}'s weights should be.`,
+    "bytes",
+  ],
+] as const;
+
 function refusalOf(
   findings: readonly Finding[],
   tensors: ReadonlyMap<string, PlannedTensor>,
   baseCheck: BaseCheck | null,
 ): ApplyDeltaError | null {
-  const refuse = (
-    code: ErrorCode,
-    kinds: readonly FindingKind[],
-    headline: string,
-    what: string,
-    hint: string,
-  ) => {
-    const those = findings.filter(({ kind }) => kinds.includes(kind));
+  const refuse = (kind: FindingKind, code: ErrorCode, headline: string, what: string, hint: string) => {
+    const those = findings.filter((finding) => finding.kind === kind);
     const [first] = those;
     if (first === undefined) return null;
     const names = [...new Set(those.map(({ tensor }) => tensor))];
     return new ApplyDeltaError(code, headline, {
       ...placeOf(first, tensors.get(first.tensor)),
-      got: `${formatExact(countFindings(those, ...kinds))} ${what} in ${plural(names.length, "tensor")}: ${listNames(names)}`,
+      got: `${formatExact(countFindings(those, kind))} ${what} in ${plural(names.length, "tensor")}: ${listNames(names)}`,
       hint: `${hint} To keep the result all the same, add --force.`,
     });
   };
-  const again = "Download the file again and compare its SHA-256.";
-  return (
-    refuse(
-      "not-finite",
-      ["base-not-finite"],
-      "The base has values that aren't finite.",
-      "infinities or NaN",
-      again,
-    ) ??
-    refuse(
-      "not-finite",
-      ["delta-not-finite"],
-      "The delta has values that aren't finite.",
-      "infinities or NaN",
-      again,
-    ) ??
-    refuse(
-      "damaged-weights",
-      ["base-text"],
-      "Text stands where the base's weights should be.",
-      "places",
-      again,
-    ) ??
-    refuse(
-      "damaged-weights",
-      ["delta-text"],
-      "Text stands where the delta's weights should be.",
-      "places",
-      again,
-    ) ??
-    refuse(
-      "damaged-weights",
-      ["base-zeros"],
-      "Zeros stand where the base's weights should be.",
-      "bytes",
-      again,
-    ) ??
-    refuse(
-      "damaged-weights",
-      ["delta-zeros"],
-      "Zeros stand where the delta's weights should be.",
-      "bytes",
-      again,
-    ) ??
-    (baseCheck?.verdict === "exact"
-      ? refuse(
-          "wrong-base",
-          ["inexact"],
-          "A part of the base is not what the delta was made from.",
-          "sums that had to be rounded, where the sample found none,",
-          "Download the base again, and compare its SHA-256.",
-        )
-      : null)
+  for (const [kind, code, headlineOf, what] of DAMAGE) {
+    for (const side of ["base", "delta"] as const) {
+      const hint = "Download the file again and compare its SHA-256.";
+      const error = refuse(`${side}-${kind}`, code, headlineOf(side), what, hint);
+      if (error !== null) return error;
+    }
+  }
+  if (baseCheck?.verdict !== "exact") return null;
+  return refuse(
+    "inexact",
+    "wrong-base",
+    "A part of the base is not what the delta was made from.",
+    "sums that had to be rounded, where the sample found none,",
+    "Download the base again, and compare its SHA-256.",
   );
 }
 
