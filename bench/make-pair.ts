@@ -99,7 +99,7 @@ function writeModel(
     );
     const fd = openSync(join(folder, name), "w");
     for (const { bytes, offsetBytes } of pieces) writeSync(fd, bytes, 0, bytes.length, offsetBytes);
-    for (const { entry, offsetBytes, byteLength } of placed) {
+    for (const { tensor: entry, offsetBytes, byteLength } of placed) {
       shardOf.set(entry.name, name);
       let at = start.get(entry.name) ?? 0;
       for (let left = byteLength; left > 0; ) {

@@ -65,7 +65,7 @@ async function writeMeta(folder: string, base: string, files: number): Promise<s
     const { pieces, placed } = layOutShard("bin", partName(number), shares);
     const fd = openSync(join(folder, partName(number)), "w");
     for (const { bytes, offsetBytes } of pieces) writeSync(fd, bytes, 0, bytes.length, offsetBytes);
-    for (const { entry, offsetBytes } of placed) {
+    for (const { tensor: entry, offsetBytes } of placed) {
       const total = elementCount(entry.shape);
       for (let first = 0; first < total; first += CHUNK_ELEMENTS) {
         const count = Math.min(CHUNK_ELEMENTS, total - first);

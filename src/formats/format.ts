@@ -72,11 +72,11 @@ export interface LayoutEntry {
 }
 
 export interface PlacedEntry<Entry> {
-  readonly entry: Entry;
+  readonly tensor: Entry;
   /** From the start of the file. */
   readonly offsetBytes: number;
   readonly byteLength: number;
-  /** Where the file wants the CRC-32 of the data: four bytes each, little-endian, zero in their piece. */
+  /** Where the CRC-32 of the data goes, if the format has one: four bytes each, little-endian, zero in their piece. */
   readonly checksumAt: readonly number[];
 }
 

@@ -147,7 +147,7 @@ function layOutParts(
     return {
       fileName: partFileName(fileName, i + 1, parts.length),
       ...layout,
-      placed: placed.map(({ entry, ...place }) => ({ tensor: entry.tensor, ...place })),
+      placed: placed.map(({ tensor: entry, ...place }) => ({ tensor: entry.tensor, ...place })),
     };
   });
 }

@@ -3,7 +3,7 @@
  * Shards are filled as `save_pretrained` fills them.
  */
 
-import type { FixedPiece } from "../files/output-file.js";
+import type { ShardLayout } from "../formats/format.js";
 import type { GgufEntry } from "../formats/gguf/metadata.js";
 import { encodeShardIndex } from "../formats/shard-index.js";
 import { type FolderFormat, layOutShard, shardFileName, type TargetFormat } from "../formats/table.js";
@@ -45,22 +45,8 @@ export function storedNameOf(tensor: PlannedTensor): string {
   return tensor.sumDType === null ? tensor.name : (tensor.storedName ?? tensor.name);
 }
 
-export interface PlacedTensor {
-  readonly tensor: PlannedTensor;
-  /** From the start of the shard file. */
-  readonly offsetBytes: number;
-  readonly byteLength: number;
-  /** Where the CRC-32 of those bytes goes, if the format has one: four bytes each, little-endian. */
-  readonly checksumAt: readonly number[];
-}
-
-export interface PlannedShard {
+export interface PlannedShard extends ShardLayout<PlannedTensor> {
   readonly fileName: string;
-  readonly byteLength: number;
-  /** Everything in the file that isn't a tensor's data: final, but for the checksums. */
-  readonly pieces: readonly FixedPiece[];
-  /** In file order. */
-  readonly placed: readonly PlacedTensor[];
 }
 
 export interface MergePlan {
@@ -102,9 +88,10 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
   } = options;
   const tensors = match.tensors.map((tensor) => withDTypes(tensor, dtype));
   const groups = fillShards(tensors, maxShardBytes);
-  const shards = groups.map((group, i) =>
-    plannedShard(format, shardFileName(format, i + 1, groups.length), group),
-  );
+  const shards = groups.map((group, i) => {
+    const fileName = shardFileName(format, i + 1, groups.length);
+    return { fileName, ...layOutShard(format, fileName, group) };
+  });
   const totals = {
     parameters: countElements(tensors.filter(({ name }) => !isRotaryBuffer(name))),
     bytes: tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0),
@@ -199,15 +186,6 @@ function fillShards(tensors: readonly PlannedTensor[], maxShardBytes: number): P
   }
   if (current.length > 0) shards.push(current);
   return shards;
-}
-
-function plannedShard(
-  format: FolderFormat,
-  fileName: string,
-  tensors: readonly PlannedTensor[],
-): PlannedShard {
-  const { placed, ...layout } = layOutShard(format, fileName, tensors);
-  return { fileName, ...layout, placed: placed.map(({ entry, ...place }) => ({ tensor: entry, ...place })) };
 }
 
 function viewBytes(view: TensorView | null): number {

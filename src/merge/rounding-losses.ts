@@ -2,6 +2,7 @@
  * What a delta loses of its model: rounding keeps base + delta from always giving the tuned model back
  * (docs/architecture.md, "Making a delta"). Every bit counts but those of NaN, of which all are one.
  */
+import { FORMAT_BITS } from "../kernel/reference.js";
 import type { SumDType } from "../tensor.js";
 
 /** Losses among some elements; `first` is meaningless where there are none. */
@@ -11,12 +12,6 @@ export interface Losses {
   readonly zeroSigns: number;
   readonly first: number;
 }
-
-const FORMATS: Record<SumDType, { readonly magnitude: number; readonly infinity: number }> = {
-  F16: { magnitude: 0x7fff, infinity: 0x7c00 },
-  BF16: { magnitude: 0x7fff, infinity: 0x7f80 },
-  F32: { magnitude: 0x7fffffff, infinity: 0x7f800000 },
-};
 
 /** Compares `count` elements at two byte offsets, both multiples of 4. */
 export function countLosses(
@@ -30,7 +25,7 @@ export function countLosses(
   const wordCount = Math.ceil(count / perWord);
   const wordsAt = (at: number) => new Int32Array(memory.buffer, memory.byteOffset + at, wordCount);
   const [tuned, restored] = [wordsAt(tunedAt), wordsAt(restoredAt)];
-  const { magnitude, infinity } = FORMATS[dtype];
+  const { magnitude, infinity } = FORMAT_BITS[dtype];
   const losses = { elements: 0, zeroSigns: 0, first: 0 };
   const compare = (index: number, was: number, is: number) => {
     if (was === is || index >= count) return;

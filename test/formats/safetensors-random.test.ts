@@ -37,7 +37,7 @@ test("whatever is encoded reads back the same", async () => {
       const bytes = pieces[0]?.bytes ?? Buffer.alloc(0);
       const source = memoryFile(Buffer.concat([bytes, Buffer.alloc(fileByteLength - bytes.length)]));
       const views = await readSafetensors(source);
-      const expected = placed.map(({ entry: { name, dtype, shape }, offsetBytes }) =>
+      const expected = placed.map(({ tensor: { name, dtype, shape }, offsetBytes }) =>
         onePiece({ name, dtype, shape, file: source, offsetBytes }),
       );
       assert.deepEqual(views.sort(byName), expected.sort(byName));

@@ -14,7 +14,7 @@ function wholeFile(tensors: readonly ExpectedTensor[]): Buffer {
   const { pieces, placed, byteLength: fileByteLength } = layOutSafetensors(tensors);
   const file = Buffer.alloc(fileByteLength);
   for (const { offsetBytes, bytes } of pieces) file.set(bytes, offsetBytes);
-  for (const { entry, offsetBytes, byteLength } of placed) {
+  for (const { tensor: entry, offsetBytes, byteLength } of placed) {
     assert.equal(Buffer.from(entry.data, "base64").copy(file, offsetBytes), byteLength);
   }
   return file;
@@ -71,13 +71,13 @@ test("what is placed tiles the file from the header's end on", () => {
       const bytes = pieces[0]?.bytes ?? Buffer.alloc(0);
       assert.equal(bytes.length % 8, 0);
       let end = bytes.length;
-      for (const { entry, offsetBytes, byteLength } of placed) {
+      for (const { tensor: entry, offsetBytes, byteLength } of placed) {
         assert.equal(offsetBytes, end);
         assert.equal(byteLength, (elementCount(entry.shape) * bitsOf(entry.dtype)) / 8);
         end += byteLength;
       }
       assert.equal(fileByteLength, end);
-      assert.deepEqual(new Set(placed.map(({ entry }) => entry)), new Set(tensors));
+      assert.deepEqual(new Set(placed.map(({ tensor }) => tensor)), new Set(tensors));
     }),
   );
 });

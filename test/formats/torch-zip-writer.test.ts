@@ -37,7 +37,7 @@ for (const name of SAVED) {
   test(`${name} of torch.save, byte for byte`, () => {
     const tensors = saved[name] ?? [];
     const layout = layOutTorchZip(name, tensors);
-    const dataOf = (place: number) => Buffer.from(layout.placed[place]?.entry.data ?? "", "base64");
+    const dataOf = (place: number) => Buffer.from(layout.placed[place]?.tensor.data ?? "", "base64");
     assert.ok(wholeShard(layout, dataOf).equals(fixture(name)));
   });
 }
@@ -115,13 +115,13 @@ test("whatever is laid out reads back the same, in order, at multiples of 64", a
     fc.asyncProperty(anyTensors, async (tensors) => {
       const layout = layOutTorchZip("model.bin", tensors);
       const { placed } = layout;
-      const dataOf = (i: number) => bytesFor(placed[i]?.entry.name ?? "", placed[i]?.byteLength ?? 0);
+      const dataOf = (i: number) => bytesFor(placed[i]?.tensor.name ?? "", placed[i]?.byteLength ?? 0);
       const views = await readTorchZip(memoryFile(wholeShard(layout, dataOf)));
       assert.deepEqual(
         views.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
         tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
       );
-      const offsets = new Map(placed.map(({ entry, offsetBytes }) => [entry.name, offsetBytes]));
+      const offsets = new Map(placed.map(({ tensor, offsetBytes }) => [tensor.name, offsetBytes]));
       for (const view of views) {
         const { file, offsetBytes } = view.pieces[0];
         assert.equal(offsetBytes, offsets.get(view.name));
@@ -141,7 +141,7 @@ test("an independent reader of zips finds every record, with the checksum of its
   }));
   const layout = layOutTorchZip("model.bin", tensors);
   const { placed } = layout;
-  const file = wholeShard(layout, (i) => bytesFor(placed[i]?.entry.name ?? "", placed[i]?.byteLength ?? 0));
+  const file = wholeShard(layout, (i) => bytesFor(placed[i]?.tensor.name ?? "", placed[i]?.byteLength ?? 0));
   const records = await readZipRecords(file);
   const storages = tensors.map((_, i) => `model/data/${i}`).sort();
   assert.deepEqual([...records.keys()], ["model/data.pkl", ...storages, "model/version"]);

@@ -29,7 +29,7 @@ async function withKeys(
   const layout = layOutGguf(tensors, change(keys));
   const bytes = Buffer.alloc(layout.byteLength);
   for (const piece of layout.pieces) bytes.set(piece.bytes, piece.offsetBytes);
-  for (const { entry, offsetBytes } of layout.placed) bytes.set(entry.data, offsetBytes);
+  for (const { tensor, offsetBytes } of layout.placed) bytes.set(tensor.data, offsetBytes);
   writeFileSync(path, bytes);
 }
 

@@ -46,7 +46,7 @@ export function layOutGguf<Entry extends LayoutEntry>(
     byteLength: dataStart + end,
     pieces: [{ offsetBytes: 0, bytes: header.paddedTo(dataStart) }, ...zeros],
     placed: ranges.map(({ entry, begin, byteLength }) => ({
-      entry,
+      tensor: entry,
       offsetBytes: dataStart + begin,
       byteLength,
       checksumAt: [],

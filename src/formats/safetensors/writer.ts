@@ -1,24 +1,16 @@
 import { ApplyDeltaError } from "../../errors.js";
 import { byteLengthOf, compareNames, DTYPES, type DType } from "../../tensor.js";
-import type { ShardLayout } from "../format.js";
+import type { LayoutEntry, ShardLayout } from "../format.js";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY } from "./header.js";
 
-export interface HeaderEntry {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-}
-
-const RANKS: readonly DType[] = DTYPES;
-
-const rankOf = ({ dtype }: HeaderEntry) => RANKS.indexOf(dtype);
+const rankOf = ({ dtype }: LayoutEntry) => (DTYPES as readonly DType[]).indexOf(dtype);
 
 /**
  * Lays a file out, byte for byte as `safetensors.torch.save_file(tensors, metadata={"format": "pt"})` writes it
  * (safetensors/src/tensor.rs, `prepare`): widest dtype first, then names in byte order.
  * Errors: `not-a-state-dict` where a tensor has the one name the format keeps for itself; `header-too-long`.
  */
-export function layOutSafetensors<Entry extends HeaderEntry>(entries: readonly Entry[]): ShardLayout<Entry> {
+export function layOutSafetensors<Entry extends LayoutEntry>(entries: readonly Entry[]): ShardLayout<Entry> {
   const ordered = [...entries].sort((a, b) => rankOf(b) - rankOf(a) || compareNames(a.name, b.name));
   if (entries.some(({ name }) => name === METADATA_KEY)) {
     throw new ApplyDeltaError("not-a-state-dict", "No tensor of a safetensors file can have this name.", {
@@ -29,13 +21,13 @@ export function layOutSafetensors<Entry extends HeaderEntry>(entries: readonly E
   // Built as text: an object would put names such as "0" first and lose `__proto__`.
   const fields = [`"${METADATA_KEY}":{"format":"pt"}`];
   let end = 0;
-  const ranges = ordered.map((entry) => {
+  const ranges = ordered.map((tensor) => {
     const begin = end;
-    end += byteLengthOf(entry);
+    end += byteLengthOf(tensor);
     fields.push(
-      `${JSON.stringify(entry.name)}:{"dtype":"${entry.dtype}","shape":[${entry.shape.join(",")}],"data_offsets":[${begin},${end}]}`,
+      `${JSON.stringify(tensor.name)}:{"dtype":"${tensor.dtype}","shape":[${tensor.shape.join(",")}],"data_offsets":[${begin},${end}]}`,
     );
-    return { entry, begin, byteLength: end - begin };
+    return { tensor, begin, byteLength: end - begin };
   });
   const json = Buffer.from(`{${fields.join(",")}}`, "utf8");
   if (json.length > MAX_HEADER_BYTES) {
@@ -53,8 +45,8 @@ export function layOutSafetensors<Entry extends HeaderEntry>(entries: readonly E
   const bytes = Buffer.alloc(LENGTH_BYTES + padded, " ");
   bytes.writeBigUInt64LE(BigInt(padded), 0);
   json.copy(bytes, LENGTH_BYTES);
-  const placed = ranges.map(({ entry, begin, byteLength }) => ({
-    entry,
+  const placed = ranges.map(({ tensor, begin, byteLength }) => ({
+    tensor,
     offsetBytes: bytes.length + begin,
     byteLength,
     checksumAt: [],

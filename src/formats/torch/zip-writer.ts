@@ -19,16 +19,16 @@ export function layOutTorchZip<Entry extends LayoutEntry>(
   const folder = fileName.replace(/\.[^.]*$/, "");
   const pickle = pickleStateDict(entries);
   const sorted = entries
-    .map((entry, i) => ({ entry, key: String(i) }))
+    .map((tensor, i) => ({ tensor, key: String(i) }))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
   const { placed, ...layout } = layOutZip([
     { name: `${folder}/data.pkl`, content: pickle },
-    ...sorted.map(({ entry, key }) => ({ name: `${folder}/data/${key}`, content: byteLengthOf(entry) })),
+    ...sorted.map(({ tensor, key }) => ({ name: `${folder}/data/${key}`, content: byteLengthOf(tensor) })),
     { name: `${folder}/version`, content: Buffer.from(VERSION, "latin1") },
   ]);
   const storages = placed.slice(1, -1);
   return {
     ...layout,
-    placed: storages.map((record, i) => ({ ...record, entry: sorted[i]?.entry as Entry })),
+    placed: storages.map((record, i) => ({ ...record, tensor: sorted[i]?.tensor as Entry })),
   };
 }
