@@ -112,7 +112,7 @@ function writeModel(
     closeSync(fd);
   }
   const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const index = encodeShardIndex(shardOf, { parameters, bytes: parameters * 2 });
+  const index = encodeShardIndex(shardOf, parameters, parameters * 2);
   if (count > 1) writeFileSync(join(folder, indexFileName(format)), index);
   const shapeOf = (part: string) => entries.find(({ name }) => name.includes(part))?.shape ?? [];
   const [rows = 0, width = 0] = shapeOf("embed_tokens");

@@ -1,28 +1,18 @@
 /** The code of each error, and the exit code it ends in. */
 
-/** Exit codes of the command line tool. */
+/** Exit codes of the command line tool; `EXIT_MEANINGS` says what each means. */
 export const EXIT = {
-  /** Done. */
   done: 0,
-  /** A bug of this program. */
   bug: 1,
-  /** Usage. */
   usage: 2,
-  /** A source can't be found or read. */
   source: 3,
-  /** A checkpoint is malformed, or of a kind that isn't read. */
   malformed: 4,
-  /** Base and delta don't fit each other. */
   mismatch: 5,
-  /** The target can't be written. */
   target: 6,
-  /** Verification failed, or models that were compared differ. */
   verification: 7,
   /** Another run works on the target: try again later. EX_TEMPFAIL of sysexits(3), which job schedulers know. */
   busy: 75,
-  /** Interrupted, by Ctrl-C or a signal of the caller. */
   interrupted: 130,
-  /** Interrupted by SIGTERM. */
   terminated: 143,
 } as const;
 

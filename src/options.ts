@@ -74,7 +74,9 @@ export function groupOf(rule: z.ZodType): (typeof GROUPS)[number] | undefined {
   return groups.get(bareRule(rule))?.group;
 }
 
-const listWords = new Intl.ListFormat("en-GB", { type: "disjunction" });
+/** `a, b or c` */
+export const orList = (words: readonly string[]) =>
+  new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
 
 /** A name or a path. An empty one would mean the working folder. */
 export const text = () => z.string({ error: "text that isn't empty" }).min(1, "text that isn't empty");
@@ -94,7 +96,7 @@ export function revision(spelling: string, model: string) {
 }
 
 export const oneOf = <const Words extends readonly string[]>(words: Words) =>
-  z.enum(words, { error: listWords.format(words) });
+  z.enum(words, { error: orList(words) });
 
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
   const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;

@@ -120,6 +120,13 @@ export function isQuantizedDType(dtype: DType): dtype is QuantizedDType {
   return dtype === "Q8_0" || dtype === "Q4_0";
 }
 
+/** What can be looked at as numbers. */
+export type NumberDType = FloatDType | QuantizedDType;
+
+export function holdsNumbers(dtype: DType): dtype is NumberDType {
+  return isFloatDType(dtype) || isQuantizedDType(dtype);
+}
+
 export function isFloatDType(dtype: DType): dtype is FloatDType {
   return dtype === "F16" || dtype === "BF16" || dtype === "F32" || dtype === "F64";
 }

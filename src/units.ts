@@ -1,5 +1,10 @@
 /** Numbers as people read them. Units are decimal, as disks and downloads are sold. */
 
+/** The sum of a number of each item. */
+export function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
+}
+
 /** `12.9 GB`, `512 B`. */
 export function formatBytes(byteLength: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -25,7 +30,7 @@ export function formatSeconds(seconds: number): string {
 export function formatCount(count: number): string {
   if (count >= 999.95e6) return `${(count / 1e9).toFixed(2)} billion`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)} million`;
-  return count.toLocaleString("en-US");
+  return formatExact(count);
 }
 
 /** `6,738,415,616`: every digit, where the number is a proof. */
@@ -35,7 +40,14 @@ export function formatExact(count: number): string {
 
 /** `1 tensor`, `3 tensors`. */
 export function plural(count: number, noun: string): string {
-  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+  return `${formatExact(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** The first of a list, and how many more there are: `a, b, and 3 more`. */
+export function listed(texts: readonly string[], most = 10, separator = ", "): string {
+  const rest = texts.length - most;
+  const shown = texts.slice(0, most).join(separator);
+  return rest > 0 ? `${shown}${separator}and ${formatExact(rest)} more` : shown;
 }
 
 /** The first names of a list, and a mark where there are more: `a, b, …`. */

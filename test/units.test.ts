@@ -1,7 +1,7 @@
 /** Numbers as people read them, at the places where they change their unit or their digits. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatBytes, formatCount, formatSeconds, plural } from "../src/units.js";
+import { formatBytes, formatCount, formatSeconds, listed, plural } from "../src/units.js";
 
 const TABLES: readonly [string, (value: number) => string, readonly (readonly [number, string])[]][] = [
   [
@@ -66,4 +66,9 @@ test("plural", () => {
     [0, 1, 2, 1234].map((count) => plural(count, "shard")),
     ["0 shards", "1 shard", "2 shards", "1,234 shards"],
   );
+});
+
+test("a long list is cut, and the rest counted", () => {
+  assert.equal(listed(["a", "b"]), "a, b");
+  assert.equal(listed(["a", "b", "c", "d"], 2), "a, b, and 2 more");
 });

@@ -17,7 +17,6 @@ import type { PromptStyle } from "../llama/prompt-templates.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf } from "../llama/tensor-names.js";
 import { verifyDelta } from "../llama/verify-delta.js";
-import type { Match } from "../merge/match.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import type { MatchRules } from "../merge/options.js";
 import type { WarningLog } from "../merge/warning-log.js";
@@ -27,18 +26,12 @@ import { localFilesOf } from "./local-files.js";
 import type { ApplyDeltaOptions } from "./options.js";
 import { verifyBase } from "./verify-base.js";
 
-export interface CheckedSides {
-  /** What becomes of every tensor. */
-  readonly match: Match;
-  /** The rules it follows, with the tensors named that are replaced. */
-  readonly rules: MatchRules;
-  /** Null where the check was skipped. */
-  readonly baseCheck: BaseCheck | null;
-  /** Null where the delta isn't one of the known releases. */
-  readonly release: RecognizedRelease | null;
-}
-
-/** Errors: those of `matchCheckpoints`; `swapped`, `not-a-delta`, `wrong-base` unless forced; `delta-altered`, `base-altered`. */
+/**
+ * What becomes of every tensor, by which rules (with the tensors named that are replaced), the base check, and the delta's
+ * release; null where the check was skipped, and where the delta isn't a known release.
+ * Errors: those of `matchCheckpoints`; `swapped`, `not-a-delta`, `wrong-base` unless forced; `delta-altered`,
+ * `base-altered`.
+ */
 export async function checkSides(
   base: Checkpoint,
   delta: Checkpoint,
@@ -46,7 +39,7 @@ export async function checkSides(
   kernel: CompiledKernel,
   options: ApplyDeltaOptions,
   log: WarningLog,
-): Promise<CheckedSides> {
+) {
   const { skipBaseCheck = false, force = false, signal } = options;
   const configs = { base: configOf(base), delta: configOf(delta) };
   if (options.verifyBase === true) await verifyBase(base, log, signal);
@@ -59,25 +52,20 @@ export async function checkSides(
       { ...delta, tensors: ofDelta },
       { kernel, reporter: log, signal },
     );
-  const baseCheck = skipBaseCheck
-    ? null
-    : await checkBase(base.tensors, delta.tensors, sample, {
-        headWidths: [configs.delta, configs.base].flatMap(headWidthsOf),
-      });
+  const widths = [configs.delta, configs.base].flatMap(headWidthsOf);
+  const baseCheck = skipBaseCheck ? null : await checkBase(base.tensors, delta.tensors, sample, widths);
   await pauseFor(signal)();
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;
   const rules = { ...asked, replace: replacedBy(asked, baseCheck) };
-  const match = matchCheckpoints(base, delta, configs, rules);
+  const match = matchCheckpoints(base, delta, rules);
   if (refusal !== null) throw refusal;
   if (release.recognized !== null) log.note(`${describeRelease(release.recognized)}.`);
   if (baseCheck !== null) (baseCheck.isWarning ? log.warn : log.detail)(describeBaseCheck(baseCheck));
   if (baseCheck?.cause?.kind === "whole-values") describeWhole(baseCheck.cause.tensors, rules, log);
-  for (const hint of hints)
-    (baseCheck?.verdict === "exact" ? log.detail : log.warn)(
-      `${hint}${base.config === null ? " (config.json)" : ""}.`,
-    );
+  const source = base.config === null ? " (config.json)" : "";
+  for (const hint of hints) (baseCheck?.verdict === "exact" ? log.detail : log.warn)(`${hint}${source}.`);
   return { match, rules, baseCheck, release: release.recognized };
 }
 
@@ -108,19 +96,16 @@ function describeBaseCheck(baseCheck: BaseCheck): string {
   return advice === null ? `${baseCheck.sentence}.` : `${baseCheck.sentence}. ${advice}`;
 }
 
-interface Recognized {
-  readonly recognized: RecognizedRelease | null;
-  /** What the name says where the delta turns out to be none. */
-  readonly hints: readonly string[];
-}
-
-/** Which release the delta is; with `verifyDelta`, proven by checksum. Errors: `delta-altered`. */
+/**
+ * Which release the delta is; with `verifyDelta`, proven by checksum. `hints`: what its name says where it turns out to be
+ * no delta. Errors: `delta-altered`.
+ */
 async function recognize(
   delta: Checkpoint,
   config: ModelConfig | null,
   options: ApplyDeltaOptions,
   log: WarningLog,
-): Promise<Recognized> {
+) {
   const recognition = recognizeRelease({
     reference: options.delta,
     folder: resolve(delta.folder),
@@ -133,9 +118,8 @@ async function recognize(
   const hint = mergedReleaseHint(recognition);
   let { recognized } = recognition;
   if (options.verifyDelta === true) {
-    const digests = await sha256Files(localFilesOf(delta, "--verify-delta", "delta"), {
-      signal: options.signal,
-    });
+    const files = localFilesOf(delta, "--verify-delta", "delta");
+    const digests = await sha256Files(files, { signal: options.signal });
     const verification = verifyDelta(digests, recognized);
     (verification.verdict === "unknown" ? log.warn : log.note)(`${verification.sentence}.`);
     recognized = verification.recognized ?? recognized;

@@ -3,14 +3,13 @@
  * or stop the target. A sample of a few million can miss a hole; this can't.
  */
 import type { BaseCheck } from "../base-check/documents.js";
-import { listNames } from "../base-check/judge-base.js";
 import { ApplyDeltaError, type ErrorCode } from "../errors.js";
 import { countFindings } from "../merge/findings.js";
 import type { MergePlan, PlannedTensor } from "../merge/merge-plan.js";
 import type { WarningLog } from "../merge/warning-log.js";
 import type { Finding, FindingKind } from "../target/findings.js";
 import { byteLengthOf, elementCount, locate, type SumDType, type TensorView } from "../tensor.js";
-import { formatExact, plural } from "../units.js";
+import { formatExact, listed, plural } from "../units.js";
 import type { ElementCounts } from "./documents.js";
 
 /** Throws `not-finite`, `damaged-weights` or `wrong-base`, or with `force` warns; gives the counts for the summary. */
@@ -88,7 +87,7 @@ function refusalOf(
     const names = [...new Set(those.map(({ tensor }) => tensor))];
     return new ApplyDeltaError(code, headline, {
       ...placeOf(first, tensors.get(first.tensor)),
-      got: `${formatExact(countFindings(those, kind))} ${what} in ${plural(names.length, "tensor")}: ${listNames(names)}`,
+      got: `${formatExact(countFindings(those, kind))} ${what} in ${plural(names.length, "tensor")}: ${listed(names)}`,
       hint: `${hint} To keep the result all the same, add --force.`,
     });
   };
@@ -122,5 +121,5 @@ function describeMade(made: readonly Finding[], { scale, tensors }: MergePlan): 
   const isNarrowed = tensors.some(({ name, dtype, sumDType }) => name === first.tensor && dtype !== sumDType);
   const by = isNarrowed ? "rounding to a narrower dtype" : scale === 1 ? "the sum" : "the sum with --scale";
   const names = [...new Set(made.map(({ tensor }) => tensor))];
-  return `${plural(countFindings(made, "made-not-finite"), "value")} became infinite by ${by}: ${listNames(names)}; the first is element ${first.first} of ${first.tensor}.`;
+  return `${plural(countFindings(made, "made-not-finite"), "value")} became infinite by ${by}: ${listed(names)}; the first is element ${first.first} of ${first.tensor}.`;
 }

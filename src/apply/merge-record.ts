@@ -7,24 +7,15 @@ import type { MatchRules } from "../merge/options.js";
 import { type ModelOrigin, modelName } from "../target/model-card.js";
 import { type MergeRecord, recordWeights, type SourceRecord } from "../target/provenance.js";
 
-export interface MergeFacts {
-  readonly base: Checkpoint & ModelOrigin;
-  readonly delta: Checkpoint & ModelOrigin;
-  readonly rules: MatchRules;
-  readonly dtype: MergeRecord["dtype"];
-  readonly plan: MergePlan;
-  readonly baseCheck: BaseCheck | null;
-}
-
 /** Errors: those of reading headers. */
-export async function recordMerge({
-  base,
-  delta,
-  rules,
-  dtype,
-  plan,
-  baseCheck,
-}: MergeFacts): Promise<MergeRecord> {
+export async function recordMerge(
+  base: Checkpoint & ModelOrigin,
+  delta: Checkpoint & ModelOrigin,
+  plan: MergePlan,
+  dtype: MergeRecord["dtype"],
+  rules: MatchRules,
+  baseCheck: BaseCheck | null,
+): Promise<MergeRecord> {
   const { newRows, trimRows, deltaOnly, baseOnly, replace } = rules;
   const others = notAdded(plan);
   return {
@@ -40,21 +31,12 @@ export async function recordMerge({
 }
 
 async function recordSide(side: Checkpoint & ModelOrigin): Promise<SourceRecord> {
-  return {
-    reference: modelName(side),
-    revision: side.hub?.commit ?? null,
-    files: await recordWeights(side),
-  };
+  const files = await recordWeights(side);
+  return { reference: modelName(side), revision: side.hub?.commit ?? null, files };
 }
 
-function recordBaseCheck({
-  verdict,
-  checkedIn,
-  inexact,
-  judged,
-  cause,
-  statistics,
-}: BaseCheck): MergeRecord["baseCheck"] {
-  const { sampled, comparable } = statistics;
+function recordBaseCheck(baseCheck: BaseCheck): MergeRecord["baseCheck"] {
+  const { verdict, checkedIn, inexact, judged, cause } = baseCheck;
+  const { sampled, comparable } = baseCheck.statistics;
   return { verdict, checkedIn, sampled, comparable, inexact, judged, unfit: [...(cause?.tensors ?? [])] };
 }

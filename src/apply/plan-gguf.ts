@@ -62,7 +62,7 @@ function planModelfile(
   const config = readAsset(assets, CONFIG);
   const context = config === null ? null : contextTokensOf(parseModelConfig(config));
   const contextTokens = context ?? DEFAULT_CONTEXT_TOKENS;
-  return { fileName: `${prefix}Modelfile`, text: modelfile({ gguf: shard.fileName, style, contextTokens }) };
+  return { fileName: `${prefix}Modelfile`, text: modelfile(shard.fileName, style, contextTokens) };
 }
 
 /** The name of a target's checksums. */

@@ -6,7 +6,7 @@ import { embeddingOf, LM_HEAD } from "../llama/tensor-names.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import type { PlannedFiles } from "../merge/plan-files.js";
 import { configFaults } from "../verify/check-structure.js";
-import { listed } from "../verify/outcome.js";
+import { listFaults } from "../verify/outcome.js";
 
 /** Refuses a target whose config.json or tokenizer `verify` would fail. Errors: `config-mismatch`, `bad-json`. */
 export function refuseMisfit({ tensors }: MergePlan, { files, vocabulary }: PlannedFiles): void {
@@ -19,7 +19,7 @@ export function refuseMisfit({ tensors }: MergePlan, { files, vocabulary }: Plan
   const lacksHead = !config.tieWordEmbeddings && faults[0]?.startsWith(LM_HEAD) === true;
   throw new ApplyDeltaError("config-mismatch", "config.json does not fit the tensors of the target.", {
     file: file.path,
-    got: listed(faults),
+    got: listFaults(faults),
     hint: lacksHead
       ? 'If the model ties its head to its embedding, write "tie_word_embeddings": true into config.json; otherwise a shard is missing.'
       : "Copy config.json from where the delta was released, or correct it.",

@@ -106,12 +106,8 @@ async function planTarget(
   log: WarningLog,
 ): Promise<PlannedMerge> {
   for (const text of [...base.notes, ...delta.notes]) log.note(text);
-  const {
-    dtype = "auto",
-    chatTemplate = null,
-    modelfile = null,
-    threads = defaultThreads([base, delta]),
-  } = options;
+  const { dtype = "auto", chatTemplate = null, modelfile = null } = options;
+  const { threads = defaultThreads([base, delta]) } = options;
   const asked = matchRules.parse({ ...options.rules });
   const kernel = await compileKernel(options.kernel ?? "auto", log);
   const { match, rules, baseCheck, release } = await checkSides(base, delta, asked, kernel, options, log);
@@ -139,7 +135,7 @@ async function planTarget(
   const planned = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
   refuseMisfit(folder, planned);
   const assets = planned.files;
-  const record = await recordMerge({ base, delta, rules, dtype, plan: folder, baseCheck });
+  const record = await recordMerge(base, delta, folder, dtype, rules, baseCheck);
   const { plan, files, warnings } =
     kind.format === "gguf"
       ? await planGguf(

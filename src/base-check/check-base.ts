@@ -12,23 +12,21 @@ import type { TensorSample } from "./tensor-sample.js";
 type Views = readonly TensorView[];
 
 /** Reads and counts: `sampleBase`, in this thread or another. */
-export type TakeBaseSample = (base: Views, delta: Views) => Promise<TensorSample[]>;
+type TakeBaseSample = (base: Views, delta: Views) => Promise<TensorSample[]>;
 
-export interface CheckBaseOptions {
-  /** Widths of an attention head that the configs name; LLaMA's 128 is tried as well. */
-  readonly headWidths: readonly number[];
-}
-
-/** Judges the base by a sample of all tensors. Throws what sampling throws. */
+/**
+ * Judges the base by a sample of all tensors. `headWidths`: those of an attention head that the configs name; LLaMA's 128
+ * is tried as well. Throws what sampling throws.
+ */
 export async function checkBase(
   base: Views,
   delta: Views,
   sample: TakeBaseSample,
-  { headWidths }: CheckBaseOptions,
+  headWidths: readonly number[],
 ): Promise<BaseCheck> {
   const samples = await sample(base, delta);
-  const places = placesOf(base, delta);
-  const check = judgeBase(samples, (name) => places.get(name) ?? { base: "", delta: "" });
+  const files = { base: filesByName(base), delta: filesByName(delta) };
+  const check = judgeBase(samples, (name, side) => files[side].get(name) ?? "");
   if (check.cause?.kind === "row-order")
     return tryRowOrder(check, check.cause, base, delta, sample, headWidths);
   if (check.cause?.kind === "vectors") return tryFactors(check, check.cause, samples);
@@ -36,13 +34,7 @@ export async function checkBase(
   return check;
 }
 
-function placesOf(base: Views, delta: Views): Map<string, { base: string; delta: string }> {
-  const placeOf = ({ pieces: [{ file }] }: Views[number]) => file.path;
-  const inBase = new Map(base.map((view) => [view.name, placeOf(view)]));
-  return new Map(
-    delta.map((view) => [view.name, { base: inBase.get(view.name) ?? "", delta: placeOf(view) }]),
-  );
-}
+const filesByName = (views: Views) => new Map(views.map(({ name, pieces: [{ file }] }) => [name, file.path]));
 
 /** LLaMA's, in all sizes. */
 const HEAD_WIDTH = 128;

@@ -4,13 +4,11 @@
  */
 import { basename } from "node:path";
 import { EMBEDDING, LM_HEAD } from "../llama/tensor-names.js";
+import { sumOf } from "../units.js";
 import type { Cause, TensorCheck, TensorVerdict } from "./documents.js";
 
-/** Where a tensor is stored, by side. */
-export interface TensorPlaces {
-  readonly base: string;
-  readonly delta: string;
-}
+/** The file in which a side has a tensor. */
+export type FileOf = (name: string, side: "base" | "delta") => string;
 
 const UNFIT: readonly TensorVerdict[] = ["other", "whole", "twice", "damaged", "not-finite"];
 const TELLING: readonly TensorVerdict[] = ["exact", "near", ...UNFIT];
@@ -21,14 +19,10 @@ const ROTATED = /\.self_attn\.[qk]_proj\.weight$/;
 /** Share of the comparable pairs above which all of the model is another. */
 const NEARLY_ALL = 0.95;
 
-const pairsOf = (checks: readonly TensorCheck[]) =>
-  checks.reduce((sum, { comparable }) => sum + comparable, 0);
+const pairsOf = (checks: readonly TensorCheck[]) => sumOf(checks, ({ comparable }) => comparable);
 
 /** The cause of every verdict that isn't as it should be; null where all tensors fit. */
-export function findCause(
-  checks: readonly TensorCheck[],
-  placeOf: (name: string) => TensorPlaces,
-): Cause | null {
+export function findCause(checks: readonly TensorCheck[], fileOf: FileOf): Cause | null {
   const unfit = checks.filter(({ verdict }) => UNFIT.includes(verdict));
   if (unfit.length === 0) return null;
   const names = unfit.map(({ name }) => name);
@@ -38,28 +32,21 @@ export function findCause(
     text: string,
     side: Cause["side"] = null,
     files: readonly string[] = [],
-  ): Cause => ({
-    kind,
-    side,
-    files,
-    tensors: names,
-    offsetBytes: null,
-    text,
-  });
+  ): Cause => ({ kind, side, files, tensors: names, offsetBytes: null, text });
 
   const ends = names.every((name) => name.endsWith(EMBEDDING) || name.endsWith(LM_HEAD));
   if (ends && has("whole")) return cause("whole-values", "whole values that replace the base's", "delta");
   if (ends && has("twice")) return cause("subtracted-twice", "had the base subtracted twice", "delta");
 
   const telling = checks.filter(({ verdict }) => TELLING.includes(verdict));
-  const inFiles = filesOf(unfit, telling, placeOf);
+  const inFiles = filesOf(unfit, telling, fileOf);
   const damaged = unfit.filter(({ verdict }) => verdict === "damaged" || verdict === "not-finite");
   // A cut may leave a number that is half one and half the other, so damage explains what lies in the same file.
   const damagedFiles = (["base", "delta"] as const).map(
-    (side) => [side, new Set(damaged.map(({ name }) => placeOf(name)[side]))] as const,
+    (side) => [side, new Set(damaged.map(({ name }) => fileOf(name, side)))] as const,
   );
   const isBesideDamage = ({ name }: TensorCheck) =>
-    damagedFiles.some(([side, files]) => files.has(placeOf(name)[side]));
+    damagedFiles.some(([side, files]) => files.has(fileOf(name, side)));
   if (damaged.length > 0 && unfit.every(isBesideDamage))
     return cause(
       "damaged",
@@ -86,13 +73,13 @@ export function findCause(
 function filesOf(
   unfit: readonly TensorCheck[],
   telling: readonly TensorCheck[],
-  placeOf: (name: string) => TensorPlaces,
+  fileOf: FileOf,
 ): { side: "base" | "delta"; files: string[] } | null {
   for (const side of ["base", "delta"] as const) {
-    const all = new Set(telling.map(({ name }) => placeOf(name)[side]));
-    const files = new Set(unfit.map(({ name }) => placeOf(name)[side]));
+    const all = new Set(telling.map(({ name }) => fileOf(name, side)));
+    const files = new Set(unfit.map(({ name }) => fileOf(name, side)));
     if (files.size === all.size) continue;
-    const inFiles = telling.filter(({ name }) => files.has(placeOf(name)[side]));
+    const inFiles = telling.filter(({ name }) => files.has(fileOf(name, side)));
     if (inFiles.length === unfit.length) return { side, files: [...files].map((path) => basename(path)) };
   }
   return null;

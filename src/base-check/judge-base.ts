@@ -1,8 +1,8 @@
 /** The verdict on the base, from those on its tensors, in words, and the error where it doesn't fit. */
 import { ApplyDeltaError } from "../errors.js";
-import { formatExact, plural } from "../units.js";
+import { formatExact, listed, plural, sumOf } from "../units.js";
 import type { BaseCheck, BaseStatistics, BaseVerdict, Cause, TensorCheck } from "./documents.js";
-import { findCause, type TensorPlaces } from "./find-cause.js";
+import { type FileOf, findCause } from "./find-cause.js";
 import { formatOf, judgeTensors, MODEL_RATIO, rmsOf } from "./judge-tensors.js";
 import { FORMATS, MADE_IN, type TensorSample } from "./tensor-sample.js";
 
@@ -19,15 +19,12 @@ const DELTA_MATRIX_RMS = 0.005;
 /** Verdicts on the whole model, of which a list of tensors says nothing. */
 const NOT_TOLD_BY_TENSOR: readonly BaseVerdict[] = ["swapped", "not-a-delta", "not-a-base"];
 
-/** Judges samples of all tensors that both sides have. `placeOf` says in which files a tensor lies. */
-export function judgeBase(
-  samples: readonly TensorSample[],
-  placeOf: (name: string) => TensorPlaces,
-): BaseCheck {
+/** Judges samples of all tensors that both sides have. */
+export function judgeBase(samples: readonly TensorSample[], fileOf: FileOf): BaseCheck {
   const checkedIn = formatOf(samples);
   const tensors = judgeTensors(samples, checkedIn);
   const statistics = poolSamples(samples, tensors);
-  const cause = findCause(tensors, placeOf);
+  const cause = findCause(tensors, fileOf);
   const { verdict, sentence, isWarning } = verdictOf(samples, tensors, statistics, cause, checkedIn !== null);
   return {
     verdict,
@@ -40,10 +37,6 @@ export function judgeBase(
     tensors,
     statistics,
   };
-}
-
-function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
 }
 
 const isJudged = ({ verdict }: TensorCheck) => verdict !== "zero" && verdict !== "too-few";
@@ -72,24 +65,16 @@ function poolSamples(samples: readonly TensorSample[], tensors: readonly TensorC
   };
 }
 
-interface Judgement {
-  readonly verdict: BaseVerdict;
-  readonly isWarning: boolean;
-  readonly sentence: string;
-}
-
 function verdictOf(
   samples: readonly TensorSample[],
   tensors: readonly TensorCheck[],
   statistics: BaseStatistics,
   cause: Cause | null,
   isFormatKnown: boolean,
-): Judgement {
-  const judgement = (verdict: BaseVerdict, isWarning: boolean, sentence: string) => ({
-    verdict,
-    isWarning,
-    sentence,
-  });
+) {
+  const judgement = (verdict: BaseVerdict, isWarning: boolean, sentence: string) => {
+    return { verdict, isWarning, sentence };
+  };
   if (statistics.sampled === 0)
     return judgement("too-few", true, "the base can't be checked: no numbers stand on both sides");
   if (statistics.deltaRms === 0)
@@ -133,7 +118,7 @@ function verdictOf(
 }
 
 /** `exact: all 225,192 sums, in all 211 tensors`, and which tensors can't be judged. */
-export function describeExact(sums: number, tensors: readonly TensorCheck[]): string {
+function describeExact(sums: number, tensors: readonly TensorCheck[]): string {
   const judged = tensors.filter(isJudged).length;
   const zero = tensors.filter(({ verdict }) => verdict === "zero").length;
   const few = tensors.length - judged - zero;
@@ -150,7 +135,7 @@ export function describeExact(sums: number, tensors: readonly TensorCheck[]): st
 
 /** `2 of 211 tensors are another model's (model.layers.0.…, …)`. */
 export function describeMixed({ tensors, text }: Cause, all: number): string {
-  return `${tensors.length} of ${plural(all, "tensor")}: ${text} (${listNames(tensors)})`;
+  return `${tensors.length} of ${plural(all, "tensor")}: ${text} (${listed(tensors)})`;
 }
 
 /** How the matrices' sizes compare. */
@@ -166,30 +151,17 @@ function sizesOf(samples: readonly TensorSample[]): {
   const wholes = matrices.filter((_, i) => (ratios[i] as number) > MODEL_RATIO);
   const baseRms = (those: readonly TensorSample[]) =>
     medianOf(those.map(({ base, sampled }) => rmsOf(base, sampled)));
+  const sampledOf = (those: readonly TensorSample[]) => sumOf(those, ({ sampled }) => sampled);
   const norms = samples.filter(({ isMatrix, name }) => !isMatrix && /norm/.test(name));
   return {
     ratio: medianOf(ratios),
-    wholeShare:
-      sumOf(wholes, ({ sampled }) => sampled) /
-      Math.max(
-        1,
-        sumOf(matrices, ({ sampled }) => sampled),
-      ),
+    wholeShare: sampledOf(wholes) / Math.max(1, sampledOf(matrices)),
     isBaseDelta: norms.length > 0 && baseRms(norms) < DELTA_NORM_RMS && baseRms(matrices) < DELTA_MATRIX_RMS,
   };
 }
 
 function medianOf(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-}
-
-/** Names that are shown. */
-const MOST_NAMES = 10;
-
-/** The first few names, and how many more there are. */
-export function listNames(names: readonly string[], most = MOST_NAMES): string {
-  const shown = names.slice(0, most).join(", ");
-  return names.length > most ? `${shown}, and ${formatExact(names.length - most)} more` : shown;
 }
 
 /**
@@ -257,7 +229,7 @@ function mixedError(
     ...(tensors[0] === undefined ? {} : { tensor: tensors[0] }),
     ...(offsetBytes === null ? {} : { offsetBytes }),
     expected: `${kind === "damaged" ? "weights" : "sums that are exact"}${isBlank ? "" : others}`,
-    got: `${plural(tensors.length, "tensor")}: ${listNames(tensors)}`,
+    got: `${plural(tensors.length, "tensor")}: ${listed(tensors)}`,
   };
   const isNotFinite = check.tensors.some(
     ({ name, verdict }) => name === tensors[0] && verdict === "not-finite",

@@ -4,6 +4,7 @@
  * The thresholds come from the tables in docs/base-check.md, which `npm run base-check-table` prints.
  */
 import type { SumDType } from "../tensor.js";
+import { sumOf } from "../units.js";
 import { SHORTEST_RUN_BYTES } from "./damage.js";
 import type { TensorCheck, TensorVerdict } from "./documents.js";
 import { FORMATS, MADE_IN, type SideFindings, type TensorSample } from "./tensor-sample.js";
@@ -34,8 +35,6 @@ const SPARSE_SHARE = 0.02;
 
 /** The format the delta was made in, as far as can be seen; null where no format tells anything. */
 export function formatOf(samples: readonly TensorSample[]): SumDType | null {
-  const sum = (of: (sample: TensorSample) => number) =>
-    samples.reduce((total, sample) => total + of(sample), 0);
   const candidates = FORMATS.filter((format) => {
     const able = samples.filter(({ dtype }) => MADE_IN[dtype].includes(format));
     if (able.length === 0) return false;
@@ -43,21 +42,18 @@ export function formatOf(samples: readonly TensorSample[]): SumDType | null {
     // One foreign tensor says nothing of the format of the others.
     const fitting = sumOf(able, ({ comparable, baseFits }) => (baseFits[format] ? comparable : 0));
     if (fitting < pairs / 2 || pairs === 0) return false;
-    return format !== "F32" || sum(({ fineSums }) => fineSums) >= FINE_SUMS_SHARE * pairs;
+    return format !== "F32" || sumOf(samples, ({ fineSums }) => fineSums) >= FINE_SUMS_SHARE * pairs;
   });
   const isPlausible = (format: SumDType) =>
-    sum(({ inexact }) => inexact[format]) < WIDER_SHARE * sum(({ comparable }) => comparable);
+    sumOf(samples, ({ inexact }) => inexact[format]) <
+    WIDER_SHARE * sumOf(samples, ({ comparable }) => comparable);
   return candidates.find(isPlausible) ?? candidates.at(-1) ?? null;
-}
-
-function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
 }
 
 export const rmsOf = (findings: SideFindings, sampled: number) =>
   Math.sqrt(findings.squares / Math.max(1, sampled));
 
-export function correlationOf({ base, delta, products }: TensorSample): number {
+function correlationOf({ base, delta, products }: TensorSample): number {
   const norm = Math.sqrt(base.squares * delta.squares);
   return norm === 0 ? 0 : products / norm;
 }

@@ -18,12 +18,15 @@ import { MODEL_RATIO } from "./judge-tensors.js";
 import {
   type ElementRun,
   inFileOrder,
+  MAX_RUN_ELEMENTS,
   type PairJob,
   pairViews,
   rangesOfRuns,
   sharedCount,
+  spreadRuns,
   type View,
   type ViewPair,
+  wholeRuns,
 } from "./sampled-pairs.js";
 
 /** Elements sampled in all, shared out evenly over the tensors; 32 MB of each side in float16. */
@@ -31,9 +34,6 @@ const SAMPLE_ELEMENTS = 16 * 1024 * 1024;
 
 /** Places in each tensor where a run is sampled, at least. */
 const FEWEST_RUNS = 6;
-
-/** Longest run; also what the kernel's memory is sized by. */
-const MAX_RUN_ELEMENTS = 16 * 1024;
 
 /** The kernel's memory: a run of each side as it is read (float64 perhaps), then as float32. */
 const [BASE_AT, OTHER_AT, BASE_F32_AT, OTHER_F32_AT] = [0, 8, 16, 20].map(
@@ -69,7 +69,7 @@ export const changeSample: Sample<PairJob, LayerChange | null> = {
   module: import.meta.url,
   runJob,
   *rangesOf({ base, other }) {
-    const pairs = weightPairs(base, other);
+    const pairs = pairViews(base, other);
     const perTensor = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.length));
     for (const pair of inFileOrder(pairs))
       yield* rangesOfRuns(runsOf(sharedCount(pair), perTensor).map((run) => ({ pair, ...run })));
@@ -91,7 +91,7 @@ export async function measureChange(
   pause: Pause,
   sampleElements = SAMPLE_ELEMENTS,
 ): Promise<LayerChange | null> {
-  const pairs = weightPairs(base, other);
+  const pairs = pairViews(base, other);
   if (pairs.length === 0) return null;
   const sampler = new Sampler(kernel);
   const perTensor = Math.ceil(sampleElements / pairs.length);
@@ -105,7 +105,7 @@ export async function measureChange(
     return { ...placeOf(name), isMatrix: shape.length > 1, squares: squares.get(pair) as Squares };
   });
   const compared = new Set(pairs.map(([, { name }]) => name));
-  const names = new Set([...other, ...base].filter(isWeight).map(({ name }) => name));
+  const names = new Set([...other, ...base].map(({ name }) => name).filter((name) => !isRotaryBuffer(name)));
   return {
     ...sizesOf(measured),
     tensorsCompared: pairs.length,
@@ -136,25 +136,6 @@ function sizesOf(
       ...sizeOf(sum(group), comparedAs),
     })),
   };
-}
-
-function weightPairs(base: readonly View[], other: readonly View[]): ViewPair[] {
-  return pairViews(base.filter(isWeight), other.filter(isWeight), isComparable);
-}
-
-function isWeight({ name }: View): boolean {
-  return !isRotaryBuffer(name);
-}
-
-/** Of the same shape, but for rows that one side has more of: those of added tokens. */
-function isComparable(base: View, other: View): boolean {
-  const rest = (shape: readonly number[]) => shape.slice(1).join();
-  const rowsMayDiffer = base.shape.length === 2;
-  return (
-    base.shape.length === other.shape.length &&
-    rest(base.shape) === rest(other.shape) &&
-    (rowsMayDiffer || base.shape[0] === other.shape[0])
-  );
 }
 
 const PARTS: Record<string, string> = { [EMBEDDING]: "embed", [LM_HEAD]: "head" };
@@ -214,21 +195,11 @@ class Sampler {
   }
 }
 
-/** The whole tensor where the budget allows, else runs from its first element to its last, evenly apart. */
+/** The whole tensor where the budget allows, else runs from its first element to its last. */
 function runsOf(total: number, budget: number): ElementRun[] {
-  if (total <= budget) {
-    const runs = Math.ceil(total / MAX_RUN_ELEMENTS);
-    return Array.from({ length: runs }, (_, run) => ({
-      first: run * MAX_RUN_ELEMENTS,
-      count: Math.min(MAX_RUN_ELEMENTS, total - run * MAX_RUN_ELEMENTS),
-    }));
-  }
+  if (total <= budget) return wholeRuns(total);
   const count = Math.min(MAX_RUN_ELEMENTS, Math.ceil(budget / FEWEST_RUNS));
-  const runs = Math.ceil(budget / count);
-  return Array.from({ length: runs }, (_, run) => ({
-    first: Math.floor(((total - count) * run) / Math.max(1, runs - 1)),
-    count,
-  }));
+  return spreadRuns(total, count, Math.ceil(budget / count));
 }
 
 function sum(all: readonly MeasuredTensor[]): Squares {

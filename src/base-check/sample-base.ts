@@ -3,20 +3,22 @@ import { openView } from "../files/gather.js";
 import { noPause, type Pause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { instantiateKernel } from "../kernel/select.js";
-import { isRotaryBuffer } from "../llama/tensor-names.js";
 import type { FloatDType } from "../tensor.js";
 import type { Sample } from "../workers/sample.js";
 import {
   inFileOrder,
+  MAX_RUN_ELEMENTS,
   type PairJob,
   pairViews,
   rangesOfRuns,
   type SampledRun,
   sharedCount,
+  spreadRuns,
   type View,
   type ViewPair,
+  wholeRuns,
 } from "./sampled-pairs.js";
-import { MAX_RUN_ELEMENTS, SAMPLE_MEMORY_BYTES, type TensorSample, TensorTally } from "./tensor-sample.js";
+import { SAMPLE_MEMORY_BYTES, type TensorSample, TensorTally } from "./tensor-sample.js";
 
 /** Elements sampled of all matrices, shared out evenly: 8 MB of each side in float16. */
 const SAMPLE_ELEMENTS = 4 * 1024 * 1024;
@@ -27,7 +29,7 @@ const RUNS_PER_TENSOR = 4;
 export const baseSample: Sample<PairJob, TensorSample[]> = {
   module: import.meta.url,
   runJob,
-  rangesOf: ({ base, other }) => rangesOfRuns(baseRuns(pairsOf(base, other))),
+  rangesOf: ({ base, other }) => rangesOfRuns(baseRuns(pairViews(base, other))),
 };
 
 export function runJob({ base, other, kernel }: PairJob, pause = noPause): Promise<TensorSample[]> {
@@ -42,42 +44,27 @@ export async function sampleBase(
   pause: Pause,
 ): Promise<TensorSample[]> {
   const tallies = new Map<ViewPair, TensorTally>();
-  const pairs = pairsOf(base, delta);
+  const pairs = pairViews(base, delta);
   for (const { pair, first, count } of baseRuns(pairs)) {
     await pause();
     const { name, dtype } = pair[1];
-    const tally =
-      tallies.get(pair) ?? new TensorTally(kernel, { name, isMatrix: isMatrix(pair) }, dtype as FloatDType);
+    const tally = tallies.get(pair) ?? new TensorTally(kernel, name, isMatrix(pair), dtype as FloatDType);
     tallies.set(pair, tally);
     tally.add(openView(pair[0]), openView(pair[1]), first, count);
   }
-  return pairs.flatMap((pair) => tallies.get(pair)?.sample() ?? []);
+  return pairs.flatMap((pair) => tallies.get(pair)?.sample ?? []);
 }
 
 function* baseRuns(pairs: readonly ViewPair[]): Generator<SampledRun> {
   const perRun = Math.ceil(SAMPLE_ELEMENTS / Math.max(1, pairs.filter(isMatrix).length) / RUNS_PER_TENSOR);
   for (const pair of inFileOrder(pairs)) {
     const total = sharedCount(pair);
-    if (!isMatrix(pair)) {
-      for (let first = 0; first < total; first += MAX_RUN_ELEMENTS)
-        yield { pair, first, count: Math.min(MAX_RUN_ELEMENTS, total - first) };
-      continue;
-    }
     const count = Math.min(MAX_RUN_ELEMENTS, perRun, Math.ceil(total / RUNS_PER_TENSOR));
-    for (let run = 0; run < RUNS_PER_TENSOR; run++) {
-      yield { pair, first: Math.floor(((total - count) * run) / (RUNS_PER_TENSOR - 1)), count };
-    }
+    const runs = isMatrix(pair) ? spreadRuns(total, count, RUNS_PER_TENSOR) : wholeRuns(total);
+    for (const run of runs) yield { pair, ...run };
   }
 }
 
 function isMatrix([, { shape }]: ViewPair): boolean {
   return shape.length > 1;
-}
-
-/** Tensors that differ in their number of rows at most; buffers are computed, whatever the model. */
-function pairsOf(base: readonly View[], delta: readonly View[]): ViewPair[] {
-  return pairViews(base, delta, ({ shape: a }, { shape: b, name }) => {
-    const isAlike = a.length === b.length && a.length > 0 && a.slice(1).join() === b.slice(1).join();
-    return isAlike && (a.length > 1 || a[0] === b[0]) && !isRotaryBuffer(name);
-  });
 }

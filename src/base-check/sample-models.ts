@@ -1,21 +1,15 @@
 import { bytesFetchedOf, type Checkpoint } from "../formats/open.js";
 import type { CompiledKernel } from "../kernel/select.js";
-import type { Reporter } from "../progress.js";
+import type { WorkOptions } from "../options.js";
 import { type Sample, takeSample } from "../workers/sample.js";
 import { type PairJob, pairJob } from "./sampled-pairs.js";
-
-export interface SampleModelsOptions {
-  readonly kernel: CompiledKernel;
-  readonly reporter?: Reporter | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** Samples two models; where they are read from the Hub, that is slow enough to be shown. */
 export async function sampleModels<Result>(
   sample: Sample<PairJob, Result>,
   base: Checkpoint,
   other: Checkpoint,
-  { kernel, reporter, signal }: SampleModelsOptions,
+  { kernel, reporter, signal }: WorkOptions & { readonly kernel: CompiledKernel },
 ): Promise<Result> {
   const files = [...base.files, ...other.files];
   const before = bytesFetchedOf([base, other]);

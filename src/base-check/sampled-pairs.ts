@@ -1,6 +1,7 @@
 /** What the samples of two models have in common: pairs of tensors, and runs of elements that are read of both. */
 import { openView, plainView } from "../files/gather.js";
 import type { CompiledKernel } from "../kernel/select.js";
+import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { elementCount, isFloatDType, type ReadableFile, type TensorView } from "../tensor.js";
 import type { ViewRange } from "../workers/reads.js";
 
@@ -21,18 +22,24 @@ export function pairJob(base: readonly View[], other: readonly View[], kernel: C
 /** A tensor of the base and the one of the same name beside it. */
 export type ViewPair = readonly [base: View, other: View];
 
-/** The pairs of non-empty float tensors that `isComparable` accepts, in the order of `other`. */
-export function pairViews(
-  base: readonly View[],
-  other: readonly View[],
-  isComparable: (base: View, other: View) => boolean,
-): ViewPair[] {
+/**
+ * The pairs of non-empty float tensors of one shape, but for rows that one side has more of (those of added tokens), in
+ * the order of `other`. Rotary buffers are computed, whatever the model.
+ */
+export function pairViews(base: readonly View[], other: readonly View[]): ViewPair[] {
   const byName = new Map(base.map((tensor) => [tensor.name, tensor]));
   return other.flatMap((tensor) => {
     const partner = byName.get(tensor.name);
-    if (partner === undefined || !hasFloats(partner) || !hasFloats(tensor)) return [];
-    return isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
+    return partner !== undefined && isComparable(partner, tensor) ? [[partner, tensor] as const] : [];
   });
+}
+
+function isComparable(base: View, other: View): boolean {
+  const rest = ({ shape }: View) => shape.slice(1).join();
+  const isAlike = base.shape.length === other.shape.length && rest(base) === rest(other);
+  const rowsMayDiffer = base.shape.length === 2;
+  if (!isAlike || !(rowsMayDiffer || base.shape[0] === other.shape[0])) return false;
+  return !isRotaryBuffer(other.name) && [base, other].every(hasFloats);
 }
 
 /**
@@ -40,22 +47,12 @@ export function pairViews(
  * Over a network a sample is as slow as it has requests.
  */
 export function inFileOrder(pairs: readonly ViewPair[]): ViewPair[] {
-  return [...pairs].sort(
-    (
-      [
-        ,
-        {
-          pieces: [a],
-        },
-      ],
-      [
-        ,
-        {
-          pieces: [b],
-        },
-      ],
-    ) => (a.file.path === b.file.path ? a.offsetBytes - b.offsetBytes : a.file.path < b.file.path ? -1 : 1),
-  );
+  const placeOf = ([, { pieces }]: ViewPair) => pieces[0];
+  return [...pairs].sort((x, y) => {
+    const [a, b] = [placeOf(x), placeOf(y)];
+    if (a.file.path !== b.file.path) return a.file.path < b.file.path ? -1 : 1;
+    return a.offsetBytes - b.offsetBytes;
+  });
 }
 
 function hasFloats({ dtype, shape }: View): boolean {
@@ -71,6 +68,25 @@ export function sharedCount([base, other]: ViewPair): number {
 export interface ElementRun {
   readonly first: number;
   readonly count: number;
+}
+
+/** Longest run; also what the kernel's memory is sized by. */
+export const MAX_RUN_ELEMENTS = 16 * 1024;
+
+/** All of `total` elements. */
+export function wholeRuns(total: number): ElementRun[] {
+  return Array.from({ length: Math.ceil(total / MAX_RUN_ELEMENTS) }, (_, run) => {
+    const first = run * MAX_RUN_ELEMENTS;
+    return { first, count: Math.min(MAX_RUN_ELEMENTS, total - first) };
+  });
+}
+
+/** Runs of `count` of `total` elements, from the first element to the last, evenly apart. */
+export function spreadRuns(total: number, count: number, runs: number): ElementRun[] {
+  return Array.from({ length: runs }, (_, run) => ({
+    first: Math.floor(((total - count) * run) / Math.max(1, runs - 1)),
+    count,
+  }));
 }
 
 /** A run of elements that is read of both tensors. */

@@ -8,9 +8,7 @@ import type { Kernel } from "../kernel/kernel.js";
 import { FORMAT_BITS, isComparable } from "../kernel/reference.js";
 import { bytesOf, type FloatDType, type SumDType } from "../tensor.js";
 import { type Damage, findDamage } from "./damage.js";
-
-/** Longest run of elements; also what the kernel's memory is sized by. */
-export const MAX_RUN_ELEMENTS = 16 * 1024;
+import { MAX_RUN_ELEMENTS } from "./sampled-pairs.js";
 
 /** The kernel's memory: a run of each side and of the sum, in the sum's dtype and as float32. */
 const REGION_BYTES = MAX_RUN_ELEMENTS * 4;
@@ -54,31 +52,31 @@ export interface SideFindings {
   firstText: number;
 }
 
-/** What sampling one tensor found. */
+/** What sampling one tensor found until now. */
 export interface TensorSample {
   readonly name: string;
   /** The dtype the sum is made in. */
   readonly dtype: SumDType;
   readonly isMatrix: boolean;
   /** Pairs of finite elements. */
-  readonly sampled: number;
+  sampled: number;
   /** Of those, the pairs the lemma speaks of: see `SumCounts`. */
-  readonly comparable: number;
+  comparable: number;
   /** For each format that the delta can have been made in: comparable pairs whose sum is no value of it. */
-  readonly inexact: Readonly<Record<SumDType, number>>;
+  readonly inexact: Record<SumDType, number>;
   /** For each format: whether every value of the base is one it has. */
-  readonly baseFits: Readonly<Record<SumDType, boolean>>;
+  readonly baseFits: Record<SumDType, boolean>;
   /** Comparable sums that use float32's last bits. */
-  readonly fineSums: number;
+  fineSums: number;
   /** Pairs with 4|d| <= |b|; there a delta made in its own format hardly ever uses its last bit. */
-  readonly quarter: number;
+  quarter: number;
   /** Of those, the deltas that use it: about half of them where the delta was made in a wider format. */
-  readonly fineDeltas: number;
-  readonly products: number;
+  fineDeltas: number;
+  products: number;
   /** Of a vector: pairs that aren't exact if the base is half, or twice, what it is. */
-  readonly inexactIf: { readonly halved: number; readonly doubled: number };
-  readonly base: Readonly<SideFindings>;
-  readonly delta: Readonly<SideFindings>;
+  readonly inexactIf: { halved: number; doubled: number };
+  readonly base: SideFindings;
+  readonly delta: SideFindings;
 }
 
 const noFindings = (): SideFindings => ({
@@ -103,7 +101,7 @@ function bitsOfFloat32(value: number): number {
 }
 
 /** Whether a float32 number is one the format has. */
-export const HAS: Record<SumDType, (value: number) => boolean> = {
+const HAS: Record<SumDType, (value: number) => boolean> = {
   /** bfloat16 is the upper half of a float32. */
   BF16: (value) => (bitsOfFloat32(value) & 0xffff) === 0,
   /** Below 2^-14 float16 has the multiples of 2^-24, above it 10 bits of mantissa. */
@@ -122,64 +120,46 @@ function isSumExact(dtype: SumDType, b: number, d: number): boolean {
 }
 
 /** The dtype a delta is added in. */
-export const sumDTypeOf = (delta: FloatDType): SumDType => (delta === "F64" ? "F32" : delta);
+const sumDTypeOf = (delta: FloatDType): SumDType => (delta === "F64" ? "F32" : delta);
 
 /** Counts runs of one tensor. */
 export class TensorTally {
-  readonly #dtype: SumDType;
+  readonly sample: TensorSample;
   readonly #narrower: readonly SumDType[];
-  readonly #inexact: Record<SumDType, number> = { BF16: 0, F16: 0, F32: 0 };
-  readonly #baseFits: Record<SumDType, boolean> = { BF16: true, F16: true, F32: true };
-  readonly #base = noFindings();
-  readonly #delta = noFindings();
-  #sampled = 0;
-  #comparable = 0;
-  #fineSums = 0;
-  #quarter = 0;
-  #fineDeltas = 0;
-  #products = 0;
-  readonly #inexactIf = { halved: 0, doubled: 0 };
 
   constructor(
     readonly kernel: Kernel,
-    readonly tensor: { readonly name: string; readonly isMatrix: boolean },
+    name: string,
+    isMatrix: boolean,
     deltaDType: FloatDType,
   ) {
-    this.#dtype = sumDTypeOf(deltaDType);
-    this.#narrower = MADE_IN[this.#dtype].filter((format) => format !== this.#dtype);
+    const dtype = sumDTypeOf(deltaDType);
+    this.sample = {
+      ...{ name, isMatrix, dtype, sampled: 0, comparable: 0 },
+      inexact: { BF16: 0, F16: 0, F32: 0 },
+      baseFits: { BF16: true, F16: true, F32: true },
+      ...{ fineSums: 0, quarter: 0, fineDeltas: 0, products: 0 },
+      inexactIf: { halved: 0, doubled: 0 },
+      base: noFindings(),
+      delta: noFindings(),
+    };
+    this.#narrower = MADE_IN[dtype].filter((format) => format !== dtype);
   }
 
   /** Reads and counts `count` elements from `first` on, MAX_RUN_ELEMENTS at most. */
   add(base: OpenView, delta: OpenView, first: number, count: number): void {
-    const dtype = this.#dtype;
+    const { dtype } = this.sample;
     const { memory } = this.kernel;
-    this.#read(base, first, count, BASE_AT, this.#base);
-    this.#read(delta, first, count, DELTA_AT, this.#delta);
+    this.#read(base, first, count, BASE_AT, this.sample.base);
+    this.#read(delta, first, count, DELTA_AT, this.sample.delta);
     memory.copyWithin(SUM_AT, DELTA_AT, DELTA_AT + count * bytesOf(dtype));
     this.kernel.add(dtype, BASE_AT, SUM_AT, SUM_AT, count);
     this.#count(first, count);
   }
 
-  sample(): TensorSample {
-    return {
-      ...this.tensor,
-      dtype: this.#dtype,
-      sampled: this.#sampled,
-      comparable: this.#comparable,
-      inexact: this.#inexact,
-      baseFits: this.#baseFits,
-      fineSums: this.#fineSums,
-      quarter: this.#quarter,
-      fineDeltas: this.#fineDeltas,
-      products: this.#products,
-      inexactIf: this.#inexactIf,
-      base: this.#base,
-      delta: this.#delta,
-    };
-  }
-
   #count(first: number, count: number): void {
-    const dtype = this.#dtype;
+    const { sample } = this;
+    const { dtype, isMatrix, base, delta } = sample;
     const bits = FORMAT_BITS[dtype];
     const [baseBits, deltaBits] = [this.#bitsAt(BASE_AT, count), this.#bitsAt(DELTA_AT, count)];
     const bases = this.#asFloat32(BASE_AT, BASE_F32_AT, count);
@@ -188,31 +168,31 @@ export class TensorTally {
     for (let i = 0; i < count; i++) {
       const b = bases[i] as number;
       const d = deltas[i] as number;
-      if (!Number.isFinite(b)) countNotFinite(this.#base, first + i);
-      if (!Number.isFinite(d)) countNotFinite(this.#delta, first + i);
+      if (!Number.isFinite(b)) countNotFinite(base, first + i);
+      if (!Number.isFinite(d)) countNotFinite(delta, first + i);
       if (!Number.isFinite(b) || !Number.isFinite(d)) continue;
-      this.#sampled++;
-      this.#base.squares += b * b;
-      this.#delta.squares += d * d;
-      this.#products += b * d;
-      for (const format of this.#narrower) if (!HAS[format](b)) this.#baseFits[format] = false;
-      if (!this.tensor.isMatrix) {
-        if (!isSumExact(dtype, b / 2, d)) this.#inexactIf.halved++;
-        if (!isSumExact(dtype, b * 2, d)) this.#inexactIf.doubled++;
+      sample.sampled++;
+      base.squares += b * b;
+      delta.squares += d * d;
+      sample.products += b * d;
+      for (const format of this.#narrower) if (!HAS[format](b)) sample.baseFits[format] = false;
+      if (!isMatrix) {
+        if (!isSumExact(dtype, b / 2, d)) sample.inexactIf.halved++;
+        if (!isSumExact(dtype, b * 2, d)) sample.inexactIf.doubled++;
       }
       const size = deltaBits[i] as number;
       if (d === 0 || !isComparable(bits, baseBits[i] as number, size)) continue;
-      this.#comparable++;
+      sample.comparable++;
       if (isComparable(bits, baseBits[i] as number, size + bits.least)) {
-        this.#quarter++;
-        if ((size & 1) === 1) this.#fineDeltas++;
+        sample.quarter++;
+        if ((size & 1) === 1) sample.fineDeltas++;
       }
       const sum = sums[i] as number;
       // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
       const isExact = sum - b === d;
-      if (!isExact) this.#inexact[dtype]++;
-      for (const format of this.#narrower) if (!(isExact && HAS[format](sum))) this.#inexact[format]++;
-      if (dtype === "F32" && (bitsOfFloat32(sum) & LAST_BITS) !== 0) this.#fineSums++;
+      if (!isExact) sample.inexact[dtype]++;
+      for (const format of this.#narrower) if (!(isExact && HAS[format](sum))) sample.inexact[format]++;
+      if (dtype === "F32" && (bitsOfFloat32(sum) & LAST_BITS) !== 0) sample.fineSums++;
     }
   }
 
@@ -221,18 +201,18 @@ export class TensorTally {
     const size = bytesOf(view.dtype);
     gather(view, first, count, memory, WORK_AT);
     addDamage(findings, findDamage(memory, WORK_AT, count * size), first, size);
-    this.#convert(view.dtype, this.#dtype, WORK_AT, at, count);
+    this.#convert(view.dtype, this.sample.dtype, WORK_AT, at, count);
   }
 
   #bitsAt(at: number, count: number): Uint16Array | Uint32Array {
     const { buffer, byteOffset } = this.kernel.memory;
-    return this.#dtype === "F32"
+    return this.sample.dtype === "F32"
       ? new Uint32Array(buffer, byteOffset + at, count)
       : new Uint16Array(buffer, byteOffset + at, count);
   }
 
   #asFloat32(at: number, floatsAt: number, count: number): Float32Array {
-    this.#convert(this.#dtype, "F32", at, floatsAt, count);
+    this.#convert(this.sample.dtype, "F32", at, floatsAt, count);
     return new Float32Array(this.kernel.memory.buffer, this.kernel.memory.byteOffset + floatsAt, count);
   }
 

@@ -26,7 +26,7 @@ export function defineCommand(command: Command): void {
     const comparison = await compareModels(call);
     return {
       document: comparison,
-      format: (paint) => formatComparison(comparison, { all, paint }),
+      format: (paint) => formatComparison(comparison, all, paint),
       exitCode: comparison.isEqual ? EXIT.done : EXIT.verification,
     };
   });

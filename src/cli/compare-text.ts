@@ -12,14 +12,8 @@ import { joinSections, linesIf, type Palette, PLAIN, table, withPrintableStrings
 const LISTED = 10;
 const LISTED_KEYS = 4;
 
-export interface CompareTextOptions {
-  /** Lists everything. */
-  readonly all: boolean;
-  readonly paint?: Palette;
-}
-
-/** The verdict, then what differs. */
-export function formatComparison(untrusted: Comparison, { all, paint = PLAIN }: CompareTextOptions): string {
+/** The verdict, then what differs: with `all` everything. */
+export function formatComparison(untrusted: Comparison, all: boolean, paint: Palette = PLAIN): string {
   const comparison = withPrintableStrings(untrusted);
   const { a, b, files, notes, hints, seconds, threads, elements, tensors } = comparison;
   const sections = [

@@ -1,7 +1,4 @@
-/**
- * In: the size of a change by layer. Out: a small chart for a terminal, a row for each part of the model.
- * Pure; fits the width asked for.
- */
+/** The size of a change by layer as a small chart for a terminal. */
 import type { ChangeSize, LayerChange, PartChange } from "../base-check/documents.js";
 
 /** Columns of a terminal as it comes. */

@@ -1,6 +1,6 @@
 /**
- * In: the size of a change by layer and by kind of module. Out: the same as a picture, the text of an SVG file.
- * Pure. Colours are of middle lightness and there is no background, so it reads on light and on dark pages.
+ * The size of a change by layer and by kind of module as an SVG. Colours are of middle lightness and there is no
+ * background, so it reads on light and on dark pages.
  */
 import type { ChangeSize, LayerChange } from "../base-check/documents.js";
 import { chartTitle, largestRatio, partLabel, percentFormat } from "./layer-chart.js";

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { HubOptions } from "../index.js";
-import { bareRule, describeRule, type Flag, flagOf, type GROUPS, groupOf } from "../options.js";
+import { bareRule, describeRule, type Flag, flagOf, type GROUPS, groupOf, orList } from "../options.js";
 import { hubOptionsOf } from "./environment.js";
 import { titleOf } from "./help.js";
 import type { CommonOptions, Report } from "./output.js";
@@ -72,7 +72,7 @@ function readValuesBy(option: Option, rule: z.ZodType, flag: Flag): void {
     const words = [...values.keys()];
     const known = new Map([...values, ...Object.entries(flag.synonyms ?? {})]);
     const read = (word: string) => known.get(word) ?? known.get(word.toLowerCase());
-    option.choices(words).argParser((word: string) => read(word) ?? refuseValue(option, word, listOf(words)));
+    option.choices(words).argParser((word: string) => read(word) ?? refuseValue(option, word, orList(words)));
     if (option.optional) option.preset(words[0]);
     if (typeof byDefault === "string") option.default(byDefault, wordOf(byDefault));
     return;
@@ -82,9 +82,6 @@ function readValuesBy(option: Option, rule: z.ZodType, flag: Flag): void {
   if (typeof byDefault === "number")
     option.default(byDefault, kind === "size" ? `${byDefault / 1e9}GB` : String(byDefault));
 }
-
-const listOf = (words: readonly string[]) =>
-  new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
 
 function refuseValue({ long }: Option, word: string, wanted: string): never {
   throw usageError(`Invalid ${long}: ${JSON.stringify(word)}.`, `Use ${wanted}.`);

@@ -5,6 +5,7 @@
 import type { Command, Option } from "commander";
 import { ApplyDeltaError } from "../errors.js";
 import { nearestName } from "../nearest.js";
+import { orList } from "../options.js";
 
 /** A word that is no option, and no value of one. */
 export interface Operand {
@@ -94,9 +95,8 @@ function unknownOption(command: Command, name: string): ApplyDeltaError {
     [long, short].filter((flag) => flag !== undefined),
   );
   const meant = meantBy(name, all);
-  const offered = new Intl.ListFormat("en-GB", { type: "disjunction" }).format(meant);
   const hint =
-    meant.length === 0 ? `\`${command.name()} --help\` lists the options.` : `Did you mean ${offered}?`;
+    meant.length === 0 ? `\`${command.name()} --help\` lists the options.` : `Did you mean ${orList(meant)}?`;
   return usageError(`Unknown option ${name}.`, hint);
 }
 

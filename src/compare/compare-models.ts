@@ -11,17 +11,11 @@ import { describeInterruption, type Pause, pauseFor, throwIfAborted } from "../i
 import { compileKernel } from "../kernel/select.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { silentReporter } from "../progress.js";
-import { isLocalFile, type TensorView } from "../tensor.js";
+import { holdsNumbers, isLocalFile, type TensorView } from "../tensor.js";
 import { plural } from "../units.js";
 import { defaultThreads } from "../workers/pool.js";
 import { compareFiles } from "./compare-files.js";
-import {
-  compareTensors,
-  holdsNumbers,
-  QUANTUM_ERRORS,
-  quantizedSide,
-  type TensorPair,
-} from "./compare-tensors.js";
+import { compareTensors, QUANTUM_ERRORS, quantizedSide, type TensorPair } from "./compare-tensors.js";
 import type { Comparison, FileComparison, TensorComparison } from "./documents.js";
 import { type AlignedSides, alignGguf, isGguf } from "./gguf-sides.js";
 import type { CompareOptions } from "./options.js";

@@ -16,7 +16,7 @@ import {
   byteLengthOf,
   type DType,
   elementCount,
-  type FloatDType,
+  holdsNumbers,
   indexOf,
   isFloatDType,
   isQuantizedDType,
@@ -29,6 +29,7 @@ import { readsOfJob } from "../workers/reads.js";
 import {
   type Run,
   SEGMENTS_AT_ONCE,
+  type Segment,
   type SegmentedJob,
   segmentedJob,
   stopWorkers,
@@ -49,11 +50,6 @@ import {
 export interface TensorPair {
   readonly a: TensorView;
   readonly b: TensorView;
-}
-
-/** Whether its elements can be read as numbers. */
-export function holdsNumbers(dtype: DType): dtype is FloatDType | QuantizedDType {
-  return isFloatDType(dtype) || isQuantizedDType(dtype);
 }
 
 /**
@@ -182,7 +178,8 @@ export async function runJob(job: CompareJob): Promise<Tallies> {
   const reader = new ElementReader(() => stopWorkers(job.shared));
   const tallies: Tallies = new Map();
   try {
-    await workOnSegments(job, SEGMENTS_AT_ONCE, async ({ run: task, first, count }, place) => {
+    await workOnSegments(job, SEGMENTS_AT_ONCE, async (segment, place) => {
+      const { run: task, first, count } = segment;
       const read = (view: OpenView<DType>, side: number) => {
         const region = PLACES_AT + (place * 2 + side) * SIDE_BYTES;
         const { memory } = kernel;
@@ -190,7 +187,7 @@ export async function runJob(job: CompareJob): Promise<Tallies> {
       };
       const [aAt, bAt] = await reader.all([read(task.a, 0), read(task.b, 1)]);
       const before = tallies.get(task.index) ?? NO_DIFFERENCE;
-      const tally = tallySegment({ task, first, count, aAt, bAt }, job.tolerance, kernel);
+      const tally = tallySegment(segment, aAt, bAt, job.tolerance, kernel);
       if (tally !== NO_DIFFERENCE) tallies.set(task.index, addTallies(before, tally));
       Atomics.add(job.shared.counts, BYTES_DONE, BigInt((count * bitsOf(task.a.dtype)) / 8));
     });
@@ -200,18 +197,11 @@ export async function runJob(job: CompareJob): Promise<Tallies> {
   return tallies;
 }
 
-/** A segment with both sides in memory. */
-interface LoadedPair {
-  readonly task: CompareTask;
-  readonly first: number;
-  readonly count: number;
-  readonly aAt: number;
-  readonly bAt: number;
-}
-
 /** `NO_DIFFERENCE` itself where no bit differs. */
 function tallySegment(
-  { task: { a, b }, first, count, aAt, bAt }: LoadedPair,
+  { run: { a, b }, first, count }: Segment<CompareTask>,
+  aAt: number,
+  bAt: number,
   tolerance: Tolerance | null,
   kernel: Kernel,
 ): Tally {

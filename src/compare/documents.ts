@@ -91,6 +91,16 @@ export const fileComparisonSchema = z.strictObject({
 /** How a file beside the weights differs. */
 export type FileComparison = DocumentType<typeof fileComparisonSchema>;
 
+/** Tensors of one name that can't be compared, with what differs. */
+const unpaired = <Rule extends z.ZodType>(what: string, rule: Rule) =>
+  z.array(
+    z.strictObject({
+      name: text.describe("The tensor's name."),
+      a: rule.describe(`The ${what} in a.`),
+      b: rule.describe(`The ${what} in b.`),
+    }),
+  );
+
 export const comparisonSchema = z
   .strictObject({
     a: text.describe("The first model, as it was given."),
@@ -113,26 +123,10 @@ export const comparisonSchema = z
       .describe("The tensors that aren't equal in every bit, the most different first."),
     onlyInA: texts.describe("Names of tensors that only a has."),
     onlyInB: texts.describe("Names of tensors that only b has."),
-    otherShapes: z
-      .array(
-        z.strictObject({
-          name: text.describe("The tensor's name."),
-          a: extents.describe("The shape in a."),
-          b: extents.describe("The shape in b."),
-        }),
-      )
-      .describe("Tensors whose shapes differ."),
-    otherDTypes: z
-      .array(
-        z.strictObject({
-          name: text.describe("The tensor's name."),
-          a: dtype.describe("The dtype in a."),
-          b: dtype.describe("The dtype in b."),
-        }),
-      )
-      .describe(
-        "Tensors whose values can't be compared: one side has integers or floats of 8 bits or fewer, the other a different dtype.",
-      ),
+    otherShapes: unpaired("shape", extents).describe("Tensors whose shapes differ."),
+    otherDTypes: unpaired("dtype", dtype).describe(
+      "Tensors whose values can't be compared: one side has integers or floats of 8 bits or fewer, the other a different dtype.",
+    ),
     files: z
       .array(fileComparisonSchema)
       .nullable()

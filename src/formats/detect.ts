@@ -7,27 +7,27 @@ import { type CheckpointFormat, FORMATS } from "./table.js";
 export const SNIFF_BYTES = 512;
 
 /** Formats that can be told by their first bytes and that no delta is made in. */
-const FOREIGN: readonly { matches(head: Buffer): boolean; what: string; hint: string }[] = [
-  {
-    matches: (head) => ["lmgg", "tjgg", "fmgg", "algg"].includes(head.toString("latin1", 0, 4)),
-    what: "a GGML file of an old llama.cpp",
-    hint: "Deltas are made against the Hugging Face checkpoint in float16: give that one.",
-  },
-  {
-    matches: (head) => startsWith(head, "\x89HDF"),
-    what: "an HDF5 file (TensorFlow or Keras weights)",
-    hint: "Give the folder's safetensors or PyTorch weights instead.",
-  },
-  {
-    matches: (head) => startsWith(head, "\x93NUMPY"),
-    what: "a NumPy array file",
-    hint: "Give the model in safetensors or as PyTorch weights.",
-  },
-  {
-    matches: (head) => startsWith(head, "\x1f\x8b") || head.toString("latin1", 257, 262) === "ustar",
-    what: "an archive (gzip or tar)",
-    hint: "Unpack it first and give the folder inside.",
-  },
+const FOREIGN: readonly (readonly [matches: (head: Buffer) => boolean, what: string, hint: string])[] = [
+  [
+    (head) => ["lmgg", "tjgg", "fmgg", "algg"].includes(head.toString("latin1", 0, 4)),
+    "a GGML file of an old llama.cpp",
+    "Deltas are made against the Hugging Face checkpoint in float16: give that one.",
+  ],
+  [
+    (head) => startsWith(head, "\x89HDF"),
+    "an HDF5 file (TensorFlow or Keras weights)",
+    "Give the folder's safetensors or PyTorch weights instead.",
+  ],
+  [
+    (head) => startsWith(head, "\x93NUMPY"),
+    "a NumPy array file",
+    "Give the model in safetensors or as PyTorch weights.",
+  ],
+  [
+    (head) => startsWith(head, "\x1f\x8b") || head.toString("latin1", 257, 262) === "ustar",
+    "an archive (gzip or tar)",
+    "Unpack it first and give the folder inside.",
+  ],
 ];
 
 /** Refuses a GGUF where a base or a delta is read. Errors: `foreign-format`. */
@@ -112,10 +112,8 @@ function refuseForeign(file: RandomAccessFile, head: Buffer): void {
     });
   }
   refuseZeros(file, head);
-  const foreign = FOREIGN.find(({ matches }) => matches(head));
-  if (foreign === undefined) return;
-  throw new ApplyDeltaError("foreign-format", `This is ${foreign.what}, which can't be a base or a delta.`, {
-    file: file.path,
-    hint: foreign.hint,
-  });
+  const [, what, hint = ""] = FOREIGN.find(([matches]) => matches(head)) ?? [];
+  if (what === undefined) return;
+  const message = `This is ${what}, which can't be a base or a delta.`;
+  throw new ApplyDeltaError("foreign-format", message, { file: file.path, hint });
 }

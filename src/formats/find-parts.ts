@@ -57,20 +57,11 @@ export function splitFormatOf(path: string): SplitFormat | null {
   return FORMATS.find(({ partNumber }) => partNumber(basename(path)) !== null) ?? null;
 }
 
-/** A folder with parts inside a folder without weights, with a line for the user where it was one of several. */
-interface InnerParts {
-  readonly path: string;
-  readonly note: string;
-}
-
 /**
- * The one folder inside `path` that holds parts; of several the one whose model has the shapes of `like`. Null where
- * that can't be told.
+ * The one folder inside `path` that holds parts, with a line for the user; of several the one whose model has the shapes
+ * of `like`. Null where that can't be told.
  */
-export async function findInnerParts(
-  path: string,
-  like: (() => Promise<readonly TensorView[]>) | null,
-): Promise<InnerParts | null> {
+export async function findInnerParts(path: string, like: (() => Promise<readonly TensorView[]>) | null) {
   if (!onSource(path, () => statSync(path)).isDirectory()) return null;
   const inner = onSource(path, () => readdirSync(path))
     .sort()

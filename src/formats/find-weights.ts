@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { onSource, sourceExists } from "../files/local-file.js";
+import { firstFew } from "../units.js";
 import { XOR_CURE } from "./detect.js";
 import { chooseParts, HUB_FOLDERS, splitFormatOf } from "./find-parts.js";
 import { chooseGguf, ggufParts, isGgufName } from "./gguf/find-gguf.js";
@@ -173,57 +174,45 @@ const QUANTIZED =
   "Give the Hugging Face checkpoint in float16 it was made from; a quantized model can't take a delta.";
 
 /** What a folder without usable weights turns out to be, the surest clue first. */
-const CLUES: readonly { readonly pattern: RegExp; readonly what: string; readonly hint: string }[] = [
-  {
-    pattern: /\.gguf$/,
-    what: "a llama.cpp model (GGUF)",
-    hint: QUANTIZED,
-  },
-  {
-    pattern: /^ggml-.*\.bin$/,
-    what: "a llama.cpp model (GGML)",
-    hint: QUANTIZED,
-  },
-  {
-    pattern: /^adapter_(?:model\.|config\.json)/,
-    what: "a LoRA adapter (PEFT), which is not a delta",
-    hint: "Merge it with peft's merge_and_unload; this tool applies full deltas.",
-  },
-  {
-    pattern: /^(?:tf_model.*\.h5|flax_model.*\.msgpack)$/,
-    what: "TensorFlow or Flax weights only",
-    hint: "Give the PyTorch or safetensors version of the model.",
-  },
-  {
-    pattern: /\.(?:aria2|part|crdownload|!qB|incomplete|download|tmp)$/,
-    what: "an unfinished download",
-    hint: "Let the download finish, then run this again.",
-  },
-  {
-    pattern: /^(?:xor_codec\.py|.*[.-]xor)$/,
-    what: "an XOR release, which is not a delta",
-    hint: `${XOR_CURE} The result is a complete model.`,
-  },
-  {
-    pattern: /\.enc$/,
-    what: "encrypted weights (*.enc), which are not a delta",
-    hint: "Decrypt them with the release's own script and the original LLaMA. The result is a complete model: use it as it is.",
-  },
-  {
-    pattern: /^(?:zero_to_fp32\.py|global_step\d+)$/,
-    what: "a checkpoint of DeepSpeed ZeRO, shared out over processes",
-    hint: "Run `python zero_to_fp32.py . pytorch_model.bin` in that folder, then run this again.",
-  },
-  {
-    pattern: /\.ckpt$/,
-    what: "a training checkpoint (*.ckpt)",
-    hint: "Save its model with transformers' save_pretrained, and give the folder that makes.",
-  },
-  {
-    pattern: /\.(?:zip|7z|rar|tar|tgz|gz|zst)$/,
-    what: "an archive",
-    hint: "Unpack it, and give the folder that makes.",
-  },
+const CLUES: readonly (readonly [pattern: RegExp, what: string, hint: string])[] = [
+  [/\.gguf$/, "a llama.cpp model (GGUF)", QUANTIZED],
+  [/^ggml-.*\.bin$/, "a llama.cpp model (GGML)", QUANTIZED],
+  [
+    /^adapter_(?:model\.|config\.json)/,
+    "a LoRA adapter (PEFT), which is not a delta",
+    "Merge it with peft's merge_and_unload; this tool applies full deltas.",
+  ],
+  [
+    /^(?:tf_model.*\.h5|flax_model.*\.msgpack)$/,
+    "TensorFlow or Flax weights only",
+    "Give the PyTorch or safetensors version of the model.",
+  ],
+  [
+    /\.(?:aria2|part|crdownload|!qB|incomplete|download|tmp)$/,
+    "an unfinished download",
+    "Let the download finish, then run this again.",
+  ],
+  [
+    /^(?:xor_codec\.py|.*[.-]xor)$/,
+    "an XOR release, which is not a delta",
+    `${XOR_CURE} The result is a complete model.`,
+  ],
+  [
+    /\.enc$/,
+    "encrypted weights (*.enc), which are not a delta",
+    "Decrypt them with the release's own script and the original LLaMA. The result is a complete model: use it as it is.",
+  ],
+  [
+    /^(?:zero_to_fp32\.py|global_step\d+)$/,
+    "a checkpoint of DeepSpeed ZeRO, shared out over processes",
+    "Run `python zero_to_fp32.py . pytorch_model.bin` in that folder, then run this again.",
+  ],
+  [
+    /\.ckpt$/,
+    "a training checkpoint (*.ckpt)",
+    "Save its model with transformers' save_pretrained, and give the folder that makes.",
+  ],
+  [/\.(?:zip|7z|rar|tar|tgz|gz|zst)$/, "an archive", "Unpack it, and give the folder that makes."],
 ];
 
 const FOLDER_WORDS = {
@@ -236,20 +225,19 @@ const FOLDER_WORDS = {
  * to do if they tell nothing.
  */
 export function noWeights(folder: string, names: readonly string[], words = FOLDER_WORDS): ApplyDeltaError {
-  const clue = CLUES.find(({ pattern }) => names.some((name) => pattern.test(name)));
+  const [, clue = null, cure = words.hint] =
+    CLUES.find(([pattern]) => names.some((name) => pattern.test(name))) ?? [];
   const inside = words === FOLDER_WORDS ? names.filter((name) => folderHoldsWeights(join(folder, name))) : [];
-  const shown =
-    names.length === 0 ? "nothing" : names.slice(0, 8).join(", ") + (names.length > 8 ? ", …" : "");
-  let hint = clue?.hint ?? words.hint;
-  if (clue === undefined && inside.length === 1) hint = `Did you mean ${join(folder, inside[0] as string)}?`;
-  if (clue === undefined && inside.length > 1)
-    hint = `Give one of the models inside: ${inside
-      .slice(0, 8)
-      .map((name) => join(folder, name))
-      .join(", ")}.`;
+  const shown = firstFew(names, 8) || "nothing";
+  let hint = cure;
+  if (clue === null && inside.length === 1) hint = `Did you mean ${join(folder, inside[0] as string)}?`;
+  if (clue === null && inside.length > 1) {
+    const paths = inside.slice(0, 8).map((name) => join(folder, name));
+    hint = `Give one of the models inside: ${paths.join(", ")}.`;
+  }
   const snapshot = snapshotOf(folder, names);
   if (snapshot !== null) hint = `This is a model's folder in the Hub's cache: give ${snapshot}.`;
-  const what = `The ${words.what} holds ${clue?.what ?? "no weights"}.`;
+  const what = `The ${words.what} holds ${clue ?? "no weights"}.`;
   const expected = "*.safetensors or pytorch_model*.bin";
   return new ApplyDeltaError("no-weights", what, { file: folder, expected, got: shown, hint });
 }

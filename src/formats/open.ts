@@ -11,6 +11,7 @@ import { ggufNameOf } from "../llama/gguf/tensor-names.js";
 import { readModelConfig } from "../llama/model-config.js";
 import { inStateDictOrder, LM_HEAD } from "../llama/tensor-names.js";
 import type { OpenFile, TensorView } from "../tensor.js";
+import { firstFew, sumOf } from "../units.js";
 import { detectFormat, refuseGguf, refuseZeros, SNIFF_BYTES } from "./detect.js";
 import { checklistBeside, describeChecklist, findInnerParts } from "./find-parts.js";
 import { type FoundWeights, findWeights, refuseUnfinished } from "./find-weights.js";
@@ -227,7 +228,10 @@ export function configOf({ config, folder }: Pick<Checkpoint, "config" | "folder
 
 /** What came of files over the network until now, in all. */
 export function bytesFetchedOf(sides: readonly Pick<Checkpoint, "files">[]): number {
-  return sides.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytesFetched(), 0);
+  return sumOf(
+    sides.flatMap(({ files }) => files),
+    (file) => file.bytesFetched(),
+  );
 }
 
 export async function readIndex(
@@ -287,7 +291,7 @@ function compareWithIndex(
   }
   const extra = [...tensors.keys()].filter((name) => !index.shardOf.has(name));
   if (extra.length === 0) return [];
-  const shown = extra.slice(0, 3).join(", ") + (extra.length > 3 ? ", …" : "");
+  const shown = firstFew(extra, 3);
   const [count, were] =
     extra.length === 1 ? ["1 tensor", "it was"] : [`${extra.length} tensors`, "they were"];
   return [`${basename(indexPath)} leaves out ${count} that its shards hold (${shown}); ${were} read.`];

@@ -65,20 +65,15 @@ function isPlainFileName(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !/[/\\:\u0000-\u001f]/.test(name);
 }
 
-export interface IndexTotals {
-  /** Trained elements; buffers don't count. */
-  readonly parameters: number;
-  /** Of the tensors' data, not the headers. */
-  readonly bytes: number;
-}
-
 /**
  * The text of an index, byte for byte what `save_pretrained` of transformers 4.53 and later writes (json.dumps with
- * indent 2, sorted keys, ASCII).
+ * indent 2, sorted keys, ASCII). Of the tensors: `parameters` are the trained elements, without buffers; `bytes` those of
+ * the data, without headers.
  */
 export function encodeShardIndex(
   shardOf: ReadonlyMap<string, string>,
-  { parameters, bytes }: IndexTotals,
+  parameters: number,
+  bytes: number,
 ): string {
   const lines = [...shardOf]
     .sort(([a], [b]) => compareNames(a, b))

@@ -4,15 +4,8 @@
  */
 import { PROMPTS, type PromptStyle } from "./prompt-templates.js";
 
-export interface ModelfileFacts {
-  /** Name of the GGUF beside it. */
-  readonly gguf: string;
-  readonly style: PromptStyle;
-  /** Tokens the model was made for. */
-  readonly contextTokens: number;
-}
-
-export function modelfile({ gguf, style, contextTokens }: ModelfileFacts): string {
+/** `gguf`: the name of the file beside it; `contextTokens`: those the model was made for. */
+export function modelfile(gguf: string, style: PromptStyle, contextTokens: number): string {
   const { system, stop } = PROMPTS[style];
   const lines = [
     `FROM ./${gguf}`,

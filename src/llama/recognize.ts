@@ -29,7 +29,9 @@ export function recognizeRelease(clues: ReleaseClues): Recognition {
     const doubts = contradictions(named.release, clues);
     return { recognized: doubts.length === 0 ? named : null, doubts };
   }
-  return { recognized: byConfig(clues) ?? byShardSizes(clues) ?? byShape(clues), doubts: [] };
+  const recognized =
+    byConfig(clues) ?? onlyDelta(clues, "shard-sizes", hasShardSizes) ?? onlyDelta(clues, "shape", hasShape);
+  return { recognized, doubts: [] };
 }
 
 function byName({ reference, folder }: ReleaseClues): RecognizedRelease | null {
@@ -98,33 +100,26 @@ function byConfig(clues: ReleaseClues): RecognizedRelease | null {
   return { release, clue: "config", sureness: "possible" };
 }
 
-function byShardSizes({ shards, isDelta }: ReleaseClues): RecognizedRelease | null {
-  return onlyDelta(
-    isDelta,
-    "shard-sizes",
-    (release) =>
-      release.shards?.length === shards.length &&
-      release.shards.every(({ file, byteLength }) =>
-        shards.some((shard) => shard.file === file && shard.byteLength === byteLength),
-      ),
+const hasShardSizes = ({ shards: published }: Release, { shards }: ReleaseClues) =>
+  published?.length === shards.length &&
+  published.every(({ file, byteLength }) =>
+    shards.some((shard) => shard.file === file && shard.byteLength === byteLength),
   );
-}
 
-function byShape({ embedShape, config, isDelta }: ReleaseClues): RecognizedRelease | null {
-  return onlyDelta(isDelta, "shape", ({ size, embedRows }) => {
-    const { hiddenSize, layers } = DIMENSIONS[size];
-    const isAsDeep = config?.layers == null || config.layers === layers;
-    return isAsDeep && embedShape?.[0] === embedRows && embedShape[1] === hiddenSize;
-  });
+function hasShape({ size, embedRows }: Release, { embedShape, config }: ReleaseClues): boolean {
+  const { hiddenSize, layers } = DIMENSIONS[size];
+  const isAsDeep = config?.layers == null || config.layers === layers;
+  return isAsDeep && embedShape?.[0] === embedRows && embedShape[1] === hiddenSize;
 }
 
 /** The delta that `matches`, if there is just one and the model was given as a delta. */
 function onlyDelta(
-  isDelta: boolean,
+  clues: ReleaseClues,
   clue: Clue,
-  matches: (release: Release) => boolean,
+  matches: (release: Release, clues: ReleaseClues) => boolean,
 ): RecognizedRelease | null {
-  const [release, ...others] = RELEASES.filter(({ kind }) => kind === "delta").filter(matches);
-  if (!isDelta || release === undefined || others.length > 0) return null;
+  const deltas = RELEASES.filter((release) => release.kind === "delta" && matches(release, clues));
+  const [release, ...others] = deltas;
+  if (!clues.isDelta || release === undefined || others.length > 0) return null;
   return { release, clue, sureness: "possible" };
 }

@@ -14,6 +14,17 @@ const tokenId = z.int().nonnegative().max(MOST_TOKENS);
 /** A token as transformers writes it: its text, or an AddedToken. */
 const token = z.union([z.string(), z.looseObject({ content: z.string() })]);
 
+/** In the order in which transformers gives ids to them (`tokenization_utils_base.py`, SPECIAL_TOKENS_ATTRIBUTES). */
+export const SPECIAL_TOKENS = [
+  "bos_token",
+  "eos_token",
+  "unk_token",
+  "sep_token",
+  "pad_token",
+  "cls_token",
+  "mask_token",
+] as const;
+
 export const specialTokensMapSchema = z.looseObject({
   bos_token: token.nullish(),
   eos_token: token.nullish(),

@@ -23,6 +23,7 @@ import {
   isLegacyJson,
   LLAMA_TOKENS,
   openAddedTokens,
+  SPECIAL_TOKENS,
   type TokenFiles,
   type Vocabulary,
   vocabularyOfJson,
@@ -136,17 +137,6 @@ function alignRows(
   }
   return unnamed;
 }
-
-/** In the order in which transformers gives ids to them (`tokenization_utils_base.py`, SPECIAL_TOKENS_ATTRIBUTES). */
-const SPECIAL_TOKENS = [
-  "bos_token",
-  "eos_token",
-  "unk_token",
-  "sep_token",
-  "pad_token",
-  "cls_token",
-  "mask_token",
-] as const;
 
 /** A tokenizer has eight roles and some tokens more; each of these is written by itself. */
 const MAX_NAMED = 16;

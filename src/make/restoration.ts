@@ -1,7 +1,8 @@
 /** Whether applying a delta gives its model back. */
 import { ApplyDeltaError } from "../errors.js";
+import { countFindings } from "../merge/findings.js";
 import type { Finding, FindingKind } from "../target/findings.js";
-import { firstFew, formatExact } from "../units.js";
+import { firstFew, formatExact, sumOf } from "../units.js";
 import type { LostElements, Restoration } from "./documents.js";
 
 /** How many tensors are named. */
@@ -14,12 +15,11 @@ export function judgeRestoration(findings: readonly Finding[], elements: number)
   const losses = ofKind("lost").map(({ tensor, count, first }) => {
     return { tensor, elements: count, zeroSigns: zeroSigns.get(tensor) ?? 0, first };
   });
-  const sum = (key: "elements" | "zeroSigns") => losses.reduce((total, tensor) => total + tensor[key], 0);
   return {
     isExact: losses.length === 0,
     elements,
-    lost: sum("elements"),
-    zeroSigns: sum("zeroSigns"),
+    lost: sumOf(losses, (loss) => loss.elements),
+    zeroSigns: sumOf(losses, (loss) => loss.zeroSigns),
     tensors: losses.length,
     listed: losses.slice(0, LISTED),
   };
@@ -40,7 +40,7 @@ export function findingDoubts(findings: readonly Finding[]): string[] {
   return (Object.entries(ODD) as [FindingKind, string][]).flatMap(([kind, what]) => {
     const those = findings.filter((finding) => finding.kind === kind);
     if (those.length === 0) return [];
-    const count = those.reduce((sum, finding) => sum + finding.count, 0);
+    const count = countFindings(those, kind);
     return [`${formatExact(count)} ${what}: ${firstFew(those.map(({ tensor }) => tensor))}.`];
   });
 }
@@ -48,14 +48,13 @@ export function findingDoubts(findings: readonly Finding[]): string[] {
 /** One sentence for the summary and the model card. */
 export function describeRestoration({ isExact, elements, lost, zeroSigns }: Restoration): string {
   if (isExact) return "applying it gives the tuned model, bit for bit";
-  const count = (value: number) => value.toLocaleString("en-US");
-  const zeros = zeroSigns === 0 ? "" : `, ${count(zeroSigns)} of them only the sign of a zero`;
-  return `applying it gives the tuned model but for rounding: ${count(lost)} of ${count(elements)} elements differ${zeros}`;
+  const zeros = zeroSigns === 0 ? "" : `, ${formatExact(zeroSigns)} of them only the sign of a zero`;
+  return `applying it gives the tuned model but for rounding: ${formatExact(lost)} of ${formatExact(elements)} elements differ${zeros}`;
 }
 
 /** `model.norm.weight: 3 elements, the first is number 17`. */
 function describeLost({ tensor, elements, first }: LostElements): string {
-  return `${tensor}: ${elements.toLocaleString("en-US")}, the first is number ${first}`;
+  return `${tensor}: ${formatExact(elements)}, the first is number ${first}`;
 }
 
 /** The error where every element must come back and some don't; null where all do. */
@@ -67,7 +66,7 @@ export function restorationError(restoration: Restoration): ApplyDeltaError | nu
   return new ApplyDeltaError("not-restorable", "The delta can't give its model back bit for bit.", {
     tensor: worst.tensor,
     expected: "base + delta equal to the tuned model in every bit",
-    got: `${lost.toLocaleString("en-US")} of ${elements.toLocaleString("en-US")} elements that differ (${listed.map(describeLost).join("; ")}${more > 0 ? `; and ${more} more` : ""})`,
+    got: `${formatExact(lost)} of ${formatExact(elements)} elements that differ (${listed.map(describeLost).join("; ")}${more > 0 ? `; and ${more} more` : ""})`,
     hint: "Where the base's weight is much larger than the tuned one's, their difference is rounded; and no sum gives -0. Leave out --exact to write the delta all the same; what applying it gives is a model whose own delta is exact, as a rule, and so the better one to release.",
   });
 }

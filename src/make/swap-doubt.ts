@@ -1,17 +1,14 @@
 /** Whether base and tuned model are exchanged: their weights can't tell, their configs may. */
 import { basename } from "node:path";
+import { type Checkpoint, configOf } from "../formats/open.js";
 import type { ModelConfig } from "../llama/documents.js";
 import { formatExact } from "../units.js";
 
-export interface Side {
-  readonly config: ModelConfig | null;
-  /** The model's folder. */
-  readonly folder: string;
-}
+type Side = Pick<Checkpoint, "config" | "folder">;
 
 /** A sentence where something speaks for it; null where nothing does. More rows in the base are an error of their own. */
 export function swapDoubt(base: Side, tuned: Side): string | null {
-  const clue = contextClue(base.config, tuned.config) ?? nameClue(base, tuned);
+  const clue = contextClue(configOf(base), configOf(tuned)) ?? nameClue(base, tuned);
   if (clue === null) return null;
   return `base and tuned model look exchanged: ${clue}. Give the original model as --base, the one made from it as --tuned.`;
 }
@@ -32,7 +29,7 @@ function contextTokens(config: ModelConfig | null): number | null {
 
 /** A tuned model's config names the model it was loaded from. */
 function nameClue(base: Side, tuned: Side): string | null {
-  const from = base.config?.nameOrPath?.split(/[/\\]/).at(-1);
+  const from = configOf(base)?.nameOrPath?.split(/[/\\]/).at(-1);
   const isFromTuned = from === basename(tuned.folder) && from !== basename(base.folder);
   return isFromTuned ? `the base's config.json says that it was loaded from ${from}` : null;
 }

@@ -14,11 +14,9 @@ export function describeLayout(
 ): LayoutDocument {
   return {
     tensors: countActions(plan),
-    shards: plan.shards.map(({ fileName, byteLength, placed }) => ({
-      file: fileName,
-      bytes: byteLength,
-      tensors: placed.length,
-    })),
+    shards: plan.shards.map(({ fileName, byteLength, placed }) => {
+      return { file: fileName, bytes: byteLength, tensors: placed.length };
+    }),
     files: fileNames,
     parameters: plan.parameterCount,
     bytesToRead: plan.bytesToRead,

@@ -38,7 +38,7 @@ export interface ExecuteOptions {
 export async function executePlan(options: ExecuteOptions): Promise<void> {
   const { plan, outputs, kernel, threads, signal } = options;
   const isMade = (shard: number) => outputs[shard] === null;
-  const rows = await newRows(plan, isMade, { kernel, signal });
+  const rows = await newRows(plan, isMade, kernel, signal);
   const tasks = mergeTasks(plan, rows, isMade);
   const countsLength = outputs.length + COUNTERS_PER_TENSOR * plan.tensors.length;
   const segmented = segmentedJob(tasks, countsLength);

@@ -4,9 +4,7 @@ import { sizeOfWidth } from "../base-check/config-hints.js";
 import { ApplyDeltaError } from "../errors.js";
 import { EMBEDDING, LM_HEAD } from "../llama/tensor-names.js";
 import type { TensorView } from "../tensor.js";
-
-/** How many names an error lists before it says "and N more". */
-const LISTED = 10;
+import { listed } from "../units.js";
 
 /** What stands beside the base: the delta that is applied, or the tuned model that a delta is made of. */
 export type OtherSide = "delta" | "tuned model";
@@ -57,8 +55,8 @@ export function explainNames(
   const baseOnly = names.filter((name) => inBase.has(name));
   const otherOnly = names.filter((name) => !inBase.has(name));
   const parts = [
-    baseOnly.length > 0 ? `only in the base (${baseOnly.length}): ${list(baseOnly)}` : "",
-    otherOnly.length > 0 ? `only in the ${role} (${otherOnly.length}): ${list(otherOnly)}` : "",
+    baseOnly.length > 0 ? `only in the base (${baseOnly.length}): ${listed(baseOnly)}` : "",
+    otherOnly.length > 0 ? `only in the ${role} (${otherOnly.length}): ${listed(otherOnly)}` : "",
   ].filter((part) => part !== "");
   return new ApplyDeltaError("names-differ", `Base and ${role} don't hold the same tensors.`, {
     expected: `the same names on both sides (base ${base.length}, ${role} ${other.length})`,
@@ -125,7 +123,7 @@ export function explainShapes(
     `${name}: base [${baseShape.get(name)?.join(", ")}], ${role} [${otherShape.get(name)?.join(", ")}]`;
   return new ApplyDeltaError("shapes-differ", `Tensors of base and ${role} differ in shape.`, {
     expected: "equal shapes",
-    got: `${names.length} that differ: ${list(names.map(shapes), "; ")}`,
+    got: `${names.length} that differ: ${listed(names.map(shapes), 10, "; ")}`,
     hint: shapesHint(baseShape, otherShape, role),
   });
 }
@@ -169,9 +167,4 @@ export function quantizationOf(
 
 function layerCount(tensors: readonly TensorView[]): number {
   return new Set(tensors.map(({ name }) => /\.layers\.(\d+)\./.exec(name)?.[1]).filter(Boolean)).size;
-}
-
-function list(items: readonly string[], separator = ", "): string {
-  const more = items.length - LISTED;
-  return items.slice(0, LISTED).join(separator) + (more > 0 ? `${separator}and ${more} more` : "");
 }

@@ -4,30 +4,25 @@
  */
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
+import type { Checkpoint } from "../formats/open.js";
 import type { Fingerprint } from "../target/journal.js";
-import type { OpenFile, TensorView } from "../tensor.js";
 import { programVersion } from "../version.js";
 import type { MergePlan } from "./merge-plan.js";
 
 /** A side of the merge: its files and what their headers say. */
-export interface FingerprintedSide {
-  readonly files: readonly OpenFile[];
-  readonly tensors: readonly TensorView[];
-}
+type Side = Pick<Checkpoint, "files" | "tensors">;
 
 /**
- * Files by name, size and version (time, or what the Hub calls their content), headers by what they came to, options by the plan they led to; and the program's
- * version, since another may plan or add otherwise. `sides` are named as the user should read them.
+ * Files by name, size and version (time, or what the Hub calls their content), headers by what they came to, options by
+ * the plan they led to; and the program's version, since another may plan or add otherwise. `sides` are named as the
+ * user should read them.
  */
-export function fingerprintOf(
-  sides: Readonly<Record<string, FingerprintedSide>>,
-  plan: MergePlan,
-): Fingerprint {
+export function fingerprintOf(sides: Readonly<Record<string, Side>>, plan: MergePlan): Fingerprint {
   const ofSides = Object.entries(sides).map(([role, side]) => [role, digest(describeSide(side))]);
   return { ...Object.fromEntries(ofSides), options: digest(describePlan(plan)), version: programVersion() };
 }
 
-function describeSide({ files, tensors }: FingerprintedSide): unknown {
+function describeSide({ files, tensors }: Side): unknown {
   return {
     files: files.map(({ path, byteLength, version }) => [basename(path), byteLength, version]),
     tensors: tensors.map(({ pieces, ...view }) => ({

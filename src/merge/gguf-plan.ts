@@ -12,8 +12,15 @@ import { ggufNameOf, headsOf } from "../llama/gguf/tensor-names.js";
 import { reorderRows } from "../llama/row-order.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { blockElements, byteLengthOf, elementCount, type TargetDType, type TensorView } from "../tensor.js";
+import { sumOf } from "../units.js";
 import type { DroppedTensor } from "./match.js";
-import type { MergePlan, PlannedShard, PlannedSum, PlannedTensor } from "./merge-plan.js";
+import {
+  bytesToRead,
+  type MergePlan,
+  type PlannedShard,
+  type PlannedSum,
+  type PlannedTensor,
+} from "./merge-plan.js";
 
 /** llama.cpp's `llama_ftype` of a file whose matrices are of this dtype. */
 const FILE_TYPES: Readonly<Record<TargetDType, number>> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7, BF16: 32 };
@@ -47,29 +54,26 @@ export interface GgufLayout {
 /** Pure. `folder`: the plan of a folder with `auto` for its dtype. Errors: `foreign-architecture`, those of `describe`. */
 export function layOutAsGguf(folder: MergePlan, layout: GgufLayout): MergePlan {
   const dtype = layout.dtype === "auto" ? mainDTypeOf(folder) : layout.dtype;
+  const rotary = folder.tensors.filter(({ name }) => isRotaryBuffer(name));
   const kept = folder.tensors.filter(({ name }) => !isRotaryBuffer(name));
   const named = kept.map((tensor) => storedAs(tensor, dtype));
-  const parameters = named.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const parameters = sumOf(named, ({ shape }) => elementCount(shape));
   const keys = layout.describe({ parameters, fileType: FILE_TYPES[dtype] });
   const config = configOfKeys(keys, true);
   const tensors = named.map((tensor) => inMetasOrder(tensor, headsOf(tensor.name, config)));
   const all = [...keys, ...(layout.more ?? [])];
   const shards = layOutParts(tensors, all, layout.fileName(dtype), layout.maxShardBytes);
-  const bytesOf = (view: TensorView | null) => (view === null ? 0 : byteLengthOf(view));
   return {
     ...folder,
     tensors,
-    dropped: [
-      ...folder.dropped,
-      ...folder.tensors.filter(({ name }) => isRotaryBuffer(name)).map(dropRotary),
-    ],
+    dropped: [...folder.dropped, ...rotary.map(dropRotary)],
     format: "gguf",
     keys,
     shards,
     index: null,
     parameterCount: parameters,
-    bytesToRead: tensors.reduce((sum, { base, delta }) => sum + bytesOf(base) + bytesOf(delta), 0),
-    bytesToWrite: shards.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    bytesToRead: bytesToRead(tensors),
+    bytesToWrite: sumOf(shards, ({ byteLength }) => byteLength),
   };
 }
 

@@ -17,8 +17,8 @@ import {
   isQuantizedDType,
   type SumDType,
   type TargetDType,
-  type TensorView,
 } from "../tensor.js";
+import { sumOf } from "../units.js";
 import type { Action, ActionCounts, NotAdded } from "./documents.js";
 import type { DroppedTensor, Match, MatchedTensor } from "./match.js";
 import { DEFAULT_MAX_SHARD_BYTES } from "./options.js";
@@ -92,10 +92,7 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
     const fileName = shardFileName(format, i + 1, groups.length);
     return { fileName, ...layOutShard(format, fileName, group) };
   });
-  const totals = {
-    parameters: countElements(tensors.filter(({ name }) => !isRotaryBuffer(name))),
-    bytes: tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0),
-  };
+  const trained = tensors.filter(({ name }) => !isRotaryBuffer(name));
   const shardOf = new Map(
     shards.flatMap((shard) => shard.placed.map(({ tensor }) => [tensor.name, shard.fileName] as const)),
   );
@@ -106,20 +103,28 @@ export function layOut(match: Match, options: LayoutOptions): MergePlan {
     scale,
     format,
     shards,
-    index: shards.length === 1 ? null : encodeShardIndex(shardOf, totals),
+    index:
+      shards.length === 1
+        ? null
+        : encodeShardIndex(shardOf, countElements(trained), sumOf(tensors, byteLengthOf)),
     parameterCount: countElements(tensors),
-    bytesToRead: tensors.reduce((sum, { base, delta }) => sum + viewBytes(base) + viewBytes(delta), 0),
-    bytesToWrite: shards.reduce((sum, shard) => sum + shard.byteLength, 0),
+    bytesToRead: bytesToRead(tensors),
+    bytesToWrite: sumOf(shards, ({ byteLength }) => byteLength),
   };
 }
 
-function countElements(tensors: readonly PlannedTensor[]): number {
-  return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+const countElements = (tensors: readonly PlannedTensor[]) =>
+  sumOf(tensors, ({ shape }) => elementCount(shape));
+
+/** Bytes of weights to read from both sides. */
+export function bytesToRead(tensors: readonly PlannedTensor[]): number {
+  const views = tensors.flatMap(({ base, delta }) => [base, delta].filter((view) => view !== null));
+  return sumOf(views, byteLengthOf);
 }
 
 /** Bytes of a shard that are in its file before the first tensor is. */
 export function fixedBytes({ pieces }: PlannedShard): number {
-  return pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  return sumOf(pieces, ({ bytes }) => bytes.length);
 }
 
 /** How many tensors had each thing happen to them; 0 is said, too. */
@@ -186,8 +191,4 @@ function fillShards(tensors: readonly PlannedTensor[], maxShardBytes: number): P
   }
   if (current.length > 0) shards.push(current);
   return shards;
-}
-
-function viewBytes(view: TensorView | null): number {
-  return view === null ? 0 : byteLengthOf(view);
 }

@@ -36,8 +36,12 @@ interface TensorRun extends Run {
   readonly tensor: string;
   /** Number of the tensor in the plan. */
   readonly tensorNumber: number;
-  /** In row-major order of the tensor. */
+  /** The range of elements, in row-major order of the tensor. */
   readonly firstElement: number;
+  readonly elementCount: number;
+  readonly segmentElements: number;
+  /** Later segments begin at multiples of their length in the shard's file: see `Run`, and output-file.ts. */
+  readonly lead: number;
   readonly shard: number;
   /** Where the task's first element goes in the shard's file. */
   readonly outputOffsetBytes: number;

@@ -5,11 +5,6 @@ import { takeSample } from "../workers/sample.js";
 import { meanRowSample } from "./mean-row.js";
 import type { MergePlan, PlannedTensor } from "./merge-plan.js";
 
-export interface NewRowsOptions {
-  readonly kernel: CompiledKernel;
-  readonly signal: AbortSignal | undefined;
-}
-
 /**
  * For each tensor that has rows which its base lacks, in shards that are to be made: the row that stands for them, zeros
  * or the mean of those the base has.
@@ -17,7 +12,8 @@ export interface NewRowsOptions {
 export async function newRows(
   { shards }: MergePlan,
   isMade: (shard: number) => boolean,
-  { kernel, signal }: NewRowsOptions,
+  kernel: CompiledKernel,
+  signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<PlannedTensor, Uint8Array>> {
   const rows = new Map<PlannedTensor, Uint8Array>();
   const tensors = shards.flatMap(({ placed }, shard) => (isMade(shard) ? [] : placed));

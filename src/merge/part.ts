@@ -1,6 +1,7 @@
 /** A merge cut in parts, for several machines: which shards are whose, known to each from the plan alone. */
 import { ApplyDeltaError } from "../errors.js";
 import { MOST_PARTS } from "../target/journal.js";
+import { sumOf } from "../units.js";
 import type { MergePlan } from "./merge-plan.js";
 
 /** Part `number` (from 1) of `count`. */
@@ -31,7 +32,7 @@ export function planOfPart(plan: MergePlan, { number, count }: Part): MergePlan 
     before += shard.byteLength;
     if (Math.floor((middle * count) / plan.bytesToWrite) + 1 === number) shards.push(shard);
   }
-  return { ...plan, shards, bytesToWrite: shards.reduce((sum, { byteLength }) => sum + byteLength, 0) };
+  return { ...plan, shards, bytesToWrite: sumOf(shards, ({ byteLength }) => byteLength) };
 }
 
 /** What to say where there are too few shards for each part to have one; else null. */

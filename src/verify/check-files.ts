@@ -9,7 +9,7 @@ import { CHECKSUMS, checksumFiles, readChecksums } from "../target/sha256sums.js
 import { plural } from "../units.js";
 import type { Sha256Options } from "../workers/sha256.js";
 import type { Check } from "./documents.js";
-import { failed, ok, skipped } from "./outcome.js";
+import { judged, skipped } from "./outcome.js";
 
 /** Where a target's files are: in a folder, but for weights that stay on the Hub. */
 export interface TargetPlace {
@@ -37,9 +37,8 @@ export async function checkRecord(
     ...(await compareDigests(place, sha256Of, {})),
     ...(target === null ? [] : await compareWeights(weights, target)),
   ];
-  if (faults.length > 0) return failed("record", faults);
   const seen = target === null ? "" : `; size and header of ${plural(weights.length, "weights file")}`;
-  return ok("record", `${plural(files.length, "small file")} as recorded${seen}`);
+  return judged("record", faults, `${plural(files.length, "small file")} as recorded${seen}`);
 }
 
 async function compareWeights(
@@ -74,8 +73,7 @@ export async function checkChecksums(
       fileName === CHECKSUMS && isWeights(name, [".safetensors", ".bin", ".gguf"]) && !wanted.has(name),
   );
   faults.push(...unnamed.map((name) => `${name} isn't in ${fileName}`));
-  if (faults.length > 0) return failed("checksums", faults);
-  return ok("checksums", `${plural(wanted.size, "file")}, every byte`);
+  return judged("checksums", faults, `${plural(wanted.size, "file")}, every byte`);
 }
 
 /** The files that are missing or whose SHA-256 is another. */

@@ -7,9 +7,10 @@ import { configOfKeys } from "../llama/gguf/config.js";
 import { ggufNameOf } from "../llama/gguf/tensor-names.js";
 import { EMBEDDING, expectedTensors, LM_HEAD } from "../llama/tensor-names.js";
 import { RECORD_KEY, readGgufRecord } from "../target/gguf-record.js";
-import { formatBytes, plural } from "../units.js";
+import { plural } from "../units.js";
+import { judgeWeights } from "./check-structure.js";
 import type { Check } from "./documents.js";
-import { compareByName, failed, ok, skipped } from "./outcome.js";
+import { compareByName, failed, judged, ok, skipped } from "./outcome.js";
 
 /** The keys of each of its files. */
 export type PartKeys = readonly (readonly GgufEntry[])[];
@@ -18,7 +19,8 @@ const findValue = (keys: readonly GgufEntry[] | undefined, name: string) =>
   keys?.find(({ key }) => key === name)?.value;
 
 /** Every file of a model that is split has to say which of how many it is. */
-export function checkParts({ files, tensors }: Checkpoint, parts: PartKeys): Check {
+export function checkParts(target: Checkpoint, parts: PartKeys): Check {
+  const { files, tensors } = target;
   const wanted = [parts.length, tensors.length];
   const faults = parts.flatMap((keys, i) => {
     const numbers = [SPLIT_NUMBER_KEY, SPLIT_COUNT_KEY, SPLIT_TENSORS_KEY].map((name) =>
@@ -29,10 +31,7 @@ export function checkParts({ files, tensors }: Checkpoint, parts: PartKeys): Che
       ? []
       : [`${basename(files[i]?.path ?? "")} isn't part ${i + 1} of ${parts.length} by its keys`];
   });
-  if (faults.length > 0) return failed("weights", faults);
-  const bytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (GGUF)`;
-  return ok("weights", `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`);
+  return judgeWeights(target, faults);
 }
 
 /** Names and shapes of the tensors, by what the keys say of the model. */
@@ -48,8 +47,11 @@ export function checkKeys({ tensors }: Checkpoint, [keys = []]: PartKeys): Check
     .filter((name) => !wanted.has(name))
     .map((name) => `${name} is none of its tensors`);
   const faults = [...compareByName(got, wanted, "not"), ...more];
-  if (faults.length > 0) return failed("config", faults);
-  return ok("config", `${architecture}: ${plural(wanted.size, "tensor")} of the shapes its keys say`);
+  return judged(
+    "config",
+    faults,
+    `${architecture}: ${plural(wanted.size, "tensor")} of the shapes its keys say`,
+  );
 }
 
 const ID_KEYS = ["bos", "eos", "unknown", "padding"].map((role) => `tokenizer.ggml.${role}_token_id`);
@@ -73,8 +75,7 @@ export function checkTokens({ tensors }: Checkpoint, [keys = []]: PartKeys): Che
   });
   const ofRows = rows === null || rows === tokens ? [] : [`${tokens} tokens for ${plural(rows, "row")}`];
   const faults = [...ofRows, ...lists, ...ids];
-  if (faults.length > 0) return failed("tokenizer", faults);
-  return ok("tokenizer", `${plural(tokens, "token")} for ${plural(rows ?? tokens, "row")}`);
+  return judged("tokenizer", faults, `${plural(tokens, "token")} for ${plural(rows ?? tokens, "row")}`);
 }
 
 /** Keys that a program reads to run the model; the others only name it. */

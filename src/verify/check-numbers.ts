@@ -1,10 +1,11 @@
 /** Whether every number is finite and, where base and delta are known, what they give. */
+import type { LayoutEntry } from "../formats/format.js";
 import type { Checkpoint } from "../formats/open.js";
 import { type MergePlan, storedNameOf } from "../merge/merge-plan.js";
-import { type DType, elementCount, indexOf } from "../tensor.js";
-import { formatCount, formatExact, plural } from "../units.js";
+import { elementCount, indexOf } from "../tensor.js";
+import { formatCount, formatExact, plural, sumOf } from "../units.js";
 import type { Check } from "./documents.js";
-import { compareByName, failed, ok, skipped } from "./outcome.js";
+import { compareByName, judged, skipped } from "./outcome.js";
 import { type TensorFindings, type VerifyWeightsOptions, verifyWeights } from "./verify-weights.js";
 
 /** Two checks, one pass over the weights. */
@@ -22,10 +23,9 @@ function checkFinite({ tensors }: Checkpoint, findings: readonly TensorFindings[
     if (infinite > 0) counts.push(`${formatCount(infinite)} infinite`);
     return counts.length === 0 ? [] : [`${tensor.name} has ${counts.join(" and ")}`];
   });
-  if (faults.length > 0) return failed("numbers", faults);
   const others = tensors.length - findings.length;
   const rest = others === 0 ? "" : `; ${plural(others, "tensor")} without floats not looked at`;
-  return ok("numbers", `${elementsOf(findings)}, none NaN or infinite${rest}`);
+  return judged("numbers", faults, `${elementsOf(findings)}, none NaN or infinite${rest}`);
 }
 
 function checkSum(target: Checkpoint, plan: MergePlan | null, findings: readonly TensorFindings[]): Check {
@@ -43,29 +43,22 @@ function checkSum(target: Checkpoint, plan: MergePlan | null, findings: readonly
   faults.push(...compareByName(got, wanted, "base and delta give"));
   const more = [...got.keys()].filter((name) => !wanted.has(name));
   faults.push(...more.map((name) => `${name} is not in the sum`));
-  if (faults.length > 0) return failed("sum", faults);
   const compared = findings.filter(({ isCompared }) => isCompared);
-  const inexact = findings.reduce((sum, finding) => sum + finding.inexact, 0);
+  const inexact = sumOf(findings, (finding) => finding.inexact);
   const proof =
     inexact === 0
       ? "no sum contradicts the base"
       : `${formatExact(inexact)} sums had to be rounded, so the base isn't bit for bit the delta's`;
   const sum = `all ${elementsOf(compared)} are what base and delta give, bit for bit`;
   // Scaled sums have to be rounded with any base.
-  return ok("sum", plan.scale === 1 ? `${sum}; ${proof}` : sum);
+  return judged("sum", faults, plan.scale === 1 ? `${sum}; ${proof}` : sum);
 }
 
-interface Kind {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-}
-
-function kindsOf(tensors: readonly Kind[]): ReadonlyMap<string, string> {
+function kindsOf(tensors: readonly LayoutEntry[]): ReadonlyMap<string, string> {
   return new Map(tensors.map(({ name, dtype, shape }) => [name, `${dtype} ${shape.join(" x ")}`]));
 }
 
 function elementsOf(findings: readonly TensorFindings[]): string {
-  const count = findings.reduce((sum, { tensor }) => sum + elementCount(tensor.shape), 0);
+  const count = sumOf(findings, ({ tensor }) => elementCount(tensor.shape));
   return `${formatCount(count)} ${count === 1 ? "element" : "elements"}`;
 }

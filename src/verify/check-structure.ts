@@ -17,22 +17,31 @@ import {
 } from "../llama/tensor-names.js";
 import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { byteLengthOf, type DType, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
-import { formatBytes, plural } from "../units.js";
+import { formatBytes, plural, sumOf } from "../units.js";
 import type { Check } from "./documents.js";
-import { compareByName, failed, listed, ok, skipped } from "./outcome.js";
+import { compareByName, failed, judged, listFaults, ok, skipped } from "./outcome.js";
 
 /** That it could be opened says that headers and sizes are right; a file too many is seen here. */
-export function checkWeights({ folder, files, formats, tensors }: Checkpoint): Check {
+export function checkWeights(target: Checkpoint): Check {
+  const { folder, files } = target;
   const read = new Set(files.map(({ path }) => basename(path)));
   const endings = [...new Set([...read].map((name) => extname(name)))];
   const strays = onSource(folder, () => readdirSync(folder))
     .filter((name) => isWeights(name, endings) && !read.has(name))
     .sort();
   const faults = strays.map((name) => `${name} is no part of the model, but some loaders would read it`);
-  if (faults.length > 0) return failed("weights", faults);
-  const bytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return judgeWeights(target, faults);
+}
+
+/** A checkpoint that could be opened: its headers and sizes are right. */
+export function judgeWeights({ files, formats, tensors }: Checkpoint, faults: readonly string[]): Check {
+  const bytes = sumOf(files, ({ byteLength }) => byteLength);
   const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (${formatTitles(formats)})`;
-  return ok("weights", `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`);
+  return judged(
+    "weights",
+    faults,
+    `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`,
+  );
 }
 
 /** That it could be opened says that every tensor of the index is in its shard. */
@@ -40,7 +49,7 @@ export async function checkIndex({ path, tensors }: Checkpoint): Promise<Check> 
   const { index: indexPath } = findWeights(path);
   if (indexPath === null) return skipped("index", "there is no shard index");
   const { shardOf, shards, totalBytes } = await readIndex(indexPath);
-  const data = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const data = sumOf(tensors, byteLengthOf);
   const missing = tensors.filter(({ name }) => !shardOf.has(name)).map(({ name }) => `${name} is left out`);
   // Tensors of a PyTorch file may share their data, which some programs count once.
   const isWrong = totalBytes !== null && totalBytes !== data;
@@ -128,10 +137,10 @@ export async function checkTokenizer({ folder, tensors }: Checkpoint, pause: Pau
     pause,
   );
   if (faults.length > 0) return failed("tokenizer", faults);
-  if (pieces === null) return skipped("tokenizer", listed(problems));
+  if (pieces === null) return skipped("tokenizer", listFaults(problems));
   const added = addedTokens === null || addedTokens === 0 ? "" : ` and ${plural(addedTokens, "added token")}`;
   const of = rows === null ? "" : ` for ${plural(rows, "row")}`;
-  const rest = problems.length === 0 ? "" : `; ${listed(problems)}`;
+  const rest = problems.length === 0 ? "" : `; ${listFaults(problems)}`;
   return ok("tokenizer", `${plural(pieces, "piece")}${added}${of} (${files.join(", ")})${rest}`);
 }
 

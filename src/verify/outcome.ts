@@ -1,3 +1,4 @@
+import { listed } from "../units.js";
 import type { Check, CheckName } from "./documents.js";
 
 /** Faults a line lists; the rest is counted. */
@@ -12,14 +13,15 @@ export function skipped(name: CheckName, detail: string): Check {
 }
 
 export function failed(name: CheckName, faults: readonly string[]): Check {
-  return { name, status: "failed", detail: listed(faults) };
+  return { name, status: "failed", detail: listFaults(faults) };
 }
 
 /** The first few, and how many more there are. */
-export function listed(texts: readonly string[]): string {
-  const rest = texts.length - MOST_LISTED;
-  const shown = texts.slice(0, MOST_LISTED).join("; ");
-  return rest > 0 ? `${shown}; and ${rest.toLocaleString("en-US")} more` : shown;
+export const listFaults = (faults: readonly string[]) => listed(faults, MOST_LISTED, "; ");
+
+/** Failed if there are faults, else ok. */
+export function judged(name: CheckName, faults: readonly string[], detail: string): Check {
+  return faults.length > 0 ? failed(name, faults) : ok(name, detail);
 }
 
 /** The faults of what is missing or another than it should be, by name; `than`: "not". */

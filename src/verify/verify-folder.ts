@@ -12,7 +12,8 @@ import { type Checkpoint, openCheckpoint, type RemoteWeights } from "../formats/
 import { type Pause, pauseFor } from "../interrupt.js";
 import type { CompiledKernel } from "../kernel/select.js";
 import type { MergePlan } from "../merge/merge-plan.js";
-import { type Reporter, silentReporter } from "../progress.js";
+import type { WorkOptions } from "../options.js";
+import { silentReporter } from "../progress.js";
 import { readProvenance, targetAltered } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
 import { checkChecksums, checkRecord, type TargetPlace } from "./check-files.js";
@@ -22,15 +23,13 @@ import { checkConfig, checkIndex, checkTokenizer, checkWeights } from "./check-s
 import type { Check, CheckName, Verification } from "./documents.js";
 import { failed, skipped } from "./outcome.js";
 
-export interface VerifyFolderOptions {
+interface VerifyFolderOptions extends WorkOptions {
   /** What base and delta give; null where they weren't given. */
   readonly plan: MergePlan | null;
   /** The weights, where they stay on the Hub. */
   readonly remote?: RemoteWeights | null;
   readonly kernel: CompiledKernel;
   readonly threads: number;
-  readonly reporter?: Reporter | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**

@@ -1,7 +1,6 @@
 /** A worker's share of a verification: read a segment of the target, make its sum again, and compare. */
 import { ElementReader } from "../files/element-reader.js";
 import type { OpenView } from "../files/gather.js";
-
 import { countDifferent } from "../kernel/count-different.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { type CompiledKernel, instantiateKernel } from "../kernel/select.js";
@@ -20,7 +19,7 @@ import {
   bytesOf,
   type FloatDType,
   isQuantizedDType,
-  type QuantizedDType,
+  type NumberDType,
 } from "../tensor.js";
 import {
   type Run,
@@ -30,9 +29,6 @@ import {
   workOnSegments,
 } from "../workers/segments.js";
 import { countNotFinite } from "./count-not-finite.js";
-
-/** What can be looked at as numbers. */
-export type NumberDType = FloatDType | QuantizedDType;
 
 /** What was found in elements of one tensor. */
 export interface Findings {

@@ -4,7 +4,6 @@
  */
 import { statSync } from "node:fs";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { configOf } from "../formats/open.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, pauseFor } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -96,9 +95,8 @@ async function planSum(
   gguf: GgufTarget | null,
   options: VerifyOptions,
 ): Promise<MergePlan> {
-  const configs = { base: configOf(base), delta: configOf(delta) };
   const rules = matchRules.parse({ ...record?.rules, ...options.rules });
-  const match = matchCheckpoints(base, delta, configs, rules);
+  const match = matchCheckpoints(base, delta, rules);
   const dtype = options.dtype ?? record?.dtype ?? gguf?.dtype ?? "auto";
   if (gguf === null && dtype !== "auto" && isQuantizedDType(dtype)) throw notQuantized(dtype);
   const folder = layOut(match, {

@@ -12,8 +12,8 @@ import {
   blockElements,
   byteLengthOf,
   elementCount,
-  isFloatDType,
-  isQuantizedDType,
+  holdsNumbers,
+  type NumberDType,
   type TensorView,
 } from "../tensor.js";
 import { runWorkers } from "../workers/pool.js";
@@ -25,14 +25,9 @@ import {
   type Findings,
   type FindingsByTensor,
   NOTHING,
-  type NumberDType,
   type VerifyJob,
   type VerifyTask,
 } from "./verify-segments.js";
-
-function holdsNumbers({ dtype }: TensorView): boolean {
-  return isFloatDType(dtype) || isQuantizedDType(dtype);
-}
 
 export interface VerifyWeightsOptions {
   /** Tensors of the target. Those of dtypes that this program doesn't read as numbers are left out. */
@@ -56,8 +51,8 @@ const JOB_MODULE = new URL("./verify-segments.js", import.meta.url).href;
 /** Throws what reading throws, or `interrupted`. */
 export async function verifyWeights(options: VerifyWeightsOptions): Promise<TensorFindings[]> {
   const { plan, kernel, threads, signal } = options;
-  const tensors = options.tensors.filter(holdsNumbers);
-  const rows = plan === null ? new Map() : await newRows(plan, () => false, { kernel, signal });
+  const tensors = options.tensors.filter(({ dtype }) => holdsNumbers(dtype));
+  const rows = plan === null ? new Map() : await newRows(plan, () => false, kernel, signal);
   const tasksOf = groupTasks(plan, tensors, rows);
   const runs = tensors.flatMap((view, number) =>
     (tasksOf.get(view.name) ?? [null]).map((sum) => verifyTask(view, number, sum)),

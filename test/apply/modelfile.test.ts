@@ -15,7 +15,7 @@ test("a Modelfile is written beside a GGUF, and names it", async (context) => {
   const root = temporaryFolder(context);
   await applyDelta({ base, delta, target: join(root, "tiny.gguf"), modelfile: "v1.1" });
   assert.deepEqual(readdirSync(root).sort(), ["tiny.Modelfile", "tiny.gguf"]);
-  const expected = modelfile({ gguf: "tiny.gguf", style: "v1.1", contextTokens: 2048 });
+  const expected = modelfile("tiny.gguf", "v1.1", 2048);
   assert.equal(readFileSync(join(root, "tiny.Modelfile"), "utf8"), expected);
 });
 
@@ -34,7 +34,7 @@ test("in a folder its name is Modelfile; auto takes the style of the chat templa
   const asked = { base, delta, target, format: "gguf", dtype: "Q8_0" } as const;
   await applyDelta({ ...asked, chatTemplate: "v0", modelfile: "auto" });
   const text = readFileSync(join(target, "Modelfile"), "utf8");
-  assert.equal(text, modelfile({ gguf: "tiny-Q8_0.gguf", style: "v0", contextTokens: 2048 }));
+  assert.equal(text, modelfile("tiny-Q8_0.gguf", "v0", 2048));
 });
 
 test("a Modelfile that is there is not replaced unasked", async (context) => {

@@ -57,7 +57,7 @@ function different(tensors: readonly Differing[], changes: Partial<Comparison> =
   return { ...EQUAL, isEqual: false, differing: tensors, tensors: counts, ...changes };
 }
 
-const text = (comparison: Comparison, all = false) => formatComparison(comparison, { all });
+const text = (comparison: Comparison, all = false) => formatComparison(comparison, all);
 const firstLine = (comparison: Comparison) => text(comparison).split("\n")[0];
 
 test("equal", () => {

@@ -101,7 +101,7 @@ describe("verdicts", () => {
       ...{ notes: [], hints: [], seconds: 1, threads: 1 },
       ...{ onlyInA: [], onlyInB: [], otherShapes: [], otherDTypes: [] },
     };
-    const first = (value: Comparison) => formatComparison(value, { all: false, paint }).split("\n")[0];
+    const first = (value: Comparison) => formatComparison(value, false, paint).split("\n")[0];
     assert.equal(first(comparison), `${ESC}32mequal:${ESC}0m 1 tensor, every bit`);
     const different = first({ ...comparison, isEqual: false, onlyInA: ["x"] }) ?? "";
     assert.ok(different.startsWith(`${ESC}1;31mdifferent:${ESC}0m 1 tensor only in a`), different);

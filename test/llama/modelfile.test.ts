@@ -22,7 +22,7 @@ for (const style of PROMPT_STYLES) {
   const { commands = [], prompts = [] } = ollama[style] ?? {};
 
   test(`${style}: the Modelfile is the one that Ollama read`, () => {
-    const made = modelfile({ gguf, style, contextTokens: CONTEXT_TOKENS[style] });
+    const made = modelfile(gguf, style, CONTEXT_TOKENS[style]);
     assert.equal(made, readFixture(`${style}.Modelfile`));
   });
 

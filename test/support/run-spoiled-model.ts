@@ -35,7 +35,7 @@ export async function runBaseCase(
   const delta = writeSide(folder, "delta", dtype, spoiled.delta, shapes, spoiled.overwrite);
   try {
     const sample: Parameters<typeof checkBase>[2] = (b, d) => sampleBase(b, d, kernel, noPause);
-    const check = await checkBase(base, delta, sample, { headWidths: [16] });
+    const check = await checkBase(base, delta, sample, [16]);
     const named = new Set(check.cause?.tensors ?? []);
     const canBeJudged = new Set(
       check.tensors

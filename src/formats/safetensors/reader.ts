@@ -1,7 +1,14 @@
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
 import { parseStrictJson } from "../../files/json.js";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../files/json-reader.js";
-import { bitsOf, isElementDType, MAX_RANK, type RandomAccessFile, type TensorView } from "../../tensor.js";
+import {
+  bitsOf,
+  elementCount,
+  isElementDType,
+  MAX_RANK,
+  type RandomAccessFile,
+  type TensorView,
+} from "../../tensor.js";
 import type { HeaderReader } from "../header-reader.js";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./header.js";
 
@@ -71,14 +78,14 @@ async function readHeader(
     throw refusal(file, "header-malformed", message, { offsetBytes: LENGTH_BYTES });
   }
   const { path, budget, pause } = file;
-  const json = {
+  const context = {
     file: path,
     offsetBytes: LENGTH_BYTES,
     malformed: "header-malformed",
     budget,
     pause,
   } as const;
-  return { header: (await parseStrictJson(bytes, json)) as JsonObject, dataStart };
+  return { header: (await parseStrictJson(bytes, context)) as JsonObject, dataStart };
 }
 
 function checkMetadata(value: JsonValue, file: RandomAccessFile): void {
@@ -108,14 +115,12 @@ function readEntry<File extends RandomAccessFile>(
       hint: "Give the checkpoint in float16, bfloat16 or float32.",
     });
   }
-  if (!isCountList(shape) || shape.length > MAX_RANK) {
+  if (!isCountList(shape) || shape.length > MAX_RANK)
     throw malformed("`shape` is not a list of sizes", shape);
-  }
-  if (!isCountList(range) || range.length !== 2) {
+  if (!isCountList(range) || range.length !== 2)
     throw malformed("`data_offsets` is not a pair of offsets", range);
-  }
   const [begin = 0, end = 0] = range;
-  const bits = checkedProduct(shape) * bitsOf(dtype);
+  const bits = elementCount(shape) * bitsOf(dtype);
   if (!Number.isSafeInteger(bits)) throw malformed("the shape's size is beyond any file", shape);
   if (end < begin || (end - begin) * 8 !== bits) {
     throw refusal(file, "wrong-size", "A tensor's byte range does not match its dtype and shape.", {
@@ -136,17 +141,6 @@ function excerptOf(value: JsonValue): string {
 
 function isCountList(value: JsonValue | undefined): value is number[] {
   return Array.isArray(value) && value.every((item) => typeof item === "number" && item >= 0);
-}
-
-/** The product of the extents, or NaN where a partial product leaves the safe integers. */
-function checkedProduct(shape: readonly number[]): number {
-  if (shape.includes(0)) return 0;
-  let product = 1;
-  for (const extent of shape) {
-    product *= extent;
-    if (!Number.isSafeInteger(product)) return Number.NaN;
-  }
-  return product;
 }
 
 /** The ranges, in order, must start at 0, leave no hole, not overlap, and end at the file's end. */

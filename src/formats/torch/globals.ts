@@ -12,6 +12,7 @@ import {
   OrderedDict,
   type PickleValue,
   quote,
+  STORAGE_TYPES,
   StorageNode,
   StorageType,
   TensorClass,
@@ -43,18 +44,9 @@ const DTYPES: readonly [DType, string][] = [
 ];
 
 /** torch/storage.py, `_dtype_to_storage_type_map`; dtypes that came later have storages of untyped bytes. */
-const STORAGES: readonly [DType, string][] = [
-  ["F16", "torch HalfStorage"],
-  ["BF16", "torch BFloat16Storage"],
-  ["F32", "torch FloatStorage"],
+const STORAGES: readonly (readonly [DType, string])[] = [
+  ...STORAGE_TYPES.map(([dtype, name]) => [dtype, `torch ${name}`] as const),
   ["F64", "torch DoubleStorage"],
-  ["BOOL", "torch BoolStorage"],
-  ["U8", "torch ByteStorage"],
-  ["I8", "torch CharStorage"],
-  ["I16", "torch ShortStorage"],
-  ["I32", "torch IntStorage"],
-  ["I64", "torch LongStorage"],
-  ["C64", "torch ComplexFloatStorage"],
   ["U8", "torch.storage UntypedStorage"],
 ];
 

@@ -1,20 +1,7 @@
 import { ApplyDeltaError } from "../../errors.js";
-import { type DType, elementCount } from "../../tensor.js";
+import { elementCount } from "../../tensor.js";
 import type { LayoutEntry } from "../format.js";
-
-/** The type of a storage says what its elements are. */
-const STORAGE_TYPES: Partial<Record<DType, string>> = {
-  F16: "HalfStorage",
-  BF16: "BFloat16Storage",
-  F32: "FloatStorage",
-  BOOL: "BoolStorage",
-  U8: "ByteStorage",
-  I8: "CharStorage",
-  I16: "ShortStorage",
-  I32: "IntStorage",
-  I64: "LongStorage",
-  C64: "ComplexFloatStorage",
-};
+import { STORAGE_TYPES } from "./values.js";
 
 /** How many entries of a dict the pickler puts between a MARK and a SETITEMS (pickle.py, `_BATCHSIZE`). */
 const BATCH_ENTRIES = 1000;
@@ -68,11 +55,11 @@ function putEntry(pickler: Pickler, tensor: LayoutEntry, key: string): void {
 
 /** Errors: `unsupported-dtype`. */
 function storageTypeOf({ name, dtype }: LayoutEntry): string {
-  const type = STORAGE_TYPES[dtype];
+  const type = STORAGE_TYPES.find(([stored]) => stored === dtype)?.[1];
   if (type !== undefined) return type;
   throw new ApplyDeltaError("unsupported-dtype", `A .bin file can't hold a tensor of ${dtype}.`, {
     tensor: name,
-    expected: Object.keys(STORAGE_TYPES).join(", "),
+    expected: STORAGE_TYPES.map(([stored]) => stored).join(", "),
     got: dtype,
     hint: "Write safetensors: leave --format bin out.",
   });

@@ -60,6 +60,20 @@ export function strayKey(key: string): string | null {
 /** The one class whose instances may carry attributes (`_metadata` of `nn.Module.state_dict()`). */
 export class OrderedDict extends Dict {}
 
+/** What PyTorch calls a storage, which says what its elements are: those that are written. */
+export const STORAGE_TYPES: readonly (readonly [DType, string])[] = [
+  ["F16", "HalfStorage"],
+  ["BF16", "BFloat16Storage"],
+  ["F32", "FloatStorage"],
+  ["BOOL", "BoolStorage"],
+  ["U8", "ByteStorage"],
+  ["I8", "CharStorage"],
+  ["I16", "ShortStorage"],
+  ["I32", "IntStorage"],
+  ["I64", "LongStorage"],
+  ["C64", "ComplexFloatStorage"],
+];
+
 /** A class such as `torch.HalfStorage`: the only thing it says is an element type. */
 export class StorageType {
   constructor(readonly dtype: DType) {}

@@ -6,7 +6,7 @@
  * `mz_zip_writer_add_mem_ex_v2`, `mz_zip_writer_finalize_archive`. Where they differ from APPNOTE, a comment says so.
  */
 import { crc32 } from "node:zlib";
-import type { FixedPiece } from "../../files/output-file.js";
+import type { PlacedEntry, ShardLayout } from "../format.js";
 import {
   DESCRIPTOR_MAGIC,
   DIRECTORY_ENTRY_MAGIC,
@@ -36,26 +36,6 @@ const CHECKSUM_IN_DIRECTORY = 16;
 const MADE_BY = 0x031e;
 const NEEDED = 45;
 
-export interface ZipRecord {
-  readonly name: string;
-  /** The bytes, or how many will come later. */
-  readonly content: Uint8Array | number;
-}
-
-interface PlacedRecord {
-  readonly offsetBytes: number;
-  readonly byteLength: number;
-  /** Where the CRC-32 of data that comes later goes, four bytes each; nowhere for none, whose CRC-32 is 0. */
-  readonly checksumAt: readonly number[];
-}
-
-interface ZipLayout {
-  readonly byteLength: number;
-  /** Everything but the data that comes later, in file order. */
-  readonly pieces: readonly FixedPiece[];
-  readonly placed: readonly PlacedRecord[];
-}
-
 /** What a record's headers say. */
 interface Header {
   readonly name: Buffer;
@@ -65,7 +45,13 @@ interface Header {
   readonly checksum: number;
 }
 
-export function layOutZip(records: readonly ZipRecord[]): ZipLayout {
+/**
+ * `content`: a record's bytes, or how many will come later. Gives everything else in file order, and where each record's
+ * data is; `checksumAt`: where its CRC-32 goes, nowhere for none, whose CRC-32 is 0.
+ */
+export function layOutZip(
+  records: readonly { readonly name: string; readonly content: Uint8Array | number }[],
+): Omit<ShardLayout<never>, "placed"> & { readonly placed: readonly Omit<PlacedEntry<never>, "tensor">[] } {
   let end = 0;
   let parts: Uint8Array[] = [];
   const runs = [{ offsetBytes: 0, parts }];

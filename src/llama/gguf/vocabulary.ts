@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { ApplyDeltaError } from "../../errors.js";
 import { readSentencePiece } from "../sentencepiece.js";
-import { contentOf, LLAMA_TOKENS, type TokenFiles, tokensOf } from "../tokenizer-files.js";
+import { contentOf, LLAMA_TOKENS, SPECIAL_TOKENS, type TokenFiles, tokensOf } from "../tokenizer-files.js";
 
 /** By id. */
 export interface TokenTable {
@@ -113,16 +113,6 @@ function putJsonTokens(files: VocabularyFiles, put: PutToken): void {
   }
 }
 
-const ROLES = [
-  "bos_token",
-  "eos_token",
-  "unk_token",
-  "sep_token",
-  "pad_token",
-  "cls_token",
-  "mask_token",
-] as const;
-
 /** The special tokens that transformers knows of a tokenizer: a LlamaTokenizer has some that no file names. */
 function specialNames({ config, map }: VocabularyFiles): ReadonlySet<string> {
   const { tokenizer_class: name, added_tokens_decoder: decoder } = config?.value ?? {};
@@ -130,7 +120,7 @@ function specialNames({ config, map }: VocabularyFiles): ReadonlySet<string> {
   // Where tokenizer_config.json has every added token, transformers doesn't read the map.
   const sources = [ofClass, config?.value ?? {}, ...(decoder == null ? [map?.value ?? {}] : [])];
   const named = Object.assign({}, ...sources.map(withoutNulls)) as NonNullable<typeof config>["value"];
-  const tokens = [...ROLES.map((role) => named[role]), ...(named.additional_special_tokens ?? [])];
+  const tokens = [...SPECIAL_TOKENS.map((role) => named[role]), ...(named.additional_special_tokens ?? [])];
   return new Set(tokens.flatMap((token) => contentOf(token) ?? []));
 }
 
