@@ -47,7 +47,7 @@ export async function applyPart({ part: text, ...options }: ApplyPartOptions): P
       const completed = isWhole(merge.plan, readParts(merge.target))
         ? await completeOnce(merge, options, log, start)
         : null;
-      return summarize(merge, { part: text, shards, completed, log, start });
+      return summarize(merge, text, shards, completed, log, start);
     });
   } catch (error) {
     // A scheduler runs a part again when all is done.
@@ -69,7 +69,7 @@ export async function finishParts({ target, ...call }: FinishPartsOptions): Prom
   const whole: ApplyDeltaOptions = { ...parsed, ...call, hub: parsed.hub };
   return withPlan(whole, "headers", async (merge, log) => {
     const completed = await makeTarget(merge, whole, log, start, true);
-    return summarize(merge, { part: null, shards: [], completed, log, start });
+    return summarize(merge, null, [], completed, log, start);
   });
 }
 
@@ -109,15 +109,8 @@ async function makeShards(
 
 /** What whoever completes the target must know; nothing of this machine but the paths of the models. */
 function sharedOptions({ sources }: PlannedMerge, options: ApplyDeltaOptions): PartOptions {
-  const {
-    target: _,
-    threads: _threads,
-    kernel: _kernel,
-    reporter: _reporter,
-    signal: _signal,
-    ...rest
-  } = options;
-  const { hub, ...shared } = rest;
+  const { target: _, threads: _threads, kernel: _kernel, reporter: _reporter, ...rest } = options;
+  const { hub, signal: _signal, ...shared } = rest;
   const place = ({ hub: origin, path, reference }: OpenModel) =>
     origin === null ? resolve(path) : reference;
   return { ...shared, base: place(sources.base), delta: place(sources.delta), stream: hub?.stream ?? false };
@@ -178,24 +171,18 @@ function alreadyComplete(target: string): PartSummary {
   });
 }
 
-interface Outcome {
-  readonly part: string | null;
-  readonly shards: readonly string[];
-  readonly completed: MergeSummary | null;
-  readonly log: WarningLog;
-  readonly start: number;
-}
-
 function summarize(
   { target, plan }: PlannedMerge,
-  { part, shards, completed, log, start }: Outcome,
+  part: string | null,
+  shards: readonly string[],
+  merge: MergeSummary | null,
+  { warnings }: WarningLog,
+  start: number,
 ): PartSummary {
-  const journal = completed === null ? readParts(target) : null;
-  const total = plan.shards.length;
+  const journal = merge === null ? readParts(target) : null;
+  const shardsTotal = plan.shards.length;
   return {
-    ...{ target, part, shards: [...shards] },
-    ...{ shardsDone: journal?.finished.size ?? total, shardsTotal: total },
-    ...{ published: journal === null, merge: completed },
-    ...{ seconds: (performance.now() - start) / 1000, warnings: log.warnings },
+    ...{ target, part, shards, shardsDone: journal?.finished.size ?? shardsTotal, shardsTotal },
+    ...{ published: journal === null, merge, seconds: (performance.now() - start) / 1000, warnings },
   };
 }

@@ -9,10 +9,8 @@
 /** Distance of the places that are looked at, in bytes. */
 export const STRIDE_BYTES = 512;
 
-/** Bytes that are looked at in each place. */
 const PROBE_BYTES = 64;
 
-/** Zeros in this many places in a row are a run. */
 const PLACES_IN_A_RUN = 4;
 
 /** Shorter runs of zeros, in bytes, are never reported. */

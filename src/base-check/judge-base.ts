@@ -138,7 +138,6 @@ export function describeMixed({ tensors, text }: Cause, all: number): string {
   return `${tensors.length} of ${plural(all, "tensor")}: ${text} (${listed(tensors)})`;
 }
 
-/** How the matrices' sizes compare. */
 function sizesOf(samples: readonly TensorSample[]): {
   ratio: number;
   wholeShare: number;

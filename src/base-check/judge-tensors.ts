@@ -58,7 +58,6 @@ function correlationOf({ base, delta, products }: TensorSample): number {
   return norm === 0 ? 0 : products / norm;
 }
 
-/** The verdict on every tensor, in their order. */
 export function judgeTensors(samples: readonly TensorSample[], format: SumDType | null): TensorCheck[] {
   const checks = samples.map((sample) => {
     const inexact =

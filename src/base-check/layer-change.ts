@@ -53,7 +53,6 @@ interface Squares {
   weight: number;
 }
 
-/** Where in the model a tensor belongs. */
 interface Place {
   readonly part: string;
   readonly layer: number | null;
@@ -147,7 +146,6 @@ function placeOf(name: string): Place {
   return { part: layer === null ? (PARTS[name] ?? moduleName) : "layer", layer, kind };
 }
 
-/** Reads runs of both sides and adds up squares. */
 class Sampler {
   elementsSampled = 0;
   notFinite = 0;

@@ -94,7 +94,6 @@ const noFindings = (): SideFindings => ({
 const scratch = new Float32Array(1);
 const scratchBits = new Uint32Array(scratch.buffer);
 
-/** The bits of a number as float32. */
 function bitsOfFloat32(value: number): number {
   scratch[0] = value;
   return scratchBits[0] as number;
@@ -119,10 +118,8 @@ function isSumExact(dtype: SumDType, b: number, d: number): boolean {
   return Math.fround(sum) === sum && HAS[dtype](sum);
 }
 
-/** The dtype a delta is added in. */
 const sumDTypeOf = (delta: FloatDType): SumDType => (delta === "F64" ? "F32" : delta);
 
-/** Counts runs of one tensor. */
 export class TensorTally {
   readonly sample: TensorSample;
   readonly #narrower: readonly SumDType[];

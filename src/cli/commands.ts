@@ -1,4 +1,3 @@
-/** The commands there are. */
 import { Command } from "commander";
 import { PROGRAM_NAME } from "../version.js";
 import { addFlag, neededOptions } from "./library-options.js";

@@ -76,7 +76,6 @@ function equalTensors({ tensors: { compared, withinTolerance }, tolerance }: Com
   return `the ${plural(compared, "tensor")} of both ${compared === 1 ? "is" : "are"} equal ${how}`;
 }
 
-/** Elements that make the tensor different. */
 function differenceCount(tensor: TensorComparison, tolerance: Tolerance | null): number {
   const { differentBits, differentValues, beyondTolerance } = tensor;
   if (tolerance !== null && beyondTolerance !== null) return beyondTolerance;

@@ -18,7 +18,6 @@ export type CommandList = readonly (readonly [name: string, description: string]
 
 const pages = new WeakMap<Command, HelpPage>();
 
-/** Gives a command its page. */
 export function setHelpPage(command: Command, page: HelpPage): void {
   pages.set(command, page);
 }
@@ -66,7 +65,6 @@ function optionDescription({
   return facts.length === 0 ? description : `${description} (${facts.join("; ")})`;
 }
 
-/** The heading of a group. */
 export const titleOf = (group: string) => `${group}:`;
 
 /** The groups in their own order, whatever order the options were added in. */

@@ -1,7 +1,6 @@
 /** The size of a change by layer as a small chart for a terminal. */
 import type { ChangeSize, LayerChange, PartChange } from "../base-check/documents.js";
 
-/** Columns of a terminal as it comes. */
 const DEFAULT_WIDTH = 80;
 
 const NARROWEST_BAR = 8;
@@ -14,7 +13,6 @@ export function partLabel({ part, layer }: PartChange): string {
   return layer === null ? part : `${part} ${layer}`;
 }
 
-/** What is charted, in words. */
 export function chartTitle({ comparedAs }: Pick<LayerChange, "comparedAs">): string {
   const change = comparedAs === "delta" ? "delta" : "model - base";
   return `Size of the change: rms of ${change} over rms of base`;

@@ -36,8 +36,8 @@ const WORD_WIDTH = 46;
 /** Kinds that are no layers'. */
 const OTHER_KINDS = new Set(["embed_tokens", "lm_head"]);
 
-/** The picture as SVG. `title` may hold any text; by default it says what is measured. */
-export function renderLayerPlot(change: LayerChange, title = chartTitle(change)): string {
+export function renderLayerPlot(change: LayerChange): string {
+  const title = chartTitle(change);
   const plotBottom = PLOT_TOP + PLOT_HEIGHT;
   const kindsTop = plotBottom + KINDS_GAP;
   const height = kindsTop + change.kinds.length * KIND_ROW + 16;

@@ -137,7 +137,6 @@ export function setAction<Options extends { readonly hub?: HubOptions | undefine
   command: Command,
   positional: readonly string[],
   body: (call: Options & CallContext, flags: Flags) => Promise<Report>,
-  /** The option that names the folder to make. */
   folder?: string,
 ): void {
   command.action((...words: unknown[]) => {

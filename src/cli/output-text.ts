@@ -21,7 +21,6 @@ export function tookLine(summary: OutputSummary): string {
 
 /** What a plan says besides its layout. */
 export interface LayoutSurroundings {
-  /** The folder to make. */
   readonly target: string;
   readonly others: readonly NotAdded[];
   /** Lines above the tensors, and below the files, printable as they are. */
@@ -30,7 +29,6 @@ export interface LayoutSurroundings {
   readonly paint: Palette;
 }
 
-/** Any plan for a terminal. */
 export function formatLayout(
   { tensors, shards, files, parameters, bytesToRead, bytesToWrite, freeBytes }: LayoutDocument,
   { target, others, above, below, paint }: LayoutSurroundings,

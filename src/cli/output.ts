@@ -65,7 +65,6 @@ function writeError(text: string): void {
   process.stderr.write(`${wrapped.join("\n")}\n`);
 }
 
-/** What an error begins with on stderr. */
 function errorLabel(): string {
   return paletteFor(process.stderr, environment()).bad("error:");
 }

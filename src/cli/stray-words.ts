@@ -59,7 +59,6 @@ function isGlobbed(before: string, word: string): boolean {
   return dirname(before) === dirname(word) && isFile(before) && isFile(word);
 }
 
-/** Whether a first word is nearly a command. */
 export function isMistyped(word: string): boolean {
   return nearestName(word, Object.keys(COMMANDS)) !== null && !existsSync(word);
 }

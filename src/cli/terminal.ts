@@ -73,7 +73,6 @@ export function joinSections(sections: readonly (readonly string[])[]): string {
   return written.map((lines) => lines.join("\n")).join("\n\n");
 }
 
-/** The lines if the condition holds, else none. */
 export function linesIf(condition: boolean, ...lines: readonly string[]): readonly string[] {
   return condition ? lines : [];
 }

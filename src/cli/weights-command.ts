@@ -13,7 +13,6 @@ export function defineCommand(command: Command): void {
   });
 }
 
-/** Stands for what no source says. */
 const UNKNOWN = "-";
 
 const COLUMNS: Readonly<Record<string, (release: Release) => string>> = {

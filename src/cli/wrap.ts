@@ -1,4 +1,3 @@
-/** Text broken at spaces for a terminal's width. */
 import { stripVTControlCharacters } from "node:util";
 
 /** A column that is narrower can't be read. */

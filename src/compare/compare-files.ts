@@ -57,7 +57,6 @@ type Side = Pick<Checkpoint, "folder" | "config">;
 
 type Sides = Readonly<Record<"a" | "b", string>>;
 
-/** Differences between two pauses. */
 const SLICE_KEYS = 1 << 12;
 
 async function compareFile(file: string, paths: Sides, pause: Pause): Promise<FileComparison> {

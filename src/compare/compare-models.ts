@@ -154,7 +154,6 @@ function rotaryNotes(side: string, alone: readonly TensorView[]): string[] {
   return [`only ${side} has ${buffers}: no difference, since loaders compute them.`];
 }
 
-/** What the comparison of the tensors comes to. */
 function judgeTensors(
   compared: readonly TensorComparison[],
   isTolerant: boolean,

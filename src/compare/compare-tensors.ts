@@ -169,7 +169,6 @@ function wholeBytes(tensor: TensorView): TensorView {
   return onePiece({ ...pieces[0], name, dtype: "U8", shape: [byteLengthOf(tensor)], strides: [1] });
 }
 
-/** By the index of their task. */
 type Tallies = Map<number, Tally>;
 
 /** A worker's share: what it found of the tensors that differ. Throws what reading throws. */

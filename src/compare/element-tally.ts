@@ -8,7 +8,6 @@
 import { countDifferent } from "../kernel/count-different.js";
 import type { Tolerance } from "./documents.js";
 
-/** Stands for the position of no element. */
 const NOWHERE = Number.POSITIVE_INFINITY;
 
 const NO_PEAK = { difference: 0, at: NOWHERE, a: 0, b: 0 };

@@ -93,12 +93,8 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
       if (remote === null) refuseUnfinished(shardPath);
       const file = index === null ? open(shardPath) : openShard(shardPath, found.folder, index, open);
       files.push(file);
-      const { format, part } = await readPart(
-        new HeaderReader(file, budget, pause),
-        file,
-        shardPath,
-        acceptsGguf,
-      );
+      const header = new HeaderReader(file, budget, pause);
+      const { format, part } = await readPart(header, shardPath, acceptsGguf);
       formats.add(format);
       parts.push(part);
     }
@@ -114,13 +110,11 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
         hint: "Give the folder of a whole model.",
       });
     }
-    const ordered = inOrder([...tensors.values()], [...formats]);
-    const { folder } = found;
     return {
       ...opened,
-      folder,
+      folder: found.folder,
       formats: [...formats],
-      tensors: ordered,
+      tensors: inOrder([...tensors.values()], [...formats]),
       config: formats.has("gguf") ? await configOfGguf(parts) : null,
       checklist: null,
       notes,
@@ -156,10 +150,10 @@ function foundRemote(path: string, { index, names }: RemoteWeights): FoundWeight
 /** `path` is the file's place on this machine, or would be. */
 async function readPart(
   header: HeaderReader,
-  file: OpenFile,
   path: string,
   acceptsGguf: boolean,
 ): Promise<{ format: CheckpointFormat; part: Part }> {
+  const { file } = header;
   try {
     const format = await detectFormat(file);
     if (format === "gguf" && !acceptsGguf) refuseGguf(file);

@@ -3,13 +3,11 @@ import { basename } from "node:path";
 import { cardHead, type ModelOrigin, modelName } from "../target/model-card.js";
 
 interface DeltaCardFacts {
-  /** The folder to make. */
   readonly delta: string;
   readonly base: ModelOrigin;
   readonly tuned: ModelOrigin;
   /** Whether applying gives the tuned model back, as a sentence. */
   readonly proof: string;
-  /** Options that applying needs. */
   readonly applyWith: readonly string[];
   /** How FastChat's apply_delta treats this delta differently, as sentences. */
   readonly fastChatDiffers: readonly string[];

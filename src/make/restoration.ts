@@ -5,7 +5,6 @@ import type { Finding, FindingKind } from "../target/findings.js";
 import { firstFew, formatExact, sumOf } from "../units.js";
 import type { LostElements, Restoration } from "./documents.js";
 
-/** How many tensors are named. */
 const LISTED = 10;
 
 /** `elements`: those of all tensors. */

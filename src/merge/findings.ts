@@ -2,7 +2,6 @@
 import { FINDING_KINDS, type Finding, type FindingKind } from "../target/findings.js";
 import { lower } from "../workers/segments.js";
 
-/** What was found in one segment of a tensor. */
 export type SegmentFinding = Omit<Finding, "tensor">;
 
 /** Counters of a tensor: for each kind how many, and the first + 1 (0: there is none). */

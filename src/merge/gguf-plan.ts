@@ -32,9 +32,7 @@ export function dtypeOfFileType(fileType: unknown): TargetDType | null {
 }
 
 export interface GgufFacts {
-  /** Elements of all tensors. */
   readonly parameters: number;
-  /** llama.cpp's number. */
   readonly fileType: number;
 }
 
@@ -47,7 +45,6 @@ export interface GgufLayout {
   fileName(dtype: TargetDType): string;
   /** What the keys say of the model. */
   describe(facts: GgufFacts): readonly GgufEntry[];
-  /** Further keys. */
   readonly more?: readonly GgufEntry[];
 }
 

@@ -8,7 +8,6 @@ export function matchCheckpoints(base: Checkpoint, delta: Checkpoint, rules: Mat
   return matchTensors(sideOf(base), sideOf(delta), rules);
 }
 
-/** A checkpoint as matching sees it. */
 export function sideOf(side: Checkpoint): MatchSide {
   return { tensors: side.tensors, tiesEmbeddings: configOf(side)?.tieWordEmbeddings ?? false };
 }

@@ -44,14 +44,12 @@ export interface DroppedTensor {
 
 export interface Match {
   readonly operation: Operation;
-  /** In state-dict order. */
   readonly tensors: readonly MatchedTensor[];
   readonly dropped: readonly DroppedTensor[];
 }
 
 export type Outcome = MatchedTensor | DroppedTensor | { readonly problem: "names" | "shapes" };
 
-/** What an operation makes of each tensor. */
 export interface Decisions {
   readonly operation: Operation;
   /** What stands beside the base, and what is made. */
@@ -62,7 +60,6 @@ export interface Decisions {
   baseOnly(base: TensorView): Outcome;
 }
 
-/** One side of the sum. */
 export interface MatchSide {
   readonly tensors: readonly TensorView[];
   /** Whether config.json says that `lm_head` is `embed_tokens` (`tie_word_embeddings`). */

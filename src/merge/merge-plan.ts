@@ -34,13 +34,11 @@ export type PlannedTensor = PlannedSum | CopiedBytes;
 export interface PlannedSum extends MatchedTensor {
   /** The dtype the sum or difference is made in: the delta's or tuned model's (the base's where it alone is there). */
   readonly sumDType: SumDType;
-  /** The dtype it is written in. */
   readonly dtype: TargetDType;
   /** Its name in the file, where that is another. */
   readonly storedName?: string;
 }
 
-/** A tensor's name in the target's file. */
 export function storedNameOf(tensor: PlannedTensor): string {
   return tensor.sumDType === null ? tensor.name : (tensor.storedName ?? tensor.name);
 }

@@ -34,7 +34,6 @@ export type MergeTask = SumTask | CopyTask;
 
 interface TensorRun extends Run {
   readonly tensor: string;
-  /** Number of the tensor in the plan. */
   readonly tensorNumber: number;
   /** The range of elements, in row-major order of the tensor. */
   readonly firstElement: number;

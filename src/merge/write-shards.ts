@@ -10,7 +10,6 @@ import type { MergePlan, PlannedShard } from "./merge-plan.js";
 
 /** A folder of weights that is planned: everything it is made of. */
 export interface WeightsOutput {
-  /** The real path of the folder. */
   readonly target: string;
   readonly plan: MergePlan;
   /** The checkpoints the plan's tensors lie in, by their role. */
@@ -19,7 +18,6 @@ export interface WeightsOutput {
   readonly threads: number;
 }
 
-/** What `withStaging` needs to know. */
 export function stagedTarget({ target, plan, sources }: WeightsOutput): StagedTarget {
   const { shards, bytesToWrite } = plan;
   return { target, fingerprint: fingerprintOf(sources, plan), shards, bytesToWrite };

@@ -43,7 +43,7 @@ export async function openGguf(target: Model): Promise<GgufTarget> {
     const { files } = await target.open();
     const [keys = []] = await readGgufKeys(files);
     const dtype = dtypeOfFileType(keys.find(({ key }) => key === "general.file_type")?.value);
-    return { record: trustedRecord(keys, target.path), dtype, name };
+    return { record: trusted(() => readGgufRecord(keys, target.path)), dtype, name };
   } catch (error) {
     if (isApplyDeltaError(error) && error.exitCode === EXIT.malformed)
       return { record: null, dtype: null, name };
@@ -51,9 +51,10 @@ export async function openGguf(target: Model): Promise<GgufTarget> {
   }
 }
 
-function trustedRecord(keys: Parameters<typeof readGgufRecord>[0], path: string): GgufRecord | null {
+/** Null where there is no record that can be trusted. */
+export function trusted<Found>(readRecord: () => Found): Found | null {
   try {
-    return readGgufRecord(keys, path);
+    return readRecord();
   } catch (error) {
     if (isApplyDeltaError(error, "record-malformed")) return null;
     throw error;

@@ -1,7 +1,6 @@
 import { listed } from "../units.js";
 import type { Check, CheckName } from "./documents.js";
 
-/** Faults a line lists; the rest is counted. */
 const MOST_LISTED = 3;
 
 export function ok(name: CheckName, detail: string): Check {
@@ -16,10 +15,8 @@ export function failed(name: CheckName, faults: readonly string[]): Check {
   return { name, status: "failed", detail: listFaults(faults) };
 }
 
-/** The first few, and how many more there are. */
 export const listFaults = (faults: readonly string[]) => listed(faults, MOST_LISTED, "; ");
 
-/** Failed if there are faults, else ok. */
 export function judged(name: CheckName, faults: readonly string[], detail: string): Check {
   return faults.length > 0 ? failed(name, faults) : ok(name, detail);
 }

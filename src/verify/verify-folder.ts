@@ -26,7 +26,6 @@ import { failed, skipped } from "./outcome.js";
 interface VerifyFolderOptions extends WorkOptions {
   /** What base and delta give; null where they weren't given. */
   readonly plan: MergePlan | null;
-  /** The weights, where they stay on the Hub. */
   readonly remote?: RemoteWeights | null;
   readonly kernel: CompiledKernel;
   readonly threads: number;

@@ -3,7 +3,7 @@
  * result; only sources that can't be read or don't fit are errors.
  */
 import { statSync } from "node:fs";
-import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError } from "../errors.js";
 import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, pauseFor } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
@@ -16,7 +16,7 @@ import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../t
 import { isFloatDType, isQuantizedDType } from "../tensor.js";
 import { defaultThreads } from "../workers/pool.js";
 import type { Verification } from "./documents.js";
-import { type GgufTarget, isGgufAt, openGguf, planGgufSum, type Sources } from "./gguf-target.js";
+import { type GgufTarget, isGgufAt, openGguf, planGgufSum, type Sources, trusted } from "./gguf-target.js";
 import type { VerifyOptions } from "./options.js";
 import { verifyFolder } from "./verify-folder.js";
 
@@ -44,7 +44,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
             ? null
             : { base: await openSide(base, delta), delta: await openDelta(delta) };
         const gguf = isGgufAt(path) ? await openGguf(target as Model) : null;
-        const record = gguf?.record ?? (gguf === null ? trustedProvenance(path) : null);
+        const record = gguf?.record ?? (gguf === null ? trusted(() => readProvenance(path)) : null);
         const notes = sources === null ? [] : await compareSources(sources, record);
         const found = await verifyFolder(path, {
           plan: sources === null ? null : await planSum(sources, record, gguf, options),
@@ -67,16 +67,6 @@ function modelPath({ path }: Model): string {
     file: path,
     hint: "Give the folder it lies in.",
   });
-}
-
-/** Null where there is no record that can be trusted. */
-function trustedProvenance(folder: string): Provenance | null {
-  try {
-    return readProvenance(folder);
-  } catch (error) {
-    if (isApplyDeltaError(error, "record-malformed")) return null;
-    throw error;
-  }
 }
 
 /** What a folder's record and a GGUF's both say. */

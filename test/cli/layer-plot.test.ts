@@ -140,7 +140,7 @@ test("numbers below the bars keep their distance", () => {
 
 test("text of any kind is escaped", () => {
   const evil = `<script>alert("1")</script> & \u0000\u001b[31m \ud800 ]]>`;
-  const svg = renderLayerPlot(changeOf({ [evil]: 0.1 }, { [evil]: 0.1 }), evil);
+  const svg = renderLayerPlot(changeOf({ [evil]: 0.1 }, { [evil]: 0.1 }));
   const elements = elementsOf(svg);
   assert.equal(named(elements, "script").length, 0);
   assert.ok(svg.includes("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp;"));

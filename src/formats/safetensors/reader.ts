@@ -1,6 +1,7 @@
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
 import { parseStrictJson } from "../../files/json.js";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../files/json-reader.js";
+import { bounded } from "../../printable.js";
 import {
   bitsOf,
   elementCount,
@@ -12,7 +13,7 @@ import {
 import type { HeaderReader } from "../header-reader.js";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./header.js";
 
-/** Characters of a malformed value that an error shows. */
+/** Characters of a malformed value that an error shows: a crafted one may be as long as the header. */
 const MAX_EXCERPT = 100;
 
 /** Entries between two pauses, some milliseconds. */
@@ -104,7 +105,7 @@ function readEntry<File extends RandomAccessFile>(
   const malformed = (what: string, got: JsonValue | undefined): ApplyDeltaError =>
     refusal(file, "header-malformed", `A tensor's entry in the header is malformed: ${what}.`, {
       tensor: name,
-      ...(got === undefined ? {} : { got: excerptOf(got) }),
+      ...(got === undefined ? {} : { got: bounded(JSON.stringify(got), MAX_EXCERPT) }),
     });
   if (!isJsonObject(value)) throw malformed("it is not an object", value);
   const { dtype, shape, data_offsets: range } = value;
@@ -131,12 +132,6 @@ function readEntry<File extends RandomAccessFile>(
   }
   const view = file.view({ name, dtype, shape, offsetBytes: dataStart + begin });
   return { view, begin, end };
-}
-
-/** The start of a value as JSON: a crafted one may be as long as the header. */
-function excerptOf(value: JsonValue): string {
-  const json = JSON.stringify(value);
-  return json.length <= MAX_EXCERPT ? json : `${json.slice(0, MAX_EXCERPT)}…`;
 }
 
 function isCountList(value: JsonValue | undefined): value is number[] {

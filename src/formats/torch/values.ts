@@ -3,6 +3,7 @@
  * are only ever `Map` keys and string values, never property names.
  */
 import type { ApplyDeltaError, ErrorCode, ErrorDetails } from "../../errors.js";
+import { bounded } from "../../printable.js";
 import type { DType } from "../../tensor.js";
 
 /** Integers are `number`, or `bigint` beyond 2^53; a Python float is a `Float`, so that 3.0 is never taken for a size. */
@@ -126,6 +127,8 @@ export class TensorNode {
   ) {}
 }
 
+const MAX_QUOTED = 120;
+
 /** What a value is, for an error message; never looks inside, so shared or cyclic values cost nothing. */
 export function describe(value: PickleValue | undefined): string {
   if (value === undefined) return "nothing";
@@ -133,7 +136,7 @@ export function describe(value: PickleValue | undefined): string {
   if (typeof value === "string") return `the string ${quote(value)}`;
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value === "number" || typeof value === "bigint")
-    return `the integer ${abbreviate(String(value))}`;
+    return `the integer ${bounded(String(value), MAX_QUOTED)}`;
   if (value instanceof Float) return `the float ${value.value}`;
   if (value instanceof Uint8Array) return `${value.length} raw bytes`;
   if (value instanceof Tuple) return `a tuple of ${value.items.length}`;
@@ -153,9 +156,5 @@ export function describeAll(values: readonly PickleValue[]): string {
 
 /** A string from a file as it may stand in a message: control characters escaped, length bounded. */
 export function quote(text: string): string {
-  return JSON.stringify(abbreviate(text));
-}
-
-function abbreviate(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+  return JSON.stringify(bounded(text, MAX_QUOTED));
 }

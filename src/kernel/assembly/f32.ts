@@ -26,12 +26,6 @@ export class F32 {
     return v128.shuffle<u64>(f32x4.demote_f64x2_zero(first), f32x4.demote_f64x2_zero(second), 0, 2);
   }
 
-  /** The sum of two times four F32, or with `negate` the first less the second. */
-  @inline
-  static sum(a: v128, b: v128, negate: bool): v128 {
-    return negate ? f32x4.sub(a, b) : f32x4.add(a, b);
-  }
-
   /** The lanes in which `sum`, rounded, isn't exactly a + b. Where |b| <= |a|/2, `sum - a` has no rounding of its own. */
   @inline
   static inexact(a: v128, b: v128, sum: v128): v128 {
