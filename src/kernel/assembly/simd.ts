@@ -12,8 +12,9 @@
 
 import { Blocks } from "./blocks";
 import { F16 } from "./f16";
-import { BF16, F32 } from "./f32";
+import { BF16 } from "./f32";
 import { Lanes } from "./lanes";
+import { Narrowing } from "./narrowing";
 import { BLOCK, Sums } from "./sums";
 
 export function addF16(base: usize, delta: usize, destination: usize, count: usize): void {
@@ -84,29 +85,6 @@ export function convertF16ToBF16(source: usize, destination: usize, count: usize
   }
 }
 
-export function convertBF16ToF16(source: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      const eight = v128.load(source);
-      first = BF16.widenLow(eight);
-      second = BF16.widenHigh(eight);
-      v128.store(destination, F16.narrow(first, second));
-      source += 16;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F16.beyondNarrow(first, second)));
-    v128.store(destination - 16, F16.narrowExact(first, second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const wide = BF16.widenLow(v128.load_splat<u16>(source));
-    v128.store_lane<u16>(destination, F16.narrowExact(wide, wide), 0);
-    source += 2;
-    destination += 2;
-  }
-}
-
 export function convertBF16ToF32(source: usize, destination: usize, count: usize): void {
   for (let blocks = count / BLOCK; blocks > 0; blocks--) {
     const eight = v128.load(source);
@@ -122,116 +100,28 @@ export function convertBF16ToF32(source: usize, destination: usize, count: usize
   }
 }
 
+export function convertBF16ToF16(source: usize, destination: usize, count: usize): void {
+  Narrowing.convert<u16, i16>(source, destination, count);
+}
+
 export function convertF32ToF16(source: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      first = v128.load(source);
-      second = v128.load(source, 16);
-      v128.store(destination, F16.narrow(first, second));
-      source += 32;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F16.beyondNarrow(first, second)));
-    v128.store(destination - 16, F16.narrowExact(first, second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const four = v128.load_splat<u32>(source);
-    v128.store_lane<u16>(destination, F16.narrowExact(four, four), 0);
-    source += 4;
-    destination += 2;
-  }
+  Narrowing.convert<f32, i16>(source, destination, count);
 }
 
 export function convertF32ToBF16(source: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      first = v128.load(source);
-      second = v128.load(source, 16);
-      v128.store(destination, BF16.narrow(first, second));
-      source += 32;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
-    v128.store(destination - 16, BF16.narrowExact(first, second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const four = v128.load_splat<u32>(source);
-    v128.store_lane<u16>(destination, BF16.narrowExact(four, four), 0);
-    source += 4;
-    destination += 2;
-  }
+  Narrowing.convert<f32, u16>(source, destination, count);
 }
 
 export function convertF64ToF16(source: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      first = F32.fromF64(v128.load(source), v128.load(source, 16));
-      second = F32.fromF64(v128.load(source, 32), v128.load(source, 48));
-      v128.store(destination, F16.narrow(first, second));
-      source += 64;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F16.beyondNarrow(first, second)));
-    v128.store(destination - 16, F16.narrowExact(first, second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const four = f32x4.demote_f64x2_zero(v128.load_splat<u64>(source));
-    v128.store_lane<u16>(destination, F16.narrowExact(four, four), 0);
-    source += 8;
-    destination += 2;
-  }
+  Narrowing.convert<f64, i16>(source, destination, count);
 }
 
 export function convertF64ToBF16(source: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      first = F32.fromF64(v128.load(source), v128.load(source, 16));
-      second = F32.fromF64(v128.load(source, 32), v128.load(source, 48));
-      v128.store(destination, BF16.narrow(first, second));
-      source += 64;
-      destination += 16;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
-    v128.store(destination - 16, BF16.narrowExact(first, second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const four = f32x4.demote_f64x2_zero(v128.load_splat<u64>(source));
-    v128.store_lane<u16>(destination, BF16.narrowExact(four, four), 0);
-    source += 8;
-    destination += 2;
-  }
+  Narrowing.convert<f64, u16>(source, destination, count);
 }
 
 export function convertF64ToF32(source: usize, destination: usize, count: usize): void {
-  let blocks = count / BLOCK;
-  while (blocks > 0) {
-    let first: v128, second: v128;
-    do {
-      first = F32.fromF64(v128.load(source), v128.load(source, 16));
-      second = F32.fromF64(v128.load(source, 32), v128.load(source, 48));
-      v128.store(destination, first);
-      v128.store(destination, second, 16);
-      source += 64;
-      destination += 32;
-      blocks--;
-    } while (blocks > 0 && !v128.any_true(F32.nan(first, second)));
-    v128.store(destination - 32, F32.canonical(first));
-    v128.store(destination - 16, F32.canonical(second));
-  }
-  for (let rest = count % BLOCK; rest > 0; rest--) {
-    const four = f32x4.demote_f64x2_zero(v128.load_splat<u64>(source));
-    v128.store_lane<u32>(destination, F32.canonical(four), 0);
-    source += 8;
-    destination += 4;
-  }
+  Narrowing.convert<f64, f32>(source, destination, count);
 }
 
 export function quantizeQ8_0(source: usize, destination: usize, count: usize): void {
