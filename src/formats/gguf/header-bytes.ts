@@ -42,9 +42,9 @@ export class HeaderBytes {
 
   #putText(text: string): void {
     const length = Buffer.byteLength(text);
-    this.put("u64", BigInt(length));
-    const at = this.#reserve(length);
-    this.#bytes.write(text, at);
+    const at = this.#reserve(8 + length);
+    this.#view.setUint32(at, length, true);
+    this.#bytes.write(text, at + 8);
   }
 
   /** Where the next bytes go, which are zeros. */
