@@ -40,8 +40,11 @@ export interface Stretch {
   readonly runs: readonly [Runs, ...Runs[]];
 }
 
-/** A stretch that doesn't go to its place as it is has at most so many bytes: what a reader needs room for. */
-export const MAX_SCATTERED_BYTES = 1024 * 1024;
+/**
+ * A stretch that doesn't go to its place as it is has at most so many bytes: what a reader needs room for. A head of q or
+ * k is read at once, 2 MiB of 65B's.
+ */
+export const MAX_SCATTERED_BYTES = 2 * 1024 * 1024;
 
 /** Bytes are read together where no more than this lies between them, a page, or no more than they are themselves. */
 const MOST_WASTED_BYTES = 4096;

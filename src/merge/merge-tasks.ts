@@ -16,7 +16,7 @@ import {
   type TensorView,
 } from "../tensor.js";
 import type { RunInput } from "../workers/reads.js";
-import { type Run, SEGMENT_BYTES } from "../workers/segments.js";
+import { LARGEST_SEGMENT_BYTES, type Run, SEGMENT_BYTES } from "../workers/segments.js";
 import type { CopiedBytes, MergePlan, PlannedSum, PlannedTensor } from "./merge-plan.js";
 
 /** One row that stands for any number of rows of the base: what new rows of an embedding are added to. */
@@ -126,7 +126,8 @@ export function leadOf(offsetBytes: number, dtype: DType): number {
 function segmentOf(elementBytes: number, views: readonly (OpenView | null)[]): number {
   const most = SEGMENT_BYTES / elementBytes;
   const block = Math.max(...views.map((view) => (view === null ? 1 : denseBlockOf(view))));
-  return block > most ? most : most - (most % block);
+  if (block <= most) return most - (most % block);
+  return block * elementBytes <= LARGEST_SEGMENT_BYTES ? block : most;
 }
 
 type TaskPart = Omit<SumTask, "operation" | "tensorNumber" | "shard">;

@@ -5,7 +5,7 @@
 
 import { findDamage } from "../base-check/damage.js";
 import { PAGE_BYTES } from "../files/direct.js";
-import { type ElementReader, SCRATCH_BYTES } from "../files/element-reader.js";
+import type { ElementReader } from "../files/element-reader.js";
 import { gather, type OpenView } from "../files/gather.js";
 import { READ_MARGIN_BYTES } from "../files/reader.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -21,18 +21,17 @@ import {
   type SumDType,
   type TargetDType,
 } from "../tensor.js";
-import { SEGMENT_BYTES } from "../workers/segments.js";
+import { LARGEST_SEGMENT_BYTES } from "../workers/segments.js";
 import { describeDamage } from "./damage-findings.js";
 import type { SegmentFinding } from "./findings.js";
 import { isCopy, isRepeatedRow, type MergeTask, type SumTask } from "./merge-tasks.js";
 import { countLosses } from "./rounding-losses.js";
 
-/** A segment with the pages it lies in; as much as `SCRATCH_BYTES`. */
-export const REGION_BYTES = Math.max(SEGMENT_BYTES + READ_MARGIN_BYTES, SCRATCH_BYTES);
+/** The largest segment with the pages it lies in, and more than `SCRATCH_BYTES`; the system gives what is used of it. */
+export const REGION_BYTES = LARGEST_SEGMENT_BYTES + READ_MARGIN_BYTES;
 
 /**
- * Regions of memory: two are read into, and two are scratch for that. The last is only used for a delta that isn't dense;
- * the system gives memory when it is used.
+ * Regions of memory: two are read into, and two are scratch for that. The last is only used for a delta that isn't dense.
  */
 export interface SumPlace {
   readonly base: number;

@@ -4,6 +4,9 @@ import { setImmediate } from "node:timers/promises";
 /** The largest of a segment's ranges. Larger ones are no faster with several in hand, and take more memory. */
 export const SEGMENT_BYTES = 1024 * 1024;
 
+/** Of a segment that can't be shorter without being read twice: a head of q or k has 1 MiB at 7B, and 2 MiB at 65B. */
+export const LARGEST_SEGMENT_BYTES = 2 * SEGMENT_BYTES;
+
 /** Segments a thread has in hand: while one is summed, another is read or written. */
 export const SEGMENTS_AT_ONCE = 2;
 
