@@ -39,7 +39,7 @@ export const EXIT_OF = {
 
   /** A model that is neither on this machine nor named as on the Hub; a file that isn't there. */
   "source-not-found": EXIT.source,
-  /** A file that the system doesn't let be read, or that is no regular file; too many files are open. */
+  /** A file that the system doesn't let us read, or that isn't a regular file; too many open files. */
   "source-unreadable": EXIT.source,
   /** A file that was written to while it was read. */
   "source-changed": EXIT.source,

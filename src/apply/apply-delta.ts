@@ -89,7 +89,7 @@ function writtenBefore({ plan, files }: PlannedMerge): string[] {
   return [...namesOf(plan.shards), ...namesOf(files), ...(plan.format === "gguf" ? [] : [PROVENANCE])];
 }
 
-/** What a target is made of where it is no folder, the main file last; null for a folder. */
+/** What a target is made of where it isn't a folder, the main file last; null for a folder. */
 export function filesOfTarget({ isFile, plan, files, checksums }: PlannedMerge): string[] | null {
   if (!isFile) return null;
   return [...namesOf(files), ...(checksums === null ? [] : [checksums]), ...namesOf(plan.shards).reverse()];

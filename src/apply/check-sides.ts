@@ -79,7 +79,7 @@ function describeWhole(names: readonly string[], { replace }: MatchRules, log: W
   const replaced = new Set(replace.split(","));
   const isAdded = names.some((name) => !replaced.has(name));
   const text = `the delta holds ${names.join(" and ")} whole, as large as the base's`;
-  if (isAdded) log.warn(`${text}: their sum is no model's. Leave out --replace ${replace}.`);
+  if (isAdded) log.warn(`${text}: their sum is not a model's. Leave out --replace ${replace}.`);
   else log.note(`${text}: they replace the base's.`);
 }
 

@@ -54,7 +54,7 @@ export async function verifyBase(
 /** MD5 by the name of a file beside the list. */
 function readChecklist(path: string): Map<string, string> {
   const malformed = (got: string) =>
-    new ApplyDeltaError("base-altered", `${basename(path)} is no list of checksums.`, {
+    new ApplyDeltaError("base-altered", `${basename(path)} isn't a list of checksums.`, {
       file: path,
       expected: "an MD5, two spaces and a name a line",
       got,

@@ -9,7 +9,7 @@ const SIZE_BY_WIDTH: ReadonlyMap<number, string> = new Map([
   [8192, "65B or 70B"],
 ]);
 
-/** `7B`, or `width 1024` for a size that is none of LLaMA's. */
+/** `7B`, or `width 1024` for a size that LLaMA doesn't have. */
 export function sizeOfWidth(hiddenSize: number): string {
   return SIZE_BY_WIDTH.get(hiddenSize) ?? `width ${hiddenSize}`;
 }

@@ -62,7 +62,7 @@ export interface TensorSample {
   sampled: number;
   /** Of those, the pairs the lemma speaks of: see `SumCounts`. */
   comparable: number;
-  /** For each format that the delta can have been made in: comparable pairs whose sum is no value of it. */
+  /** For each format that the delta can have been made in: comparable pairs whose sum it can't hold. */
   readonly inexact: Record<SumDType, number>;
   /** For each format: whether every value of the base is one it has. */
   readonly baseFits: Record<SumDType, boolean>;

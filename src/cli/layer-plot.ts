@@ -20,20 +20,20 @@ const FONT = 12;
 
 const INK = "#6e7781";
 const LAYER_COLOUR = "#3f83c9";
-/** Parts that are no layers: embedding and head. */
+/** Parts that aren't layers: embedding and head. */
 const OTHER_COLOUR = "#c9782f";
 
 /** At most so many gridlines and labels below the bars. */
 const MOST_TICKS = 6;
 const MOST_LABELS = 20;
 
-/** More parts that are no layers than this are a model of another kind: their names are left to the tooltips. */
+/** More parts than this that aren't layers mean a model of another kind: their names are left to the tooltips. */
 const MOST_OTHER_LABELS = 6;
 
 /** A slot below this takes no word beside its neighbours' numbers; the word goes a line down. */
 const WORD_WIDTH = 46;
 
-/** Kinds that are no layers'. */
+/** Kinds outside the layers. */
 const OTHER_KINDS = new Set(["embed_tokens", "lm_head"]);
 
 export function renderLayerPlot(change: LayerChange): string {

@@ -14,7 +14,7 @@ export interface CallContext {
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** npm and npx pass on the Ctrl-C that the terminal sends as well: so soon, a second one is no person's. */
+/** npm and npx pass on the Ctrl-C that the terminal sends as well: a second one that soon isn't a person's. */
 const ECHO_MS = 200;
 
 /** What is said of a run that a second Ctrl-C ends, before it could clear up. */

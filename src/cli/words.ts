@@ -7,7 +7,7 @@ import { ApplyDeltaError } from "../errors.js";
 import { nearestName } from "../nearest.js";
 import { orList } from "../options.js";
 
-/** A word that is no option, and no value of one. */
+/** A word that is neither an option nor the value of one. */
 export interface Operand {
   readonly word: string;
   /** The option or the operand right before it, with the value it took. */

@@ -15,7 +15,7 @@ const sizeOf = (dtype: QuantizedDType) => (BLOCK * bitsOf(dtype)) / 8;
 
 /** Throws a RangeError unless the elements are whole blocks. */
 export function checkBlocks(dtype: QuantizedDType, count: number): void {
-  if (count % blockElements(dtype) !== 0) throw new RangeError(`${count} ${dtype} are no whole blocks`);
+  if (count % blockElements(dtype) !== 0) throw new RangeError(`${count} ${dtype} aren't whole blocks`);
 }
 
 /** Quantizes whole blocks. `narrow`: an F32 to the bits of an F16. */

@@ -59,7 +59,7 @@ export interface Kernel {
 
   /**
    * Quantizes `count` F32, whole blocks of 32, as ggml does (kernel/blocks.ts has the definition). The ranges are apart
-   * from each other; one that leaves memory is a RangeError, and so is a count that is no multiple of 32.
+   * from each other; one that leaves memory is a RangeError, and so is a count that isn't a multiple of 32.
    */
   quantize(to: QuantizedDType, source: number, destination: number, count: number): void;
 }

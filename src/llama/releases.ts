@@ -5,7 +5,7 @@
  *   1edb5c08 and e2de15f2; v1.1 came as deltas, and merged later).
  * - transformers: v1.1 from the note in that file; v1.3 as FastChat demanded from 0.2.3 on (its pyproject.toml); v1.5
  *   from the pyproject.toml of FastChat 0.2.21. For v0, FastChat 0.1.10 asked for "the latest main branch" of April
- *   2023, before 4.28.0, which is no version: null.
+ *   2023, before 4.28.0, which had no version number: null.
  * - context: 2048 tokens (the blog post of 2023-03-30); 4K and 16K of v1.5 (FastChat's README, news of 2023/08).
  * - prompt: fastchat/conversation.py and the same docs file.
  * - rows: v0's tokenizer has `[PAD]` besides LLaMA's 32000 pieces; later ones don't.

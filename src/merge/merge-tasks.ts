@@ -141,7 +141,7 @@ function tensorParts(
 ): TaskPart[] {
   const { base, delta, sumDType, dtype } = tensor;
   const total = elementCount(tensor.shape);
-  // A tensor that only the delta has is no difference, and isn't scaled.
+  // A tensor that only the delta has isn't a difference, so it isn't scaled.
   const scale = base === null ? 1 : planScale;
   const views = [base, delta].map((view) => (view === null ? null : openView(view)));
   const [ofBase = null, ofDelta = null] = views;

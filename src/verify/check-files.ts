@@ -54,7 +54,7 @@ async function compareWeights(
   });
   const named = new Set(wanted.map(({ name }) => name));
   const strange = [...got.keys()].filter((name) => !named.has(name));
-  return [...faults, ...strange.map((name) => `${name} is none of the recorded files`)];
+  return [...faults, ...strange.map((name) => `${name} isn't one of the recorded files`)];
 }
 
 /** Every byte of every file that `fileName` names. */

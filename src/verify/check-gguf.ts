@@ -45,7 +45,7 @@ export function checkKeys({ tensors }: Checkpoint, [keys = []]: PartKeys): Check
   const wanted = new Map([...expected].map(([name, shape]) => [ggufNameOf(name) ?? name, shape.join(" x ")]));
   const more = [...got.keys()]
     .filter((name) => !wanted.has(name))
-    .map((name) => `${name} is none of its tensors`);
+    .map((name) => `${name} isn't one of its tensors`);
   const faults = [...compareByName(got, wanted, "not"), ...more];
   return judged(
     "config",

@@ -29,7 +29,7 @@ export function checkWeights(target: Checkpoint): Check {
   const strays = onSource(folder, () => readdirSync(folder))
     .filter((name) => isWeights(name, endings) && !read.has(name))
     .sort();
-  const faults = strays.map((name) => `${name} is no part of the model, but some loaders would read it`);
+  const faults = strays.map((name) => `${name} isn't part of the model, but some loaders would read it`);
   return judgeWeights(target, faults);
 }
 
@@ -122,7 +122,7 @@ function compareTensors(
   const wanted = new Map([...expected].map(([name, shape]) => [name, shape.join(" x ")]));
   const isKnown = (name: string) => wanted.has(name) || wanted.has(name.replace(/\.bias$/, ".weight"));
   const more = [...got.keys()].filter((name) => !isKnown(name) && !isHarmless(name));
-  return [...compareByName(got, wanted, "not"), ...more.map((name) => `${name} is none of its tensors`)];
+  return [...compareByName(got, wanted, "not"), ...more.map((name) => `${name} isn't one of its tensors`)];
 }
 
 /** What models that call themselves LLaMA have on top of it, such as a head beside a tied embedding. */

@@ -130,7 +130,7 @@ test("embeddings that the delta holds whole replace the base's; --replace none a
     rules: { replace: "none" },
     force: true,
   });
-  assert.match(added.warnings.join(), /their sum is no model's/);
+  assert.match(added.warnings.join(), /their sum is not a model's/);
   const sum = readSafetensorsFile(join(`${folders.target}-2`, "model.safetensors"));
   const embedding = sum.find(({ name }) => name === "model.embed_tokens.weight");
   const [b, d] = [pair.base, spoiled.delta].map(

@@ -89,6 +89,6 @@ test("a fault: a head that is missing though nothing ties it, and a name that no
   assert.deepEqual(configFaults(configOf({ tie_word_embeddings: true }), headless), []);
   const odd = { name: "model.layers.0.odd", shape: [1], dtype: "F16" as const };
   assert.deepEqual(configFaults(configOf({}), [...TENSORS, odd]), [
-    "model.layers.0.odd is none of its tensors",
+    "model.layers.0.odd isn't one of its tensors",
   ]);
 });

@@ -51,7 +51,7 @@ test("a truncated shard, a missing one, and one too many", async (context) => {
   assert.deepEqual(failuresOf(extra), ["weights"]);
   assert.match(
     checkOf(extra, "weights").detail,
-    /^model-00003-of-00003\.safetensors is no part of the model/,
+    /^model-00003-of-00003\.safetensors isn't part of the model/,
   );
 });
 
@@ -81,7 +81,7 @@ test("a config that isn't the tensors'", async (context) => {
     ],
     [{ torch_dtype: "bfloat16" }, /^torch_dtype is bfloat16, the tensors are float16$/],
     [{ num_hidden_layers: 3 }, /^model\.layers\.2\.self_attn\.q_proj\.weight is missing; .* and 6 more$/],
-    [{ num_hidden_layers: 1 }, /^model\.layers\.1\.self_attn\.q_proj\.weight is none of its tensors/],
+    [{ num_hidden_layers: 1 }, /^model\.layers\.1\.self_attn\.q_proj\.weight isn't one of its tensors/],
     [{ intermediate_size: 31 }, /^model\.layers\.0\.mlp\.gate_proj\.weight is 32 x 16, not 31 x 16/],
     [{ num_key_value_heads: 2 }, /^model\.layers\.0\.self_attn\.k_proj\.weight is 16 x 16, not 8 x 16/],
     [{ hidden_size: "wide" }, /^config\.json: .*hidden_size: Invalid input/],

@@ -95,7 +95,7 @@ function checkMetadata(value: JsonValue, file: RandomAccessFile): void {
   throw refusal(file, "header-malformed", "`__metadata__` does not map strings to strings.");
 }
 
-/** Fields beyond the three are no concern of the format's reader, nor of this one. */
+/** The format's own reader ignores fields beyond the three, and so does this one. */
 function readEntry<File extends RandomAccessFile>(
   name: string,
   value: JsonValue,

@@ -130,7 +130,7 @@ function checkView(
   return checked;
 }
 
-/** The error for a file that is no checkpoint, though of a format that checkpoints have. */
+/** The error for a file of a checkpoint's format that isn't a checkpoint. */
 export function foreignFile(path: string, message: string, expected: string, got: string): ApplyDeltaError {
   return new ApplyDeltaError("foreign-format", message, {
     file: path,

@@ -38,7 +38,7 @@ export class Tuple {
 }
 
 /**
- * A Python dict, with a spelling of their own for keys that are no strings (`dictKey`): the hash of a number is known,
+ * A Python dict, with a spelling of their own for keys that aren't strings (`dictKey`): the hash of a number is known,
  * of a bigint it is the low 64 bits, so that a file could choose keys that all meet in one bucket.
  */
 export class Dict extends Map<string, PickleValue> {}
@@ -53,7 +53,7 @@ export function dictKey(value: PickleValue): string | undefined {
   return isKey ? `${STRAY}${String(value)}` : undefined;
 }
 
-/** The key as it was, in words, where it is no string. */
+/** The key as it was, in words, where it isn't a string. */
 export function strayKey(key: string): string | null {
   return key.startsWith(STRAY) ? key.slice(STRAY.length) : null;
 }
