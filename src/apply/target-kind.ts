@@ -3,6 +3,7 @@ import { ApplyDeltaError } from "../errors.js";
 import type { TargetFormat } from "../formats/table.js";
 import type { LayoutOptions } from "../merge/merge-plan.js";
 import { isQuantizedDType, type TargetDType } from "../tensor.js";
+import type { ApplyDeltaOptions } from "./options.js";
 
 /** What is made: a folder, or with a target that ends in `.gguf` one file, and its format. */
 export interface TargetKind {
@@ -18,12 +19,7 @@ export function targetKindOf({
   format,
   dtype = "auto",
   modelfile = null,
-}: {
-  readonly target: string;
-  readonly format?: TargetFormat | undefined;
-  readonly dtype?: "auto" | TargetDType | undefined;
-  readonly modelfile?: string | null | undefined;
-}): TargetKind {
+}: Pick<ApplyDeltaOptions, "target" | "format" | "dtype" | "modelfile">): TargetKind {
   const isFile = ENDING.test(target);
   if (isFile && format !== undefined && format !== "gguf") {
     throw new ApplyDeltaError("bad-usage", "A target that ends in .gguf is a GGUF.", {
@@ -47,13 +43,9 @@ export function targetKindOf({
   });
 }
 
-export interface LayoutChoice extends Pick<LayoutOptions, "maxShardBytes" | "scale"> {
-  readonly dtype?: "auto" | TargetDType | undefined;
-}
-
 /** How the folder is laid out that is made, or that a GGUF is made of. */
 export function folderLayout(
-  { dtype, maxShardBytes, scale }: LayoutChoice,
+  { dtype, maxShardBytes, scale }: Pick<ApplyDeltaOptions, "dtype" | "maxShardBytes" | "scale">,
   { format }: TargetKind,
 ): LayoutOptions {
   if (format === "gguf") return { dtype: "auto", scale };
