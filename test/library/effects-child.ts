@@ -126,12 +126,15 @@ await observe("applyDelta, stopped", (signal, stop) =>
 );
 await observe("applyDelta, stopped while it downloads", (signal, stop) =>
   library.applyDelta({
-    base: "owner/slow",
+    base: "owner/model",
     delta: at("delta"),
     target: at("stopped"),
-    hub,
+    skipBaseCheck: true,
+    hub: { ...hub, cacheFolder: at("another-hub") },
     signal,
-    onProgress: stop,
+    onProgress: ({ activity }) => {
+      if (activity === "downloading") stop();
+    },
   }),
 );
 await observe("applyDelta to a target that exists", (signal) =>

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { randomRepository, tinyRepositories } from "../support/hub-run.js";
+import { tinyRepositories } from "../support/hub-run.js";
 import { startHub } from "../support/hub-server.js";
 import { temporaryFolder, tinyPair, writeModel } from "../support/model-folder.js";
 import type { Effects } from "./effects-child.js";
@@ -22,12 +22,10 @@ test("a call changes nothing of the process, prints nothing and leaves nothing o
   writeModel(join(root, "delta"), pair.delta, { format: "torch", shards: 2 });
   const repositories = {
     "owner/model": tinyRepositories(join(root, "repositories")).base,
-    "owner/slow": randomRepository(2_000_000),
   };
   const hub = await startHub(repositories, context);
-  // Of the large model only, so that there is time to stop.
-  hub.fault = ({ range }) =>
-    (range?.[1] ?? 0) > 200_000 ? { kind: "throttle", bytesPerSecond: 500_000 } : undefined;
+  // Of weights, so that there is time to stop.
+  hub.fault = ({ at }) => (at === "content" ? { kind: "throttle", bytesPerSecond: 100_000 } : undefined);
   const report = join(root, "report.json");
   const child = spawn(process.execPath, [CHILD, root, hub.url, report], {
     cwd: root,
