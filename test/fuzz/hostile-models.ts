@@ -109,7 +109,7 @@ function tensorsOf(all: readonly Numbers[]): Buffer {
 }
 
 const MODELS: Readonly<Record<string, Change>> = {
-  "30 shards of 16 000 tensors": (folder, share) => shards(folder, count(30, share), 16_000),
+  "30 shards of 16 000 tensors": (folder, share) => shards(folder, Math.max(1, count(30, share)), 16_000),
   "2 shards of 16 000 tensors": (folder, share) => shards(folder, 2, count(16_000, share)),
   "4000 shards": (folder, share) => shards(folder, count(4000, share), 30),
   "names of 1 MB": (folder, share) =>

@@ -19,7 +19,7 @@ import { temporaryFolder, tinyPair, tinyShapes, writeModel } from "../support/mo
 import { ATTACKS, type Command, type Models, remake } from "./hostile-models.js";
 
 /** Of the caps; small, as each runs three times. */
-const SHARE = 1 / 128;
+const SHARE = 1 / 32;
 
 /** Twice the input may take twice the steps, and sorting it a little more; four times as many are quadratic. */
 const MOST_GROWTH = 2.2;
@@ -42,7 +42,7 @@ const stepsOf = (action: () => Promise<unknown>) => countSteps(() => settle(acti
 
 async function assertLinear(name: string, run: (share: number) => () => Promise<unknown>): Promise<void> {
   // Modules and caches are loaded once.
-  await settle(run(SHARE / 64));
+  await settle(run(SHARE / 256));
   const [once, twice] = [await stepsOf(run(SHARE)), await stepsOf(run(2 * SHARE))];
   assert.ok(twice <= MOST_GROWTH * once, `${name}: ${once} steps, and ${twice} for twice the input`);
 }
