@@ -96,14 +96,19 @@ export class RepositoryCache {
     onCache(path, () => replaceOwnFile(path, commit));
   }
 
-  /** Shows a whole blob in a snapshot. `isNew`: nothing else may use it yet. */
-  addToSnapshot(commit: string, name: string, etag: string, isNew: boolean): void {
+  /** Shows a whole blob in a snapshot. `isNew`: nothing else may use it yet; `whole`: a file that has its bytes. */
+  addToSnapshot(
+    commit: string,
+    name: string,
+    etag: string,
+    isNew: boolean,
+    whole = this.blobPath(etag),
+  ): void {
     const path = join(this.snapshotFolder(commit), name);
     makeFolder(dirname(path));
     onCache(path, () => {
-      const blob = this.blobPath(etag);
       rmSync(path, { force: true });
-      if (!this.useLinks || !link(blob, path)) moveOrCopy(blob, path, isNew);
+      if (!this.useLinks || !link(this.blobPath(etag), path)) moveOrCopy(whole, path, isNew);
     });
   }
 }
@@ -126,11 +131,11 @@ function link(blob: string, path: string): boolean {
   }
 }
 
-/** The blob itself, or a copy if something else may use it. */
-function moveOrCopy(blob: string, path: string, isNew: boolean): void {
+/** The file itself, or a copy if something else may use it. */
+function moveOrCopy(whole: string, path: string, isNew: boolean): void {
   const copy = `${path}.${process.pid}.incomplete`;
-  if (!isNew) copyFileSync(blob, copy, constants.COPYFILE_EXCL);
-  renameSync(isNew ? blob : copy, path);
+  if (!isNew) copyFileSync(whole, copy, constants.COPYFILE_EXCL);
+  renameSync(isNew ? whole : copy, path);
 }
 
 /** Size of a regular file, links followed; null where there is none. */

@@ -120,7 +120,8 @@ async function fetchInto(
   for (const release of releases) release();
   const downloadAll = async (onWhole: (file: HubFile) => void) => {
     const first = { ...options, weights: "first" } as const;
-    const holds = await downloadMissing(located, cacheFolder, first, session, onWhole);
+    const rest = located.map((model) => ({ ...model, absentAssets: [] }));
+    const holds = await downloadMissing(rest, cacheFolder, first, session, onWhole);
     for (const model of located) noteRevision(model, options.reporter);
     for (const release of holds) release();
   };
@@ -190,7 +191,8 @@ async function downloadMissing(
     else reporter.note(`downloading ${describeLocated(model)}: ${describeAmount(own)}.`);
   }
   // One file may be in both models, or in one twice.
-  const downloads = [...new Map(missing.map((file) => [file.blobPath, file])).values()];
+  const byBlob = new Map(missing.map((file) => [file.blobPath, file]));
+  const downloads = [...byBlob.values()];
   const total = bytesOf(downloads.map(({ entry }) => entry));
   const arrived = downloads.reduce(
     (sum, { blobPath, entry }) => sum + partialBytes(blobPath, entry.byteLength),
@@ -209,8 +211,9 @@ async function downloadMissing(
     .map(({ cache, commit }) => cache.holdSnapshot(commit));
   // Small files that come before a download have no share in its progress.
   await downloadFiles(downloads, session, comesLater(options) ? silentReporter : reporter, onWhole);
-  for (const { snapshot, entry } of missing.filter((file) => !downloads.includes(file))) {
-    snapshot.cache.addToSnapshot(snapshot.commit, entry.path, entry.etag, false);
+  for (const { snapshot, entry, blobPath } of missing.filter((file) => !downloads.includes(file))) {
+    const whole = byBlob.get(blobPath)?.snapshotPath;
+    snapshot.cache.addToSnapshot(snapshot.commit, entry.path, entry.etag, false, whole);
   }
   return releases;
 }

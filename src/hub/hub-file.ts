@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { downloadFile, fileDownloadInfo, HubApiError } from "@huggingface/hub";
 import { ApplyDeltaError } from "../errors.js";
 import { FailedRequest, HubAnswer, isTransient, networkTrouble, ProtocolError } from "./answers.js";
@@ -55,9 +56,15 @@ export class HubFile {
     return `${this.snapshot.wanted.repository}/${this.entry.path}`;
   }
 
-  /** Where the cache has it, once it is whole. */
+  /** Where the cache has it, once it is whole; without links no longer than until it is in a snapshot. */
   get blobPath(): string {
     return this.snapshot.cache.blobPath(this.entry.etag);
+  }
+
+  /** Where the cache shows it then. */
+  get snapshotPath(): string {
+    const { cache, commit } = this.snapshot;
+    return join(cache.snapshotFolder(commit), this.entry.path);
   }
 
   /** Asks where the bytes are, to learn whether there is access. */

@@ -66,7 +66,7 @@ export function streamWeights(
       arrivals.set(blobPath, arriving);
       window.follow(fd, arriving);
     }
-    arrival = downloadAll(({ blobPath }) => arrivals.get(blobPath)?.arrive(blobPath));
+    arrival = downloadAll(({ blobPath, snapshotPath }) => arrivals.get(blobPath)?.arrive(snapshotPath));
     arrival.catch((error: unknown) => window.fail(error));
     return arrival;
   };

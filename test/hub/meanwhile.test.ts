@@ -63,6 +63,15 @@ describe("a merge while its weights are downloaded", { concurrency: 2 }, () => {
     assert.ok(run.sentBytes() < bytes + 12 * 70_000, `${run.sentBytes()} of ${bytes}`);
   });
 
+  test("takes the files out of the snapshots of a cache without links", async (context) => {
+    const run = await start(context);
+    await run.merge({ hub: { ...run.hubOptions, stream: false, useLinks: false } });
+    assertSameTarget(run.target, run.expected);
+    assertCached(run);
+    const configs = run.hub.requests.filter(({ url }) => url.includes("config.json"));
+    assert.equal(new Set(configs.map(({ url }) => url)).size, configs.length);
+  });
+
   test("writes the first shard before the last file arrives", async (context) => {
     const run = await start(context);
     const { files = {} } = run.hub.repositories[DELTA] ?? {};

@@ -62,9 +62,12 @@ test("of several beginnings of Python's the longest is taken over, and the other
 });
 
 test("the cache is marked for backups, and without links the snapshot has the files", async (context) => {
-  const repository = randomRepository(SIZE);
-  const run = await hubRun(context, repository);
+  const { files } = randomRepository(SIZE);
+  const run = await hubRun(context, { files: { ...files, "added_tokens.json": Buffer.from("{}") } });
   const { path, commit } = await run.fetch({ useLinks: false });
+  // They have one content, and so one blob.
+  for (const name of ["config.json", "added_tokens.json"])
+    assert.equal(readFileSync(join(path, name), "utf8"), "{}");
   assert.match(
     readFileSync(join(run.cacheFolder, "CACHEDIR.TAG"), "utf8"),
     /^Signature: 8a477f597d28d172789f06886806bc55\n/,
