@@ -7,6 +7,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { applyDelta, planMerge } from "../../src/apply/apply-delta.js";
+import { parsePythonJson } from "../../src/files/json.js";
 import { openCheckpoint } from "../../src/formats/open.js";
 import { type Asset, planAssets } from "../../src/llama/assets.js";
 import { readModelConfig } from "../../src/llama/model-config.js";
@@ -75,8 +76,8 @@ export function assetTargets(): Target[] {
       const { files } = await planAssets(folder, folder, facts, {
         chatTemplate: bytes.length % 3 === 0 ? "v0" : null,
       });
-      // What is written anew is JSON again.
-      for (const file of files) if ("text" in file) JSON.parse(file.text);
+      // What is written anew is JSON again, or Python's, which has NaN.
+      for (const file of files) if ("text" in file) parsePythonJson(file.text);
       readModelConfig(folder);
       await metadataOf(withText(fileName, bytes), { name: "fuzzed", parameters: 1e9, fileType: 1 });
     },
