@@ -9,6 +9,7 @@ import { encodeShardIndex } from "../src/formats/shard-index.js";
 import { type FolderFormat, indexFileName, layOutShard, shardFileName } from "../src/formats/table.js";
 import { instantiateKernel } from "../src/kernel/select.js";
 import { elementCount } from "../src/tensor.js";
+import { formatBytes, formatCount } from "../src/units.js";
 import { tokenizerModel } from "./tokenizer-model.js";
 
 /** Standard deviations of a weight and of its change in tuning. */
@@ -28,23 +29,42 @@ export interface Pair {
   readonly bytes: number;
 }
 
-/** LLaMA's tensors for a model of about `parameters`, as 7B has them with fewer and narrower layers. */
-export function llamaShapes(parameters: number): LayoutEntry[] {
-  const sizes = [
-    { width: 4096, inner: 11008 },
-    { width: 2048, inner: 5504 },
-    { width: 1024, inner: 2816 },
-    { width: 256, inner: 704 },
-  ];
-  const vocabulary = 32000;
-  const perLayer = ({ width, inner }: (typeof sizes)[0]) => 4 * width * width + 3 * width * inner + 2 * width;
-  const fits = (size: (typeof sizes)[0]) => 2 * vocabulary * size.width + 2 * perLayer(size) <= parameters;
-  const { width, inner } = sizes.find(fits) ?? { width: 256, inner: 704 };
-  const rest = parameters - 2 * vocabulary * width;
-  const layers = Math.max(1, Math.round(rest / perLayer({ width, inner })));
+/** What a layer's shapes are made of. */
+export interface LayerSize {
+  readonly width: number;
+  readonly inner: number;
+}
+
+const VOCABULARY = 32000;
+
+/** 7B's, and narrower ones. */
+const SIZES: readonly LayerSize[] = [
+  { width: 4096, inner: 11008 },
+  { width: 2048, inner: 5504 },
+  { width: 1024, inner: 2816 },
+  { width: 256, inner: 704 },
+];
+
+const perLayer = ({ width, inner }: LayerSize) => 4 * width * width + 3 * width * inner + 2 * width;
+
+/** The widest of 7B's and narrower layers of which a model of so many parameters has two. */
+function fittingSize(parameters: number): LayerSize {
+  const fits = (size: LayerSize) => 2 * VOCABULARY * size.width + 2 * perLayer(size) <= parameters;
+  return SIZES.find(fits) ?? { width: 256, inner: 704 };
+}
+
+export function describePair({ parameterCount, bytes }: Pair): string {
+  return `${formatCount(parameterCount)} parameters, ${formatBytes(bytes)} a side`;
+}
+
+/** LLaMA's tensors for a model of about `parameters`, with as many layers as that gives. */
+export function llamaShapes(parameters: number, size = fittingSize(parameters)): LayoutEntry[] {
+  const { width, inner } = size;
+  const rest = parameters - 2 * VOCABULARY * width;
+  const layers = Math.max(1, Math.round(rest / perLayer(size)));
   const entry = (name: string, ...shape: number[]): LayoutEntry => ({ name, dtype: "F16", shape });
   return [
-    entry("model.embed_tokens.weight", vocabulary, width),
+    entry("model.embed_tokens.weight", VOCABULARY, width),
     ...Array.from({ length: layers }, (_, i) => [
       ...["q", "k", "v", "o"].map((p) => entry(`model.layers.${i}.self_attn.${p}_proj.weight`, width, width)),
       entry(`model.layers.${i}.mlp.gate_proj.weight`, inner, width),
@@ -54,7 +74,7 @@ export function llamaShapes(parameters: number): LayoutEntry[] {
       entry(`model.layers.${i}.post_attention_layernorm.weight`, width),
     ]).flat(),
     entry("model.norm.weight", width),
-    entry("lm_head.weight", vocabulary, width),
+    entry("lm_head.weight", VOCABULARY, width),
   ];
 }
 
@@ -62,9 +82,9 @@ export function makePair(
   folder: string,
   parameters: number,
   shardCount: number,
-  format: FolderFormat = "safetensors",
+  { format = "safetensors", size }: { readonly format?: FolderFormat; readonly size?: LayerSize } = {},
 ): Pair {
-  const entries = llamaShapes(parameters);
+  const entries = llamaShapes(parameters, size);
   const parameterCount = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const pool = makePool();
   const pair = {

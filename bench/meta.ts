@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- --meta`: a merge from a base in Meta's layout, alternating with the same merge from the same base in
- * safetensors. The base is what `make-pair.ts` makes, laid out anew in one file and in several.
+ * safetensors. The base is what `make-pair.ts` makes, laid out anew in as many files as Meta gave out layers of that size.
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -10,13 +10,20 @@ import { openCheckpoint } from "../src/formats/open.js";
 import { layOutShard } from "../src/formats/table.js";
 import { reorderRows } from "../src/llama/row-order.js";
 import { denseSpan, elementCount, onePiece, type TensorView } from "../src/tensor.js";
-import type { Pair } from "./make-pair.js";
+import { describePair, type LayerSize, makePair } from "./make-pair.js";
 import { bring, filesIn, forget, settle } from "./page-cache.js";
 import { runProgram } from "./program.js";
 import { printRows, ratio, rowOf, timed } from "./rows.js";
 
 const HEAD_ROWS = 128;
 const CHUNK_ELEMENTS = 4 * 1024 * 1024;
+
+/** Layers of 7B, 13B and 65B, and the files that Meta cut each of them into. */
+const RELEASES: readonly { readonly files: number; readonly size: LayerSize }[] = [
+  { files: 1, size: { width: 4096, inner: 11008 } },
+  { files: 2, size: { width: 5120, inner: 13824 } },
+  { files: 8, size: { width: 8192, inner: 22016 } },
+];
 
 /** Meta's name of a module, and the dimension in which it is split over files. */
 const MODULES: Readonly<Record<string, readonly [name: string, dim: 0 | 1 | null]>> = {
@@ -84,9 +91,11 @@ async function writeMeta(folder: string, base: string, files: number): Promise<s
 }
 
 /** Prints a row for each way the base is stored, from the page cache and cold. */
-export async function benchMeta(root: string, pair: Pair, runs: number): Promise<void> {
+export async function benchMeta(root: string, parameters: number, runs: number): Promise<void> {
   const target = join(root, "target");
-  for (const files of [1, 2, 8]) {
+  for (const { files, size } of RELEASES) {
+    const pair = makePair(root, parameters, 2, { size });
+    console.log(`layers of width ${size.width}: ${describePair(pair)}, ${runs} runs`);
     const meta = await writeMeta(join(root, `meta-${files}`), pair.base, files);
     const all = filesIn([pair.base, pair.delta, meta]);
     const states = {
@@ -110,6 +119,6 @@ export async function benchMeta(root: string, pair: Pair, runs: number): Promise
       printRows([ours, theirs]);
       console.log(`  ratio to safetensors: ${ratio(ours, theirs)}\n`);
     }
-    rmSync(meta, { recursive: true });
+    for (const folder of [meta, pair.base, pair.delta]) rmSync(folder, { recursive: true });
   }
 }

@@ -22,7 +22,7 @@ import { formatBytes, formatCount } from "../src/units.js";
 import { applyCase, type Case, casesOf, modelsOf, placesIn } from "./cases.js";
 import { benchHub } from "./hub.js";
 import { benchKernels, printTable } from "./kernels.js";
-import { makePair, type Pair } from "./make-pair.js";
+import { describePair, makePair, type Pair } from "./make-pair.js";
 import { benchMeta } from "./meta.js";
 import { bring, forget, settle } from "./page-cache.js";
 import { benchParts } from "./parts.js";
@@ -62,13 +62,13 @@ const root = mkdtempSync(join(values.folder, "vicuna-bench-"));
 const places = placesIn(root);
 try {
   console.log(`${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} cores, Node ${process.version}`);
-  const pair = makePair(root, parameters, SHARDS);
-  console.log(
-    `${formatCount(pair.parameterCount)} parameters, ${formatBytes(pair.bytes)} a side, ${runs} runs\n`,
-  );
-  if (values.meta) await benchMeta(root, pair, runs);
-  else if (values.parts !== undefined) await benchParts(root, pair, runs, Number(values.parts));
-  else await benchAll(pair);
+  if (values.meta) await benchMeta(root, parameters, runs);
+  else {
+    const pair = makePair(root, parameters, SHARDS);
+    console.log(`${describePair(pair)}, ${runs} runs\n`);
+    if (values.parts !== undefined) await benchParts(root, pair, runs, Number(values.parts));
+    else await benchAll(pair);
+  }
 } finally {
   if (!values.keep) rmSync(root, { recursive: true, force: true });
 }
@@ -92,7 +92,7 @@ async function benchBin(pair: Pair): Promise<void> {
   const name = "apply, .bin files";
   if (!isWanted({ name })) return;
   for (const folder of [pair.base, pair.delta]) rmSync(folder, { recursive: true });
-  await benchCase(applyCase(makePair(root, parameters, SHARDS, "bin"), places, name));
+  await benchCase(applyCase(makePair(root, parameters, SHARDS, { format: "bin" }), places, name));
 }
 
 async function benchCase(each: Case): Promise<void> {
