@@ -16,6 +16,7 @@ import type { WorkOptions } from "../options.js";
 import { silentReporter } from "../progress.js";
 import { readProvenance, targetAltered } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
+import { defaultThreads } from "../workers/pool.js";
 import { checkChecksums, checkRecord, type TargetPlace } from "./check-files.js";
 import { checkGgufRecord, checkKeys, checkParts, checkTokens } from "./check-gguf.js";
 import { checkNumbers } from "./check-numbers.js";
@@ -26,18 +27,22 @@ import { failed, skipped } from "./outcome.js";
 interface VerifyFolderOptions extends WorkOptions {
   /** What base and delta give; null where they weren't given. */
   readonly plan: MergePlan | null;
+  /** The checkpoints that the plan's tensors lie in. */
+  readonly sources: Readonly<Record<string, Checkpoint>>;
   readonly remote?: RemoteWeights | null;
   readonly kernel: CompiledKernel;
-  readonly threads: number;
+  readonly threads?: number | undefined;
 }
 
 /**
  * `path`: a model's folder, or a GGUF. Errors: `source-not-found`, `source-unreadable`, `interrupted`.
  */
 export async function verifyFolder(path: string, options: VerifyFolderOptions): Promise<Verification> {
-  const { plan, remote = null, kernel, threads, reporter = silentReporter, signal } = options;
+  const { plan, sources, remote = null, kernel, reporter = silentReporter, signal } = options;
   const opened = await attempt("weights", () => openCheckpoint(path, { pause: pauseFor(signal), remote }));
   const target = "tensors" in opened ? opened : null;
+  const models = [...Object.values(sources), ...(target === null ? [] : [target])];
+  const { threads = defaultThreads(models) } = options;
   const isFile = onSource(path, () => statSync(path)).isFile();
   const [folder, checksums] = isFile ? [dirname(path), `${basename(path)}.sha256`] : [path, CHECKSUMS];
   const isGguf = target?.formats.includes("gguf") ?? isFile;

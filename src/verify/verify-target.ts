@@ -14,7 +14,6 @@ import { openDelta, openSide } from "../merge/open-side.js";
 import { matchRules } from "../merge/options.js";
 import { PROVENANCE, type Provenance, readProvenance, recordWeights } from "../target/provenance.js";
 import { isFloatDType, isQuantizedDType } from "../tensor.js";
-import { defaultThreads } from "../workers/pool.js";
 import type { Verification } from "./documents.js";
 import { type GgufTarget, isGgufAt, openGguf, planGgufSum, type Sources, trusted } from "./gguf-target.js";
 import type { VerifyOptions } from "./options.js";
@@ -50,9 +49,7 @@ export async function verifyTarget(options: VerifyOptions): Promise<Verification
           plan: sources === null ? null : await planSum(sources, record, gguf, options),
           remote: (target as Model).remote,
           kernel: await compileKernel(options.kernel ?? "auto", reporter),
-          threads: options.threads ?? defaultThreads(Object.values(sources ?? {})),
-          reporter,
-          signal,
+          ...{ sources: { ...sources }, threads: options.threads, reporter, signal },
         });
         return { ...found, target: options.target, notes: [...found.notes, ...notes] };
       },
