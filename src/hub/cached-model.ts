@@ -1,4 +1,4 @@
-/** Models as the cache has them, without asking the network. A snapshot that lacks a shard is no model. */
+/** Models as the cache has them, without asking the network. A snapshot that lacks a shard isn't a model. */
 import { join } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { HUB_FOLDERS } from "../formats/find-parts.js";

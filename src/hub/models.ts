@@ -141,9 +141,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
       opened ??= open(like);
       return opened;
     };
-    const download = async () => {
-      if (comesMeanwhile) await weights?.download();
-    };
+    const download = async () => (comesMeanwhile ? weights?.download() : undefined);
     return { reference, path, hub, remote: weights, open: openOnce, download };
   };
   try {

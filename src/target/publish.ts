@@ -86,7 +86,7 @@ export async function finishPublished(target: string, options: LockOptions): Pro
   if (!exists(path)) return null;
   const lock = await lockFolder(target, options);
   const journal = readJournal(path, target);
-  // A folder to work in that somebody moved here is no whole target: what is in it stays.
+  // A folder to work in that somebody moved here isn't a whole target: what is in it stays.
   if (journal === null || journal.publishing === null) {
     onTarget(target, lock.release);
     return null;

@@ -101,7 +101,7 @@ function noToken({ endpoint, tokenFile }: HubSettings): ApplyDeltaError {
   });
 }
 
-/** Refuses where the Hub says that the token can't write there; silence is no reason to refuse. */
+/** Refuses where the Hub says that the token can't write there; silence isn't a reason to refuse. */
 function judgeAccount(
   { name, organizations, mayWrite }: Account,
   repository: string,

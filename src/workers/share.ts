@@ -20,7 +20,7 @@ export async function doShare({ module, job }: WorkerJob): Promise<WorkerReport>
     const { runJob } = (await import(module)) as { runJob(job: SegmentedJob): unknown };
     return { kind: "done", result: await runJob(job) };
   } catch (error) {
-    // A read that was cut short because the work was stopped is no failure of its own.
+    // A read that was cut short because the work was stopped isn't a failure of its own.
     if (isStopped(job.shared) && isApplyDeltaError(error, "interrupted"))
       return { kind: "done", result: undefined };
     stopWorkers(job.shared);

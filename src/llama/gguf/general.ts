@@ -32,7 +32,7 @@ const NAMED: readonly (readonly [key: string, inName: keyof ModelName | null, al
 /** Errors: `bad-json`. */
 export function generalValues({ name, parameters, nameOrPath, card, generationConfig }: Origin): KeyValue[] {
   const fields = readFrontMatter(card ?? "");
-  // A path on the machine that saved the model is no name.
+  // A path on the machine that saved the model isn't a name.
   const isName = nameOrPath !== null && nameOrPath.split("/").length <= 2;
   const names = [...(isName ? [nameOrPath] : []), name].map((id) => readModelName(id, parameters));
   const unnamed: Partial<Record<string, string>> = { name, size_label: sizeLabelOf(parameters) };

@@ -28,7 +28,7 @@ const STORAGE = /^(?:i?q\d(?:_\w)*|b?fp?(?:16|32))$/i;
 const SIZE = /^(?:(?:A|\d+x)?\d+(?:[._]\d+)?[KMBT]\d?|small|mini|medium|large|x?xl)$/i;
 const TUNING = /^(?:chat|instruct|vision|lora)$/i;
 
-/** `parameters`: how many the model has; a size that is far from it is no size, but a length of context. */
+/** `parameters`: how many the model has; a size that is far from it is a length of context. */
 export function readModelName(id: string, parameters: number): ModelName {
   const nothing = { organization: null, basename: null, finetune: null, version: null, sizeLabel: null };
   // A name in words.
@@ -81,7 +81,7 @@ function readSize(given: string, parameters: number): Part {
   return { text: `${digits}${unit.toUpperCase()}`, meanings: new Set(["size"]) };
 }
 
-/** `large` is no size where `7B` stands, too. */
+/** `large` isn't a size where `7B` stands, too. */
 function leaveSizesInWords(parts: readonly Part[]): void {
   const sizes = parts.filter(({ meanings }) => meanings.has("size"));
   if (!sizes.some(({ text }) => /\d/.test(text))) return;
