@@ -44,7 +44,7 @@ describe("owner/name", { concurrency: 2 }, () => {
     assert.equal((JSON.parse(cold.stdout) as { target: string }).target, join(root, "cold"));
     assert.match(
       cold.stderr,
-      /^downloading huggyllama\/llama-7b@main \(commit \w{12}\): [\d.]+ kB in 5 files\.$/m,
+      /^downloading huggyllama\/llama-7b@main \(commit \w{12}\): [\d.]+ kB in 1 file\.$/m,
     );
     assert.match(cold.stderr, /^[\d.]+ kB in all\.$/m);
     const card = readFileSync(join(root, "cold", "README.md"), "utf8");
