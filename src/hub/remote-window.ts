@@ -277,5 +277,7 @@ export class RemoteWindow implements RemoteFeed {
       : new ApplyDeltaError("hub-failure", `Fetching failed: ${String(error)}.`);
     for (const mailbox of this.#waiting.keys()) refuseWish(this.#exchange, mailbox, this.#failure);
     this.#waiting.clear();
+    // Whoever waits for room is in no list.
+    wakeListener(this.#exchange);
   }
 }
