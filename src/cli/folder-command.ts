@@ -40,10 +40,6 @@ interface FolderCommand<Options, Plan, Made> {
   readonly formatMade: (made: Made, paint: Palette) => string;
 }
 
-interface FormatOption {
-  readonly format?: TargetFormat;
-}
-
 /** Adds the options that both commands have, and sets the action. */
 export function defineFolderCommand<Options extends object, Plan extends object, Made extends object>(
   command: Command,
@@ -60,8 +56,8 @@ export function defineFolderCommand<Options extends object, Plan extends object,
       if (lowCpuMem) reporter.note("--low-cpu-mem changes nothing: memory use is always low.");
       const upload = flags === undefined ? null : { ...requireRepository(flags), hub, reporter, signal };
       // What is wrong with an upload is found before there is a folder.
-      const planned = { target: String(call[folder]), format: (call as FormatOption).format };
-      if (upload !== null) await checkUpload({ ...upload, ...planned });
+      const { format } = call as { readonly format?: TargetFormat };
+      if (upload !== null) await checkUpload({ ...upload, target: String(call[folder]), format });
       if (dryRun) {
         if (upload !== null) reporter.note(`it would be sent to ${upload.repository} on the Hub.`);
         const planned = await plan(call);
@@ -80,8 +76,10 @@ export function defineFolderCommand<Options extends object, Plan extends object,
       const uploaded = await uploadModel({ folder: path, ...upload }).catch((error: unknown) => {
         throw withHint(error, `The folder is made, and whole. To send it: ${sendCommand(path, upload)}`);
       });
-      const format = (paint: Palette) => `${formatMade(made, paint)}\n${formatUpload(uploaded)}`;
-      return { document: { ...made, upload: uploaded }, format };
+      return {
+        document: { ...made, upload: uploaded },
+        format: (paint) => `${formatMade(made, paint)}\n${formatUpload(uploaded)}`,
+      };
     },
     folder,
   );
