@@ -2,7 +2,9 @@
 import { fetchModels } from "../src/hub/fetch-models.js";
 import { completeHubSettings } from "../src/hub/settings.js";
 import { silentReporter } from "../src/progress.js";
+import { keepHeapSmall } from "../src/small-heap.js";
 
+keepHeapSmall();
 const [endpoint = "", repository = ""] = process.argv.slice(2);
 const settings = completeHubSettings({ endpoint, cacheFolder: "hub", tokenFile: null });
 const options = { settings, reporter: silentReporter, weights: "first" as const, otherNeeds: () => [] };

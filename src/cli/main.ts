@@ -2,8 +2,8 @@
  * The command line: words in, typed options out, errors to messages and exit codes. Nothing is decided here that
  * a program calling `applyDelta` would have to decide again.
  */
-import { setFlagsFromString } from "node:v8";
 import { EXIT } from "../errors.js";
+import { keepHeapSmall } from "../small-heap.js";
 import { programVersion } from "../version.js";
 import { COMMAND_LIST, COMMANDS, createCommand, MAIN_COMMAND } from "./commands.js";
 import { briefUsage, fullHelp, helpWidth, shortHelp } from "./help.js";
@@ -11,12 +11,9 @@ import { failWith, watchOutputs } from "./output.js";
 import { checkOperands, isMistyped, unknownCommand } from "./stray-words.js";
 import { readWords } from "./words.js";
 
-/** V8 lets its heaps grow by tens of megabytes before it collects; what a run makes there it drops at once. */
-const SMALL_HEAP = ["--semi-space-growth-factor=1", "--optimize-for-size"];
-
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
-  for (const flag of SMALL_HEAP) setFlagsFromString(flag);
+  keepHeapSmall();
   watchOutputs();
   const words = argv.slice(2);
   try {

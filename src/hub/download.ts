@@ -2,6 +2,7 @@
 import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
+import { withRoomForPackets } from "../small-heap.js";
 import { followSha256 } from "../workers/growing-sha256.js";
 import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
@@ -32,7 +33,7 @@ export async function downloadFiles(
       await downloadFile(file, requests, meter);
       onWhole(file);
     };
-    await doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort());
+    await withRoomForPackets(() => doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort()));
     isWhole = true;
   } finally {
     meter.end(isWhole);
@@ -124,10 +125,10 @@ async function fetchMissing(
     sum?.advance(partial.leadingBytes());
     await doAll(partial.missing(settings.transfer.rangeBytes), requests, async ([start, end], hasFailed) => {
       let at = start;
-      for await (const bytes of file.read(start, end)) {
-        partial.write(at, bytes);
-        at += bytes.length;
-        onBytes(bytes.length);
+      for await (const batch of inBatches(file.read(start, end))) {
+        const byteLength = partial.write(at, batch);
+        at += byteLength;
+        onBytes(byteLength);
         sum?.advance(partial.leadingBytes());
         if (hasFailed()) return;
       }
@@ -138,6 +139,34 @@ async function fetchMissing(
     // No thread reads a file that is closed.
     await sum?.digest().catch(() => {});
   }
+}
+
+/** A write costs some work however small it is; one of more than this takes memory in blocks that may be slow. */
+const WRITE_BYTES = 256 * 1024;
+
+/** A slow line's bytes don't wait longer to be counted and kept. */
+const WRITE_MS = 100;
+
+/** What is written together. Before a failure comes what arrived before it. */
+async function* inBatches(parts: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Uint8Array[]> {
+  let batch: Uint8Array[] = [];
+  let byteLength = 0;
+  let yieldedAt = performance.now();
+  try {
+    for await (const part of parts) {
+      batch.push(part);
+      byteLength += part.length;
+      if (byteLength < WRITE_BYTES && performance.now() - yieldedAt < WRITE_MS) continue;
+      yield batch;
+      batch = [];
+      byteLength = 0;
+      yieldedAt = performance.now();
+    }
+  } catch (error) {
+    if (batch.length > 0) yield batch;
+    throw error;
+  }
+  if (batch.length > 0) yield batch;
 }
 
 function damaged({ path, entry }: HubFile, got: string): ApplyDeltaError {

@@ -8,7 +8,7 @@
  *
  * The note never says more than the file holds, so that a killed run loses bytes and never keeps wrong ones.
  */
-import { closeSync, lstatSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, lstatSync, renameSync, rmSync, writevSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { parsePythonJson } from "../files/json.js";
@@ -61,14 +61,12 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteMs: nu
     bytesDone: () => totalBytes(done),
     /** In pieces of at most `mostBytes`. */
     missing: (mostBytes: number) => missingRanges(done, byteLength, mostBytes),
-    write(offset: number, bytes: Uint8Array): void {
-      onCache(path, () => {
-        for (let at = 0; at < bytes.length; ) {
-          at += writeSync(fd, bytes, at, bytes.length - at, offset + at);
-        }
-      });
-      done = withRange(done, [offset, offset + bytes.length]);
+    /** Gives their length. */
+    write(offset: number, parts: readonly Uint8Array[]): number {
+      const byteLength = onCache(path, () => writeAll(fd, parts, offset));
+      done = withRange(done, [offset, offset + byteLength]);
       if (performance.now() - notedAt >= noteMs) note();
+      return byteLength;
     },
     /** Writes the note and closes the file; both stay for the next run. */
     close(): void {
@@ -93,6 +91,20 @@ export function openPartialBlob(blobPath: string, byteLength: number, noteMs: nu
       note();
     },
   };
+}
+
+function writeAll(fd: number, parts: readonly Uint8Array[], offset: number): number {
+  let at = offset;
+  for (let left = parts; left.length > 0; ) {
+    let written = writevSync(fd, left, at);
+    at += written;
+    left = left.flatMap((part) => {
+      const begun = Math.min(written, part.length);
+      written -= begun;
+      return begun === part.length ? [] : [part.subarray(begun)];
+    });
+  }
+  return at - offset;
 }
 
 /** What has arrived of a blob, by its note, without opening it. */
