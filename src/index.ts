@@ -139,7 +139,8 @@ export async function applyDelta(options: ApplyDeltaOptions): Promise<MergeSumma
 
 /**
  * Everything `applyDelta` checks and decides before it writes: each tensor's action, files, sizes, the verdict on the
- * base. Makes no target, but downloads models on the Hub. Rejects as `applyDelta` would before it writes.
+ * base. Makes no target; of weights on the Hub it reads headers and a sample. Rejects as `applyDelta` would before it
+ * writes.
  */
 export async function planMerge(options: ApplyDeltaOptions): Promise<MergePlanDocument> {
   const program = await loadModule(() => import("./apply/apply-delta.js"));
@@ -177,8 +178,8 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeSummary>
 }
 
 /**
- * Everything `makeDelta` checks and decides before it writes. Makes no delta, but downloads models on the Hub. Rejects
- * as `makeDelta` would before it writes.
+ * Everything `makeDelta` checks and decides before it writes. Makes no delta; of weights on the Hub it reads headers and
+ * a sample. Rejects as `makeDelta` would before it writes.
  */
 export async function planDelta(options: MakeDeltaOptions): Promise<DeltaPlanDocument> {
   const program = await loadModule(() => import("./make/make-delta.js"));
