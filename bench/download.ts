@@ -1,8 +1,8 @@
 /** Downloads one model, as every command does before it reads weights on the Hub: for hub.ts. */
+import { keepHeapSmall } from "../src/cli/small-heap.js";
 import { fetchModels } from "../src/hub/fetch-models.js";
 import { completeHubSettings } from "../src/hub/settings.js";
 import { silentReporter } from "../src/progress.js";
-import { keepHeapSmall } from "../src/small-heap.js";
 
 keepHeapSmall();
 const [endpoint = "", repository = ""] = process.argv.slice(2);

@@ -33,6 +33,26 @@ const MERGE = [
   ...["--skip-base-check", "--force", "--no-sync", "--max-shard-size", "200MB"],
 ];
 
+/** Fetches the bytes that the merge does, each file by a connection of its own, and drops them. */
+function curlBoth(url: string): string[] {
+  const addresses = ["bench/download", "bench/same"].flatMap((repository) =>
+    [1, 2, 3, 4].map((n) => `${url}/${repository}/resolve/main/model-0000${n}-of-00004.safetensors`),
+  );
+  const outputs = addresses.flatMap((address) => ["--output", "/dev/null", address]);
+  return [
+    "curl",
+    "--silent",
+    "--show-error",
+    "--fail",
+    "--location",
+    "--parallel",
+    "--parallel-immediate",
+    ...outputs,
+  ];
+}
+
+const percent = (share: number) => `${Math.round(100 * share)} %`;
+
 export async function benchHub(python: string, downloadBytes: number): Promise<void> {
   const hub = fork(fileURLToPath(new URL("./life-size-hub.js", import.meta.url)), [String(downloadBytes)]);
   const next = <T>() => new Promise<T>((resolve) => hub.once("message", (message) => resolve(message as T)));
@@ -66,6 +86,7 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
     console.log(
       `  ${what.padEnd(34)} ${[...columns, formatBytes(peak)].map((text) => text.padStart(9)).join(" ")}`,
     );
+    return seconds;
   };
   const ours = (...args: string[]) => [process.execPath, BIN, ...args];
   const pair = (size: string) => [
@@ -90,7 +111,14 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
     ]);
     await measure("hf download", [python, "-m", "huggingface_hub.cli.hf", "download", "bench/download"]);
     await measure(`merge, ${formatBytes(2 * downloadBytes)}`, ours(...MERGE));
-    await measure(`merge with --stream, ${formatBytes(2 * downloadBytes)}`, ours(...MERGE, "--stream"));
+    const streamed = await measure(
+      `merge with --stream, ${formatBytes(2 * downloadBytes)}`,
+      ours(...MERGE, "--stream"),
+    );
+    const plain = await measure("8 connections of curl to nowhere", curlBoth(url));
+    console.log(
+      `  --stream, its start and its writing included: ${percent(plain / streamed)} of their speed`,
+    );
     for (const size of ["7B", "13B"]) {
       await measure(`dry run, ${size}`, ours(...pair(size), "--dry-run", "--force"));
       await measure(

@@ -10,7 +10,7 @@ const ROOMS = [
   ...["cli", "index", "run-program"],
   ...["apply", "make", "compare", "verify", "inspect", "upload"],
   ...["merge", "base-check", "hub", "target", "formats", "llama", "workers", "kernel", "files"],
-  ...["options", "progress", "interrupt", "limit", "nearest", "system-errors", "budget", "small-heap"],
+  ...["options", "progress", "interrupt", "limit", "nearest", "system-errors", "budget"],
   ...[
     "error-document",
     "errors",
@@ -24,14 +24,13 @@ const ROOMS = [
   ],
 ];
 
-/** What the command line may import: the library as any program has it, words for progress and errors, the process's heap. */
+/** What the command line may import: the library as any program has it, words for progress and errors. */
 const COMMAND_LINE_IMPORTS = [
   "cli",
   "index",
   "system-errors",
   "error-document",
   "progress",
-  "small-heap",
   "units",
   "errors",
   "nearest",

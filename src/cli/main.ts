@@ -3,11 +3,11 @@
  * a program calling `applyDelta` would have to decide again.
  */
 import { EXIT } from "../errors.js";
-import { keepHeapSmall } from "../small-heap.js";
 import { programVersion } from "../version.js";
 import { COMMAND_LIST, COMMANDS, createCommand, MAIN_COMMAND } from "./commands.js";
 import { briefUsage, fullHelp, helpWidth, shortHelp } from "./help.js";
 import { failWith, watchOutputs } from "./output.js";
+import { keepHeapSmall } from "./small-heap.js";
 import { checkOperands, isMistyped, unknownCommand } from "./stray-words.js";
 import { readWords } from "./words.js";
 

@@ -2,7 +2,6 @@
 import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
-import { withRoomForPackets } from "../small-heap.js";
 import { followSha256 } from "../workers/growing-sha256.js";
 import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
@@ -33,7 +32,7 @@ export async function downloadFiles(
       await downloadFile(file, requests, meter);
       onWhole(file);
     };
-    await withRoomForPackets(() => doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort()));
+    await doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort());
     isWhole = true;
   } finally {
     meter.end(isWhole);
