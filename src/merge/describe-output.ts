@@ -46,7 +46,7 @@ export function summarizeOutput(
 }
 
 /** Largest resident memory so far. `maxRSS` counts what ran in this process before exec, too; Linux has a truer figure. */
-function peakMemoryBytes(): number {
+export function peakMemoryBytes(): number {
   try {
     const kibibytes = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
     if (kibibytes !== undefined) return Number(kibibytes) * 1024;

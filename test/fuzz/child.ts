@@ -4,6 +4,7 @@
  * hangs. Each job's counts go to the parent as a message.
  */
 import { openSync, writeSync } from "node:fs";
+import { peakMemoryBytes } from "../../src/merge/describe-output.js";
 import { caseMaker, runCase } from "./cases.js";
 import { TARGETS } from "./targets.js";
 
@@ -65,7 +66,7 @@ async function runJob(
     outcomes,
     slowestMs: slowest.ms,
     slowestCase: slowest.number,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024 - idleBytes,
+    peakMemoryBytes: peakMemoryBytes() - idleBytes,
     failure,
   };
 }
