@@ -128,7 +128,7 @@ export interface UploadModelOptions extends UploadOptions {
 /**
  * Merges a base and a delta into a new folder: target = base + delta, bit for bit as PyTorch adds. The folder appears
  * whole or not at all; after an error there is none, and shards that are finished wait in `<target>.incomplete` for
- * the next call. Reads and writes in worker threads, in about 120 MB of memory whatever the model's size.
+ * the next call. Reads and writes in worker threads, in about 130 MB of memory whatever the model's size.
  *
  * Rejects with an `ApplyDeltaError`: any code but `not-restorable`.
  */
