@@ -173,7 +173,7 @@ const WRONG: [title: string, sample: MetaSample, code: ErrorCode, details: Expec
       change: (part) => [...part, { name: "rope.freqs", dtype: "F16", shape: [4], bytes: Buffer.alloc(8) }],
     },
     "config-mismatch",
-    { expected: /heads of 4 rows/, got: /heads of 8 rows, in consolidated\.00\.pth/ },
+    { expected: /heads of 4 rows/, got: "rope.freqs of 4, for heads of 8 rows in consolidated.00.pth" },
   ],
 ];
 for (const [title, sample, code, details] of WRONG) {

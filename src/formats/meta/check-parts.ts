@@ -130,17 +130,13 @@ function checkPartCount(
 
 function checkHeads(parts: Parts, params: Params): void {
   const { heads, keyValueHeads, headRows } = params;
-  for (const { file, tensors } of parts) {
+  for (const { tensors } of parts) {
     const frequencies = tensors.find(({ name }) => name === ROTARY_FREQUENCIES);
     const [length = headRows / 2] = frequencies?.shape ?? [];
     if (length === headRows / 2) continue;
-    const got = `${ROTARY_FREQUENCIES} of ${length}, for heads of ${2 * length} rows, in ${basename(file.path)}`;
-    throw contradiction(
-      params,
-      frequencies as TensorView,
-      `n_heads ${heads}, for heads of ${headRows} rows`,
-      got,
-    );
+    const expected = `n_heads ${heads}, for heads of ${headRows} rows`;
+    const got = `${ROTARY_FREQUENCIES} of ${length}, for heads of ${2 * length} rows`;
+    throw contradiction(params, frequencies as TensorView, expected, got);
   }
   if (heads % parts.length !== 0 || keyValueHeads % parts.length !== 0) {
     const expected = `n_heads ${heads} and n_kv_heads ${keyValueHeads} that the files share`;
