@@ -7,21 +7,22 @@ import { programVersion } from "../version.js";
 import { COMMAND_LIST, COMMANDS, createCommand, MAIN_COMMAND } from "./commands.js";
 import { briefUsage, fullHelp, helpWidth, shortHelp } from "./help.js";
 import { failWith, watchOutputs } from "./output.js";
-import { keepHeapSmall } from "./small-heap.js";
+import { withSmallHeap } from "./small-heap.js";
 import { checkOperands, isMistyped, unknownCommand } from "./stray-words.js";
 import { readWords } from "./words.js";
 
 /** Runs the tool. `argv` as in `process.argv`. Sets `process.exitCode`, never exits. */
 export async function main(argv: readonly string[]): Promise<void> {
-  keepHeapSmall();
   watchOutputs();
   const words = argv.slice(2);
-  try {
-    await runWords(words);
-  } catch (error) {
-    // The words may not make sense as options, so only they say whether JSON is wanted.
-    failWith(error, words.includes("--json") ? { json: true } : {});
-  }
+  await withSmallHeap(async () => {
+    try {
+      await runWords(words);
+    } catch (error) {
+      // The words may not make sense as options, so only they say whether JSON is wanted.
+      failWith(error, words.includes("--json") ? { json: true } : {});
+    }
+  });
 }
 
 /** Errors: `bad-usage`. Those of the command are printed. */

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 
 /**
@@ -6,8 +7,26 @@ import { setFlagsFromString } from "node:v8";
  * time of marking it in one go.
  */
 const SMALL_HEAP = ["--semi-space-growth-factor=1", "--optimize-for-size", "--no-incremental-marking"];
+const ANY_HEAP = ["--no-optimize-for-size", "--incremental-marking"];
 
-/** The flags are the process's, so a library can't set them. */
-export function keepHeapSmall(): void {
+/** The longest that a timer waits. */
+const FOREVER_MS = 2 ** 31 - 1;
+
+/**
+ * Runs a command with a small heap. The flags are the process's, so a library can't set them.
+ *
+ * Node 20 hangs if its event loop runs dry while V8 compiles in another thread: it waits for the compiler, which may
+ * wait for this thread to collect garbage, as a heap that is kept small demands (nodejs/node#54918). So a timer keeps
+ * the loop going until the command is done; then the heap may grow, and a compiler that waits gets its turn.
+ */
+export async function withSmallHeap(run: () => Promise<void>): Promise<void> {
   for (const flag of SMALL_HEAP) setFlagsFromString(flag);
+  const alive = setInterval(() => {}, FOREVER_MS);
+  try {
+    await run();
+  } finally {
+    for (const flag of ANY_HEAP) setFlagsFromString(flag);
+    await setImmediate();
+    clearInterval(alive);
+  }
 }

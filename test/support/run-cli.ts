@@ -72,6 +72,9 @@ async function runHosted(run: HostedRun): Promise<CliResult> {
   return { ...result, signal: null };
 }
 
+/** A run that takes longer hangs. */
+const KILL_AFTER_MS = 300_000;
+
 /** Resolves when the run has ended, however it ended. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const { under, nodeOptions, whileRunning } = options;
@@ -81,7 +84,13 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
   if (isHosted) return runHosted({ words: args, cwd, env });
   return new Promise((resolve, reject) => {
     const command = [...(under ?? []), process.execPath, ...(nodeOptions ?? []), BIN, ...args];
-    const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "pipe"], env, cwd });
+    const child = spawn(command[0] ?? "", command.slice(1), {
+      stdio: ["ignore", "pipe", "pipe"],
+      env,
+      cwd,
+      timeout: KILL_AFTER_MS,
+      killSignal: "SIGKILL",
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => {
