@@ -96,7 +96,7 @@ export function revision(spelling: string, model: string) {
 }
 
 export const oneOf = <const Words extends readonly string[]>(words: Words) =>
-  z.enum(words, { error: orList(words) });
+  z.enum(words, { error: () => orList(words) });
 
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
   const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;

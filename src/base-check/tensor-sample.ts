@@ -99,23 +99,33 @@ function bitsOfFloat32(value: number): number {
   return scratchBits[0] as number;
 }
 
-/** Whether a float32 number is one the format has. */
-const HAS: Record<SumDType, (value: number) => boolean> = {
-  /** bfloat16 is the upper half of a float32. */
-  BF16: (value) => (bitsOfFloat32(value) & 0xffff) === 0,
-  /** Below 2^-14 float16 has the multiples of 2^-24, above it 10 bits of mantissa. */
-  F16: (value) =>
-    Math.abs(value) < 2 ** -14
-      ? Number.isInteger(value * 2 ** 24)
-      : (bitsOfFloat32(value) & 0x1fff) === 0 && Math.abs(value) <= 65504,
-  F32: () => true,
-};
+/** Whether the format has a float32 number, of which these are the bits. */
+function has(format: SumDType, value: number, bits: number): boolean {
+  if (format === "F32") return true;
+  // bfloat16 is the upper half of a float32.
+  if (format === "BF16") return (bits & 0xffff) === 0;
+  // Below 2^-14 float16 has the multiples of 2^-24, above it 10 bits of mantissa.
+  const size = Math.abs(value);
+  return size < 2 ** -14 ? Number.isInteger(value * 2 ** 24) : (bits & 0x1fff) === 0 && size <= 65504;
+}
 
 /** Whether b + d is a value of the format, where the lemma speaks of them. Sums of such numbers are exact in float64. */
 function isSumExact(dtype: SumDType, b: number, d: number): boolean {
   if (2 * Math.abs(d) > Math.abs(b)) return true;
   const sum = b + d;
-  return Math.fround(sum) === sum && HAS[dtype](sum);
+  return Math.fround(sum) === sum && has(dtype, sum, bitsOfFloat32(sum));
+}
+
+/** Elements counted in one call: V8 compiles what is called often better than what runs long. */
+const PART_ELEMENTS = 2048;
+
+/** Both sides and their sum as float32, and the sides' bits in the sum's dtype. */
+interface Part {
+  readonly bases: Float32Array;
+  readonly deltas: Float32Array;
+  readonly sums: Float32Array;
+  readonly baseBits: Uint16Array | Uint32Array;
+  readonly deltaBits: Uint16Array | Uint32Array;
 }
 
 const sumDTypeOf = (delta: FloatDType): SumDType => (delta === "F64" ? "F32" : delta);
@@ -150,47 +160,39 @@ export class TensorTally {
     this.#read(base, first, count, BASE_AT, this.sample.base);
     this.#read(delta, first, count, DELTA_AT, this.sample.delta);
     memory.copyWithin(SUM_AT, DELTA_AT, DELTA_AT + count * bytesOf(dtype));
-    this.kernel.add(dtype, BASE_AT, SUM_AT, SUM_AT, count);
-    this.#count(first, count);
+    this.sample.inexact[dtype] += this.kernel.add(dtype, BASE_AT, SUM_AT, SUM_AT, count).inexact;
+    for (let from = 0; from < count; from += PART_ELEMENTS)
+      this.#count(first + from, from * bytesOf(dtype), Math.min(PART_ELEMENTS, count - from));
   }
 
-  #count(first: number, count: number): void {
+  #count(first: number, offset: number, count: number): void {
     const { sample } = this;
-    const { dtype, isMatrix, base, delta } = sample;
-    const bits = FORMAT_BITS[dtype];
-    const [baseBits, deltaBits] = [this.#bitsAt(BASE_AT, count), this.#bitsAt(DELTA_AT, count)];
-    const bases = this.#asFloat32(BASE_AT, BASE_F32_AT, count);
-    const deltas = this.#asFloat32(DELTA_AT, DELTA_F32_AT, count);
-    const sums = this.#asFloat32(SUM_AT, SUM_F32_AT, count);
-    for (let i = 0; i < count; i++) {
-      const b = bases[i] as number;
-      const d = deltas[i] as number;
-      if (!Number.isFinite(b)) countNotFinite(base, first + i);
-      if (!Number.isFinite(d)) countNotFinite(delta, first + i);
-      if (!Number.isFinite(b) || !Number.isFinite(d)) continue;
-      sample.sampled++;
-      base.squares += b * b;
-      delta.squares += d * d;
-      sample.products += b * d;
-      for (const format of this.#narrower) if (!HAS[format](b)) sample.baseFits[format] = false;
-      if (!isMatrix) {
-        if (!isSumExact(dtype, b / 2, d)) sample.inexactIf.halved++;
-        if (!isSumExact(dtype, b * 2, d)) sample.inexactIf.doubled++;
-      }
-      const size = deltaBits[i] as number;
-      if (d === 0 || !isComparable(bits, baseBits[i] as number, size)) continue;
-      sample.comparable++;
-      if (isComparable(bits, baseBits[i] as number, size + bits.least)) {
-        sample.quarter++;
-        if ((size & 1) === 1) sample.fineDeltas++;
-      }
-      const sum = sums[i] as number;
-      // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
-      const isExact = sum - b === d;
-      if (!isExact) sample.inexact[dtype]++;
-      for (const format of this.#narrower) if (!(isExact && HAS[format](sum))) sample.inexact[format]++;
-      if (dtype === "F32" && (bitsOfFloat32(sum) & LAST_BITS) !== 0) sample.fineSums++;
+    const part = {
+      bases: this.#asFloat32(BASE_AT + offset, BASE_F32_AT, count),
+      deltas: this.#asFloat32(DELTA_AT + offset, DELTA_F32_AT, count),
+      sums: this.#asFloat32(SUM_AT + offset, SUM_F32_AT, count),
+      baseBits: this.#bitsAt(BASE_AT + offset, count),
+      deltaBits: this.#bitsAt(DELTA_AT + offset, count),
+    };
+    const sizes = sizesOf(part);
+    sample.sampled += sizes.sampled;
+    sample.base.squares += sizes.baseSquares;
+    sample.delta.squares += sizes.deltaSquares;
+    sample.products += sizes.products;
+    if (sizes.sampled < count) {
+      countNotFinite(sample.base, part.bases, first);
+      countNotFinite(sample.delta, part.deltas, first);
     }
+    const { comparable, fineSums, quarter, fineDeltas } = countComparable(sample.dtype, part);
+    sample.comparable += comparable;
+    sample.fineSums += fineSums;
+    sample.quarter += quarter;
+    sample.fineDeltas += fineDeltas;
+    for (const format of this.#narrower) {
+      sample.baseFits[format] &&= fitsBase(format, part);
+      sample.inexact[format] += countInexact(sample.dtype, format, part);
+    }
+    if (!sample.isMatrix) countInexactIf(sample, part);
   }
 
   #read(view: OpenView, first: number, count: number, at: number, findings: SideFindings): void {
@@ -220,9 +222,82 @@ export class TensorTally {
   }
 }
 
-function countNotFinite(findings: SideFindings, element: number): void {
-  findings.notFinite++;
-  if (findings.firstNotFinite < 0) findings.firstNotFinite = element;
+const isFinitePair = (b: number, d: number) => Number.isFinite(b) && Number.isFinite(d);
+
+// The loops count in variables: a fraction in a field is an object, made anew until the loop is compiled.
+
+/** Of pairs of finite numbers. */
+function sizesOf({ bases, deltas }: Part) {
+  let [sampled, baseSquares, deltaSquares, products] = [0, 0, 0, 0];
+  for (let i = 0; i < bases.length; i++) {
+    const b = bases[i] as number;
+    const d = deltas[i] as number;
+    if (!isFinitePair(b, d)) continue;
+    sampled++;
+    baseSquares += b * b;
+    deltaSquares += d * d;
+    products += b * d;
+  }
+  return { sampled, baseSquares, deltaSquares, products };
+}
+
+function countComparable(dtype: SumDType, { deltas, sums, baseBits, deltaBits }: Part) {
+  const bits = FORMAT_BITS[dtype];
+  const lastBits = dtype === "F32" ? LAST_BITS : 0;
+  const sumBits = new Uint32Array(sums.buffer, sums.byteOffset, sums.length);
+  let [comparable, fineSums, quarter, fineDeltas] = [0, 0, 0, 0];
+  for (let i = 0; i < deltas.length; i++) {
+    const size = deltaBits[i] as number;
+    if (deltas[i] === 0 || !isComparable(bits, baseBits[i] as number, size)) continue;
+    comparable++;
+    if (((sumBits[i] as number) & lastBits) !== 0) fineSums++;
+    if (!isComparable(bits, baseBits[i] as number, size + bits.least)) continue;
+    quarter++;
+    fineDeltas += size & 1;
+  }
+  return { comparable, fineSums, quarter, fineDeltas };
+}
+
+function fitsBase(format: SumDType, { bases, deltas }: Part): boolean {
+  const bits = new Uint32Array(bases.buffer, bases.byteOffset, bases.length);
+  return bases.every((b, i) => !isFinitePair(b, deltas[i] as number) || has(format, b, bits[i] as number));
+}
+
+/** Comparable pairs whose sum a narrower format can't hold. */
+function countInexact(
+  dtype: SumDType,
+  format: SumDType,
+  { bases, deltas, sums, baseBits, deltaBits }: Part,
+): number {
+  const bits = FORMAT_BITS[dtype];
+  const sumBits = new Uint32Array(sums.buffer, sums.byteOffset, sums.length);
+  let inexact = 0;
+  for (let i = 0; i < sums.length; i++) {
+    const sum = sums[i] as number;
+    // The rounded sum lies within [b/2, 2b], so this difference has no rounding of its own.
+    const isExact = sum - (bases[i] as number) === deltas[i] && has(format, sum, sumBits[i] as number);
+    if (!isExact && deltas[i] !== 0 && isComparable(bits, baseBits[i] as number, deltaBits[i] as number))
+      inexact++;
+  }
+  return inexact;
+}
+
+function countInexactIf({ dtype, inexactIf }: TensorSample, { bases, deltas }: Part): void {
+  for (let i = 0; i < bases.length; i++) {
+    const b = bases[i] as number;
+    const d = deltas[i] as number;
+    if (!isFinitePair(b, d)) continue;
+    if (!isSumExact(dtype, b / 2, d)) inexactIf.halved++;
+    if (!isSumExact(dtype, b * 2, d)) inexactIf.doubled++;
+  }
+}
+
+function countNotFinite(findings: SideFindings, numbers: Float32Array, first: number): void {
+  for (let i = 0; i < numbers.length; i++) {
+    if (Number.isFinite(numbers[i])) continue;
+    findings.notFinite++;
+    if (findings.firstNotFinite < 0) findings.firstNotFinite = first + i;
+  }
 }
 
 function addDamage(findings: SideFindings, damage: Damage, first: number, elementBytes: number): void {
