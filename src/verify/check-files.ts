@@ -68,10 +68,8 @@ export async function checkChecksums(
   if (wanted === null) return skipped("checksums", `there is no ${fileName}`);
   const faults = await compareDigests(place, wanted, options);
   const names = [...onSource(folder, () => readdirSync(folder)), ...(remote?.absent ?? [])];
-  const unnamed = names.filter(
-    (name) =>
-      fileName === CHECKSUMS && isWeights(name, [".safetensors", ".bin", ".gguf"]) && !wanted.has(name),
-  );
+  const weights = names.filter((name) => isWeights(name, [".safetensors", ".bin", ".gguf"]));
+  const unnamed = fileName === CHECKSUMS ? weights.filter((name) => !wanted.has(name)) : [];
   faults.push(...unnamed.map((name) => `${name} isn't in ${fileName}`));
   return judged("checksums", faults, `${plural(wanted.size, "file")}, every byte`);
 }

@@ -10,7 +10,7 @@ import { RECORD_KEY, readGgufRecord } from "../target/gguf-record.js";
 import { plural } from "../units.js";
 import { judgeWeights } from "./check-structure.js";
 import type { Check } from "./documents.js";
-import { compareByName, failed, judged, ok, skipped } from "./outcome.js";
+import { compareByName, failed, judged, ok, shapesOf, skipped } from "./outcome.js";
 
 /** The keys of each of its files. */
 export type PartKeys = readonly (readonly GgufEntry[])[];
@@ -23,13 +23,10 @@ export function checkParts(target: Checkpoint, parts: PartKeys): Check {
   const { files, tensors } = target;
   const wanted = [parts.length, tensors.length];
   const faults = parts.flatMap((keys, i) => {
-    const numbers = [SPLIT_NUMBER_KEY, SPLIT_COUNT_KEY, SPLIT_TENSORS_KEY].map((name) =>
-      findValue(keys, name),
-    );
-    const isRight = parts.length === 1 ? true : numbers.join() === [i, ...wanted].join();
-    return isRight
-      ? []
-      : [`${basename(files[i]?.path ?? "")} isn't part ${i + 1} of ${parts.length} by its keys`];
+    const names = [SPLIT_NUMBER_KEY, SPLIT_COUNT_KEY, SPLIT_TENSORS_KEY];
+    const numbers = names.map((name) => findValue(keys, name));
+    if (parts.length === 1 || numbers.join() === [i, ...wanted].join()) return [];
+    return [`${basename(files[i]?.path ?? "")} isn't part ${i + 1} of ${parts.length} by its keys`];
   });
   return judgeWeights(target, faults);
 }
@@ -41,17 +38,11 @@ export function checkKeys({ tensors }: Checkpoint, [keys = []]: PartKeys): Check
   const expected = expectedTensors(config);
   const architecture = config.modelType ?? "no architecture named";
   if (expected === null) return ok("config", `${architecture}; names and shapes are not checked for it`);
-  const got = new Map(tensors.map(({ name, shape }) => [name, shape.join(" x ")]));
-  const wanted = new Map([...expected].map(([name, shape]) => [ggufNameOf(name) ?? name, shape.join(" x ")]));
-  const more = [...got.keys()]
-    .filter((name) => !wanted.has(name))
-    .map((name) => `${name} isn't one of its tensors`);
-  const faults = [...compareByName(got, wanted, "not"), ...more];
-  return judged(
-    "config",
-    faults,
-    `${architecture}: ${plural(wanted.size, "tensor")} of the shapes its keys say`,
-  );
+  const got = shapesOf(tensors.map(({ name, shape }) => [name, shape]));
+  const wanted = shapesOf([...expected].map(([name, shape]) => [ggufNameOf(name) ?? name, shape]));
+  const faults = compareByName(got, wanted, "not", "isn't one of its tensors");
+  const detail = `${architecture}: ${plural(wanted.size, "tensor")} of the shapes its keys say`;
+  return judged("config", faults, detail);
 }
 
 const ID_KEYS = ["bos", "eos", "unknown", "padding"].map((role) => `tokenizer.ggml.${role}_token_id`);

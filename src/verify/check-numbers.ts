@@ -40,9 +40,7 @@ function checkSum(target: Checkpoint, plan: MergePlan | null, findings: readonly
   // Tensors that aren't of the kind the sum has can't be compared.
   const planned = plan.tensors.map((tensor) => ({ ...tensor, name: storedNameOf(tensor) }));
   const [got, wanted] = [kindsOf(target.tensors), kindsOf(planned)];
-  faults.push(...compareByName(got, wanted, "base and delta give"));
-  const more = [...got.keys()].filter((name) => !wanted.has(name));
-  faults.push(...more.map((name) => `${name} is not in the sum`));
+  faults.push(...compareByName(got, wanted, "base and delta give", "is not in the sum"));
   const compared = findings.filter(({ isCompared }) => isCompared);
   const inexact = sumOf(findings, (finding) => finding.inexact);
   const proof =

@@ -19,7 +19,7 @@ import { readTokenizerState } from "../llama/tokenizer-state.js";
 import { byteLengthOf, type DType, isFloatDType, type TensorView, TORCH_NAMES } from "../tensor.js";
 import { formatBytes, plural, sumOf } from "../units.js";
 import type { Check } from "./documents.js";
-import { compareByName, failed, judged, listFaults, ok, skipped } from "./outcome.js";
+import { compareByName, failed, judged, listFaults, ok, shapesOf, skipped } from "./outcome.js";
 
 /** That it could be opened says that headers and sizes are right; a file too many is seen here. */
 export function checkWeights(target: Checkpoint): Check {
@@ -118,16 +118,15 @@ function compareTensors(
   expected: ReadonlyMap<string, readonly number[]>,
   tensors: readonly ShapedTensor[],
 ): string[] {
-  const got = new Map(tensors.map(({ name, shape }) => [name, shape.join(" x ")]));
-  const wanted = new Map([...expected].map(([name, shape]) => [name, shape.join(" x ")]));
-  const isKnown = (name: string) => wanted.has(name) || wanted.has(name.replace(/\.bias$/, ".weight"));
-  const more = [...got.keys()].filter((name) => !isKnown(name) && !isHarmless(name));
-  return [...compareByName(got, wanted, "not"), ...more.map((name) => `${name} isn't one of its tensors`)];
+  const isLookedAt = ({ name }: ShapedTensor) => expected.has(name) || !isHarmless(name, expected);
+  const got = shapesOf(tensors.filter(isLookedAt).map(({ name, shape }) => [name, shape]));
+  return compareByName(got, shapesOf(expected), "not", "isn't one of its tensors");
 }
 
 /** What models that call themselves LLaMA have on top of it, such as a head beside a tied embedding. */
-function isHarmless(name: string): boolean {
-  return isRotaryBuffer(name) || isLlavaProjector(name) || name === LM_HEAD;
+function isHarmless(name: string, expected: ReadonlyMap<string, unknown>): boolean {
+  const isBias = expected.has(name.replace(/\.bias$/, ".weight"));
+  return isBias || isRotaryBuffer(name) || isLlavaProjector(name) || name === LM_HEAD;
 }
 
 export async function checkTokenizer({ folder, tensors }: Checkpoint, pause: Pause): Promise<Check> {

@@ -21,14 +21,25 @@ export function judged(name: CheckName, faults: readonly string[], detail: strin
   return faults.length > 0 ? failed(name, faults) : ok(name, detail);
 }
 
-/** The faults of what is missing or another than it should be, by name; `than`: "not". */
+/**
+ * The faults of what is missing, another than it should be, or one too many, by name. `than`: "not"; `isStray`: what is
+ * said of one too many.
+ */
 export function compareByName(
   got: ReadonlyMap<string, string>,
   wanted: ReadonlyMap<string, string>,
   than: string,
+  isStray: string,
 ): string[] {
-  return [...wanted].flatMap(([name, value]) => {
+  const faults = [...wanted].flatMap(([name, value]) => {
     if (!got.has(name)) return [`${name} is missing`];
     return got.get(name) === value ? [] : [`${name} is ${got.get(name)}, ${than} ${value}`];
   });
+  const strays = [...got.keys()].filter((name) => !wanted.has(name));
+  return [...faults, ...strays.map((name) => `${name} ${isStray}`)];
+}
+
+/** Of tensors by their names, for `compareByName`. */
+export function shapesOf(shapes: Iterable<readonly [string, readonly number[]]>): Map<string, string> {
+  return new Map(Array.from(shapes, ([name, shape]) => [name, shape.join(" x ")]));
 }

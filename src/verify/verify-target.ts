@@ -69,12 +69,6 @@ function modelPath({ path }: Model): string {
 /** What a folder's record and a GGUF's both say. */
 type TargetRecord = Pick<Provenance, "rules" | "dtype" | "scale" | "base" | "delta">;
 
-function notQuantized(dtype: string): ApplyDeltaError {
-  return new ApplyDeltaError("bad-usage", `Only a GGUF can be of ${dtype.toLowerCase()}.`, {
-    hint: "Leave the dtype out: the target's record has it.",
-  });
-}
-
 /** The plan of the merge, as the options, the record or the defaults have it. Shards don't matter to it. */
 async function planSum(
   { base, delta }: Sources,
@@ -85,9 +79,14 @@ async function planSum(
   const rules = matchRules.parse({ ...record?.rules, ...options.rules });
   const match = matchCheckpoints(base, delta, rules);
   const dtype = options.dtype ?? record?.dtype ?? gguf?.dtype ?? "auto";
-  if (gguf === null && dtype !== "auto" && isQuantizedDType(dtype)) throw notQuantized(dtype);
+  const isQuantized = dtype !== "auto" && isQuantizedDType(dtype);
+  if (gguf === null && isQuantized) {
+    throw new ApplyDeltaError("bad-usage", `Only a GGUF can be of ${dtype.toLowerCase()}.`, {
+      hint: "Leave the dtype out: the target's record has it.",
+    });
+  }
   const folder = layOut(match, {
-    dtype: gguf === null && (dtype === "auto" || !isQuantizedDType(dtype)) ? dtype : "auto",
+    dtype: gguf === null && !isQuantized ? dtype : "auto",
     scale: options.scale ?? record?.scale ?? 1,
     // One of them can hold tensors of any name, the other of any dtype.
     format: match.tensors.every(isOfFloats) ? "bin" : "safetensors",
