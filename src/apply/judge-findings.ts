@@ -53,26 +53,11 @@ function sumsIn({ tensors, scale, operation }: MergePlan, madeIn: SumDType | nul
   }, 0);
 }
 
-/** What no weights are on either side, the worst first: its kind, the error, and what is counted. */
+/** What no weights are on either side, the worst first: its kind, the error, its headline, and what is counted. */
 const DAMAGE = [
-  [
-    "not-finite",
-    "not-finite",
-    (side: string) => `The ${side} has values that aren't finite.`,
-    "infinities or NaN",
-  ],
-  [
-    "text",
-    "damaged-weights",
-    (side: string) => `Text stands where the ${side}'s weights should be.`,
-    "places",
-  ],
-  [
-    "zeros",
-    "damaged-weights",
-    (side: string) => `Zeros stand where the ${side}'s weights should be.`,
-    "bytes",
-  ],
+  ["not-finite", "not-finite", "The SIDE has values that aren't finite.", "infinities or NaN"],
+  ["text", "damaged-weights", "Text stands where the SIDE's weights should be.", "places"],
+  ["zeros", "damaged-weights", "Zeros stand where the SIDE's weights should be.", "bytes"],
 ] as const;
 
 function refusalOf(
@@ -91,10 +76,10 @@ function refusalOf(
       hint: `${hint} To keep the result all the same, add --force.`,
     });
   };
-  for (const [kind, code, headlineOf, what] of DAMAGE) {
+  for (const [kind, code, headline, what] of DAMAGE) {
     for (const side of ["base", "delta"] as const) {
       const hint = "Download the file again and compare its SHA-256.";
-      const error = refuse(`${side}-${kind}`, code, headlineOf(side), what, hint);
+      const error = refuse(`${side}-${kind}`, code, headline.replace("SIDE", side), what, hint);
       if (error !== null) return error;
     }
   }

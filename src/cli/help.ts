@@ -120,34 +120,18 @@ function formatList(title: string, items: CommandList, width: number): string[] 
   return ["", title, ...items.map(([name, text]) => formatItem(name, nameWidth, text, width))];
 }
 
-function formatCommands(commands: CommandList, width: number): string[] {
-  if (commands.length === 0) return [];
-  return formatList(
-    "Commands:",
-    [...commands, ["help", "print all options of a command: help <command>"]],
-    width,
-  );
-}
+const HELP = ["help", "print all options of a command: help <command>"] as const;
 
-/** What -h prints: what most runs need, on one screen. */
-export function shortHelp(command: Command, commands: CommandList, width: number): string {
-  return [
-    formatOptions(command, true, width),
-    ...formatCommands(commands, width),
-    ...formatExamples(command, 3, width),
-    "",
-  ].join("\n");
-}
-
-/** What --help prints: all there is. */
-export function fullHelp(command: Command, commands: CommandList, width: number): string {
+/** Short, as -h prints it: what most runs need, on one screen. Else all there is, as --help prints it. */
+export function formatHelp(command: Command, commands: CommandList, width: number, isShort = false): string {
   const { notes } = pages.get(command) ?? {};
+  const hasNotes = !isShort && notes !== undefined;
   return [
-    formatOptions(command, false, width),
-    ...formatCommands(commands, width),
-    ...formatExamples(command, Number.POSITIVE_INFINITY, width),
-    ...(notes === undefined ? [] : ["", ...notes.split("\n").map((line) => wrapLine(line, width))]),
-    ...(commands.length === 0 ? [] : formatTables(width)),
+    formatOptions(command, isShort, width),
+    ...formatList("Commands:", commands.length === 0 ? [] : [...commands, HELP], width),
+    ...formatExamples(command, isShort ? 3 : Number.POSITIVE_INFINITY, width),
+    ...(hasNotes ? ["", ...notes.split("\n").map((line) => wrapLine(line, width))] : []),
+    ...(isShort || commands.length === 0 ? [] : formatTables(width)),
     "",
   ].join("\n");
 }

@@ -5,7 +5,7 @@
 import { EXIT } from "../errors.js";
 import { programVersion } from "../version.js";
 import { COMMAND_LIST, COMMANDS, createCommand, MAIN_COMMAND } from "./commands.js";
-import { briefUsage, fullHelp, helpWidth, shortHelp } from "./help.js";
+import { briefUsage, formatHelp, helpWidth } from "./help.js";
 import { failWith, watchOutputs } from "./output.js";
 import { withSmallHeap } from "./small-heap.js";
 import { checkOperands, isMistyped, unknownCommand } from "./stray-words.js";
@@ -54,8 +54,8 @@ export async function runWords(words: readonly string[]): Promise<void> {
 async function showHelp(name: string, isShort: boolean): Promise<void> {
   if (!Object.hasOwn(COMMANDS, name)) throw unknownCommand(name);
   const command = await createCommand(name);
-  const format = isShort ? shortHelp : fullHelp;
-  print(format(command, name === MAIN_COMMAND ? COMMAND_LIST : [], helpWidth(process.stdout)));
+  const commands = name === MAIN_COMMAND ? COMMAND_LIST : [];
+  print(formatHelp(command, commands, helpWidth(process.stdout), isShort));
 }
 
 function print(text: string): void {

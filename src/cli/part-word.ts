@@ -13,10 +13,11 @@ export function readPartWord(word: string, env: Environment): string {
     return `${index + 1}/${count}`;
   }
   if (word !== "slurm") return word;
-  const task = variable(env, "SLURM_ARRAY_TASK_ID", "in a task of a job array (sbatch --array=1-4)");
-  const first = variable(env, "SLURM_ARRAY_TASK_MIN", "in a task of a job array");
-  const step = variable({ SLURM_ARRAY_TASK_STEP: "1", ...env }, "SLURM_ARRAY_TASK_STEP", "");
-  return `${(task - first) / step + 1}/${variable(env, "SLURM_ARRAY_TASK_COUNT", "in a task of a job array")}`;
+  const inArray = { SLURM_ARRAY_TASK_STEP: "1", ...env };
+  const [task = 0, first = 0, step = 1, tasks] = (["ID", "MIN", "STEP", "COUNT"] as const).map((name) =>
+    variable(inArray, `SLURM_ARRAY_TASK_${name}`, "in a task of a job array (sbatch --array=1-4)"),
+  );
+  return `${(task - first) / step + 1}/${tasks}`;
 }
 
 function variable(env: Environment, name: keyof Environment, where: string): number {

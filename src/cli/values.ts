@@ -7,23 +7,11 @@ export function parsePath(word: string): string {
   return word === "~" || /^~[/\\]/.test(word) ? join(homedir(), word.slice(1)) : word;
 }
 
-const UNITS: Record<string, number> = {
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-};
-
 /** Bytes, from `5GB`, `1.5GiB` or `500000B`; null if it isn't a size. */
 export function parseSize(text: string): number | null {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/i.exec(text.trim());
-  const unit = UNITS[match?.[2]?.toLowerCase() ?? "?"];
-  const bytes = Math.floor(Number(match?.[1]) * (unit ?? Number.NaN));
+  const [, number, prefix = "", i] = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i)?)?b$/i.exec(text.trim()) ?? [];
+  const power = prefix === "" ? 0 : "kmgt".indexOf(prefix.toLowerCase()) + 1;
+  const bytes = Math.floor(Number(number) * (i === undefined ? 1000 : 1024) ** power);
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 

@@ -25,14 +25,10 @@ export const SPECIAL_TOKENS = [
   "mask_token",
 ] as const;
 
+const named = SPECIAL_TOKENS.map((key) => [key, token.nullish()] as const);
+
 export const specialTokensMapSchema = z.looseObject({
-  bos_token: token.nullish(),
-  eos_token: token.nullish(),
-  unk_token: token.nullish(),
-  sep_token: token.nullish(),
-  pad_token: token.nullish(),
-  cls_token: token.nullish(),
-  mask_token: token.nullish(),
+  ...(Object.fromEntries(named) as Record<(typeof SPECIAL_TOKENS)[number], (typeof named)[number][1]>),
   additional_special_tokens: listOf(token).nullish(),
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { COMMAND_LIST, COMMANDS, createCommand, MAIN_COMMAND } from "../../src/cli/commands.js";
-import { briefUsage, fullHelp, shortHelp, titleOf } from "../../src/cli/help.js";
+import { briefUsage, formatHelp, titleOf } from "../../src/cli/help.js";
 import { GROUPS } from "../../src/options.js";
 import { projectPath } from "../support/fixture-path.js";
 import { runCli } from "../support/run-cli.js";
@@ -47,6 +47,8 @@ test("apply is the main job's name: without it the help is the same", async () =
     assert.equal((await runCli(words)).stdout, ofMake, words.join(" "));
 });
 
+const shortHelp = (...page: Parameters<typeof briefUsage>) => formatHelp(...page, true);
+
 test("-h has the main options, the commands and three examples in 25 lines of 80 columns", () => {
   const lines = shortHelp(PROGRAM, COMMAND_LIST, 80).trimEnd().split("\n");
   assert.ok(lines.length <= 25, `${lines.length} lines`);
@@ -58,7 +60,7 @@ for (const width of [40, 60, 80, 100, 120]) {
   test(`in ${width} columns no line is longer, and no word is broken`, () => {
     for (const { name, command } of COMMANDS_TO_SHOW) {
       const commands = name === MAIN_COMMAND ? COMMAND_LIST : [];
-      for (const format of [shortHelp, fullHelp, briefUsage]) {
+      for (const format of [shortHelp, formatHelp, briefUsage]) {
         const text = format(command, commands, width);
         const long = text.split("\n").filter((line) => line.length > width && / \S+ /.test(line.trim()));
         assert.deepEqual(long, [], name);
@@ -78,7 +80,7 @@ test("the groups come in their order, and each option is in one", () => {
       [],
       name,
     );
-    const shown = fullHelp(command, [], 80)
+    const shown = formatHelp(command, [], 80)
       .split("\n")
       .filter((line) => titles.includes(line));
     assert.deepEqual(

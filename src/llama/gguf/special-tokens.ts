@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { JsonDraft, type JsonFile, listOf } from "../../files/json-draft.js";
-import { contentOf, type TokenFiles } from "../tokenizer-files.js";
+import { contentOf, SPECIAL_TOKENS, type TokenFiles } from "../tokenizer-files.js";
 import { bool, ifSet, type KeyValue, u32 } from "./key-values.js";
 
 /** A role of a token, and what llama.cpp calls it; it has no key for `cls`. */
@@ -56,17 +56,7 @@ export function specialTokenValues(
 }
 
 function tokensOf(config: TokenFiles["config"]): RoleTokens {
-  const { bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token } =
-    config?.value ?? {};
-  return {
-    bos: bos_token,
-    eos: eos_token,
-    unk: unk_token,
-    sep: sep_token,
-    pad: pad_token,
-    cls: cls_token,
-    mask: mask_token,
-  };
+  return Object.fromEntries(SPECIAL_TOKENS.map((key) => [key.replace("_token", ""), config?.value[key]]));
 }
 
 const step = z.looseObject({
