@@ -34,6 +34,32 @@ const MOST_UNREACHABLE = 2;
 /** A server that has never answered may be blocked, so it gets this share of the patience once another has answered. */
 const SHARE_OF_UNKNOWN = 0.1;
 
+/** Tells the user what a session waits for, and when it was answered. */
+function createWaitLog(
+  { patienceMs }: TransferSettings,
+  home: string,
+  reporter: Pick<Reporter, "note" | "detail">,
+  clock: Clock,
+) {
+  /** Of the last line; null where all is well. */
+  let saidAt: number | null = null;
+  return {
+    waiting(error: unknown, delayMs: number): void {
+      const now = clock.now();
+      const isLong = delayMs >= LONG_WAIT_MS && (saidAt === null || now - saidAt >= QUIET_MS);
+      if (isLong) saidAt = now;
+      const most = formatSeconds(patienceMs / 1000);
+      const line = `${describe(error, home)}; next attempt in ${formatSeconds(delayMs / 1000)}`;
+      (isLong ? reporter.note : reporter.detail)(`${line}, giving up after ${most} without an answer.`);
+    },
+    answered(host: string): void {
+      if (saidAt === null) return;
+      saidAt = null;
+      reporter.note(`${host} answers again.`);
+    },
+  };
+}
+
 /** All requests of a session share what is known of the servers. `home`: the Hub's host. */
 export function createRetrier(
   transfer: TransferSettings,
@@ -46,25 +72,7 @@ export function createRetrier(
   const answered = new Set<string>();
   /** Until when a server wants no requests. */
   const pauses = new Map<string, number>();
-  /** Of the last line about a wait; null where all is well. */
-  let saidAt: number | null = null;
-
-  const wait = async (delayMs: number) => {
-    throwIfAborted(signal);
-    try {
-      await clock.sleep(delayMs, signal);
-    } catch {
-      throwIfAborted(signal);
-    }
-  };
-  const say = (error: unknown, delayMs: number) => {
-    const now = clock.now();
-    const isLong = delayMs >= LONG_WAIT_MS && (saidAt === null || now - saidAt >= QUIET_MS);
-    if (isLong) saidAt = now;
-    const most = formatSeconds(patienceMs / 1000);
-    const line = `${describe(error, home)}; next attempt in ${formatSeconds(delayMs / 1000)}`;
-    (isLong ? reporter.note : reporter.detail)(`${line}, giving up after ${most} without an answer.`);
-  };
+  const log = createWaitLog(transfer, home, reporter, clock);
   const patienceWith = (host: string) =>
     answered.has(host) ? patienceMs : answered.size > 0 ? patienceMs * SHARE_OF_UNKNOWN : 0;
 
@@ -80,15 +88,13 @@ export function createRetrier(
         async ready(host = home): Promise<void> {
           throwIfAborted(signal);
           const left = (pauses.get(host) ?? 0) - clock.now();
-          if (left > 0) await wait(left);
+          if (left > 0) await wait(left, clock, signal);
         },
         /** Something arrived. */
         succeeded(host = home): void {
           answered.add(host);
           failures = 0;
-          if (saidAt === null) return;
-          saidAt = null;
-          reporter.note(`${host} answers again.`);
+          log.answered(host);
         },
         /** Waits after a failure; throws it where waiting is pointless or was long enough. */
         async failed(error: unknown): Promise<void> {
@@ -105,12 +111,22 @@ export function createRetrier(
           const backoff = Math.min(longestDelayMs, firstDelayMs * 2 ** (failures - 1));
           const delayMs = asked ?? backoff * (0.75 + Math.random() / 2);
           if (asked !== null) pauses.set(host, Math.max(pauses.get(host) ?? 0, now + asked));
-          say(error, delayMs);
-          await wait(delayMs);
+          log.waiting(error, delayMs);
+          await wait(delayMs, clock, signal);
         },
       };
     },
   };
+}
+
+/** Errors: `interrupted`. */
+async function wait(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  throwIfAborted(signal);
+  try {
+    await clock.sleep(delayMs, signal);
+  } catch {
+    throwIfAborted(signal);
+  }
 }
 
 function describe(error: unknown, home: string): string {

@@ -9,6 +9,7 @@ import { type Fetch, isSuccess, type Question } from "../hub/requests.js";
 import { withRetries } from "../hub/retry.js";
 import type { HubSession } from "../hub/session.js";
 import { createLimit } from "../limit.js";
+import { sumOf } from "../units.js";
 import { FileBlob } from "./file-blob.js";
 
 /** Whose token it is and what it may do, as far as the Hub tells. */
@@ -87,7 +88,7 @@ const PLACEHOLDER_TOKEN = "hf_placeholder";
 const FILES_AT_ONCE = 2;
 
 export function createHubWriter(session: HubSession) {
-  const { fetchApi, retrier, stop } = session;
+  const { fetchApi, retrier } = session;
   const { endpoint } = session.settings;
   const ask = (path: string, init?: RequestInit) =>
     withRetries(retrier, () => fetchApi(`${endpoint}${path}`, init));
@@ -132,37 +133,35 @@ export function createHubWriter(session: HubSession) {
         if (!(error instanceof HubAnswer) || error.status !== 409) throw error;
       }
     },
-    /** A commit holds all files, or doesn't happen. */
-    async commit(
-      repository: string,
-      { revision, isPullRequest }: CommitBranch,
-      { title, files, remove }: CommitContents,
-      watcher: CommitWatcher,
-    ) {
-      const requests = createUploadRequests(session, watcher);
-      const operations: CommitOperation[] = [
-        ...files.map((content) => ({ operation: "addOrUpdate" as const, path: content.fileName, content })),
-        ...remove.map((path) => ({ operation: "delete" as const, path })),
-      ];
-      const steps = commitIter({
-        repo: { type: "model", name: repository },
-        title,
-        operations,
-        branch: revision,
-        isPullRequest,
-        hubUrl: endpoint,
-        fetch: requests.fetch,
-        abortSignal: stop.signal,
-        useXet: false,
-      });
-      const output = await lastOf(steps, requests.failed, (event) => {
-        if (event.event === "fileProgress" && event.state === "hashing")
-          watcher.onHashed(event.path, event.progress);
-      });
-      const commit = parsed(commitSchema, output?.commit, "the commit");
-      return { ...commit, pullRequestUrl: output?.pullRequestUrl ?? null };
-    },
+    commit: (repository: string, branch: CommitBranch, contents: CommitContents, watcher: CommitWatcher) =>
+      commit(session, repository, branch, contents, watcher),
   };
+}
+
+/** A commit holds all files, or doesn't happen. */
+async function commit(
+  session: HubSession,
+  repository: string,
+  { revision, isPullRequest }: CommitBranch,
+  { title, files, remove }: CommitContents,
+  watcher: CommitWatcher,
+) {
+  const requests = createUploadRequests(session, watcher);
+  const operations: CommitOperation[] = [
+    ...files.map((content) => ({ operation: "addOrUpdate" as const, path: content.fileName, content })),
+    ...remove.map((path) => ({ operation: "delete" as const, path })),
+  ];
+  const steps = commitIter({
+    ...{ repo: { type: "model", name: repository }, branch: revision, isPullRequest, title, operations },
+    ...{ hubUrl: session.settings.endpoint, fetch: requests.fetch, useXet: false },
+    abortSignal: session.stop.signal,
+  });
+  const output = await lastOf(steps, requests.failed, (event) => {
+    if (event.event === "fileProgress" && event.state === "hashing")
+      watcher.onHashed(event.path, event.progress);
+  });
+  const made = parsed(commitSchema, output?.commit, "the commit");
+  return { ...made, pullRequestUrl: output?.pullRequestUrl ?? null };
 }
 
 /** Goes through the library's steps. A request that failed ends them: the library may lose it and wait for ever. */
@@ -186,19 +185,14 @@ interface SendingFile {
 }
 
 /**
- * Makes the library's requests, again where they fail for a while. The token goes to the Hub alone. Large files are sent
- * a few at a time, in order, so that an interrupted upload has sent whole files. `failed` rejects with the first failure
- * of a request, also where the library loses it.
+ * Sends the bytes of files to the storage. Large files are sent a few at a time, in order, so that an interrupted upload
+ * has sent whole files.
  */
-function createUploadRequests(
-  { retrier, settings, ask: askAny, answerOf, fetchApi }: HubSession,
-  watcher?: CommitWatcher,
-): { readonly fetch: Fetch; readonly failed: Promise<never> } {
+function createStorageRequests({ retrier, settings, ask, answerOf }: HubSession, watcher?: CommitWatcher) {
   const files = createLimit(FILES_AT_ONCE);
   const sending = new Map<string, SendingFile>();
   const needsHttps = new URL(settings.endpoint).protocol === "https:";
-
-  async function put(url: URL, init: RequestInit, blob: FileBlob): Promise<Response> {
+  return async (url: URL, init: RequestInit, blob: FileBlob): Promise<Response> => {
     // As for redirects: an answer leads to the web only, and not from HTTPS to HTTP.
     if (!/^https?:$/.test(url.protocol) || (needsHttps && url.protocol === "http:")) {
       throw new ProtocolError(`storage at ${url.protocol}//${url.host}`);
@@ -214,7 +208,7 @@ function createUploadRequests(
         watcher?.onBytes(fileName, byteLength);
       });
       try {
-        const got = await askAny(url, { ...init, body } as Question);
+        const got = await ask(url, { ...init, body } as Question);
         await got.end();
         if (!isSuccess(got)) throw answerOf(got);
         return new Response(null, { status: 200, headers: got.headers });
@@ -228,8 +222,11 @@ function createUploadRequests(
     sending.delete(fileName);
     endTurn();
     return answer;
-  }
+  };
+}
 
+/** Asks the Hub itself, and between its answers tells the storage of the files that have arrived. */
+function createHubRequests({ retrier, fetchApi }: HubSession, watcher?: CommitWatcher) {
   const unverified: Verification[] = [];
   /** The library leaves it out. */
   async function verify({ action, oid, size }: Verification): Promise<void> {
@@ -238,7 +235,7 @@ function createUploadRequests(
     await withRetries(retrier, () => fetchApi(action.href, { method: "POST", headers, body }));
   }
 
-  async function ask(url: URL, init: RequestInit): Promise<Response> {
+  return async (url: URL, init: RequestInit): Promise<Response> => {
     if (/\/commit\/[^/]+$/.test(url.pathname)) for (const each of unverified.splice(0)) await verify(each);
     const answer = await withRetries(retrier, () => fetchApi(url, init));
     if (!url.pathname.endsWith("/info/lfs/objects/batch")) return answer;
@@ -246,10 +243,20 @@ function createUploadRequests(
     const wanted = objects.filter(({ actions }) => actions?.upload !== undefined);
     for (const { oid, size, actions } of wanted)
       if (actions?.verify !== undefined) unverified.push({ action: actions.verify, oid, size });
-    watcher?.onWanted(wanted.reduce((sum, { size }) => sum + size, 0));
+    watcher?.onWanted(sumOf(wanted, ({ size }) => size));
     return answer;
-  }
+  };
+}
 
+/**
+ * Makes the library's requests, again where they fail for a while. The token goes to the Hub alone. `failed` rejects with
+ * the first failure of a request, also where the library loses it.
+ */
+function createUploadRequests(
+  session: HubSession,
+  watcher?: CommitWatcher,
+): { readonly fetch: Fetch; readonly failed: Promise<never> } {
+  const [put, ask] = [createStorageRequests(session, watcher), createHubRequests(session, watcher)];
   let fail: (error: unknown) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
     fail = reject;
