@@ -53,6 +53,40 @@ function curlBoth(url: string): string[] {
 
 const percent = (share: number) => `${Math.round(100 * share)} %`;
 
+/** Runs a command that reads from the Hub, prints a line of what it took, and gives its seconds. */
+async function measureOnHub(
+  url: string,
+  tell: (order: Order) => Promise<Counts>,
+  python: string,
+  what: string,
+  command: readonly string[],
+): Promise<number> {
+  const home = mkdtempSync(join(tmpdir(), "vicuna-bench-hub-"));
+  await tell("counts");
+  const env = { ...process.env, HF_ENDPOINT: url, HF_HOME: home, HF_HUB_OFFLINE: "", HF_TOKEN: "" };
+  const output = execFileSync(python, ["-c", MEASURE, ...command], { env, cwd: home, encoding: "utf8" });
+  const [seconds, processor, peak, status, stderr] = JSON.parse(output) as [
+    number,
+    number,
+    number,
+    number,
+    string,
+  ];
+  const { requests, sentBytes } = await tell("counts");
+  rmSync(home, { recursive: true });
+  if (status !== 0) throw new Error(`${what} failed:\n${stderr}`);
+  const columns = [
+    `${seconds.toFixed(1)} s`,
+    `${processor.toFixed(1)} s`,
+    `${requests}`,
+    formatBytes(sentBytes),
+  ];
+  console.log(
+    `  ${what.padEnd(34)} ${[...columns, formatBytes(peak)].map((text) => text.padStart(9)).join(" ")}`,
+  );
+  return seconds;
+}
+
 export async function benchHub(python: string, downloadBytes: number): Promise<void> {
   const hub = fork(fileURLToPath(new URL("./life-size-hub.js", import.meta.url)), [String(downloadBytes)]);
   const next = <T>() => new Promise<T>((resolve) => hub.once("message", (message) => resolve(message as T)));
@@ -62,32 +96,8 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
     hub.send(order);
     return answer;
   };
-  const measure = async (what: string, command: readonly string[]) => {
-    const home = mkdtempSync(join(tmpdir(), "vicuna-bench-hub-"));
-    await tell("counts");
-    const env = { ...process.env, HF_ENDPOINT: url, HF_HOME: home, HF_HUB_OFFLINE: "", HF_TOKEN: "" };
-    const output = execFileSync(python, ["-c", MEASURE, ...command], { env, cwd: home, encoding: "utf8" });
-    const [seconds, processor, peak, status, stderr] = JSON.parse(output) as [
-      number,
-      number,
-      number,
-      number,
-      string,
-    ];
-    const { requests, sentBytes } = await tell("counts");
-    rmSync(home, { recursive: true });
-    if (status !== 0) throw new Error(`${what} failed:\n${stderr}`);
-    const columns = [
-      `${seconds.toFixed(1)} s`,
-      `${processor.toFixed(1)} s`,
-      `${requests}`,
-      formatBytes(sentBytes),
-    ];
-    console.log(
-      `  ${what.padEnd(34)} ${[...columns, formatBytes(peak)].map((text) => text.padStart(9)).join(" ")}`,
-    );
-    return seconds;
-  };
+  const measure = (what: string, command: readonly string[]) =>
+    measureOnHub(url, tell, python, what, command);
   const ours = (...args: string[]) => [process.execPath, BIN, ...args];
   const pair = (size: string) => [
     "--base",

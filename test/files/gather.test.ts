@@ -7,7 +7,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { gather, type OpenView, openView } from "../../src/files/gather.js";
 import { openLocalFile } from "../../src/files/local-file.js";
-import { boxesOf, MAX_SCATTERED_BYTES, stretchesOf } from "../../src/files/stretches.js";
+import { MAX_SCATTERED_BYTES, stretchesOf } from "../../src/files/stretches.js";
 import {
   bytesOf,
   denseSpan,
@@ -284,51 +284,6 @@ test("a view beyond the file's end is an error that says where", async () => {
   await refusal(() => gather(open(dense), 0, 4, memory, 0), "truncated-file", where);
   const strided: Sample = { dtype: "F16", offsetBytes: FILE_BYTES - 4, shape: [2, 2], strides: [1, 2] };
   await refusal(() => gather(open(strided), 0, 4, memory, 0), "truncated-file", where);
-});
-
-test("boxes cover a range exactly, in order, whatever the shape", () => {
-  const shapes = fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 5 });
-  fc.assert(
-    fc.property(shapes, fc.nat(), fc.nat(), (shape, a, b) => {
-      const total = elementCount(shape);
-      const [first, count] = rangeOf(total, a, b);
-      const boxes = boxesOf(shape, first, first + count);
-      const covered = boxes.flatMap((box) => positionsOf(shape, box));
-      assert.deepEqual(
-        covered,
-        Array.from({ length: count }, (_, i) => first + i),
-      );
-      // Two boxes a dimension at most at either end: a range is never cut into crumbs.
-      assert.ok(boxes.length <= Math.max(1, 2 * shape.length - 1));
-    }),
-    { numRuns: 1000 },
-  );
-});
-
-/** The row-major positions a box covers, in its own row-major order. */
-function positionsOf(shape: readonly number[], box: readonly { start: number; length: number }[]): number[] {
-  assert.equal(box.length, shape.length);
-  const strides = denseStrides(shape);
-  return box.reduce<number[]>(
-    (positions, { start, length }, dim) =>
-      positions.flatMap((position) =>
-        Array.from({ length }, (_, i) => position + (start + i) * (strides[dim] ?? 0)),
-      ),
-    [0],
-  );
-}
-
-test("whole rows make one box", () => {
-  assert.deepEqual(boxesOf([4, 3, 5], 15, 45), [
-    [
-      { start: 1, length: 2 },
-      { start: 0, length: 3 },
-      { start: 0, length: 5 },
-    ],
-  ]);
-  assert.deepEqual(boxesOf([], 0, 1), [[]]);
-  assert.deepEqual(boxesOf([5], 2, 2), []);
-  assert.deepEqual(boxesOf([0, 5], 0, 0), []);
 });
 
 test("the samples above are strided views, not dense ones", () => {

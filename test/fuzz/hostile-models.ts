@@ -7,19 +7,29 @@ import { join } from "node:path";
 import { JOURNAL, LOCK } from "../../src/target/target.js";
 import * as gguf from "../support/gguf-bytes.js";
 import { safetensorsOf } from "../support/model-folder.js";
-import { encodeNumbers } from "../support/numbers.js";
 import { bytesField, piece } from "../support/sentencepiece-samples.js";
 import {
   assemble,
   checkpointEntries,
-  long,
-  pickle,
   stateDict,
   storedZip,
   tensor,
   text,
   u32,
 } from "../support/torch-samples.js";
+import {
+  asPickle,
+  asWeights,
+  bigKeys,
+  count,
+  emptyTensors,
+  filled,
+  list,
+  numbersOf,
+  shards,
+  TOKENIZER,
+  tensorsOf,
+} from "./hostile-files.js";
 
 export interface Models {
   readonly base: string;
@@ -40,73 +50,6 @@ const onBoth =
   (models, share) => {
     for (const side of ["base", "delta"] as const) change(models[side], share, side);
   };
-
-const count = (full: number, share: number) => Math.floor(full * share);
-const list = (length: number, item: (i: number) => string) => Array.from({ length }, (_, i) => item(i));
-
-/** In place of the folder's weights. */
-function asWeights(delta: string, name: string, bytes: Uint8Array): void {
-  for (const other of ["model.safetensors", "pytorch_model.bin", "model.gguf"])
-    rmSync(join(delta, other), { force: true });
-  writeFileSync(join(delta, name), bytes);
-}
-
-function emptyTensors(length: number, name: (i: number) => string): Buffer {
-  const entry = '{"dtype":"F16","shape":[0],"data_offsets":[0,0]}';
-  const header = list(length, (i) => `${JSON.stringify(name(i))}:${entry}`);
-  return safetensorsOf(`{${header.join()}}`, Buffer.alloc(0));
-}
-
-function shards(delta: string, number: number, length: number): void {
-  rmSync(join(delta, "model.safetensors"), { force: true });
-  for (let shard = 0; shard < number; shard++)
-    writeFileSync(
-      join(delta, `${shard}.safetensors`),
-      emptyTensors(length, (i) => `t${shard}.${i}`),
-    );
-}
-
-const asPickle = (delta: string, ...parts: Parameters<typeof pickle>) =>
-  asWeights(delta, "pytorch_model.bin", storedZip(checkpointEntries(pickle(...parts))));
-
-/** Keys whose low 64 bits are the same, which is V8's hash of a bigint. */
-const bigKeys = (length: number) =>
-  Buffer.concat(list(length, String).flatMap((i) => [long((BigInt(i) << 64n) + 1n, 16), Buffer.from("N")]));
-
-const TOKENIZER = (vocab: string, rest = "") => `{"model":{"type":"BPE","vocab":${vocab}${rest}}}`;
-
-interface Numbers {
-  readonly name: string;
-  readonly values: readonly number[];
-}
-
-/** A base, or a delta that fits it: 16 numbers a tensor. */
-const numbersOf = (length: number, side: "base" | "delta"): Numbers[] =>
-  Array.from({ length }, (_, i) => ({
-    name: `t${i}`,
-    values: Array.from({ length: 16 }, (_, at) =>
-      side === "base" ? 1 + ((i + at) % 7) / 8 : ((i + at) % 5) / 1024,
-    ),
-  }));
-
-const filled = ({ name, values }: Numbers, value: number): Numbers => ({
-  name,
-  values: values.map(() => value),
-});
-
-function tensorsOf(all: readonly Numbers[]): Buffer {
-  const entries = all.map(({ name, values: { length } }, i) => {
-    const at = i * length * 2;
-    return `"${name}":{"dtype":"F16","shape":[4,${length / 4}],"data_offsets":[${at},${at + length * 2}]}`;
-  });
-  return safetensorsOf(
-    `{${entries.join()}}`,
-    encodeNumbers(
-      "F16",
-      all.flatMap(({ values }) => values),
-    ),
-  );
-}
 
 const MODELS: Readonly<Record<string, Change>> = {
   "30 shards of 16 000 tensors": (folder, share) => shards(folder, Math.max(1, count(30, share)), 16_000),

@@ -15,6 +15,8 @@ import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { commitOf, json, modelInfo, tree } from "./hub-listing.js";
+import { rangeOf, type SendFile, sendFile } from "./hub-sending.js";
 import { answerUpload, newUploads, type Uploads } from "./hub-upload-routes.js";
 import { createWeather, type Weather } from "./hub-weather.js";
 import { answerXet, XET_ACCEPT, xetAddress } from "./hub-xet.js";
@@ -106,7 +108,6 @@ export const TOKEN = "hf_test_token_with_access";
 
 /** Larger files are LFS files. */
 const LFS_ABOVE = 4096;
-const PAGE = 4;
 
 const digests = new WeakMap<Uint8Array, string>();
 
@@ -127,6 +128,26 @@ export const gitSha1 = (bytes: Uint8Array) =>
 export const isLfs = (bytes: Uint8Array) => bytes.length > LFS_ABOVE;
 export const etagOf = (bytes: Uint8Array) => (isLfs(bytes) ? sha256(bytes) : gitSha1(bytes));
 
+/** Signed addresses of the content server, numbered from 1. */
+interface Addresses {
+  signed: number;
+  /** The last of those that are refused. */
+  expired: number;
+  readonly uses: Map<number, number>;
+  /** Requests for content that are being answered. */
+  underWay: number;
+}
+
+/** A request without a fault of its own, and how it is answered. */
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly recorded: RecordedRequest;
+  readonly server: HubServer;
+  readonly addresses: Addresses;
+  readonly send: SendFile;
+}
+
 /** Starts both servers; they end with the test. */
 export async function startHub(
   repositories: Record<string, RepositorySample>,
@@ -135,10 +156,7 @@ export async function startHub(
   const hub = createServer((request, response) => void answer(request, response, "hub"));
   const content = createServer((request, response) => void answer(request, response, "content"));
   const [url, contentUrl] = await Promise.all([hub, content].map(listen));
-  let signatures = 0;
-  let expired = 0;
-  const uses = new Map<number, number>();
-  let underWay = 0;
+  const addresses: Addresses = { signed: 0, expired: 0, uses: new Map(), underWay: 0 };
   const server: HubServer = {
     url: url ?? "",
     contentUrl: contentUrl ?? "",
@@ -150,7 +168,7 @@ export async function startHub(
     usesOfAddress: Number.POSITIVE_INFINITY,
     line: { latencyMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY },
     expireAddresses() {
-      expired = signatures;
+      addresses.expired = addresses.signed;
     },
     repositories,
     uploads: newUploads(),
@@ -186,67 +204,8 @@ export async function startHub(
     if (fault?.kind === "answer") return fault.with(response);
     const send = (bytes: Buffer, headers: Record<string, string>) =>
       sendFile(recorded, response, bytes, headers, fault, server.line.bytesPerSecond);
-    const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
-    if (at === "content") {
-      server.mostAtOnce = Math.max(server.mostAtOnce, ++underWay);
-      response.once("close", () => underWay--);
-      const blobs = Object.values(repositories).flatMap(({ files }) => Object.values(files));
-      if (await answerXet(request, response, path, blobs, server, send)) return;
-      const bytes = blobs.find((candidate) => path === `/content/${sha256(candidate)}`);
-      const signature = Number(new URL(recorded.url, server.url).searchParams.get("signature"));
-      const used = (uses.get(signature) ?? 0) + 1;
-      uses.set(signature, used);
-      if (
-        signature <= expired ||
-        signature + server.validSignatures < signatures ||
-        used > server.usesOfAddress
-      )
-        return void response.writeHead(403).end();
-      return bytes === undefined
-        ? void response.writeHead(404).end()
-        : send(bytes, { etag: `"${sha256(bytes)}"` });
-    }
-    const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree|xet-read-token)\/(.+)$/.exec(path);
-    const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(path);
-    const name = (api ?? file)?.[1] ?? "";
-    const isTree = api?.[2] === "tree";
-    const [treeRevision = "", ...treeFolder] = (api?.[3] ?? "").split("/");
-    const revision = isTree ? treeRevision : (api?.[3] ?? file?.[2] ?? "").replace(/\?.*$/, "");
-    const repository = repositories[name];
-    const hasToken = recorded.authorization === `Bearer ${TOKEN}`;
-    const fail = (status: number, code: string, message = code) =>
-      void response.writeHead(status, { "x-error-code": code, "x-error-message": message }).end();
-    if (recorded.authorization !== undefined && !hasToken) {
-      const headers = { "x-error-message": "Invalid credentials in Authorization header" };
-      return void response.writeHead(401, headers).end();
-    }
-    if (repository === undefined || (repository.isPrivate && !hasToken)) {
-      return hasToken ? fail(404, "RepoNotFound") : fail(401, "RepoNotFound", "Repository not found");
-    }
-    const commit = commitOf(repository);
-    if (![commit, "main", ...(repository.branches ?? [])].includes(revision))
-      return fail(404, "RevisionNotFound");
-    if (api?.[2] === "revision") return json(response, modelInfo(name, repository));
-    if (isTree) return tree(request, response, repository, server.url, treeFolder.join("/"));
-    if (repository.gated && !hasToken) return fail(401, "GatedRepo", `Access to model ${name} is restricted`);
-    if (api?.[2] === "xet-read-token") {
-      return json(response, { accessToken: "cas", casUrl: server.contentUrl, exp: 4e9 });
-    }
-    const bytes = repository.files[file?.[3] ?? ""];
-    if (bytes === undefined) return fail(404, "EntryNotFound");
-    const headers = { "x-repo-commit": commit, etag: `"${etagOf(bytes)}"`, "accept-ranges": "bytes" };
-    if (!isLfs(bytes)) return send(bytes, headers);
-    const linked = {
-      ...headers,
-      "x-linked-etag": `"${sha256(bytes)}"`,
-      "x-linked-size": String(bytes.length),
-    };
-    if (repository.xet && request.headers.accept?.includes(XET_ACCEPT)) {
-      const address = xetAddress(name, commit, sha256(bytes), server);
-      return void response.writeHead(200, { ...linked, ...address }).end("{}");
-    }
-    const location = `${server.contentUrl}/content/${sha256(bytes)}?signature=${++signatures}`;
-    response.writeHead(302, { ...linked, location }).end();
+    const exchange = { request, response, recorded, server, addresses, send };
+    return at === "content" ? answerContent(exchange) : answerHub(exchange);
   }
   return server;
 }
@@ -259,127 +218,69 @@ function listen(server: Server): Promise<string> {
   });
 }
 
-function commitOf(repository: RepositorySample | undefined): string {
-  const content = Object.entries(repository?.files ?? {}).map(([name, bytes]) => `${name} ${sha256(bytes)}`);
-  return createHash("sha1").update(content.join("\n")).digest("hex");
+const pathOf = ({ recorded, server }: Asked) =>
+  decodeURIComponent(new URL(recorded.url, server.url).pathname);
+
+async function answerContent(asked: Asked) {
+  const { request, response, recorded, server, addresses, send } = asked;
+  const path = pathOf(asked);
+  server.mostAtOnce = Math.max(server.mostAtOnce, ++addresses.underWay);
+  response.once("close", () => addresses.underWay--);
+  const blobs = Object.values(server.repositories).flatMap(({ files }) => Object.values(files));
+  if (await answerXet(request, response, path, blobs, server, send)) return;
+  const bytes = blobs.find((candidate) => path === `/content/${sha256(candidate)}`);
+  const signature = Number(new URL(recorded.url, server.url).searchParams.get("signature"));
+  const used = (addresses.uses.get(signature) ?? 0) + 1;
+  addresses.uses.set(signature, used);
+  const isOld = signature <= addresses.expired || signature + server.validSignatures < addresses.signed;
+  if (isOld || used > server.usesOfAddress) return void response.writeHead(403).end();
+  return bytes === undefined
+    ? void response.writeHead(404).end()
+    : send(bytes, { etag: `"${sha256(bytes)}"` });
 }
 
-function json(response: ServerResponse, value: unknown, headers: Record<string, string> = {}): void {
-  response.writeHead(200, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
-}
-
-function modelInfo(name: string, repository: RepositorySample) {
-  return {
-    ...{
-      _id: "1",
-      id: name,
-      modelId: name,
-      sha: commitOf(repository),
-      lastModified: "2023-04-01T00:00:00.000Z",
-    },
-    ...{
-      private: repository.isPrivate ?? false,
-      gated: repository.gated ? "manual" : false,
-      disabled: false,
-    },
-    ...{ downloads: 1, likes: 1, tags: [], pipeline_tag: "text-generation" },
-    siblings: Object.keys(repository.files).map((rfilename) => ({ rfilename })),
-  };
-}
-
-function tree(
-  request: IncomingMessage,
-  response: ServerResponse,
-  repository: RepositorySample,
-  url: string,
-  folder: string,
-) {
-  const asked = new URL(request.url ?? "", url);
-  const cursor = Number(asked.searchParams.get("cursor") ?? 0);
-  const prefix = folder === "" ? "" : `${folder}/`;
-  const inside = Object.entries(repository.files).filter(([path]) => path.startsWith(prefix));
-  const isDirect = ([path]: [string, Buffer]) => !path.slice(prefix.length).includes("/");
-  const below = inside
-    .filter((entry) => !isDirect(entry))
-    .map(([path]) => path.slice(prefix.length).split("/")[0]);
-  const folders = [...new Set(below)].map((name) => {
-    return { type: "directory", oid: "0".repeat(40), size: 0, path: prefix + name };
-  });
-  const files = inside.filter(isDirect).map(([path, bytes]) => {
-    const size = bytes.length;
-    const lfs = isLfs(bytes) ? { lfs: { oid: sha256(bytes), size, pointerSize: 134 } } : {};
-    const xet = repository.xet && isLfs(bytes) ? { xetHash: sha256(bytes) } : {};
-    const entry = {
-      type: "file",
-      oid: isLfs(bytes) ? sha256(bytes).slice(0, 40) : gitSha1(bytes),
-      size,
-      path,
-      ...lfs,
-      ...xet,
-    };
-    const { path: newPath, size: newSize, oid } = repository.listed?.[path] ?? {};
-    if (newPath !== undefined) entry.path = newPath;
-    if (newSize !== undefined) entry.size = newSize;
-    if (oid !== undefined) entry.oid = oid;
-    if ("lfs" in entry && entry.lfs !== undefined) {
-      return { ...entry, lfs: { ...entry.lfs, oid: oid ?? entry.lfs.oid, size: entry.size } };
-    }
-    return entry;
-  });
-  const entries = [...folders, ...files];
-  asked.searchParams.set("cursor", String(cursor + PAGE));
-  const next = cursor + PAGE < entries.length ? { link: `<${asked.href}>; rel="next"` } : {};
-  json(response, entries.slice(cursor, cursor + PAGE), next as Record<string, string>);
-}
-
-/** `bytes=0-9` as [0, 10]. */
-function rangeOf(header: string | undefined): readonly [number, number] | null {
-  const match = /^bytes=(\d+)-(\d*)$/.exec(header ?? "");
-  return match === null
-    ? null
-    : [Number(match[1]), match[2] === "" ? Number.POSITIVE_INFINITY : Number(match[2]) + 1];
-}
-
-export type SendFile = (bytes: Buffer, headers: Record<string, string>) => Promise<void>;
-
-async function sendFile(
-  request: RecordedRequest,
-  response: ServerResponse,
-  bytes: Buffer,
-  headers: Record<string, string>,
-  fault: Fault | undefined,
-  capacity: number,
-): Promise<void> {
-  const { range } = request;
-  const [start, end] = range === null ? [0, bytes.length] : [range[0], Math.min(range[1], bytes.length)];
-  if (range !== null && start >= bytes.length) return void response.writeHead(416).end();
-  const body =
-    fault?.kind === "corrupt" ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end);
-  if (fault?.kind === "corrupt") body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
-  // Without a length the end of a truncated body looks like an end.
-  const length = fault?.kind === "truncate" ? {} : { "content-length": String(body.length) };
-  const partial = range === null ? {} : { "content-range": `bytes ${start}-${end - 1}/${bytes.length}` };
-  response.writeHead(range === null ? 200 : 206, { ...headers, ...length, ...partial });
-  if (request.method === "HEAD") return void response.end();
-  const most = fault !== undefined && "afterBytes" in fault ? fault.afterBytes : body.length;
-  const bytesPerSecond = fault?.kind === "throttle" ? fault.bytesPerSecond : capacity;
-  const piece = Math.ceil(Math.min(64 * 1024, bytesPerSecond / 50));
-  const begin = performance.now();
-  // A connection that closes takes back no write.
-  let wake = () => {};
-  response.once("close", () => wake());
-  for (let at = 0; at < Math.min(most, body.length) && !response.destroyed; at += piece) {
-    const part = body.subarray(at, Math.min(at + piece, most, body.length));
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      response.write(part, () => resolve());
-    });
-    if (!response.destroyed) request.sentBytes += part.length;
-    const early = begin + (1000 * (at + part.length)) / bytesPerSecond - performance.now();
-    if (early > 1) await sleep(early);
+async function answerHub(asked: Asked) {
+  const { request, response, recorded, server, addresses, send } = asked;
+  const path = pathOf(asked);
+  const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree|xet-read-token)\/(.+)$/.exec(path);
+  const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(path);
+  const name = (api ?? file)?.[1] ?? "";
+  const isTree = api?.[2] === "tree";
+  const [treeRevision = "", ...treeFolder] = (api?.[3] ?? "").split("/");
+  const revision = isTree ? treeRevision : (api?.[3] ?? file?.[2] ?? "").replace(/\?.*$/, "");
+  const repository = server.repositories[name];
+  const hasToken = recorded.authorization === `Bearer ${TOKEN}`;
+  const fail = (status: number, code: string, message = code) =>
+    void response.writeHead(status, { "x-error-code": code, "x-error-message": message }).end();
+  if (recorded.authorization !== undefined && !hasToken) {
+    const headers = { "x-error-message": "Invalid credentials in Authorization header" };
+    return void response.writeHead(401, headers).end();
   }
-  if (fault?.kind === "stall") return;
-  // What is written already still reaches the client.
-  if (fault?.kind === "drop" && most < body.length) response.socket?.destroySoon();
-  else response.end();
+  if (repository === undefined || (repository.isPrivate && !hasToken)) {
+    return hasToken ? fail(404, "RepoNotFound") : fail(401, "RepoNotFound", "Repository not found");
+  }
+  const commit = commitOf(repository);
+  if (![commit, "main", ...(repository.branches ?? [])].includes(revision))
+    return fail(404, "RevisionNotFound");
+  if (api?.[2] === "revision") return json(response, modelInfo(name, repository));
+  if (isTree) return tree(request, response, repository, server.url, treeFolder.join("/"));
+  if (repository.gated && !hasToken) return fail(401, "GatedRepo", `Access to model ${name} is restricted`);
+  if (api?.[2] === "xet-read-token") {
+    return json(response, { accessToken: "cas", casUrl: server.contentUrl, exp: 4e9 });
+  }
+  const bytes = repository.files[file?.[3] ?? ""];
+  if (bytes === undefined) return fail(404, "EntryNotFound");
+  const headers = { "x-repo-commit": commit, etag: `"${etagOf(bytes)}"`, "accept-ranges": "bytes" };
+  if (!isLfs(bytes)) return send(bytes, headers);
+  const linked = {
+    ...headers,
+    "x-linked-etag": `"${sha256(bytes)}"`,
+    "x-linked-size": String(bytes.length),
+  };
+  if (repository.xet && request.headers.accept?.includes(XET_ACCEPT)) {
+    const address = xetAddress(name, commit, sha256(bytes), server);
+    return void response.writeHead(200, { ...linked, ...address }).end("{}");
+  }
+  const location = `${server.contentUrl}/content/${sha256(bytes)}?signature=${++addresses.signed}`;
+  response.writeHead(302, { ...linked, location }).end();
 }

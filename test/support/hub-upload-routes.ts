@@ -54,7 +54,7 @@ export async function answerUpload(
   fault: Fault | undefined,
 ): Promise<boolean> {
   const path = decodeURIComponent(new URL(recorded.url, server.url).pathname);
-  const { uploads, repositories } = server;
+  const { uploads } = server;
   const [, oid = "", part = ""] = /^\/upload\/(\w+)\/(\d+)$/.exec(path) ?? [];
   if (recorded.at === "content") {
     if (recorded.method !== "PUT" || oid === "") return false;
@@ -67,92 +67,88 @@ export async function answerUpload(
   if (recorded.method !== "POST" && !isAccount) return false;
   const body = (await bodyOf(request, recorded, fault))?.toString() ?? null;
   if (body === null) return true;
-  const json = (value: unknown) =>
-    void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
-  const fail = (status: number, error: string) =>
-    void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
-  const done = true;
+  const json = (status: number, value: object) =>
+    void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
   const complete = /^\/complete\/(\w+)$/.exec(path)?.[1];
   if (complete !== undefined) {
     joinParts(uploads, complete);
-    json({});
-    return done;
+    json(200, {});
+  } else if (recorded.authorization !== `Bearer ${TOKEN}`) {
+    json(401, { error: "Invalid credentials in Authorization header" });
+  } else if (path === "/api/validate-yaml") {
+    const headers = { "content-type": "text/plain" };
+    response.writeHead(uploads.cardError === null ? 200 : 400, headers).end(uploads.cardError ?? "");
+  } else {
+    const answer = answerOwner(path, body, server) ?? answerRepository(path, body, recorded, server);
+    if (answer === null) return false;
+    const { error } = answer as { error?: [status: number, message: string] };
+    if (error === undefined) json(200, answer);
+    else json(error[0], { error: error[1] });
   }
-  if (recorded.authorization !== `Bearer ${TOKEN}`) {
-    fail(401, "Invalid credentials in Authorization header");
-    return done;
-  }
-  if (isAccount) {
+  return true;
+}
+
+/** A refusal, with its status. */
+const refused = (status: number, message: string) => ({ error: [status, message] });
+
+/** What belongs to no repository that is there; null for anything else. */
+function answerOwner(path: string, body: string, { uploads, repositories, url }: HubServer): object | null {
+  if (path === "/api/whoami-v2") {
     const { name, orgs, role, permissions } = uploads.account;
     const fineGrained = permissions === undefined ? {} : { fineGrained: { scoped: [{ permissions }] } };
     const accessToken = { displayName: "t", role, ...fineGrained };
     const organizations = orgs === undefined ? {} : { orgs: orgs.map((org) => ({ name: org })) };
-    json({ type: "user", name, ...organizations, auth: { type: "access_token", accessToken } });
-    return done;
-  }
-  if (path === "/api/validate-yaml") {
-    const headers = { "content-type": "text/plain" };
-    response.writeHead(uploads.cardError === null ? 200 : 400, headers).end(uploads.cardError ?? "");
-    return done;
+    return { type: "user", name, ...organizations, auth: { type: "access_token", accessToken } };
   }
   if (path === "/verify") {
-    const { oid } = JSON.parse(body) as { oid: string };
-    uploads.verified.push(oid);
-    json({});
-    return done;
+    uploads.verified.push((JSON.parse(body) as { oid: string }).oid);
+    return {};
   }
-  if (path === "/api/repos/create") {
-    const asked = JSON.parse(body) as { name: string; organization: string; visibility?: string };
-    const name = `${asked.organization}/${asked.name}`;
-    if (name in repositories) fail(409, "You already created this model repo");
-    else {
-      const isPrivate = asked.visibility === "private";
-      repositories[name] = { files: { ".gitattributes": Buffer.from("*.bin lfs\n") }, isPrivate };
-      json({ url: `${server.url}/${name}`, id: name });
-    }
-    return done;
-  }
-  const [, ofApi, what, ofGit] =
-    /^\/(?:api\/models\/([^/]+\/[^/]+)\/(preupload|commit)\/[^/]+|([^/]+\/[^/]+)\.git\/info\/lfs\/objects\/batch)$/.exec(
-      path,
-    ) ?? [];
-  const name = ofApi ?? ofGit;
-  if (name === undefined) return false;
+  if (path !== "/api/repos/create") return null;
+  const asked = JSON.parse(body) as { name: string; organization: string; visibility?: string };
+  const name = `${asked.organization}/${asked.name}`;
+  if (name in repositories) return refused(409, "You already created this model repo");
+  const isPrivate = asked.visibility === "private";
+  repositories[name] = { files: { ".gitattributes": Buffer.from("*.bin lfs\n") }, isPrivate };
+  return { url: `${url}/${name}`, id: name };
+}
+
+const OF_API = /^\/api\/models\/([^/]+\/[^/]+)\/(preupload|commit)\/[^/]+$/;
+const OF_GIT = /^\/([^/]+\/[^/]+)\.git\/info\/lfs\/objects\/batch$/;
+
+/** What is done with a repository; null for anything else. */
+function answerRepository(path: string, body: string, recorded: RecordedRequest, server: HubServer) {
+  const { uploads, repositories, url } = server;
+  const [, name, what] = OF_API.exec(path) ?? OF_GIT.exec(path) ?? [];
+  if (name === undefined) return null;
   const repository = repositories[name];
-  if (repository === undefined) fail(404, "Repository not found");
-  else if (uploads.readOnly.has(name)) fail(403, "You don't have the rights to write here");
-  else if (what === "preupload") {
+  if (repository === undefined) return refused(404, "Repository not found");
+  if (uploads.readOnly.has(name)) return refused(403, "You don't have the rights to write here");
+  if (what === "preupload") {
     const { files } = JSON.parse(body) as { files: { path: string; size: number }[] };
-    json({
-      files: files.map(({ path: file, size }) => ({
-        path: file,
-        uploadMode: size > 4096 ? "lfs" : "regular",
-      })),
-    });
-  } else if (what === "commit") {
-    const { title, files } = committed(body, repository.files, uploads);
-    if (files === null) fail(400, "a file was never uploaded");
-    else {
-      const isPullRequest = recorded.url.endsWith("?create_pr=1");
-      if (!isPullRequest) repositories[name] = { ...repository, files };
-      uploads.commits.push(title);
-      const commitOid = server.commitOf(name);
-      const request = isPullRequest ? { pullRequestUrl: `${server.url}/${name}/discussions/1` } : {};
-      json({ success: true, commitOid, commitUrl: `${server.url}/${name}/commit/${commitOid}`, ...request });
-    }
-  } else {
-    const { objects } = JSON.parse(body) as { objects: { oid: string; size: number }[] };
-    const held = new Set(Object.values(repository.files).map(sha256));
-    json({
-      transfer: "multipart",
-      objects: objects.map((object) => {
-        const isThere = held.has(object.oid) || uploads.objects.has(object.oid);
-        const verify = uploads.wantsVerification ? { verify: { href: `${server.url}/verify` } } : {};
-        return isThere ? object : { ...object, actions: { upload: uploadAction(object, server), ...verify } };
-      }),
-    });
+    const modeOf = (size: number) => (size > 4096 ? "lfs" : "regular");
+    return { files: files.map(({ path: file, size }) => ({ path: file, uploadMode: modeOf(size) })) };
   }
-  return done;
+  if (what === "commit") {
+    const { title, files } = committed(body, repository.files, uploads);
+    if (files === null) return refused(400, "a file was never uploaded");
+    const isPullRequest = recorded.url.endsWith("?create_pr=1");
+    if (!isPullRequest) repositories[name] = { ...repository, files };
+    uploads.commits.push(title);
+    const commitOid = server.commitOf(name);
+    const request = isPullRequest ? { pullRequestUrl: `${url}/${name}/discussions/1` } : {};
+    return { success: true, commitOid, commitUrl: `${url}/${name}/commit/${commitOid}`, ...request };
+  }
+  const { objects } = JSON.parse(body) as { objects: { oid: string; size: number }[] };
+  const held = new Set(Object.values(repository.files).map(sha256));
+  return {
+    transfer: "multipart",
+    objects: objects.map((object) => {
+      const isThere = held.has(object.oid) || uploads.objects.has(object.oid);
+      const verify = uploads.wantsVerification ? { verify: { href: `${url}/verify` } } : {};
+      return isThere ? object : { ...object, actions: { upload: uploadAction(object, server), ...verify } };
+    }),
+  };
 }
 
 function uploadAction({ oid, size }: { oid: string; size: number }, { uploads, contentUrl, url }: HubServer) {

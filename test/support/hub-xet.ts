@@ -4,7 +4,8 @@
  * xorb of uncompressed chunks.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type HubServer, type SendFile, sha256 } from "./hub-server.js";
+import type { SendFile } from "./hub-sending.js";
+import { type HubServer, sha256 } from "./hub-server.js";
 
 export const XET_ACCEPT = "application/vnd.xet-fileinfo+json";
 

@@ -9,7 +9,8 @@ import { SAMPLE_MEMORY_BYTES } from "../../src/base-check/tensor-sample.js";
 import { noPause } from "../../src/interrupt.js";
 import { compileKernel, instantiateKernel } from "../../src/kernel/select.js";
 import type { SumDType } from "../../src/tensor.js";
-import { makePair, SPOILED_MODELS, shapesOf, writeSide } from "./spoiled-models.js";
+import { writeSide } from "./spoiled-files.js";
+import { makePair, SPOILED_MODELS, shapesOf } from "./spoiled-models.js";
 
 const kernel = instantiateKernel(await compileKernel("auto"), SAMPLE_MEMORY_BYTES);
 

@@ -1,12 +1,5 @@
-/**
- * Models in LLaMA's shape with their deltas, spoiled in every way the base check must tell apart. What each case should
- * be said of it stands beside it: the verdict, and the tensors that are named.
- */
-import { closeSync, openSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import { openLocalFile } from "../../src/files/local-file.js";
-import { bytesOf, onePiece, type SumDType, type TensorView } from "../../src/tensor.js";
-import { encodeNumbers, roundTo, seededNormals } from "./numbers.js";
+import type { SumDType } from "../../src/tensor.js";
+import { roundTo, seededNormals } from "./numbers.js";
 
 const HIDDEN = 64;
 const HEAD_WIDTH = 16;
@@ -36,7 +29,7 @@ export function shapesOf(isTied: boolean): Map<string, number[]> {
   return shapes;
 }
 
-const countOf = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
+export const countOf = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
 
 /** Weights as LLaMA's lie: matrices around 0 with a deviation of 0.02, norms around 0.5. */
 export function drawModel(dtype: SumDType, shapes: Map<string, number[]>, seed: number): Model {
@@ -66,7 +59,7 @@ export function subtractModels(dtype: SumDType, tuned: Model, base: Model): Mode
 }
 
 /** Bytes to write over a part of a file: from a share of its length on. */
-interface Overwrite {
+export interface Overwrite {
   readonly side: "base" | "delta";
   readonly shard: number;
   readonly from: number;
@@ -104,7 +97,7 @@ function replace(
   return { base: changed, delta, named: names };
 }
 
-const from = (model: Model) => (name: string) => model.get(name) as Float64Array;
+export const from = (model: Model) => (name: string) => model.get(name) as Float64Array;
 
 /** transformers' row order to Meta's. */
 function toMetaRows(values: Float64Array): Float64Array {
@@ -125,7 +118,7 @@ export function shardOf(model: Model, name: string): number {
   return [...model.keys()].indexOf(name) < Math.ceil(model.size / 2) ? 0 : 1;
 }
 
-const inShard = (model: Model, shard: number) =>
+export const inShard = (model: Model, shard: number) =>
   [...model.keys()].filter((name) => shardOf(model, name) === shard);
 
 const UP = "model.layers.1.mlp.up_proj.weight";
@@ -288,37 +281,4 @@ function drawPair(dtype: SumDType, s: number, isTied: boolean): Pair {
     delta: subtractModels(dtype, tuned, base),
     other: drawModel(dtype, shapes, 3),
   };
-}
-
-/** Writes one side as two headerless shards. The caller closes the files. */
-export function writeSide(
-  folder: string,
-  side: "base" | "delta",
-  dtype: SumDType,
-  model: Model,
-  shapes: Map<string, number[]>,
-  overwrite?: Overwrite,
-): TensorView[] {
-  const size = bytesOf(dtype);
-  return [0, 1].flatMap((shard) => {
-    const names = inShard(model, shard);
-    const bytes = Buffer.concat(names.map((name) => encodeNumbers(dtype, from(model)(name))));
-    if (overwrite?.side === side && overwrite.shard === shard) {
-      const at = Math.floor(overwrite.from * bytes.length);
-      if (overwrite.bytes.length === 0) bytes.fill(0, at, Math.floor(0.9 * bytes.length));
-      else bytes.set(overwrite.bytes, at);
-    }
-    const path = join(folder, `${side}-${shard}.bin`);
-    const fd = openSync(path, "w");
-    writeSync(fd, bytes);
-    closeSync(fd);
-    const file = openLocalFile(path);
-    let offsetBytes = 0;
-    return names.map((name) => {
-      const shape = shapes.get(name) as number[];
-      const view = onePiece({ name, dtype, shape, file, offsetBytes });
-      offsetBytes += countOf(shape) * size;
-      return view;
-    });
-  });
 }

@@ -98,6 +98,30 @@ export interface ZipEntrySample {
   localExtra?: Buffer;
 }
 
+/** What both headers of an entry begin with, behind the versions. */
+const common = ({ method = 0, flags = 0x800 }: ZipEntrySample, size: number, expanded: number) =>
+  assemble(u16(flags), u16(method), u32(0), u32(0), u32(size), u32(expanded));
+
+function localRecord(entry: ZipEntrySample): Buffer {
+  const { data } = entry;
+  const name = Buffer.from(entry.localName ?? entry.name, "utf8");
+  const padding = entry.localExtra ?? assemble("FB", u16(6), Buffer.alloc(6));
+  const fields = common(entry, data.length, data.length);
+  return assemble("PK\x03\x04", u16(20), fields, u16(name.length), u16(padding.length), name, padding, data);
+}
+
+function directoryRecord(entry: ZipEntrySample, position: number): Buffer {
+  const { data, directory: listed = {} } = entry;
+  const size = listed.byteLength ?? data.length;
+  const name = Buffer.from(listed.name ?? entry.name, "utf8");
+  const extra = listed.extra ?? Buffer.alloc(0);
+  return assemble(
+    ...["PK\x01\x02", u16(20), u16(20), common(entry, size, listed.expandedLength ?? size)],
+    ...[u16(name.length), u16(extra.length), u16(0), u16(0), u16(0), u32(0)],
+    ...[u32(listed.headerOffset ?? position), name, extra],
+  );
+}
+
 /** A zip of stored entries. `end` overrides fields of its end record. */
 export function storedZip(
   entries: readonly ZipEntrySample[],
@@ -106,47 +130,11 @@ export function storedZip(
   const body: Buffer[] = [];
   const directory: Buffer[] = [];
   let position = 0;
-  for (const {
-    name,
-    data,
-    method = 0,
-    flags = 0x800,
-    directory: listed = {},
-    localName,
-    localExtra,
-  } of entries) {
-    const local = Buffer.from(localName ?? name, "utf8");
-    const padding = localExtra ?? assemble("FB", u16(6), Buffer.alloc(6));
-    const fields = assemble(
-      u16(20),
-      u16(flags),
-      u16(method),
-      u32(0),
-      u32(0),
-      u32(data.length),
-      u32(data.length),
-    );
-    body.push(assemble("PK\x03\x04", fields, u16(local.length), u16(padding.length), local, padding, data));
-    const size = listed.byteLength ?? data.length;
-    const expanded = listed.expandedLength ?? size;
-    const central = Buffer.from(listed.name ?? name, "utf8");
-    const extra = listed.extra ?? Buffer.alloc(0);
-    directory.push(
-      assemble(
-        "PK\x01\x02",
-        u16(20),
-        u16(20),
-        u16(flags),
-        u16(method),
-        u32(0),
-        u32(0),
-        u32(size),
-        u32(expanded),
-      ),
-      assemble(u16(central.length), u16(extra.length), u16(0), u16(0), u16(0), u32(0)),
-      assemble(u32(listed.headerOffset ?? position), central, extra),
-    );
-    position += body.at(-1)?.length ?? 0;
+  for (const entry of entries) {
+    const local = localRecord(entry);
+    body.push(local);
+    directory.push(directoryRecord(entry, position));
+    position += local.length;
   }
   const listing = Buffer.concat(directory);
   const count = u16(end.entryCount ?? entries.length);

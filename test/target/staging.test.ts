@@ -7,63 +7,22 @@ import fs, {
   mkdirSync,
   readdirSync,
   readFileSync,
-  realpathSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { hostname } from "node:os";
-import { dirname, join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { join } from "node:path";
+import { test } from "node:test";
 import { startOf } from "../../src/files/lock.js";
-import { writeFully } from "../../src/files/write-errors.js";
 import { stagingPathOf } from "../../src/target/describe.js";
-import { openStaging } from "../../src/target/open-staging.js";
-import type { Staging } from "../../src/target/staging.js";
-import { listing, temporaryFolder } from "../support/model-folder.js";
+import { listing, } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
+import { createStaging, fileAt, fill, place, WHOLE } from "../support/small-staging.js";
 
 const JOURNAL = ".vicuna-apply-delta";
 const LOCK = ".vicuna-apply-delta.lock";
-
-const createStaging = (target: string) =>
-  openStaging(target, {
-    fingerprint: { base: "b", delta: "d" },
-    restart: false,
-    sync: true,
-    overwrite: true,
-    shards: ["model.safetensors"],
-    silentMs: 300,
-  });
-
-interface Place {
-  readonly root: string;
-  readonly target: string;
-  readonly work: string;
-}
-
-function place(context: TestContext, target = "out"): Place {
-  const root = realpathSync(temporaryFolder(context));
-  const path = join(root, target);
-  return { root, target: path, work: stagingPathOf(path) };
-}
-
-/** Makes what a run makes, in small. */
-function fill(staging: Staging, text = "new"): void {
-  const { fd, path } = staging.createFile("model.safetensors", 10, [
-    { offsetBytes: 0, bytes: Buffer.from("head") },
-  ]);
-  writeFully(fd, Buffer.from("tail"), 6, path);
-  staging.writeFile("config.json", text);
-}
-
-function fileAt(path: string, text = "old"): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
-}
-
-const WHOLE = ["config.json", "model.safetensors"];
 
 test("until the commit there is no target; after it, there is nothing else", async (context) => {
   const { root, target, work } = place(context);
