@@ -1,5 +1,5 @@
 /**
- * How runs of elements differ. What counts as a difference is defined here and in docs/architecture.md:
+ * How runs of elements differ. What counts as a difference is defined here; docs/decisions.md has it as a table:
  * - NaN equals NaN, and -0 equals +0, as values; their bits may differ.
  * - The absolute difference is |a - b|, made in float64.
  * - The relative difference is |a - b| / max(|a|, |b|): 0 to 2, the same from both sides.
