@@ -1,9 +1,12 @@
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, lstatSync, openSync, writeSync } from "node:fs";
 import { ApplyDeltaError, errnoOf } from "../errors.js";
 import { onSide } from "../system-errors.js";
 
 /** Errors: `no-space`, `target-unwritable`. */
 export const onTarget = onSide("target");
+
+/** What is at a path, a link itself; undefined where there is nothing. Errors: `target-unwritable`. */
+export const entryAt = (path: string) => onTarget(path, () => lstatSync(path, { throwIfNoEntry: false }));
 
 /** Runs a step of cleaning up after an error: that one is reported, and what can't be removed is the next run's. */
 export function quietly(step: () => void): void {

@@ -1,10 +1,10 @@
 /** The folder the work goes on in, made or found, with the lock of this run in it. */
-import { lstatSync, readdirSync, rmdirSync } from "node:fs";
+import { readdirSync, rmdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { ApplyDeltaError } from "../errors.js";
 import { type Lock, type LockOptions, takeLock } from "../files/lock.js";
 import { makeFolders } from "../files/own-file.js";
-import { onTarget, quietly } from "../files/write-errors.js";
+import { entryAt, onTarget, quietly } from "../files/write-errors.js";
 import { JOURNAL, LOCK } from "./target.js";
 
 export interface Claim extends Lock {
@@ -18,7 +18,7 @@ export interface Claim extends Lock {
  * `interrupted`.
  */
 export async function claimFolder(folder: string, options: LockOptions, name = LOCK): Promise<Claim> {
-  const isThere = onTarget(folder, () => lstatSync(folder, { throwIfNoEntry: false })) !== undefined;
+  const isThere = entryAt(folder) !== undefined;
   if (isThere) assertOurs(folder);
   const first = isThere ? null : onTarget(folder, () => makeFolders(folder));
   const removeFolders = () => {
@@ -52,8 +52,7 @@ export async function lockFolder(folder: string, options: LockOptions, name = LO
 
 /** Throws `target-exists` where the folder has no journal in it, and more than locks. */
 function assertOurs(folder: string): void {
-  const isFolder = onTarget(folder, () => lstatSync(folder)).isDirectory();
-  const names = isFolder ? onTarget(folder, () => readdirSync(folder)) : [folder];
+  const names = entryAt(folder)?.isDirectory() ? onTarget(folder, () => readdirSync(folder)) : [folder];
   if (names.includes(JOURNAL) || names.every((name) => name.startsWith(LOCK))) return;
   throw new ApplyDeltaError("target-exists", "The folder to work in exists and isn't this tool's.", {
     file: folder,

@@ -7,7 +7,7 @@ import { parsePythonJson } from "../files/json.js";
 import type { GgufEntry } from "../formats/gguf/metadata.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
 import { type MergeRecord, mergeRecordFields } from "./provenance.js";
-import { malformedRecord } from "./read-record.js";
+import { checkRecord } from "./read-record.js";
 
 export const RECORD_KEY = "vicuna_apply_delta.record";
 
@@ -42,14 +42,7 @@ export function ggufRecordEntry(made: MergeRecord, naming: GgufNaming): GgufEntr
 export function readGgufRecord(metadata: readonly GgufEntry[], path: string): GgufRecord | null {
   const value = metadata.find(({ key }) => key === RECORD_KEY)?.value;
   if (value === undefined) return null;
-  const checked = recordSchema.safeParse(parse(String(value)));
-  if (checked.success) return checked.data;
-  const [issue] = checked.error.issues;
-  throw malformedRecord(
-    path,
-    `${RECORD_KEY} isn't a record of this program`,
-    `${issue?.path.join(".")}: ${issue?.message}`,
-  );
+  return checkRecord(recordSchema, parse(String(value)), path, `${RECORD_KEY} isn't`);
 }
 
 function parse(text: string): unknown {

@@ -14,7 +14,7 @@ import { headerSha256, piecesByFile } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
 import { compareNames } from "../tensor.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";
-import { malformedRecord, readRecord } from "./read-record.js";
+import { checkRecord, malformedRecord, readRecord } from "./read-record.js";
 import { checksumFiles } from "./sha256sums.js";
 import type { Staging } from "./staging.js";
 
@@ -177,17 +177,9 @@ export function readProvenance(folder: string): Provenance | null {
       hint: "Update vicuna-apply-delta, then run the same command again.",
     });
   }
-  const checked = provenanceSchema.safeParse(record);
-  if (!checked.success) {
-    const [issue] = checked.error.issues;
-    throw malformedRecord(
-      path,
-      "it isn't a record of this program",
-      `${issue?.path.join(".")}: ${issue?.message}`,
-    );
-  }
+  const checked = checkRecord(provenanceSchema, record, path, "it isn't");
   if (withDigest(record) !== text) throw malformedRecord(path, "its own digest isn't that of its text");
-  return checked.data;
+  return checked;
 }
 
 function parseObject(path: string, text: string): Record<string, unknown> {

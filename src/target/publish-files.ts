@@ -2,9 +2,9 @@
  * A target that is a file, or a few beside each other: each is put in place by a rename, the main one last. So the
  * target is there when that one is, and what a killed run had put in place goes back to where the next one works.
  */
-import { lstatSync, readFileSync, renameSync } from "node:fs";
+import { readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { onTarget } from "../files/write-errors.js";
+import { entryAt, onTarget } from "../files/write-errors.js";
 import { type Fingerprint, fingerprintChanges, readJournal } from "./journal.js";
 import { fileExists, JOURNAL } from "./target.js";
 
@@ -17,7 +17,7 @@ export function publishFiles(
 ): void {
   const places = names.map((name) => ({ from: join(folder, name), to: join(dirname(target), name) }));
   for (const { from, to } of overwrite ? [] : places)
-    if (exists(to) && !isSameText(from, to)) throw fileExists(to);
+    if (entryAt(to) !== undefined && !isSameText(from, to)) throw fileExists(to);
   for (const { from, to } of places) onTarget(to, () => renameSync(from, to));
 }
 
@@ -26,9 +26,9 @@ export function publishFiles(
  * beside it is looked at when it is replaced.
  */
 export function assertFree(target: string, names: readonly string[], folder: string): void {
-  const isInterrupted = exists(join(folder, JOURNAL));
+  const isInterrupted = entryAt(join(folder, JOURNAL)) !== undefined;
   const places = (isInterrupted ? names.slice(-1) : names).map((name) => join(dirname(target), name));
-  const taken = places.find(exists);
+  const taken = places.find((place) => entryAt(place) !== undefined);
   if (taken !== undefined) throw fileExists(taken);
 }
 
@@ -43,7 +43,7 @@ export function takeUpPublishedFiles(
   if (journal === null || fingerprintChanges(journal.fingerprint, fingerprint).length > 0) return;
   for (const name of files.filter((each) => journal.finished.has(each))) {
     const [published, staged] = [join(place, name), join(folder, name)];
-    if (!exists(staged)) onTarget(staged, () => renameSync(published, staged));
+    if (entryAt(staged) === undefined) onTarget(staged, () => renameSync(published, staged));
   }
 }
 
@@ -52,12 +52,8 @@ const MAX_TEXT_BYTES = 100_000;
 
 /** Whether both hold the same text: a run that was killed had put it there, or it makes no difference. */
 function isSameText(a: string, b: string): boolean {
-  const sizeOf = (path: string) => onTarget(path, () => lstatSync(path)).size;
-  if (sizeOf(a) !== sizeOf(b) || sizeOf(a) > MAX_TEXT_BYTES) return false;
+  const size = entryAt(a)?.size ?? 0;
+  if (size !== entryAt(b)?.size || size > MAX_TEXT_BYTES) return false;
   const read = (path: string) => onTarget(path, () => readFileSync(path));
   return read(a).equals(read(b));
-}
-
-function exists(path: string): boolean {
-  return onTarget(path, () => lstatSync(path, { throwIfNoEntry: false })) !== undefined;
 }

@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import type { Lock, LockOptions } from "../files/lock.js";
-import { onTarget } from "../files/write-errors.js";
+import { entryAt, onTarget } from "../files/write-errors.js";
 import { lockFolder } from "./claim.js";
 import { type Journal, type Publishing, readJournal, recordPublishing } from "./journal.js";
 import { JOURNAL, partLock, targetExists } from "./target.js";
@@ -136,7 +136,7 @@ function identityOf(path: string): string | null {
 }
 
 function exists(path: string): boolean {
-  return onTarget(path, () => lstatSync(path, { throwIfNoEntry: false })) !== undefined;
+  return entryAt(path) !== undefined;
 }
 
 function namesIn(folder: string): string[] {

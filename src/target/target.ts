@@ -1,9 +1,9 @@
 /** Where a target may be: nothing that exists is written over unasked, and no model that is read is ever the target. */
-import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
-import { onTarget } from "../files/write-errors.js";
+import { entryAt, onTarget } from "../files/write-errors.js";
 import { stagingPathOf } from "./describe.js";
 
 /** Marks a folder as ours, so that what is in it may be removed, and records what is finished. */
@@ -40,7 +40,7 @@ export function checkTarget(target: string, { overwrite, sources, isFile = false
   const real = realPathOf(resolve(target));
   assertApart(real, sources, target);
   if (isFile) {
-    const stat = onTarget(real, () => lstatSync(real, { throwIfNoEntry: false }));
+    const stat = entryAt(real);
     if (stat === undefined) return real;
     if (!stat.isFile())
       throw exists(real, "A folder is in the place of the file to make.", "Choose another name.");
@@ -63,7 +63,7 @@ export function checkFree(target: string, overwrite: boolean): void {
 
 /** The names in the target; null where there is none. Errors: `target-exists` for a file. */
 function checkFolder(target: string): string[] | null {
-  const stat = onTarget(target, () => lstatSync(target, { throwIfNoEntry: false }));
+  const stat = entryAt(target);
   if (stat === undefined) return null;
   if (stat.isDirectory()) return onTarget(target, () => readdirSync(target));
   const hint = "Choose another folder, or move the file away.";
@@ -155,7 +155,7 @@ export function nearestExisting(path: string): string {
     const isMissing = isApplyDeltaError(error) && errnoOf(error.details.cause) === "ENOENT";
     if (!isMissing || dirname(path) === path) throw error;
   }
-  if (onTarget(path, () => lstatSync(path, { throwIfNoEntry: false }))?.isSymbolicLink()) {
+  if (entryAt(path)?.isSymbolicLink()) {
     const hint = "Remove the link or choose another folder.";
     throw exists(path, "The folder to make is a symbolic link that leads nowhere.", hint);
   }
