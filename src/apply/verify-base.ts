@@ -30,7 +30,8 @@ export async function verifyBase(
   }
   const md5Of = readChecklist(checklist);
   const weights = localFilesOf(base, "--verify-base", "base");
-  for (const { path } of weights) if (!md5Of.has(basename(path))) throw notListed(checklist, path);
+  for (const { path } of weights)
+    if (!md5Of.has(basename(path))) throw altered(path, `a line in ${checklist}`, "none for this file");
   const others = [...md5Of.keys()].map((name) => join(dirname(checklist), name)).filter(sourceExists);
   const opened: LocalFile[] = [];
   try {
@@ -72,10 +73,6 @@ function readChecklist(path: string): Map<string, string> {
         return [name, md5.toLowerCase()] as const;
       }),
   );
-}
-
-function notListed(checklist: string, path: string): ApplyDeltaError {
-  return altered(path, `a line in ${checklist}`, "none for this file");
 }
 
 function altered(file: string, expected: string, got: string): ApplyDeltaError {

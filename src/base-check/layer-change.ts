@@ -12,6 +12,7 @@ import { noPause, type Pause } from "../interrupt.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { instantiateKernel } from "../kernel/select.js";
 import { EMBEDDING, isRotaryBuffer, LM_HEAD, layerOf } from "../llama/tensor-names.js";
+import { sumOf } from "../units.js";
 import type { Sample } from "../workers/sample.js";
 import type { ChangeSize, LayerChange } from "./documents.js";
 import { MODEL_RATIO } from "./judge-tensors.js";
@@ -201,15 +202,13 @@ function runsOf(total: number, budget: number): ElementRun[] {
 }
 
 function sum(all: readonly MeasuredTensor[]): Squares {
-  const total: Squares = { base: 0, own: 0, difference: 0, weight: 0 };
-  for (const { squares } of all) {
-    const { base, own, difference, weight } = squares;
-    total.base += base;
-    total.own += own;
-    total.difference += difference;
-    total.weight += weight;
-  }
-  return total;
+  const total = (of: keyof Squares) => sumOf(all, ({ squares }) => squares[of]);
+  return {
+    base: total("base"),
+    own: total("own"),
+    difference: total("difference"),
+    weight: total("weight"),
+  };
 }
 
 function sizeOf(squares: Squares, comparedAs: LayerChange["comparedAs"]): ChangeSize {

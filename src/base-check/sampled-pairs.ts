@@ -39,6 +39,7 @@ function isComparable(base: View, other: View): boolean {
   const isAlike = base.shape.length === other.shape.length && rest(base) === rest(other);
   const rowsMayDiffer = base.shape.length === 2;
   if (!isAlike || !(rowsMayDiffer || base.shape[0] === other.shape[0])) return false;
+  const hasFloats = ({ dtype, shape }: View) => isFloatDType(dtype) && elementCount(shape) > 0;
   return !isRotaryBuffer(other.name) && [base, other].every(hasFloats);
 }
 
@@ -53,10 +54,6 @@ export function inFileOrder(pairs: readonly ViewPair[]): ViewPair[] {
     if (a.file.path !== b.file.path) return a.file.path < b.file.path ? -1 : 1;
     return a.offsetBytes - b.offsetBytes;
   });
-}
-
-function hasFloats({ dtype, shape }: View): boolean {
-  return isFloatDType(dtype) && elementCount(shape) > 0;
 }
 
 /** Elements of the rows that both have. */

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { ApplyDeltaError } from "../errors.js";
 import { type InspectOptions, inspectModel } from "../index.js";
 import { inspectOptions } from "../inspect/options.js";
-import { typedSystemError } from "../system-errors.js";
+import { onSide } from "../system-errors.js";
 import { setHelpPage } from "./help.js";
 import { formatInspection } from "./inspect-text.js";
 import { renderLayerPlot } from "./layer-plot.js";
@@ -34,16 +34,10 @@ export function defineCommand(command: Command): void {
       });
     }
     const document = await inspectModel(call);
-    if (plot !== undefined && document.change !== null) writePlot(plot, renderLayerPlot(document.change));
+    const { change } = document;
+    // What is there is replaced: the user named this very file.
+    if (plot !== undefined && change !== null)
+      onSide("target")(plot, () => writeFileSync(plot, renderLayerPlot(change)));
     return { document, format: (paint) => formatInspection(document, paint) };
   });
-}
-
-/** Replaces what is there: the user named this very file. */
-function writePlot(path: string, svg: string): void {
-  try {
-    writeFileSync(path, svg);
-  } catch (error) {
-    throw typedSystemError(error, "target", path);
-  }
 }

@@ -59,14 +59,11 @@ export function failWith(caught: unknown, { json, verbose }: CommonOptions): voi
 const FACT_COLUMN = 12;
 
 function writeError(text: string): void {
-  const lines = `${errorLabel()} ${escapeControls(text)}`.split("\n");
+  const label = paletteFor(process.stderr, environment()).bad("error:");
+  const lines = `${label} ${escapeControls(text)}`.split("\n");
   const width = widthOf(process.stderr);
   const wrapped = lines.map((line, i) => wrapLine(line, width, i === 0 ? 2 : FACT_COLUMN));
   process.stderr.write(`${wrapped.join("\n")}\n`);
-}
-
-function errorLabel(): string {
-  return paletteFor(process.stderr, environment()).bad("error:");
 }
 
 /** The document that stdout gets instead of a result. */

@@ -13,15 +13,11 @@ import { type Operand, type ReadWords, usageError } from "./words.js";
 export function checkOperands(command: Command, read: ReadWords): void {
   const wanted = command.registeredArguments;
   const stray = read.operands[wanted.length];
-  if (
-    stray !== undefined &&
-    command.name() === PROGRAM_NAME &&
-    read.words.length === 1 &&
-    !existsSync(stray.word)
-  )
-    throw unknownCommand(stray.word);
-  if (stray !== undefined)
+  if (stray !== undefined) {
+    const isAlone = command.name() === PROGRAM_NAME && read.words.length === 1;
+    if (isAlone && !existsSync(stray.word)) throw unknownCommand(stray.word);
     throw usageError(`Unexpected word: ${stray.word}.`, whatWasMeant(command, read, stray));
+  }
   const missing = wanted[read.operands.length];
   if (missing === undefined) return;
   throw usageError(`Missing <${missing.name()}>.`, `Write ${command.name()} ${command.usage()}.`);

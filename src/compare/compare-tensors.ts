@@ -59,13 +59,7 @@ export interface TensorPair {
 export const QUANTUM_ERRORS: Readonly<Record<QuantizedDType, number>> = { Q8_0: 0.57, Q4_0: 1.01 };
 
 /** The dtype of the side that alone is quantized, or null. */
-export function quantizedSide({
-  a,
-  b,
-}: {
-  readonly a: { readonly dtype: DType };
-  readonly b: { readonly dtype: DType };
-}): QuantizedDType | null {
+export function quantizedSide({ a, b }: Record<"a" | "b", { readonly dtype: DType }>): QuantizedDType | null {
   const [first, ...others] = [a.dtype, b.dtype].filter(isQuantizedDType);
   return others.length === 0 ? (first ?? null) : null;
 }

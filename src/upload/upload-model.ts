@@ -13,7 +13,7 @@ import { digestOf, type HubListing } from "../hub/listing.js";
 import { MODEL_CARD } from "../llama/file-names.js";
 import { silentReporter } from "../progress.js";
 import { JOURNAL } from "../target/target.js";
-import { firstFew, formatBytes, plural } from "../units.js";
+import { firstFew, formatBytes, plural, sumOf } from "../units.js";
 import { PROGRAM_NAME } from "../version.js";
 import { type UploadAccess, withUploadAccess } from "./access.js";
 import type { UploadSummary } from "./documents.js";
@@ -51,8 +51,7 @@ export async function uploadModel(path: string, options: UploadOptions): Promise
     try {
       const blobs = files.map((file, i) => new FileBlob(names[i] as string, file));
       const sizes = new Map(blobs.map(({ fileName, size }) => [fileName, size]));
-      const bytesOf = (some: readonly string[]) =>
-        some.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+      const bytesOf = (some: readonly string[]) => sumOf(some, (name) => sizes.get(name) ?? 0);
       const url = `${endpoint}/${repository}`;
       const isThere = listing !== null && stale.length === 0 && (await holds(listing, blobs, options));
       const mayReplace = options.overwrite === true || access.branch.isPullRequest;
@@ -75,14 +74,8 @@ export async function uploadModel(path: string, options: UploadOptions): Promise
   });
 }
 
-interface FilesToSend {
-  readonly folder: string;
-  readonly names: string[];
-  readonly isGguf: boolean;
-}
-
 /** Headers, index and sizes are looked at: half a model isn't sent. */
-async function filesOf(path: string): Promise<FilesToSend> {
+async function filesOf(path: string) {
   const isFolder = onSource(path, () => statSync(path)).isDirectory();
   if (!isFolder && !isGgufName(basename(path))) {
     throw new ApplyDeltaError("bad-usage", "The upload needs a folder or a GGUF, but this is another file.", {
@@ -152,13 +145,8 @@ async function checkCard(folder: string, { writer, repository }: UploadAccess): 
 type Commit = Pick<UploadSummary, "private" | "commit" | "commitUrl" | "pullRequest" | "skipped">;
 
 function unchanged({ isPrivate, commit }: HubListing, url: string, names: readonly string[]): Commit {
-  return {
-    private: isPrivate,
-    commit,
-    commitUrl: `${url}/commit/${commit}`,
-    pullRequest: null,
-    skipped: names,
-  };
+  const commitUrl = `${url}/commit/${commit}`;
+  return { private: isPrivate, commit, commitUrl, pullRequest: null, skipped: names };
 }
 
 /** Makes the repository where it isn't there, sends, commits. */

@@ -138,12 +138,7 @@ async function attempt<T>(name: CheckName, action: () => T | Promise<T>): Promis
 /** On one line: `config.json: …: expected …, got …`. */
 function describeError({ message, details }: ApplyDeltaError): string {
   const { file, tensor, expected, got } = details;
-  const facts = [expected === undefined ? "" : `expected ${expected}`, got === undefined ? "" : `got ${got}`];
-  const parts = [
-    basename(file ?? ""),
-    tensor ?? "",
-    message.replace(/\.$/, ""),
-    facts.filter((fact) => fact !== "").join(", "),
-  ];
-  return parts.filter((part) => part !== "").join(": ");
+  const facts = Object.entries({ expected, got }).filter(([, fact]) => fact !== undefined);
+  const ofFacts = facts.map((fact) => fact.join(" ")).join(", ");
+  return [basename(file ?? ""), tensor, message.replace(/\.$/, ""), ofFacts].filter(Boolean).join(": ");
 }
