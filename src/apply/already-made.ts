@@ -57,15 +57,12 @@ export async function findMade(options: ApplyDeltaOptions, start: number): Promi
 }
 
 function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): ApplyDeltaError {
-  return new ApplyDeltaError(
-    "target-altered",
-    "This merge made the folder, but it is no longer what it was.",
-    {
-      file,
-      ...(got === undefined ? {} : { got }),
-      hint: "Make it again with --overwrite, or choose another folder.",
-    },
-  );
+  const message = "This merge made the folder, but it is no longer what it was.";
+  return new ApplyDeltaError("target-altered", message, {
+    file,
+    ...(got === undefined ? {} : { got }),
+    hint: "Make it again with --overwrite, or choose another folder.",
+  });
 }
 
 /** The record of a folder that may be what is asked for, by what is known before a model is opened; else null. */

@@ -10,11 +10,8 @@ export function localFilesOf(
 ): LocalFile[] {
   const local = files.filter(isLocalFile);
   if (local.length === files.length) return local;
-  throw new ApplyDeltaError(
-    "bad-usage",
-    `${option} needs the ${side}'s files, and --stream leaves them on the Hub.`,
-    {
-      hint: `Leave one of the two out. Without --stream the ${side} is downloaded, and its SHA-256 is checked then.`,
-    },
-  );
+  const message = `${option} needs the ${side}'s files, and --stream leaves them on the Hub.`;
+  throw new ApplyDeltaError("bad-usage", message, {
+    hint: `Leave one of the two out. Without --stream the ${side} is downloaded, and its SHA-256 is checked then.`,
+  });
 }

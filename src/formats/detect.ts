@@ -32,14 +32,11 @@ const FOREIGN: readonly (readonly [matches: (head: Buffer) => boolean, what: str
 
 /** Refuses a GGUF where a base or a delta is read. Errors: `foreign-format`. */
 export function refuseGguf({ path }: RandomAccessFile): never {
-  throw new ApplyDeltaError(
-    "foreign-format",
-    "This is a GGUF of llama.cpp, which can't be a base or a delta.",
-    {
-      file: path,
-      hint: "Give the Hugging Face checkpoint in float16 that it was made from; --format gguf makes a GGUF of the sum.",
-    },
-  );
+  const message = "This is a GGUF of llama.cpp, which can't be a base or a delta.";
+  throw new ApplyDeltaError("foreign-format", message, {
+    file: path,
+    hint: "Give the Hugging Face checkpoint in float16 that it was made from; --format gguf makes a GGUF of the sum.",
+  });
 }
 
 /** What to do about files that were published as the difference by XOR from LLaMA's. */

@@ -48,15 +48,12 @@ export function renamed<Side extends Checkpoint>(side: Side): Side {
 
 function isPartitioned(placeholders: readonly TensorView[], all: readonly TensorView[]): ApplyDeltaError {
   const [first] = placeholders as [TensorView];
-  return new ApplyDeltaError(
-    "no-weights",
-    "The file holds placeholders of DeepSpeed ZeRO-3, not the weights.",
-    {
-      file: first.pieces[0].file.path,
-      tensor: first.name,
-      expected: "tensors with elements",
-      got: `${placeholders.length} of ${all.length} tensors of shape [0]`,
-      hint: "Run zero_to_fp32.py, which DeepSpeed leaves in the checkpoint's folder, and give the weights that it writes.",
-    },
-  );
+  const message = "The file holds placeholders of DeepSpeed ZeRO-3, not the weights.";
+  return new ApplyDeltaError("no-weights", message, {
+    file: first.pieces[0].file.path,
+    tensor: first.name,
+    expected: "tensors with elements",
+    got: `${placeholders.length} of ${all.length} tensors of shape [0]`,
+    hint: "Run zero_to_fp32.py, which DeepSpeed leaves in the checkpoint's folder, and give the weights that it writes.",
+  });
 }

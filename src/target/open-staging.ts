@@ -97,15 +97,12 @@ function assertWhole(folder: string, journal: Journal | null, { fingerprint, sha
   }
   const missing = shards.filter((name) => journal?.finished.has(name) !== true);
   if (missing.length === 0) return;
-  throw new ApplyDeltaError(
-    "parts-missing",
-    `${missing.length} of ${shards.length} shards aren't made yet.`,
-    {
-      file: folder,
-      got: `missing: ${missing.join(", ")}`,
-      hint: "Wait for the other parts, or run those again that failed.",
-    },
-  );
+  const message = `${missing.length} of ${shards.length} shards aren't made yet.`;
+  throw new ApplyDeltaError("parts-missing", message, {
+    file: folder,
+    got: `missing: ${missing.join(", ")}`,
+    hint: "Wait for the other parts, or run those again that failed.",
+  });
 }
 
 /** Throws `target-exists` where there is something in the folder that no run made: it would be published, or lost. */

@@ -138,14 +138,11 @@ function judgeRepository({ name, isPrivate }: HubListing, repository: string, op
     });
   }
   if (options.private !== true || isPrivate !== false) return;
-  throw new ApplyDeltaError(
-    "repository-public",
-    "The repository is public, but you asked for a private one.",
-    {
-      file: repository,
-      hint: "Make it private in its settings on the Hub, or leave out --private.",
-    },
-  );
+  const message = "The repository is public, but you asked for a private one.";
+  throw new ApplyDeltaError("repository-public", message, {
+    file: repository,
+    hint: "Make it private in its settings on the Hub, or leave out --private.",
+  });
 }
 
 /** A new repository has the one branch that its first commit makes, and nobody to propose anything to. */

@@ -31,15 +31,12 @@ export function layOutSafetensors<Entry extends LayoutEntry>(entries: readonly E
   });
   const json = Buffer.from(`{${fields.join(",")}}`, "utf8");
   if (json.length > MAX_HEADER_BYTES) {
-    throw new ApplyDeltaError(
-      "header-too-long",
-      "The target's header would be longer than the format allows.",
-      {
-        expected: `at most ${MAX_HEADER_BYTES} bytes`,
-        got: `${json.length} bytes`,
-        hint: "No real model has names this long: get base and delta where they were released.",
-      },
-    );
+    const message = "The target's header would be longer than the format allows.";
+    throw new ApplyDeltaError("header-too-long", message, {
+      expected: `at most ${MAX_HEADER_BYTES} bytes`,
+      got: `${json.length} bytes`,
+      hint: "No real model has names this long: get base and delta where they were released.",
+    });
   }
   const padded = Math.ceil(json.length / 8) * 8;
   const bytes = Buffer.alloc(LENGTH_BYTES + padded, " ");

@@ -161,14 +161,11 @@ export function storageSize(key: string, details: ErrorDetails): ApplyDeltaError
 }
 
 export function pickleTooLarge(path: string, offsetBytes: number): ApplyDeltaError {
-  return new ApplyDeltaError(
-    "pickle-too-large",
-    "A pickle in the file is far larger than a state dict needs.",
-    {
-      file: path,
-      offsetBytes,
-      expected: `at most ${MAX_PICKLE_BYTES} bytes`,
-      hint: "The file is damaged or not a plain state dict; get the weights as safetensors.",
-    },
-  );
+  const message = "A pickle in the file is far larger than a state dict needs.";
+  return new ApplyDeltaError("pickle-too-large", message, {
+    file: path,
+    offsetBytes,
+    expected: `at most ${MAX_PICKLE_BYTES} bytes`,
+    hint: "The file is damaged or not a plain state dict; get the weights as safetensors.",
+  });
 }

@@ -69,14 +69,11 @@ function ropeScaling({ ropeScaling }: ModelConfig, path: string): KeyValue[] {
   if (type === "linear" && factor !== null) {
     return [string("llama.rope.scaling.type", type), f32("llama.rope.scaling.factor", factor)];
   }
-  throw new ApplyDeltaError(
-    "config-mismatch",
-    `GGUF can't be written for a model with ${type} scaling of positions.`,
-    {
-      file: path,
-      expected: "rope_scaling of type linear with a factor, or none",
-      got: `${type}${factor === null ? "" : `, factor ${factor}`}`,
-      hint: "Merge to safetensors, and convert the result with convert_hf_to_gguf.py of llama.cpp.",
-    },
-  );
+  const message = `GGUF can't be written for a model with ${type} scaling of positions.`;
+  throw new ApplyDeltaError("config-mismatch", message, {
+    file: path,
+    expected: "rope_scaling of type linear with a factor, or none",
+    got: `${type}${factor === null ? "" : `, factor ${factor}`}`,
+    hint: "Merge to safetensors, and convert the result with convert_hf_to_gguf.py of llama.cpp.",
+  });
 }

@@ -47,13 +47,10 @@ export function ggufMetadata({ files, tokenizer, name, parameters, fileType }: G
   const read = (fileName: string) => readAsset(files, fileName);
   const configFile = read(CONFIG);
   if (configFile === null) {
-    throw new ApplyDeltaError(
-      "config-mismatch",
-      "Neither delta nor base has a config.json, which GGUF needs.",
-      {
-        hint: "Copy config.json from where the delta was released into the delta's folder.",
-      },
-    );
+    const message = "Neither delta nor base has a config.json, which GGUF needs.";
+    throw new ApplyDeltaError("config-mismatch", message, {
+      hint: "Copy config.json from where the delta was released into the delta's folder.",
+    });
   }
   const config = parseModelConfig(configFile);
   const card = read(MODEL_CARD)?.text ?? null;

@@ -81,26 +81,20 @@ const llamaBpe = z.looseObject({
 function putJsonTokens(files: VocabularyFiles, put: PutToken): void {
   const { tokenizerJson } = files;
   if (tokenizerJson === null) {
-    throw new ApplyDeltaError(
-      "foreign-tokenizer",
-      "GGUF needs tokenizer.model or a LLaMA's tokenizer.json.",
-      {
-        hint: "Copy tokenizer.model from the base's release into the delta's folder.",
-      },
-    );
+    const message = "GGUF needs tokenizer.model or a LLaMA's tokenizer.json.";
+    throw new ApplyDeltaError("foreign-tokenizer", message, {
+      hint: "Copy tokenizer.model from the base's release into the delta's folder.",
+    });
   }
   const { model, decoder } = tokenizerJson.value as Record<string, Record<string, unknown> | undefined>;
   if (!llamaBpe.safeParse(tokenizerJson.value).success) {
-    throw new ApplyDeltaError(
-      "foreign-tokenizer",
-      "tokenizer.json is not a LLaMA's, so GGUF can't hold it.",
-      {
-        file: tokenizerJson.path,
-        expected: "BPE with byte fallback and a Sequence decoder",
-        got: `${model?.type}, byte fallback ${model?.byte_fallback ?? false}, decoder ${decoder?.type ?? "none"}`,
-        hint: "Copy tokenizer.model from the base's release, or convert a merged folder with llama.cpp.",
-      },
-    );
+    const message = "tokenizer.json is not a LLaMA's, so GGUF can't hold it.";
+    throw new ApplyDeltaError("foreign-tokenizer", message, {
+      file: tokenizerJson.path,
+      expected: "BPE with byte fallback and a Sequence decoder",
+      got: `${model?.type}, byte fallback ${model?.byte_fallback ?? false}, decoder ${decoder?.type ?? "none"}`,
+      hint: "Copy tokenizer.model from the base's release, or convert a merged folder with llama.cpp.",
+    });
   }
   const special = specialNames(files);
   const typeOf = (token: string) => (special.has(token) ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
@@ -135,14 +129,11 @@ function refuseTwins(tokens: readonly string[], { model, tokenizerJson }: Vocabu
     const first = ids.get(token);
     ids.set(token, id);
     if (first === undefined) continue;
-    throw new ApplyDeltaError(
-      "foreign-tokenizer",
-      "Two tokens have the same text, which llama.cpp can't load.",
-      {
-        file: (model ?? tokenizerJson)?.path ?? "",
-        got: `${JSON.stringify(token)} with the ids ${first} and ${id}`,
-        hint: "Correct added_tokens.json or added_tokens_decoder in tokenizer_config.json.",
-      },
-    );
+    const message = "Two tokens have the same text, which llama.cpp can't load.";
+    throw new ApplyDeltaError("foreign-tokenizer", message, {
+      file: (model ?? tokenizerJson)?.path ?? "",
+      got: `${JSON.stringify(token)} with the ids ${first} and ${id}`,
+      hint: "Correct added_tokens.json or added_tokens_decoder in tokenizer_config.json.",
+    });
   }
 }
