@@ -2,13 +2,21 @@
 import { ApplyDeltaError } from "../errors.js";
 import { createLimit, type Limit } from "../limit.js";
 import type { Reporter } from "../progress.js";
-import { followSha256 } from "../workers/growing-sha256.js";
+import { type GrowingSha256, startGrowingSha256s } from "../workers/growing-sha256.js";
 import { sizeOfFile } from "./cache.js";
 import type { HubFile } from "./hub-file.js";
 import { digestOf } from "./listing.js";
 import { lockBlob, openPartialBlob, type PartialBlob } from "./partial-blob.js";
 import type { HubSession } from "./session.js";
 import { type OnBytes, startMeter, type TransferMeter } from "./transfer-meter.js";
+
+/** What the files on their way share. */
+interface Transfer {
+  readonly requests: Limit;
+  readonly meter: TransferMeter;
+  /** Begins the digest of a file under way; null where it is taken at the end. */
+  follow(file: HubFile, fd: number): GrowingSha256 | null;
+}
 
 /** More files at once only wait for connections. */
 const FILES_AT_ONCE = 4;
@@ -26,15 +34,21 @@ export async function downloadFiles(
   const requests = createLimit(settings.transfer.connections);
   const bytesTotal = files.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const meter = startMeter("downloading", () => bytesTotal, "checking sha256", reporter);
+  const followed = files.filter(isFollowed);
+  const growing = followed.map(({ blobPath: path, entry: { byteLength } }) => ({ path, byteLength }));
+  const sums = followed.length === 0 ? null : startGrowingSha256s(growing, stop.signal);
+  const follow = (file: HubFile, fd: number) =>
+    isFollowed(file) && sums !== null ? sums.follow(followed.indexOf(file), fd) : null;
   let isWhole = false;
   try {
     const action = async (file: HubFile) => {
-      await downloadFile(file, requests, meter);
+      await downloadFile(file, { requests, meter, follow });
       onWhole(file);
     };
     await doAll(files, createLimit(FILES_AT_ONCE), action, () => stop.abort());
     isWhole = true;
   } finally {
+    await sums?.end();
     meter.end(isWhole);
   }
 }
@@ -64,7 +78,7 @@ async function doAll<T>(
   if (hasFailed()) throw failures[0];
 }
 
-async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter): Promise<void> {
+async function downloadFile(file: HubFile, transfer: Transfer): Promise<void> {
   const { entry, session, blobPath } = file;
   const { cache, commit } = file.snapshot;
   const lockPath = cache.lockPath(entry.etag);
@@ -74,9 +88,9 @@ async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter
     );
   const release = await lockBlob(lockPath, session.stop.signal, onWait);
   try {
-    const onBytes = meter.begin(entry.path, entry.byteLength);
+    const onBytes = transfer.meter.begin(entry.path, entry.byteLength);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) await makeBlob(file, requests, onBytes);
+    if (isNew) await makeBlob(file, transfer, onBytes);
     else onBytes(entry.byteLength);
     cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
   } finally {
@@ -85,14 +99,14 @@ async function downloadFile(file: HubFile, requests: Limit, meter: TransferMeter
 }
 
 /** Fetches a file, twice where the first time brings the wrong bytes, and makes it the blob. */
-async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promise<void> {
+async function makeBlob(file: HubFile, transfer: Transfer, onBytes: OnBytes): Promise<void> {
   const { entry, path, blobPath } = file;
   const { settings, reporter } = file.session;
   const partial = openPartialBlob(blobPath, entry.byteLength, settings.transfer.noteMs);
   try {
     onBytes(partial.bytesDone());
     for (let isAgain = false; ; isAgain = true) {
-      const got = await fetchMissing(file, partial, requests, onBytes);
+      const got = await fetchMissing(file, partial, transfer, onBytes);
       if (got === entry.etag) break;
       partial.startOver();
       onBytes(-entry.byteLength);
@@ -108,18 +122,20 @@ async function makeBlob(file: HubFile, requests: Limit, onBytes: OnBytes): Promi
 /** Smaller files are hashed in less time than a thread takes to start. */
 const LEAST_FOLLOWED_BYTES = 4 * 1024 * 1024;
 
+function isFollowed({ entry: { etag, byteLength } }: HubFile): boolean {
+  return etag.length === 64 && byteLength >= LEAST_FOLLOWED_BYTES;
+}
+
 /** Fetches what is missing, and gives the digest of the whole. */
 async function fetchMissing(
   file: HubFile,
   partial: PartialBlob,
-  requests: Limit,
+  { requests, follow }: Transfer,
   onBytes: OnBytes,
 ): Promise<string> {
   const { entry } = file;
   const { settings, stop } = file.session;
-  const end = new AbortController();
-  const isFollowed = entry.etag.length === 64 && entry.byteLength >= LEAST_FOLLOWED_BYTES;
-  const sum = isFollowed ? followSha256(partial.file, AbortSignal.any([stop.signal, end.signal])) : null;
+  const sum = follow(file, partial.file.fd);
   try {
     sum?.advance(partial.leadingBytes());
     await doAll(partial.missing(settings.transfer.rangeBytes), requests, async ([start, end], hasFailed) => {
@@ -134,9 +150,8 @@ async function fetchMissing(
     });
     return await (sum?.digest() ?? digestOf(partial.file.path, entry, { signal: stop.signal }));
   } finally {
-    end.abort();
     // No thread reads a file that is closed.
-    await sum?.digest().catch(() => {});
+    await sum?.drop();
   }
 }
 
