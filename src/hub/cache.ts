@@ -7,7 +7,6 @@ import {
   copyFileSync,
   existsSync,
   readdirSync,
-  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -107,7 +106,6 @@ export class RepositoryCache {
     const path = join(this.snapshotFolder(commit), name);
     makeFolder(dirname(path));
     onCache(path, () => {
-      rmSync(path, { force: true });
       if (!this.useLinks || !link(this.blobPath(etag), path)) moveOrCopy(whole, path, isNew);
     });
   }
@@ -116,26 +114,28 @@ export class RepositoryCache {
 /** `EINVAL`, `ENOSYS`, … : file systems that know no links; `EPERM`: Windows without the right to make them. */
 const NO_LINKS = new Set(["EPERM", "EACCES", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "UNKNOWN"]);
 
+/** What takes a file's place in one step: another run may be reading it. */
+const nextOf = (path: string) => `${path}.${process.pid}.incomplete`;
+
 /** Makes a relative link; false where there are none. */
 function link(blob: string, path: string): boolean {
-  const target = relative(dirname(path), blob);
+  const next = nextOf(path);
+  rmSync(next, { force: true });
   try {
-    symlinkSync(target, path);
-    return true;
+    symlinkSync(relative(dirname(path), blob), next);
   } catch (error) {
-    const errno = errnoOf(error) ?? "";
-    // Another run made the same link in this very moment.
-    if (errno === "EEXIST" && readlinkSync(path) === target) return true;
-    if (NO_LINKS.has(errno)) return false;
+    if (NO_LINKS.has(errnoOf(error) ?? "")) return false;
     throw error;
   }
+  renameSync(next, path);
+  return true;
 }
 
 /** The file itself, or a copy if something else may use it. */
 function moveOrCopy(whole: string, path: string, isNew: boolean): void {
-  const copy = `${path}.${process.pid}.incomplete`;
-  if (!isNew) copyFileSync(whole, copy, constants.COPYFILE_EXCL);
-  renameSync(isNew ? whole : copy, path);
+  const next = nextOf(path);
+  if (!isNew) copyFileSync(whole, next, constants.COPYFILE_EXCL);
+  renameSync(isNew ? whole : next, path);
 }
 
 /** Size of a regular file, links followed; null where there is none. */

@@ -90,9 +90,11 @@ async function downloadFile(file: HubFile, transfer: Transfer): Promise<void> {
   try {
     const onBytes = transfer.meter.begin(entry.path, entry.byteLength);
     const isNew = sizeOfFile(blobPath) !== entry.byteLength;
-    if (isNew) await makeBlob(file, transfer, onBytes);
+    // By another run that was faster.
+    const isThere = cache.sizeOf(commit, entry.path) === entry.byteLength;
+    if (isNew && !isThere) await makeBlob(file, transfer, onBytes);
     else onBytes(entry.byteLength);
-    cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
+    if (!isThere) cache.addToSnapshot(commit, entry.path, entry.etag, isNew);
   } finally {
     release();
   }

@@ -1,6 +1,14 @@
 /** The parts of the cache by themselves: ranges, links and what stands for them, locks. */
 import assert from "node:assert/strict";
-import fs, { existsSync, lstatSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import fs, {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
@@ -42,10 +50,13 @@ const COMMIT = "c".repeat(40);
 
 describe("a snapshot's file", () => {
   function failToLink(context: TestContext, code: string) {
-    const fail = () => {
+    replaceLinking(context, () => {
       throw Object.assign(new Error("no"), { code });
-    };
-    const mocked = context.mock.method(fs, "symlinkSync", fail);
+    });
+  }
+
+  function replaceLinking(context: TestContext, step: typeof fs.symlinkSync) {
+    const mocked = context.mock.method(fs, "symlinkSync", step);
     syncBuiltinESMExports();
     context.after(() => {
       mocked.mock.restore();
@@ -62,6 +73,23 @@ describe("a snapshot's file", () => {
     const path = join(cache.snapshotFolder(COMMIT), "config.json");
     assert.ok(lstatSync(path).isSymbolicLink());
     assert.equal(cache.sizeOf(COMMIT, "config.json"), 4);
+  });
+
+  test("is there all the time while another run makes it once more", (context) => {
+    const cache = new RepositoryCache(temporaryFolder(context), "a/b");
+    mkdirSync(dirname(cache.blobPath("e")), { recursive: true });
+    writeFileSync(cache.blobPath("e"), "data");
+    cache.addToSnapshot(COMMIT, "config.json", "e", true);
+    const { symlinkSync } = fs;
+    let steps = 0;
+    replaceLinking(context, (...words) => {
+      steps++;
+      assert.equal(cache.sizeOf(COMMIT, "config.json"), 4);
+      symlinkSync(...words);
+    });
+    cache.addToSnapshot(COMMIT, "config.json", "e", false);
+    assert.equal(steps, 1);
+    assert.deepEqual(readdirSync(cache.snapshotFolder(COMMIT)), ["config.json"]);
   });
 
   test("is the blob itself where links aren't allowed, or a copy if the blob has other users", (context) => {

@@ -213,11 +213,12 @@ describe("a download", { concurrency: 2 }, () => {
     }
   });
 
-  test("two runs at once share the work and the blob", async (context) => {
-    const run = await start(context);
-    run.hub.fault = (request) => (isData(request) ? { kind: "throttle", bytesPerSecond: 4e6 } : undefined);
-    const models = await Promise.all([run.fetch(), run.fetch()]);
-    for (const model of models) assert.deepEqual(readFileSync(run.weightsPath(model)), run.weights);
-    assert.equal(sentBytes(run), SIZE);
-  });
+  for (const useLinks of [true, false])
+    test(`two runs at once share the work and the file, links ${useLinks}`, async (context) => {
+      const run = await start(context);
+      run.hub.fault = (request) => (isData(request) ? { kind: "throttle", bytesPerSecond: 4e6 } : undefined);
+      const models = await Promise.all([run.fetch({ useLinks }), run.fetch({ useLinks })]);
+      for (const model of models) assert.deepEqual(readFileSync(run.weightsPath(model)), run.weights);
+      assert.equal(sentBytes(run), SIZE);
+    });
 });
