@@ -90,23 +90,36 @@ export async function writeSegment(
   const inPage = offsetBytes % PAGE_BYTES;
   const headLength = inPage === 0 ? 0 : Math.min(byteLength, PAGE_BYTES - inPage);
   const wholeLength = byteLength - headLength - ((byteLength - headLength) % PAGE_BYTES);
-  const isDirect = directFd !== null && !isRefused && wholeLength > 0;
-  if (!isDirect || !(file.isDurable || trial.isDirect(performance.now()))) {
+  const isDirect = file.isDurable || (wholeLength > 0 && trial.isDirect(performance.now()));
+  if (directFd === null || isRefused || !isDirect) {
     writeFully(fd, memory.subarray(at, at + byteLength), offsetBytes, path);
     return;
   }
   const begin = at - (at % PAGE_BYTES) + inPage;
   if (begin !== at) memory.copyWithin(begin, at, at + byteLength);
-  const writePart = (from: number, end: number) =>
-    writeFully(fd, memory.subarray(begin + from, begin + end), offsetBytes + from, path);
-  writePart(0, headLength);
-  const written = await writePages(
-    file,
-    directFd,
-    memory.subarray(begin + headLength, begin + headLength + wholeLength),
-    offsetBytes + headLength,
-  );
-  writePart(headLength + written, byteLength);
+  const part = (from: number, end: number) => memory.subarray(begin + from, begin + end);
+  await writeInBackground(file, part(0, headLength), offsetBytes);
+  const pages = part(headLength, headLength + wholeLength);
+  const written = await writePages(file, directFd, pages, offsetBytes + headLength);
+  const done = headLength + written;
+  await writeInBackground(file, part(done, byteLength), offsetBytes + done);
+}
+
+/** Writes past the cache keep others to the same file waiting, for milliseconds; the thread goes on meanwhile. */
+async function writeInBackground(
+  { fd, path }: ShardFile,
+  bytes: Uint8Array,
+  offsetBytes: number,
+): Promise<void> {
+  if (bytes.length === 0) return;
+  let done = 0;
+  try {
+    done = (await writeAsync(fd, bytes, 0, bytes.length, offsetBytes)).bytesWritten;
+  } catch (error) {
+    // What was interrupted, `writeFully` does.
+    if (errnoOf(error) !== "EINTR") throw typedSystemError(error, "target", path, offsetBytes);
+  }
+  writeFully(fd, bytes.subarray(done), offsetBytes + done, path);
 }
 
 /** How many bytes of whole pages were written past the cache. */
@@ -116,6 +129,7 @@ async function writePages(
   pages: Uint8Array,
   offsetBytes: number,
 ): Promise<number> {
+  if (pages.length === 0) return 0;
   try {
     const written = await transferDirectly(async () => {
       const { bytesWritten } = await writeAsync(directFd, pages, 0, pages.length, offsetBytes);
