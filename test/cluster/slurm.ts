@@ -1,15 +1,7 @@
 /** Job arrays of a real Slurm, which test/cluster/run.sh starts: each makes the very files of a single run. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  writeFileSync,
-} from "node:fs";
+import * as fs from "node:fs";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -24,9 +16,9 @@ const SIZE = ["--max-shard-size", "500KB"];
 
 /** A pair that takes a moment, the scripts of the examples beside it, and the program on the path. */
 async function place(context: TestContext) {
-  const root = realpathSync(temporaryFolder(context));
+  const root = fs.realpathSync(temporaryFolder(context));
   const bin = join(root, "bin");
-  mkdirSync(bin);
+  fs.mkdirSync(bin);
   const program = projectPath("bin/vicuna-apply-delta.js");
   // A task that is to be killed waits until it is.
   const script = `#!/bin/sh
@@ -36,9 +28,9 @@ if [ -e ${root}/fail ] && [ "$SLURM_ARRAY_TASK_ID" = 3 ]; then exit 3; fi
 if [ "$1" = finish ]; then exec ${process.execPath} ${program} "$@"; fi
 exec ${process.execPath} ${program} "$@" ${SIZE.join(" ")}
 `;
-  writeFileSync(join(bin, "vicuna-apply-delta"), script, { mode: 0o755 });
+  fs.writeFileSync(join(bin, "vicuna-apply-delta"), script, { mode: 0o755 });
   for (const name of ["merge.sbatch", "finish.sbatch", "merge-many.sbatch"])
-    copyFileSync(projectPath(`examples/slurm/${name}`), join(root, name));
+    fs.copyFileSync(projectPath(`examples/slurm/${name}`), join(root, name));
   const pair = tinyPair(5, tinyShapes(512, 128, 6));
   const env = {
     ...process.env,
@@ -57,14 +49,14 @@ exec ${process.execPath} ${program} "$@" ${SIZE.join(" ")}
   };
   const assertComplete = () => {
     assert.deepEqual(contents(env.TARGET), contents(single), logs(root));
-    assert.ok(!existsSync(`${env.TARGET}.incomplete`));
+    assert.ok(!fs.existsSync(`${env.TARGET}.incomplete`));
   };
   return { root, env, submit, assertComplete };
 }
 
 function logs(root: string): string {
-  const outputs = readdirSync(root).filter((name) => name.startsWith("slurm-"));
-  return outputs.map((name) => `${name}:\n${readFileSync(join(root, name), "utf8")}`).join("\n");
+  const outputs = fs.readdirSync(root).filter((name) => name.startsWith("slurm-"));
+  return outputs.map((name) => `${name}:\n${fs.readFileSync(join(root, name), "utf8")}`).join("\n");
 }
 
 /** Waits until a job has left the queue. */
@@ -94,9 +86,9 @@ test("four tasks of an array make the target, and the dependent job finds it com
 
 test("a task that is killed and requeued goes on", async (context) => {
   const { root, submit, assertComplete } = await place(context);
-  writeFileSync(join(root, "hold"), "");
+  fs.writeFileSync(join(root, "hold"), "");
   const job = await submit("--array=0-3", "merge.sbatch");
-  while (!existsSync(join(root, "held"))) await sleep(100);
+  while (!fs.existsSync(join(root, "held"))) await sleep(100);
   // The others are made meanwhile.
   await sleep(3000);
   await run("rm", [join(root, "hold")]);
@@ -106,19 +98,19 @@ test("a task that is killed and requeued goes on", async (context) => {
   await run("scontrol", ["update", `JobId=${job}_2`, "StartTime=now"]).catch(() => {});
   await ended(job);
   assertComplete();
-  assert.match(readFileSync(join(root, "log"), "utf8"), /^2 [1-9]/m, "the task ran again");
+  assert.match(fs.readFileSync(join(root, "log"), "utf8"), /^2 [1-9]/m, "the task ran again");
 });
 
 test("a task that fails for good leaves a target that the next submission completes", async (context) => {
   const { root, submit, assertComplete, env } = await place(context);
-  writeFileSync(join(root, "fail"), "");
+  fs.writeFileSync(join(root, "fail"), "");
   const job = await submit("--array=1-4", "merge.sbatch");
   const finish = await submit(`--dependency=afterany:${job}`, "finish.sbatch");
   await ended(finish);
   assert.ok((await states(job)).includes("FAILED"));
   assert.deepEqual(await states(finish), ["FAILED"]);
   assert.match(logs(root), /shards aren't made yet/);
-  assert.ok(!existsSync(env.TARGET));
+  assert.ok(!fs.existsSync(env.TARGET));
   await run("rm", [join(root, "fail")]);
   await ended(await submit("--array=1-4", "merge.sbatch"));
   assertComplete();
@@ -127,7 +119,7 @@ test("a task that fails for good leaves a target that the next submission comple
 test("many deltas on one base: a task for each", async (context) => {
   const { root, env, submit } = await place(context);
   const targets = ["a", "b", "c"].map((name) => join(root, name));
-  writeFileSync(join(root, "deltas.txt"), targets.map((target) => `${env.DELTA} ${target}\n`).join(""));
+  fs.writeFileSync(join(root, "deltas.txt"), targets.map((target) => `${env.DELTA} ${target}\n`).join(""));
   await ended(await submit("--array=1-3%2", "--export=ALL,DELTAS=deltas.txt", "merge-many.sbatch"));
-  for (const target of targets) assert.ok(existsSync(join(target, "config.json")), logs(root));
+  for (const target of targets) assert.ok(fs.existsSync(join(target, "config.json")), logs(root));
 });

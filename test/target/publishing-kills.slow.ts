@@ -1,15 +1,7 @@
 /** A run that is killed between any two operations of its publishing, a user who goes on with what is there, a next run. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -24,10 +16,10 @@ const USERS = "notes.txt";
 
 /** Whether a folder is the old target or the new one, whole. */
 function isWhole(folder: string): boolean {
-  const names = readdirSync(folder).filter(
-    (name) => !name.startsWith(".vicuna-apply-delta") && name !== USERS,
-  );
-  const config = readFileSync(join(folder, "config.json"), "utf8");
+  const names = fs
+    .readdirSync(folder)
+    .filter((name) => !name.startsWith(".vicuna-apply-delta") && name !== USERS);
+  const config = fs.readFileSync(join(folder, "config.json"), "utf8");
   return config === "old" ? names.join() === "config.json" : names.sort().join() === `config.json,${SHARD}`;
 }
 
@@ -35,21 +27,21 @@ for (const next of ["the same again", "with --overwrite", "another merge"] as co
   test(`killed anywhere while it publishes; then ${next}`, {
     skip: process.platform === "win32",
   }, async (context) => {
-    const root = realpathSync(temporaryFolder(context));
+    const root = fs.realpathSync(temporaryFolder(context));
     const target = join(root, "out");
     let kills = 0;
     for (let at = 0; ; at++) {
-      for (const name of readdirSync(root)) rmSync(join(root, name), { recursive: true });
-      mkdirSync(target);
-      writeFileSync(join(target, "config.json"), "old");
+      for (const name of fs.readdirSync(root)) fs.rmSync(join(root, name), { recursive: true });
+      fs.mkdirSync(target);
+      fs.writeFileSync(join(target, "config.json"), "old");
       const { signal } = spawnSync(process.execPath, [CHILD, target, `${at}`]);
       if (signal === null) break;
       kills++;
-      if (existsSync(target)) {
+      if (fs.existsSync(target)) {
         assert.ok(isWhole(target), `after ${at} operations`);
-        writeFileSync(join(target, USERS), "the user's");
+        fs.writeFileSync(join(target, USERS), "the user's");
       }
-      const wasThere = existsSync(target);
+      const wasThere = fs.existsSync(target);
       const fingerprint = next === "another merge" ? { base: "other" } : OPTIONS.fingerprint;
       const overwrite = next === "with --overwrite";
       try {
@@ -58,8 +50,8 @@ for (const next of ["the same again", "with --overwrite", "another merge"] as co
         if (!isApplyDeltaError(error, "target-exists")) throw error;
       }
       // Nothing is overwritten before the next run publishes in its turn.
-      assert.ok(existsSync(target) && isWhole(target), `the target after ${at} operations`);
-      if (wasThere) assert.equal(readFileSync(join(target, USERS), "utf8"), "the user's", `${at}`);
+      assert.ok(fs.existsSync(target) && isWhole(target), `the target after ${at} operations`);
+      if (wasThere) assert.equal(fs.readFileSync(join(target, USERS), "utf8"), "the user's", `${at}`);
     }
     assert.ok(kills > 10, `${kills} operations`);
   });

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { startOf } from "../../src/files/lock.js";
 import { stagingPathOf } from "../../src/target/describe.js";
-import { listing, } from "../support/model-folder.js";
+import { listing } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 import { createStaging, fileAt, fill, place, WHOLE } from "../support/small-staging.js";
 
