@@ -52,10 +52,8 @@ const USUAL_HINTS: Readonly<Record<Side, string>> = {
 export function typedSystemError(error: unknown, side: Side, path: string, offsetBytes?: number): unknown {
   const errno = errnoOf(error);
   if (errno === undefined || error instanceof ApplyDeltaError) return error;
-  const [code, message] = (side === "source" ? readError : writeError)(
-    errno,
-    bounded(basename(path), MOST_OF_NAME),
-  );
+  const name = bounded(basename(path), MOST_OF_NAME);
+  const [code, message] = side === "source" ? readError(errno, name) : writeError(errno, name);
   return new ApplyDeltaError(code, message, {
     file: path,
     ...(offsetBytes === undefined ? {} : { offsetBytes }),

@@ -136,14 +136,10 @@ async function planTarget(
   refuseMisfit(folder, planned);
   const assets = planned.files;
   const record = await recordMerge(base, delta, folder, dtype, rules, baseCheck);
+  const ofGguf = { ...options, target, kind, record, chatTemplate: style, prompt };
   const { plan, files, warnings } =
     kind.format === "gguf"
-      ? await planGguf(
-          folder,
-          assets,
-          { ...options, target, kind, record, chatTemplate: style, prompt },
-          pause,
-        )
+      ? await planGguf(folder, assets, ofGguf, pause)
       : { plan: folder, files: assets, warnings: [] };
   warnings.forEach(log.warn);
   const checksums = options.checksums === true ? checksumsOf(target, kind) : null;

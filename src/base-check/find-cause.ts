@@ -47,13 +47,9 @@ export function findCause(checks: readonly TensorCheck[], fileOf: FileOf): Cause
   );
   const isBesideDamage = ({ name }: TensorCheck) =>
     damagedFiles.some(([side, files]) => files.has(fileOf(name, side)));
+  const damage = "zeros, text or NaN stand where weights should be";
   if (damaged.length > 0 && unfit.every(isBesideDamage))
-    return cause(
-      "damaged",
-      "zeros, text or NaN stand where weights should be",
-      inFiles?.side,
-      inFiles?.files,
-    );
+    return cause("damaged", damage, inFiles?.side, inFiles?.files);
   // The norms of two models are so alike that some sums come out exact.
   if (pairsOf(unfit) >= NEARLY_ALL * pairsOf(telling))
     return cause("another-model", "another model's", "base");

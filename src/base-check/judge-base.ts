@@ -72,49 +72,39 @@ function verdictOf(
   cause: Cause | null,
   isFormatKnown: boolean,
 ) {
-  const judgement = (verdict: BaseVerdict, isWarning: boolean, sentence: string) => {
-    return { verdict, isWarning, sentence };
-  };
+  const warning = (verdict: BaseVerdict, sentence: string) => ({ verdict, isWarning: true, sentence });
+  const unknown = (sentence: string) => ({ verdict: "too-few", isWarning: false, sentence }) as const;
   if (statistics.sampled === 0)
-    return judgement("too-few", true, "the base can't be checked: no numbers stand on both sides");
+    return warning("too-few", "the base can't be checked: no numbers stand on both sides");
   if (statistics.deltaRms === 0)
-    return judgement("zero-delta", true, "the delta is all zeros: the target will equal the base");
+    return warning("zero-delta", "the delta is all zeros: the target will equal the base");
   const sizes = sizesOf(samples);
   if (sizes.ratio > SWAPPED_RATIO && sizes.wholeShare > 0.5)
-    return judgement("swapped", true, "base and delta seem to be swapped");
+    return warning("swapped", "base and delta seem to be swapped");
   if (sizes.wholeShare > 0.5) {
     return sizes.isBaseDelta
-      ? judgement("not-a-base", true, "the base is itself a delta")
-      : judgement("not-a-delta", true, "the delta seems to be a whole model");
+      ? warning("not-a-base", "the base is itself a delta")
+      : warning("not-a-delta", "the delta seems to be a whole model");
   }
   const fits = tensors.filter(({ verdict }) => ["exact", "near", "wider", "other"].includes(verdict));
   const comparable = sumOf(fits, (tensor) => tensor.comparable);
   const inexact = sumOf(fits, (tensor) => tensor.inexact);
   const counts = `${formatExact(inexact)} of ${formatExact(comparable)} sums are inexact`;
   if (cause !== null && cause.kind !== "whole-values") {
-    if (cause.kind === "another-model")
-      return judgement("other", true, `the base is another model (${counts})`);
-    return judgement("mixed", true, describeMixed(cause, tensors.length));
+    return cause.kind === "another-model"
+      ? warning("other", `the base is another model (${counts})`)
+      : warning("mixed", describeMixed(cause, tensors.length));
   }
   if (comparable < FEWEST_COMPARABLE)
-    return judgement(
-      "too-few",
-      false,
-      `the base can't be checked: only ${comparable} elements tell anything`,
-    );
-  if (!isFormatKnown) {
-    const sentence = "the base can't be checked: the delta's float32 numbers are differences of 16-bit ones";
-    return judgement("too-few", false, sentence);
-  }
+    return unknown(`the base can't be checked: only ${comparable} elements tell anything`);
+  if (!isFormatKnown)
+    return unknown("the base can't be checked: the delta's float32 numbers are differences of 16-bit ones");
   if (fits.some(({ verdict }) => verdict === "wider"))
-    return judgement(
-      "wider-delta",
-      true,
-      `the check can't tell: the delta was made in a wider format (${counts})`,
-    );
-  if (inexact === 0) return judgement("exact", false, describeExact(comparable, tensors));
+    return warning("wider-delta", `the check can't tell: the delta was made in a wider format (${counts})`);
+  if (inexact === 0)
+    return { verdict: "exact", isWarning: false, sentence: describeExact(comparable, tensors) } as const;
   const why = statistics.baseIsBFloat16 ? "rounded through bfloat16" : "rounded or tuned on the way";
-  return judgement("near", true, `the base is the right one, but was ${why} (${counts})`);
+  return warning("near", `the base is the right one, but was ${why} (${counts})`);
 }
 
 /** `exact: all 225,192 sums, in all 211 tensors`, and which tensors can't be judged. */

@@ -22,7 +22,7 @@ export function parseNumber(text: string): number | null {
 }
 
 /** What a size without its unit was meant to be: shards have some GB or MB. */
-export function likelySize(number: number): string {
-  const unit = number < 500 ? "GB" : number < 1e6 ? "MB" : "B";
-  return `${number}${unit}`;
+export function likelySize(digits: string): string {
+  const number = Number(digits);
+  return `${number}${number < 500 ? "GB" : number < 1e6 ? "MB" : "B"}`;
 }

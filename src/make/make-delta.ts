@@ -141,14 +141,8 @@ async function planTarget(
   const doubt = tuningDoubt(change);
   if (doubt !== null) log.warn(doubt);
   const plan = layOut(match, { format, maxShardBytes });
-  const pause = pauseFor(signal);
-  const { files } = await planFiles(
-    plan,
-    tuned,
-    base,
-    { chatTemplate: null, source: "tuned model", pause },
-    log,
-  );
+  const beside = { chatTemplate: null, source: "tuned model", pause: pauseFor(signal) } as const;
+  const { files } = await planFiles(plan, tuned, base, beside, log);
   return {
     target,
     plan,

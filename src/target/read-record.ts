@@ -17,11 +17,8 @@ export function checkRecord<T>(schema: z.ZodType<T>, value: unknown, path: strin
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
-  throw malformedRecord(
-    path,
-    `${what} a record of this program`,
-    `${issue?.path.join(".")}: ${issue?.message}`,
-  );
+  const got = `${issue?.path.join(".")}: ${issue?.message}`;
+  throw malformedRecord(path, `${what} a record of this program`, got);
 }
 
 export function malformedRecord(path: string, what: string, got?: string, cause?: unknown): ApplyDeltaError {

@@ -60,10 +60,8 @@ export async function withUploadAccess<T>(
     return await body({ repository, endpoint, branch, listing, writer, relist });
   } catch (error) {
     if (signal?.aborted === true) {
-      throw new Interruption(
-        "nothing was committed to the repository",
-        "Run the same command again: files that arrived whole aren't sent again.",
-      );
+      const hint = "Run the same command again: files that arrived whole aren't sent again.";
+      throw new Interruption("nothing was committed to the repository", hint);
     }
     throw explainUploadError(error, repository, endpoint, session.retrier.hasAnswered());
   } finally {

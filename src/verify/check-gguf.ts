@@ -91,13 +91,9 @@ export function checkGgufRecord(
     );
   const [got, expected] = [decisive(keys), decisive(wanted ?? [])];
   const names = new Set([...got.keys(), ...expected.keys()]);
-  const faults = [...names].filter((name) => got.get(name) !== expected.get(name));
-  if (wanted !== null && faults.length > 0) {
-    return failed(
-      "record",
-      faults.map((name) => `${name} isn't what base and delta give`),
-    );
-  }
+  const others = [...names].filter((name) => got.get(name) !== expected.get(name));
+  const faults = others.map((name) => `${name} isn't what base and delta give`);
+  if (wanted !== null && faults.length > 0) return failed("record", faults);
   const seen = wanted === null ? "" : `; ${plural(got.size, "key")} of the model as base and delta give them`;
   if (record !== null) return ok("record", `it says what it was made from${seen}`);
   const missing = `there is no ${RECORD_KEY}: the target isn't this tool's`;

@@ -37,11 +37,8 @@ export function checkWeights(target: Checkpoint): Check {
 export function judgeWeights({ files, formats, tensors }: Checkpoint, faults: readonly string[]): Check {
   const bytes = sumOf(files, ({ byteLength }) => byteLength);
   const where = `${formatBytes(bytes)} in ${plural(files.length, "file")} (${formatTitles(formats)})`;
-  return judged(
-    "weights",
-    faults,
-    `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`,
-  );
+  const detail = `${plural(tensors.length, "tensor")}, ${where}: headers and sizes are right`;
+  return judged("weights", faults, detail);
 }
 
 /** That it could be opened says that every tensor of the index is in its shard. */
@@ -130,11 +127,8 @@ function isHarmless(name: string, expected: ReadonlyMap<string, unknown>): boole
 }
 
 export async function checkTokenizer({ folder, tensors }: Checkpoint, pause: Pause): Promise<Check> {
-  const { files, pieces, addedTokens, rows, problems, faults } = await readTokenizerState(
-    folder,
-    embeddingRows(tensors),
-    pause,
-  );
+  const state = await readTokenizerState(folder, embeddingRows(tensors), pause);
+  const { files, pieces, addedTokens, rows, problems, faults } = state;
   if (faults.length > 0) return failed("tokenizer", faults);
   if (pieces === null) return skipped("tokenizer", listFaults(problems));
   const added = addedTokens === null || addedTokens === 0 ? "" : ` and ${plural(addedTokens, "added token")}`;
