@@ -22,9 +22,8 @@ import type { MatchRules } from "../merge/options.js";
 import type { WarningLog } from "../merge/warning-log.js";
 import type { DType } from "../tensor.js";
 import { sha256Files } from "../workers/sha256.js";
-import { localFilesOf } from "./local-files.js";
 import type { ApplyDeltaOptions } from "./options.js";
-import { verifyBase } from "./verify-base.js";
+import { localFilesOf, verifyBase } from "./verify-base.js";
 
 /**
  * What becomes of every tensor, by which rules (with the tensors named that are replaced), the base check, and the delta's

@@ -6,10 +6,9 @@ import { readSmallText } from "../files/small-file.js";
 import { describeChecklist } from "../formats/find-parts.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { WarningLog } from "../merge/warning-log.js";
-import type { LocalFile } from "../tensor.js";
+import { isLocalFile, type LocalFile } from "../tensor.js";
 import { plural } from "../units.js";
 import { digestFiles } from "../workers/sha256.js";
-import { localFilesOf } from "./local-files.js";
 
 /** A list has a line for each file; stops one that would fill the memory. */
 const MAX_CHECKLIST_BYTES = 64_000;
@@ -81,6 +80,20 @@ function altered(file: string, expected: string, got: string): ApplyDeltaError {
     expected,
     got,
     hint: "Download the file again, or leave out --verify-base if the change is intended.",
+  });
+}
+
+/** Errors: `bad-usage` where some are on the Hub: a digest needs all of a file, in its order, before the merge. */
+export function localFilesOf(
+  { files }: Checkpoint,
+  option: "--verify-base" | "--verify-delta",
+  side: "base" | "delta",
+): LocalFile[] {
+  const local = files.filter(isLocalFile);
+  if (local.length === files.length) return local;
+  const message = `${option} needs the ${side}'s files, and --stream leaves them on the Hub.`;
+  throw new ApplyDeltaError("bad-usage", message, {
+    hint: `Leave one of the two out. Without --stream the ${side} is downloaded, and its SHA-256 is checked then.`,
   });
 }
 

@@ -27,9 +27,7 @@ import { chatTemplateStyle, checkSides } from "./check-sides.js";
 import { recordMerge } from "./merge-record.js";
 import type { ApplyDeltaOptions } from "./options.js";
 import { checksumsOf, planGguf } from "./plan-gguf.js";
-import { refuseHollowSides } from "./refuse-hollow.js";
-import { refuseMisfit } from "./refuse-misfit.js";
-import { refuseMisplacedRelease } from "./refuse-release.js";
+import { refuseHollowSides, refuseMisfit, refuseMisplacedRelease } from "./refusals.js";
 import { folderLayout, targetKindOf } from "./target-kind.js";
 import { withChecklist } from "./verify-base.js";
 

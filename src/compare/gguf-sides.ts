@@ -13,7 +13,7 @@ import type { Pause } from "../interrupt.js";
 import { ASSET_NAMES } from "../llama/file-names.js";
 import { configOfKeys } from "../llama/gguf/config.js";
 import { ggufMetadata, openTokenizer } from "../llama/gguf/metadata.js";
-import { plainTensors } from "../llama/gguf/plain-tensors.js";
+import { plainTensors } from "../llama/gguf/tensor-names.js";
 import { isRotaryBuffer } from "../llama/tensor-names.js";
 import { elementCount, type TensorView } from "../tensor.js";
 import { MAX_KEYS, shorten } from "./compare-files.js";

@@ -11,7 +11,7 @@ import { type Model, readRequest, withModels } from "../hub/models.js";
 import { describeInterruption, pauseFor } from "../interrupt.js";
 import { compileKernel } from "../kernel/select.js";
 import { tokenizerStateOfKeys } from "../llama/gguf/config.js";
-import { plainTensors } from "../llama/gguf/plain-tensors.js";
+import { plainTensors } from "../llama/gguf/tensor-names.js";
 import { contextTokensOf } from "../llama/model-config.js";
 import { recognizeRelease } from "../llama/recognize.js";
 import { embeddingOf, isRotaryBuffer } from "../llama/tensor-names.js";

@@ -1,5 +1,7 @@
-/** What llama.cpp calls LLaMA's tensors (gguf-py/gguf/constants.py, `MODEL_TENSORS` and `TENSOR_NAMES`). */
+/** What llama.cpp calls LLaMA's tensors, and how it has q and k (gguf-py/gguf/constants.py, `MODEL_TENSORS` and `TENSOR_NAMES`). */
+import type { TensorView } from "../../tensor.js";
 import type { ModelConfig } from "../documents.js";
+import { reorderRows } from "../row-order.js";
 
 const MODULES: Readonly<Record<string, string>> = {
   "model.embed_tokens": "token_embd",
@@ -48,4 +50,18 @@ export function headsOf(
 ): number | null {
   if (name.endsWith(".self_attn.q_proj.weight")) return attentionHeads;
   return name.endsWith(".self_attn.k_proj.weight") ? keyValueHeads : null;
+}
+
+/**
+ * A GGUF's tensors as a Hugging Face model has them: under transformers' names, q and k with their rows in its order.
+ * Those of other names stay as they are.
+ */
+export function plainTensors(tensors: readonly TensorView[], config: ModelConfig): TensorView[] {
+  return tensors.map((tensor) => {
+    const name = plainNameOf(tensor.name);
+    if (name === null) return tensor;
+    const heads = headsOf(name, config);
+    const view = heads === null ? tensor : reorderRows(tensor, (tensor.shape[0] ?? 0) / heads, "meta");
+    return { ...(view ?? tensor), name };
+  });
 }
