@@ -10,6 +10,7 @@ import { modelfile } from "../llama/modelfile.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
 import { layOutAsGguf } from "../merge/gguf-plan.js";
 import type { MergePlan } from "../merge/merge-plan.js";
+import type { PlannedFiles } from "../merge/plan-files.js";
 import { type GgufNaming, ggufRecordEntry } from "../target/gguf-record.js";
 import type { MergeRecord } from "../target/provenance.js";
 import { CHECKSUMS } from "../target/sha256sums.js";
@@ -27,10 +28,11 @@ export interface GgufTarget {
   readonly record: MergeRecord;
 }
 
-/** `assets`: what the folder would hold beside its weights. Errors: those of `ggufMetadata` and `layOutAsGguf`. */
-export async function planGguf(folder: MergePlan, assets: readonly Asset[], made: GgufTarget, pause: Pause) {
+/** `planned`: what the folder would hold beside its weights. Errors: those of `ggufMetadata` and `layOutAsGguf`. */
+export async function planGguf(folder: MergePlan, planned: PlannedFiles, made: GgufTarget, pause: Pause) {
+  const { files: assets, vocabulary } = planned;
   const { target, kind, dtype = "auto", maxShardBytes = null, chatTemplate, prompt, record } = made;
-  const tokenizer = await openTokenizer(assets, pause);
+  const tokenizer = await openTokenizer(assets, pause, vocabulary);
   const { name, fileName } = ggufNames(target, kind);
   const plan = layOutAsGguf(folder, {
     ...{ dtype, fileName, maxShardBytes },
@@ -41,7 +43,7 @@ export async function planGguf(folder: MergePlan, assets: readonly Asset[], made
     prompt === null ? [] : [planModelfile(plan, assets, prompt, kind.isFile ? `${name}.` : "")];
   // All else stands in the GGUF.
   const card = kind.isFile ? [] : assets.filter((asset) => asset.fileName === MODEL_CARD);
-  const warning = tokenizerWarning(assets);
+  const warning = tokenizerWarning(tokenizer);
   return { plan, files: [...card, ...ofOllama], warnings: warning === null ? [] : [warning] };
 }
 

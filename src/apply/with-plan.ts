@@ -132,13 +132,12 @@ async function planTarget(
   const card = { fileName: MODEL_CARD, text };
   const planned = await planFiles(folder, delta, base, { chatTemplate: style, card, pause }, log);
   refuseMisfit(folder, planned);
-  const assets = planned.files;
   const record = await recordMerge(base, delta, folder, dtype, rules, baseCheck);
   const ofGguf = { ...options, target, kind, record, chatTemplate: style, prompt };
   const { plan, files, warnings } =
     kind.format === "gguf"
-      ? await planGguf(folder, assets, ofGguf, pause)
-      : { plan: folder, files: assets, warnings: [] };
+      ? await planGguf(folder, planned, ofGguf, pause)
+      : { plan: folder, files: planned.files, warnings: [] };
   warnings.forEach(log.warn);
   const checksums = options.checksums === true ? checksumsOf(target, kind) : null;
   const made = { target, isFile: kind.isFile, plan, files, record, checksums };

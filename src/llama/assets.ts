@@ -29,7 +29,7 @@ import {
 import type { PromptStyle } from "./prompt-templates.js";
 import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";
-import { MOST_TOKENS, tokenizerJsonSchema } from "./tokenizer-files.js";
+import { MOST_TOKENS, tokenizerJsonSchema, type Vocabulary } from "./tokenizer-files.js";
 import {
   repairTokenizer,
   type TokenizerFacts,
@@ -58,10 +58,9 @@ export interface Assets extends Remarks {
   readonly files: Asset[];
 }
 
-/** The file that a tokenizer's own tokens are in, without those added to it, and how many they are. */
-export interface VocabularyFile {
+/** The file that a tokenizer's own tokens are in, without those added to it. */
+export interface VocabularyFile extends Pick<Vocabulary, "size" | "model"> {
   readonly path: string;
-  readonly size: number;
 }
 
 export type PlannedAssets = Assets & { readonly vocabulary: VocabularyFile | null };
@@ -152,7 +151,7 @@ async function planTokenizer(
   const { from, found, repair } = await chooseTokenizer(folders, facts, pause);
   const { notes, warnings, ids } = repair;
   const path = repair.vocabulary === null ? undefined : findFile(from, repair.vocabulary.from);
-  const vocabulary = path === undefined ? null : { path, size: repair.vocabulary?.size ?? 0 };
+  const vocabulary = path === undefined || repair.vocabulary === null ? null : { path, ...repair.vocabulary };
   const files: Asset[] = [];
   if (found.model !== null) files.push({ fileName: TOKENIZER_MODEL, copyFrom: found.model.path });
   for (const fileName of TOKENIZER_TEXTS) {

@@ -1,7 +1,12 @@
 /** What the files of a tokenizer hold, as far as this program looks at it. */
 import { z } from "zod";
 import { JsonDraft, type JsonFile, listOf, recordOf } from "../files/json-draft.js";
-import { readSentencePiece, type SpecialPiece, type SpecialRole } from "./sentencepiece.js";
+import {
+  readSentencePiece,
+  type SentencePieceModel,
+  type SpecialPiece,
+  type SpecialRole,
+} from "./sentencepiece.js";
 
 /** Of a vocabulary, and of an embedding's rows. The largest of any LLaMA or its kin, Gemma 3's, has 262,208. */
 export const MOST_TOKENS = 300_000;
@@ -116,6 +121,8 @@ export interface Vocabulary {
   readonly size: number;
   idOf(token: string): number | undefined;
   readonly special: Readonly<Record<SpecialRole, SpecialPiece | null>>;
+  /** What tokenizer.model holds; null for a tokenizer.json. */
+  readonly model: SentencePieceModel | null;
 }
 
 /** Whether a tokenizer.model is a list of tiktoken's: a base64 and a rank a line. */
@@ -127,8 +134,9 @@ export function isTiktokenList(bytes: Uint8Array): boolean {
 /** Null for a list of tiktoken's, whose tokens tokenizer.json has. Errors: `tokenizer-malformed`. */
 export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary | null {
   if (isTiktokenList(bytes)) return null;
-  const { ids, special } = readSentencePiece(bytes, path);
-  return { from: "tokenizer.model", size: ids.size, idOf: (token) => ids.get(token), special };
+  const model = readSentencePiece(bytes, path);
+  const { ids, special } = model;
+  return { from: "tokenizer.model", size: ids.size, idOf: (token) => ids.get(token), special, model };
 }
 
 /** Whether it was made from a LlamaTokenizer with `legacy`: later ones have the space in their pre_tokenizer. */
@@ -155,6 +163,7 @@ export function vocabularyOfJson(json: TokenizerJson): Vocabulary {
     size,
     idOf,
     special: { unk: special("<unk>"), bos: special("<s>"), eos: special("</s>"), pad: null },
+    model: null,
   };
 }
 

@@ -70,8 +70,9 @@ export async function planGgufSum(
   pause: Pause,
 ): Promise<MergePlan> {
   const chatTemplate = (record?.chatTemplate ?? null) as PromptStyle | null;
-  const { files } = await planFiles(folder, delta, base, { chatTemplate, pause }, silentReporter);
-  const tokenizer = await openTokenizer(files, pause);
+  const planned = await planFiles(folder, delta, base, { chatTemplate, pause }, silentReporter);
+  const { files, vocabulary } = planned;
+  const tokenizer = await openTokenizer(files, pause, vocabulary);
   return layOutAsGguf(folder, {
     ...{ dtype, fileName: () => basename(name), maxShardBytes: null },
     describe: (facts) => ggufMetadata({ files, tokenizer, name: record?.name ?? name, ...facts }),

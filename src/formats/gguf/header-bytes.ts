@@ -41,10 +41,10 @@ export class HeaderBytes {
   }
 
   #putText(text: string): void {
-    const length = Buffer.byteLength(text);
-    const at = this.#reserve(8 + length);
+    const at = this.#reserve(8 + 3 * text.length);
+    const length = this.#bytes.write(text, at + 8);
     this.#view.setUint32(at, length, true);
-    this.#bytes.write(text, at + 8);
+    this.#length = at + 8 + length;
   }
 
   /** Where the next bytes go, which are zeros. */

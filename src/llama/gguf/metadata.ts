@@ -6,15 +6,15 @@ import { ApplyDeltaError } from "../../errors.js";
 import { JsonDraft, type JsonFile } from "../../files/json-draft.js";
 import { readAssetBytes } from "../../files/small-file.js";
 import type { Pause } from "../../interrupt.js";
-import { type Asset, readAsset } from "../assets.js";
+import { type Asset, readAsset, type VocabularyFile } from "../assets.js";
 import { CONFIG, GENERATION_CONFIG, MODEL_CARD, TEMPLATE_FILES, TOKENIZER_MODEL } from "../file-names.js";
 import { parseModelConfig } from "../model-config.js";
 import {
-  isTiktokenList,
   openAddedTokens,
   specialTokensMapSchema,
   tokenizerConfigSchema,
   tokenizerJsonSchema,
+  vocabularyOfModel,
 } from "../tokenizer-files.js";
 import { chatTemplateValues } from "./chat-template.js";
 import { generalValues } from "./general.js";
@@ -70,8 +70,8 @@ export function ggufMetadata({ files, tokenizer, name, parameters, fileType }: G
  * A tokenizer.json has no scores, and the converter invents none; llama.cpp then joins pieces from the left, where the
  * model's tokenizer joins by rank. Null where tokenizer.model has them.
  */
-export function tokenizerWarning(files: readonly Asset[]): string | null {
-  if (readModel(files) !== null) return null;
+export function tokenizerWarning({ model }: VocabularyFiles): string | null {
+  if (model !== null) return null;
   return "there is no tokenizer.model, and tokenizer.json has no scores: llama.cpp will cut some texts into other tokens than the model knows. Copy tokenizer.model from the base's release into the delta's folder.";
 }
 
@@ -97,14 +97,21 @@ function tokenizerValues(
   ];
 }
 
-/** Errors: `bad-json`, `tokenizer-malformed`, `source-unreadable`, `interrupted`. */
-export async function openTokenizer(files: readonly Asset[], pause: Pause): Promise<VocabularyFiles> {
+/**
+ * `known`: a vocabulary of these files that was read already. Errors: `bad-json`, `tokenizer-malformed`,
+ * `source-unreadable`, `interrupted`.
+ */
+export async function openTokenizer(
+  files: readonly Asset[],
+  pause: Pause,
+  known: VocabularyFile | null = null,
+): Promise<VocabularyFiles> {
   const open = <T>(fileName: string, make: (file: JsonFile) => T): T | null => {
     const file = readAsset(files, fileName);
     return file === null ? null : make(file);
   };
   return {
-    model: readModel(files),
+    model: known?.model ? { path: known.path, ...known.model } : readModel(files),
     tokenizerJson: await open("tokenizer.json", (file) =>
       JsonDraft.openLarge(file, tokenizerJsonSchema, pause),
     ),
@@ -118,6 +125,7 @@ export async function openTokenizer(files: readonly Asset[], pause: Pause): Prom
 function readModel(files: readonly Asset[]): VocabularyFiles["model"] {
   const asset = files.find(({ fileName }) => fileName === TOKENIZER_MODEL);
   if (asset === undefined || !("copyFrom" in asset)) return null;
-  const bytes = readAssetBytes(asset.copyFrom);
-  return isTiktokenList(bytes) ? null : { path: asset.copyFrom, bytes };
+  const path = asset.copyFrom;
+  const model = vocabularyOfModel(readAssetBytes(path), path)?.model;
+  return model ? { path, ...model } : null;
 }

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { ApplyDeltaError } from "../../errors.js";
-import { readSentencePiece } from "../sentencepiece.js";
+import type { SentencePieceModel } from "../sentencepiece.js";
 import { contentOf, LLAMA_TOKENS, SPECIAL_TOKENS, type TokenFiles, tokensOf } from "../tokenizer-files.js";
 
 /** By id. */
@@ -24,13 +24,13 @@ const ADDED_SCORE = -1000;
 const UNUSED_SCORE = -10_000;
 
 export interface VocabularyFiles extends TokenFiles {
-  readonly model: { readonly path: string; readonly bytes: Uint8Array } | null;
+  readonly model: (SentencePieceModel & { readonly path: string }) | null;
 }
 
 /** `rows`: of the embedding; a row without a token gets a name of its own. Errors: `foreign-tokenizer`, `tokenizer-malformed`. */
 export function tokenTable(files: VocabularyFiles, rows: number): TokenTable {
   const table: TokenTable = {
-    tokens: Array.from({ length: rows }, (_, id) => `[PAD${id}]`),
+    tokens: new Array(rows),
     scores: new Array(rows).fill(UNUSED_SCORE),
     types: new Array(rows).fill(TOKEN_TYPE.unused),
   };
@@ -44,14 +44,14 @@ export function tokenTable(files: VocabularyFiles, rows: number): TokenTable {
     putPieces(files.model, put);
     putAdded(files, put);
   } else putJsonTokens(files, put);
+  for (let id = 0; id < rows; id++) table.tokens[id] ??= `[PAD${id}]`;
   refuseTwins(table.tokens, files);
   return table;
 }
 
 type PutToken = (id: number, token: string, score: number, type: number) => void;
 
-function putPieces({ path, bytes }: NonNullable<VocabularyFiles["model"]>, put: PutToken): void {
-  const { pieces, scores, types } = readSentencePiece(bytes, path);
+function putPieces({ pieces, scores, types }: SentencePieceModel, put: PutToken): void {
   for (const [id, piece] of pieces.entries()) {
     // The converter asks only for the other types.
     const type = types[id] === TOKEN_TYPE.userDefined ? TOKEN_TYPE.normal : (types[id] as number);
@@ -124,6 +124,7 @@ function withoutNulls(source: object): object {
 
 /** llama.cpp ends itself where two ids have one text (`llama-vocab.cpp`: as many texts as ids). */
 function refuseTwins(tokens: readonly string[], { model, tokenizerJson }: VocabularyFiles): void {
+  if (new Set(tokens).size === tokens.length) return;
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
     const first = ids.get(token);
