@@ -1,5 +1,6 @@
 /** A worker's share of a merge: read a segment straight into the kernel's memory, sum it there, write it at its place. */
 import { crc32 } from "node:zlib";
+import { PAGE_BYTES } from "../files/direct.js";
 import { ElementReader } from "../files/element-reader.js";
 import { type ShardFile, writeSegment } from "../files/output-file.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -51,13 +52,14 @@ async function mergeSegment(
     kernel.memory,
     reader,
   );
-  const { at, findings } = targetSegment(loaded, kernel);
-  addFindings(job.shared.counts, job.outputs.length, task.tensorNumber, findings);
   const elementBytes = bitsOf(task.dtype) / 8;
+  const offsetBytes = task.outputOffsetBytes + first * elementBytes;
+  const { at, findings } = targetSegment(loaded, kernel, offsetBytes % PAGE_BYTES);
+  addFindings(job.shared.counts, job.outputs.length, task.tensorNumber, findings);
   const byteLength = count * elementBytes;
   // Before the write: that moves the bytes to where their pages are.
   if (job.checksums !== null) job.checksums[number] = crc32(kernel.memory.subarray(at, at + byteLength));
   const output = job.outputs[task.shard] as ShardFile;
-  await writeSegment(output, kernel.memory, at, byteLength, task.outputOffsetBytes + first * elementBytes);
+  await writeSegment(output, kernel.memory, at, byteLength, offsetBytes);
   Atomics.add(job.shared.counts, task.shard, BigInt(byteLength));
 }

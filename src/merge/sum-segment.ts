@@ -87,14 +87,18 @@ export interface SegmentResult {
 
 const NOTHING: readonly SegmentFinding[] = [];
 
-/** Leaves the segment's elements, as they stand in the target, in one of the place's regions, and counts. */
-export function targetSegment(loaded: LoadedSegment, kernel: Kernel): SegmentResult {
+/**
+ * Leaves the segment's elements, as they stand in the target, in one of the place's regions, and counts. What is made
+ * there begins at `inPage` of a page, as in the target's file, so nothing is moved to be written past the page cache.
+ */
+export function targetSegment(loaded: LoadedSegment, kernel: Kernel, inPage = 0): SegmentResult {
   const { task, count, place } = loaded;
   if (isCopy(task)) return { at: loaded.baseAt as number, findings: NOTHING };
-  const segment = { ...loaded, task, kernel };
+  const isSum = task.dtype === task.sumDType;
+  const segment = { ...loaded, task, kernel, sumInPage: isSum ? inPage : 0 };
   const { at, findings } = sumSegment(segment);
-  if (task.dtype === task.sumDType) return { at, findings };
-  const narrowAt = regionOf(at) === place.delta ? place.free : place.delta;
+  if (isSum) return { at, findings };
+  const narrowAt = (regionOf(at) === place.delta ? place.free : place.delta) + inPage;
   if (isQuantizedDType(task.dtype)) quantize(segment, task.dtype, at, narrowAt);
   else kernel.convert(task.sumDType, task.dtype, at, narrowAt, count);
   const canOverflow = task.dtype === "F16" || (isQuantizedDType(task.dtype) && task.sumDType !== "F16");
@@ -104,6 +108,8 @@ export function targetSegment(loaded: LoadedSegment, kernel: Kernel): SegmentRes
 
 interface SumSegment extends LoadedSegment<SumTask> {
   readonly kernel: Kernel;
+  /** Where in its page the sum begins. */
+  readonly sumInPage: number;
 }
 
 /** Where the region of an input or a sum begins. */
@@ -117,7 +123,7 @@ const QUANTIZED_ELEMENTS = 8192;
 /** Quantizes the sums at `at`, by way of the region that is left. */
 function quantize(segment: SumSegment, to: QuantizedDType, at: number, blocksAt: number): void {
   const { task, count, place, kernel } = segment;
-  const isFree = (region: number) => region !== regionOf(at) && region !== blocksAt;
+  const isFree = (region: number) => region !== regionOf(at) && region !== regionOf(blocksAt);
   const floatsAt = Object.values(place).find(isFree) as number;
   for (let done = 0; done < count; done += QUANTIZED_ELEMENTS) {
     const some = Math.min(QUANTIZED_ELEMENTS, count - done);
@@ -128,7 +134,7 @@ function quantize(segment: SumSegment, to: QuantizedDType, at: number, blocksAt:
 
 /** The same in `task.sumDType`. */
 function sumSegment(segment: SumSegment): SegmentResult {
-  const { task, count, place, kernel } = segment;
+  const { task, count, place, kernel, sumInPage } = segment;
   const { base, delta, sumDType, scale, operation } = task;
   const findings: SegmentFinding[] = [];
   if (delta === null) return { at: takeBase(segment, base as OpenView, findings), findings };
@@ -137,7 +143,7 @@ function sumSegment(segment: SumSegment): SegmentResult {
   if (scale !== 1) multiply(segment, deltaAt);
   const baseAt = isRepeatedRow(base) ? fillWithRow(segment, base.row) : takeBase(segment, base, findings);
   // A base that was widened has left its own region.
-  const freeAt = regionOf(baseAt) === place.free ? place.base : place.free;
+  const freeAt = (regionOf(baseAt) === place.free ? place.base : place.free) + sumInPage;
   const sides = { baseAt, deltaAt, freeAt };
   if (operation === "subtract") return difference(segment, sides, findings);
   const { inexact, notFinite } = kernel.add(sumDType, baseAt, deltaAt, freeAt, count);
