@@ -82,9 +82,9 @@ async function keysOfFolder(
   }
 }
 
-/** Keys that name a model and say where it came from: nothing acts on them. */
+/** Keys that name a model, and say where it came from and how it is split: nothing that it answers depends on them. */
 const NAMES =
-  /^(?:general\.(?!architecture$|type$|file_type$|quantization_version$|alignment$)|vicuna_apply_delta\.)/;
+  /^(?:general\.(?!architecture$|type$|file_type$|quantization_version$|alignment$)|split\.|vicuna_apply_delta\.)/;
 
 function compareKeys(a: readonly GgufEntry[], b: readonly GgufEntry[]): FileComparison {
   const [inA, inB] = [texts(a), texts(b)];

@@ -3,7 +3,7 @@
  * part of it. Other files are neither sent nor touched.
  */
 import { basename } from "node:path";
-import { ggufStem } from "../formats/gguf/find-gguf.js";
+import { ggufStem, wholeGgufName } from "../formats/gguf/find-gguf.js";
 import type { TargetFormat } from "../formats/table.js";
 import { ASSET_NAMES, MODEL_CARD } from "../llama/file-names.js";
 import { PROVENANCE } from "../target/provenance.js";
@@ -31,7 +31,8 @@ export function filesToSend(names: readonly string[], weights: readonly string[]
 
 /** What is sent of a GGUF that is a file: its parts, and what lies beside it under its name. */
 export function filesBeside(name: string, names: readonly string[], parts: readonly string[]): string[] {
-  const beside = [`${name}.sha256`, name.replace(/\.gguf$/, `.${MODELFILE}`)];
+  const whole = wholeGgufName(name);
+  const beside = [`${whole}.sha256`, whole.replace(/\.gguf$/, `.${MODELFILE}`)];
   return [...parts, ...beside.filter((each) => names.includes(each))].sort();
 }
 

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { EXIT, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { chooseWeights } from "../formats/find-weights.js";
-import { isGgufName } from "../formats/gguf/find-gguf.js";
+import { isGgufName, wholeGgufName } from "../formats/gguf/find-gguf.js";
 import { readGgufKeys } from "../formats/gguf/keys.js";
 import type { Checkpoint } from "../formats/open.js";
 import type { Model } from "../hub/models.js";
@@ -38,7 +38,7 @@ export function isGgufAt(path: string): boolean {
 
 /** What is known of a GGUF before it is checked; of one that can't be opened, nothing. */
 export async function openGguf(target: Model): Promise<GgufTarget> {
-  const name = basename(target.path).replace(/\.gguf$/, "");
+  const name = wholeGgufName(basename(target.path)).replace(/\.gguf$/, "");
   try {
     const { files } = await target.open();
     const [keys = []] = await readGgufKeys(files);

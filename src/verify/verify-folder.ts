@@ -7,6 +7,7 @@ import { statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
+import { wholeGgufName } from "../formats/gguf/find-gguf.js";
 import { readGgufKeys } from "../formats/gguf/keys.js";
 import { type Checkpoint, openCheckpoint, type RemoteWeights } from "../formats/open.js";
 import { type Pause, pauseFor } from "../interrupt.js";
@@ -44,7 +45,9 @@ export async function verifyFolder(path: string, options: VerifyFolderOptions): 
   const models = [...Object.values(sources), ...(target === null ? [] : [target])];
   const { threads = defaultThreads(models) } = options;
   const isFile = onSource(path, () => statSync(path)).isFile();
-  const [folder, checksums] = isFile ? [dirname(path), `${basename(path)}.sha256`] : [path, CHECKSUMS];
+  const [folder, checksums] = isFile
+    ? [dirname(path), `${wholeGgufName(basename(path))}.sha256`]
+    : [path, CHECKSUMS];
   const isGguf = target?.formats.includes("gguf") ?? isFile;
   try {
     const checks = [

@@ -75,6 +75,18 @@ test("two GGUFs: blocks bit by bit, dtypes and keys", async (context) => {
   );
 });
 
+test("one in parts equals the whole, and the folder", async (context) => {
+  const target = await tinyGguf(context, { maxShardBytes: 100_000 });
+  const a = target.replace(".gguf", "-00002-of-00006.gguf");
+  for (const whole of ["vicuna.gguf", "folder"]) {
+    const { isEqual, tensors, files } = await compareModels({
+      a,
+      b: await tinyGguf(context, { target: whole }),
+    });
+    assert.deepEqual([isEqual, tensors.compared, files?.[0]?.differences], [true, 39, 0], whole);
+  }
+});
+
 test("another vocabulary in the folder is a difference of keys", async (context) => {
   const folder = await tinyGguf(context, { target: "folder" });
   const gguf = await tinyGguf(context, { dtype: "Q4_0" });

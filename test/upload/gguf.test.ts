@@ -47,16 +47,17 @@ test("before it is made, only files that it would replace are in its way", async
 
 test("any part of one that is split stands for all; a folder goes whole", async (context) => {
   const { options, there } = await uploadRun(context);
-  const target = await tinyGguf(context, { dtype: "Q8_0", maxShardBytes: 150_000 });
+  const target = await tinyGguf(context, { dtype: "Q8_0", maxShardBytes: 150_000, checksums: true });
   const part = target.replace(".gguf", "-00002-of-00003.gguf");
-  assert.equal((await uploadModel(part, options())).sent.length, 3);
+  const ofParts = (await uploadModel(part, options())).sent;
+  assert.deepEqual([ofParts.length, ofParts.at(-1)], [4, "vicuna.gguf.sha256"]);
   const folder = await tinyGguf(context, { target: "vicuna-tiny", format: "gguf", checksums: true });
   const { sent } = await uploadModel(folder, options({ repository: "owner/folder" }));
   assert.deepEqual(
     sent,
     localFiles(folder).map(([name]) => name),
   );
-  assert.equal(Object.keys(there()).length, 3);
+  assert.equal(Object.keys(there()).length, 4);
 });
 
 test("half a GGUF isn't sent, nor any other file", async (context) => {

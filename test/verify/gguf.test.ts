@@ -59,9 +59,10 @@ for (const dtype of ["F16", "Q8_0", "Q4_0"] as const) {
 }
 
 test("a model made by another name, in parts, or by llama.cpp itself is verified as well", async (context) => {
-  const target = await tinyGguf(context, { dtype: "Q8_0", maxShardBytes: 100_000 });
+  const target = await tinyGguf(context, { dtype: "Q8_0", maxShardBytes: 100_000, checksums: true });
   const part = target.replace(".gguf", "-00002-of-00004.gguf");
-  assert.equal((await verify(part, SOURCES)).verdict, "ok");
+  const ofPart = await verify(part, SOURCES);
+  assert.deepEqual([ofPart.verdict, ofPart.checkOf("checksums").detail], ["ok", "4 files, every byte"]);
   const single = await tinyGguf(context, { dtype: "Q8_0" });
   const renamed = join(dirname(single), "renamed.gguf");
   renameSync(single, renamed);

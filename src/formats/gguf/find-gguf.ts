@@ -16,6 +16,11 @@ export function ggufStem(name: string): string | null {
   return /^(.*?)(?:-\d{5}-of-\d{5})?\.gguf$/i.exec(name)?.[1] ?? null;
 }
 
+/** The name of the model that a file of this name is a part of; of one that isn't a part, its own. */
+export function wholeGgufName(name: string): string {
+  return name.replace(/-\d{5}-of-\d{5}(?=\.gguf$)/, "");
+}
+
 /** The names of all files of the model that a file of this name is of: itself, or as llama.cpp names parts. */
 export function ggufParts(name: string): string[] {
   const [, stem, count] = PART.exec(name) ?? [];
