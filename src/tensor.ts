@@ -170,11 +170,8 @@ export interface ReadableFile {
 export interface OpenFile extends RandomAccessFile, ReadableFile {
   /** Differs for another state of the file with the same size. */
   readonly version: string;
-  /**
-   * Throws `source-changed` if the file was changed since it was opened. Of one that is being downloaded, resolves once
-   * all of it has arrived and was checked; rejects with the download's error.
-   */
-  assertUnchanged(): void | Promise<void>;
+  /** Throws `source-changed` if the file was changed since it was opened. */
+  assertUnchanged(): void;
   /** How much of it came over the network until now. */
   bytesFetched(): number;
   close(): void;

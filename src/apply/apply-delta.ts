@@ -51,6 +51,7 @@ export async function makeTarget(
   const made = { ...stagedTarget(merge), files: filesOfTarget(merge) };
   const keptShards = await withStaging(made, { ...options, isLast }, log, async (staging) => {
     const found = await writeShards(merge, staging, log, signal);
+    await merge.arrival;
     counted = judgeFindings(found, plan, baseCheck, force, log);
     if (staging.isPublished) return;
     staging.writeAssets(files);

@@ -68,7 +68,7 @@ export async function withPlan<T>(
       // What fails at once, for example for want of room, does so before anything is made; later the readers are told.
       await Promise.race([arrival, setImmediate()]);
       arrival.catch(() => {});
-      return await body(merge, log);
+      return await body({ ...merge, arrival }, log);
     } catch (error) {
       throw withChecklist(error, openBase);
     }
@@ -90,6 +90,8 @@ export interface PlannedMerge extends WeightsOutput {
   readonly baseCheck: BaseCheck | null;
   /** Null where the delta isn't one of the known releases. */
   readonly release: RecognizedRelease | null;
+  /** Resolves once all that is downloaded meanwhile is in the cache; rejects with the download's error. */
+  readonly arrival: Promise<unknown>;
 }
 
 const BARE_HEAD =
@@ -102,7 +104,7 @@ async function planTarget(
   target: string,
   options: ApplyDeltaOptions,
   log: WarningLog,
-): Promise<PlannedMerge> {
+): Promise<Omit<PlannedMerge, "arrival">> {
   for (const text of [...base.notes, ...delta.notes]) log.note(text);
   const { dtype = "auto", chatTemplate = null, modelfile = null } = options;
   const { threads = defaultThreads([base, delta]) } = options;

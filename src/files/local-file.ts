@@ -5,6 +5,7 @@ import {
   openSync,
   read,
   readSync,
+  realpathSync,
   type Stats,
   statSync,
 } from "node:fs";
@@ -20,9 +21,12 @@ import { readThroughExchange, receiveThroughExchange } from "./exchange.js";
 export const onSource = onSide("source");
 
 /**
- * Opens a regular file for reading, with a pause before each read. Links are followed: a snapshot in the Hub's cache is
- * made of them.
+ * The Hub's cache keeps a file under its digest, which is also its version on the Hub, and a snapshot has a link to it. So
+ * a run that was interrupted goes on with the same file downloaded.
  */
+const DIGEST = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/** Opens a regular file for reading, with a pause before each read. Links are followed. */
 export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
   statRegularFile(path);
   const fd = onSource(path, () => openSync(path, "r"));
@@ -34,11 +38,12 @@ export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
     throw error;
   }
   const { size, mtimeNs: modifiedNs } = state;
+  const name = onSource(path, () => basename(realpathSync(path)));
   return {
     path,
     fd,
     byteLength: Number(size),
-    version: String(modifiedNs),
+    version: DIGEST.test(name) ? name : String(modifiedNs),
     async read(offsetBytes, length) {
       await pause();
       const bytes = new Uint8Array(length);

@@ -171,6 +171,20 @@ function noteRevision({ wanted, cache, commit }: LocatedModel, reporter: Reporte
   }
 }
 
+/** In about the order in which a merge reads them: as far into one model as into the others. */
+function inTurns(models: readonly (readonly HubFile[])[]): HubFile[] {
+  const placed = models.flatMap((files) => {
+    const total = bytesOf(files.map(({ entry }) => entry));
+    let before = 0;
+    return files.map((file) => {
+      const place = before / Math.max(1, total);
+      before += file.entry.byteLength;
+      return { file, place };
+    });
+  });
+  return placed.sort((a, b) => a.place - b.place).map(({ file }) => file);
+}
+
 /** Gives what forgets the names under which unfinished snapshots are held: to be called once they have a ref. */
 async function downloadMissing(
   located: readonly LocatedModel[],
@@ -182,7 +196,7 @@ async function downloadMissing(
   const { reporter, otherNeeds } = options;
   const missingOf = ({ absentAssets, absentWeights }: LocatedModel) =>
     staysThere(options) ? absentAssets : [...absentAssets, ...absentWeights];
-  const missing = located.flatMap(missingOf);
+  const missing = inTurns(located.map(missingOf));
   if (missing.length === 0) return [];
   for (const model of located) {
     const own = missingOf(model);

@@ -53,12 +53,9 @@ export async function writeShards(
         current: plan.shards[shard]?.fileName ?? "",
       }),
     async finishShard(shard, found) {
-      const checks = models.flatMap(({ files }) => files.map((file) => file.assertUnchanged()));
-      await Promise.all(checks);
+      for (const { files } of models) for (const file of files) file.assertUnchanged();
       findings.push(...found);
-      // A file that has arrived meanwhile is another version to the next run: the cache's, with a time.
-      const isRemembered = checks.every((check) => check === undefined);
-      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, found, isRemembered);
+      await staging.finishFile((plan.shards[shard] as PlannedShard).fileName, found);
     },
   });
   const order = new Map(plan.tensors.map(({ name }, number) => [name, number]));

@@ -73,13 +73,13 @@ export class StagedShards {
     return file;
   }
 
-  /** Makes a shard whose last byte is written durable, and remembers it, where asked to, and what was counted in it. */
-  async finishFile(name: string, findings: readonly Finding[], isRemembered = true): Promise<void> {
+  /** Makes a shard whose last byte is written durable, and remembers it, and what was counted in it. */
+  async finishFile(name: string, findings: readonly Finding[]): Promise<void> {
     const file = this.#open.get(name);
     if (file === undefined || !this.isDurable) return;
     await syncShardFile(file);
     // The run may have ended meanwhile.
-    if (!this.#open.has(name) || !isRemembered) return;
+    if (!this.#open.has(name)) return;
     this.sync(this.folder);
     this.claim?.assertHeld();
     recordShard(this.journal, this.folder, name, findings);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { applyDelta } from "../../src/apply/apply-delta.js";
 import { silentReporter } from "../../src/progress.js";
+import { JOURNAL } from "../../src/target/target.js";
 import { filesIn } from "../support/hub-run.js";
 import { type RecordedRequest, sha256 } from "../support/hub-server.js";
 import { tinyPair, tinyShapes } from "../support/model-folder.js";
@@ -28,9 +29,9 @@ async function start(context: TestContext) {
   const shards = { format: "torch", shards: 3 } as const;
   const run = await streamRun(context, { ...PAIR, baseOptions: shards, deltaOptions: shards });
   const expected = join(run.root, "expected");
-  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, maxShardBytes: 1_500_000 });
+  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, maxShardBytes: 700_000 });
   const merge = (options: Parameters<StreamRun["stream"]>[1] = {}) =>
-    run.stream("out", { maxShardBytes: 1_500_000, ...download(run), ...options });
+    run.stream("out", { maxShardBytes: 700_000, ...download(run), ...options });
   return { ...run, merge, target: join(run.root, "out"), expected };
 }
 
@@ -90,6 +91,41 @@ describe("a merge while its weights are downloaded", { concurrency: 2 }, () => {
     await run.merge({ transfer: { attempts: 200, longestDelayMs: 50 } });
     assert.equal(isWritten, true);
     assertSameTarget(run.target, run.expected);
+  });
+
+  test("goes on from the shards that are made where the last file fails", async (context) => {
+    const run = await start(context);
+    const { files = {} } = run.hub.repositories[DELTA] ?? {};
+    const last = sha256(files["pytorch_model-00003-of-00003.bin"] ?? assert.fail());
+    const journal = join(run.root, "out.incomplete", JOURNAL);
+    const isRemembered = () => existsSync(journal) && readFileSync(journal, "utf8").includes('"shard":');
+    run.hub.fault = (request) => {
+      if (!isLarge(request) || !request.url.includes(last)) return undefined;
+      return { kind: "status", status: isRemembered() ? 410 : 503 };
+    };
+    await refusal(() => run.merge({ transfer: { attempts: 200, longestDelayMs: 50 } }), "hub-failure", {
+      hint: /it goes on from here, with [1-9] of \d shards done/,
+    });
+    assert.equal(existsSync(run.target), false);
+    // By now most files are in the cache.
+    run.hub.fault = () => undefined;
+    const { keptShards } = await run.merge();
+    assert.match(keptShards[0] ?? "", /^model-00001-/);
+    assertSameTarget(run.target, run.expected);
+    assertCached(run);
+  });
+
+  test("fetches both sides in turns, as the merge reads them", async (context) => {
+    const run = await start(context);
+    await run.merge();
+    const order = run.hub.requests.filter(isLarge).map(({ url }) => url);
+    const firstOf = (repository: string, file: string) => {
+      const digest = sha256(run.hub.repositories[repository]?.files[file] ?? assert.fail());
+      return order.findIndex((url) => url.includes(digest));
+    };
+    const [second, third] = [2, 3].map((n) => firstOf(BASE, `pytorch_model-0000${n}-of-00003.bin`));
+    const first = firstOf(DELTA, "pytorch_model-00001-of-00003.bin");
+    assert.ok(first >= 0 && first < (second ?? -1) && first < (third ?? -1), order.join("\n"));
   });
 
   test("a base that doesn't fit is found out before anything is downloaded", async (context) => {

@@ -84,13 +84,13 @@ export async function streamFolders(
         (sum, [file, bytes]) => sum + (/\.(?:safetensors|bin)$/.test(file) ? bytes.length : 0),
         0,
       ),
-    stream: (target, { transfer, ...options } = {}) =>
+    stream: (target, { transfer, hub: other, ...options } = {}) =>
       applyDelta({
         base: BASE,
         delta: DELTA,
         target: join(root, target),
         skipBaseCheck: true,
-        hub: { ...hubOptions, transfer: { ...QUICK, ...transfer } },
+        hub: { ...hubOptions, ...other, transfer: { ...QUICK, ...other?.transfer, ...transfer } },
         ...options,
       }),
     sentBytes: () => hub.contentRequests().reduce((sum, { sentBytes }) => sum + sentBytes, 0),
