@@ -1,4 +1,5 @@
 /** Patience: what fails for a while is tried again, as long as it is worth waiting, and the user is told what for. */
+import { setMaxListeners } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { throwIfAborted } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
@@ -69,6 +70,8 @@ export function createRetrier(
   clock = systemClock,
 ) {
   const { attempts, firstDelayMs, longestDelayMs, patienceMs } = transfer;
+  // Each request that waits listens to it meanwhile; there may be a hundred, and Node would warn of a leak at eleven.
+  setMaxListeners(0, signal);
   const answered = new Set<string>();
   /** Until when a server wants no requests. */
   const pauses = new Map<string, number>();

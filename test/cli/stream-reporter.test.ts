@@ -20,7 +20,17 @@ function fake(
 ): Fake {
   let now = 1000;
   context.mock.method(performance, "now", () => now);
-  context.mock.timers.enable({ apis: ["setTimeout", "Date"], now });
+  context.mock.method(Date, "now", () => now);
+  // Not node:test's timers, of which Node 20 warns. The bar has one timer at most.
+  let timer = { at: Number.POSITIVE_INFINITY, run: () => {} };
+  const setTimer = (run: () => void, delayMs = 0) => {
+    timer = { at: now + delayMs, run };
+    return 1;
+  };
+  context.mock.method(globalThis, "setTimeout", setTimer as never);
+  context.mock.method(globalThis, "clearTimeout", () => {
+    timer.at = Number.POSITIVE_INFINITY;
+  });
   let text = "";
   const stream = Object.assign(new PassThrough(), { isTTY: columns !== undefined, columns });
   stream.on("data", (chunk: Buffer) => {
@@ -40,8 +50,14 @@ function fake(
     written: () => text,
     interrupt: () => controller.abort(),
     wait: (milliseconds) => {
-      now += milliseconds;
-      context.mock.timers.tick(milliseconds);
+      const end = now + milliseconds;
+      while (timer.at <= end) {
+        now = timer.at;
+        const { run } = timer;
+        timer.at = Number.POSITIVE_INFINITY;
+        run();
+      }
+      now = end;
     },
   };
 }

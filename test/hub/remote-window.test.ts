@@ -14,10 +14,11 @@ test("a failure reaches those, too, for whom there was no room yet", { timeout: 
   context.after(() => clearInterval(alive));
   const reads = SLOTS + 10;
   const stop = new AbortController();
+  const stopped = new Promise((_, reject) => stop.signal.addEventListener("abort", reject));
   const file = {
     entry: { byteLength: reads * SLOT_BYTES },
     async *read() {
-      await new Promise((_, reject) => stop.signal.addEventListener("abort", reject));
+      await stopped;
       yield new Uint8Array();
     },
   } as unknown as HubFile;

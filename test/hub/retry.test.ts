@@ -97,3 +97,24 @@ test("what won't pass isn't waited for", async () => {
   for (const error of [() => status(404), () => new Error("odd")])
     assert.equal((await session().failUntil(60 * MINUTE_MS, error)).minutes, 0);
 });
+
+test("many requests may wait at once, and Node warns of no leak", async (context) => {
+  const warnings: string[] = [];
+  const listen = ({ message }: Error) => void warnings.push(message);
+  process.on("warning", listen);
+  context.after(() => process.off("warning", listen));
+  const { transfer } = completeHubSettings({ transfer: { firstDelayMs: 20 } });
+  const reporter = { note: () => {}, detail: () => {} };
+  const retrier = createRetrier(transfer, HOME, new AbortController().signal, reporter);
+  await Promise.all(
+    Array.from({ length: 20 }, () => {
+      let isFirst = true;
+      return withRetries(retrier, () => {
+        const outcome = isFirst ? Promise.reject(refused()) : Promise.resolve();
+        isFirst = false;
+        return outcome;
+      });
+    }),
+  );
+  assert.deepEqual(warnings, []);
+});
