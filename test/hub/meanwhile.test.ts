@@ -88,7 +88,7 @@ describe("a merge while its weights are downloaded", { concurrency: 2 }, () => {
       isWritten ||= written();
       return isWritten ? undefined : { kind: "status", status: 503 };
     };
-    await run.merge({ transfer: { attempts: 200, longestDelayMs: 50 } });
+    await run.merge({ transfer: { attempts: 5000, longestDelayMs: 50 } });
     assert.equal(isWritten, true);
     assertSameTarget(run.target, run.expected);
   });
