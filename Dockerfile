@@ -3,7 +3,7 @@
 FROM node:22-slim AS build
 WORKDIR /build
 COPY . .
-RUN npm ci --no-audit --no-fund && npm pack --silent --pack-destination /package
+RUN mkdir /package && npm ci --no-audit --no-fund && npm pack --silent --pack-destination /package
 
 FROM node:22-slim
 COPY --from=build /package /package
