@@ -1,6 +1,7 @@
+import { ApplyDeltaError } from "../errors.js";
 import type { FixedPiece } from "../files/output-file.js";
 import type { ModelConfig } from "../llama/documents.js";
-import type { DType, OpenFile, TensorView } from "../tensor.js";
+import type { DType, OpenFile, RandomAccessFile, TensorView } from "../tensor.js";
 import type { HeaderReader } from "./header-reader.js";
 
 /** All that the program knows of one format of weights files. `table.ts` lists them. */
@@ -88,6 +89,20 @@ export interface ShardLayout<Entry> {
   readonly pieces: readonly FixedPiece[];
   /** In file order. */
   readonly placed: readonly PlacedEntry<Entry>[];
+}
+
+/**
+ * Where the last tensor's data ends, the file must; `padded`: or up to there. Errors: `truncated-file`,
+ * `overlong-file`.
+ */
+export function assertEnd({ path, byteLength }: RandomAccessFile, end: number, padded = end): void {
+  if (byteLength >= end && byteLength <= padded) return;
+  const [code, message] =
+    byteLength < end
+      ? (["truncated-file", "The file ends before its last tensor."] as const)
+      : (["overlong-file", "There are bytes after the last tensor."] as const);
+  const sizes = { expected: `${end} bytes`, got: `${byteLength} bytes` };
+  throw new ApplyDeltaError(code, message, { file: path, ...sizes });
 }
 
 /** Whether a file begins with this text, each character a byte. */

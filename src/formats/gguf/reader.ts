@@ -4,7 +4,7 @@
  */
 import { ApplyDeltaError, type ErrorCode, type ErrorDetails } from "../../errors.js";
 import { blockElements, byteLengthOf, type RandomAccessFile, type TensorView } from "../../tensor.js";
-import type { LayoutEntry } from "../format.js";
+import { assertEnd, type LayoutEntry } from "../format.js";
 import type { HeaderReader } from "../header-reader.js";
 import {
   ALIGNMENT_KEY,
@@ -166,10 +166,5 @@ function checkPlaces(places: readonly Place[], { file, dataStart, alignment }: D
     }
     end = begin + byteLengthOf(place);
   }
-  const length = file.byteLength - dataStart;
-  if (length >= end && length <= pad(end, alignment)) return;
-  const sizes = { expected: `${dataStart + end} bytes`, got: `${file.byteLength} bytes` };
-  throw length < end
-    ? refusal("truncated-file", "The file ends before its last tensor.", sizes)
-    : refusal("overlong-file", "There are bytes after the last tensor.", sizes);
+  assertEnd(file, dataStart + end, dataStart + pad(end, alignment));
 }

@@ -10,6 +10,7 @@ import {
   type RandomAccessFile,
   type TensorView,
 } from "../../tensor.js";
+import { assertEnd } from "../format.js";
 import type { HeaderReader } from "../header-reader.js";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY, OPENING_BRACE } from "./header.js";
 
@@ -157,13 +158,7 @@ function checkTiling(
     }
     at = end;
   }
-  const end = dataStart + at;
-  if (end === file.byteLength) return;
-  const [code, message]: [ErrorCode, string] =
-    end > file.byteLength
-      ? ["truncated-file", "The file ends before its last tensor."]
-      : ["overlong-file", "There are bytes after the last tensor."];
-  throw refusal(file, code, message, { expected: `${end} bytes`, got: `${file.byteLength} bytes` });
+  assertEnd(file, dataStart + at);
 }
 
 function refusal(

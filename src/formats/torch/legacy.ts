@@ -1,5 +1,6 @@
-import { ApplyDeltaError, type ErrorCode } from "../../errors.js";
+import { ApplyDeltaError } from "../../errors.js";
 import type { RandomAccessFile, TensorView } from "../../tensor.js";
+import { assertEnd } from "../format.js";
 import type { HeaderReader } from "../header-reader.js";
 import { readPickle, type Unpickled } from "./pickle.js";
 import {
@@ -115,17 +116,7 @@ async function locateStorages(
     offsets.set(storage.key, end + COUNT_BYTES);
     end += COUNT_BYTES + recordBytes(storage);
   }
-  if (end !== file.byteLength) {
-    const [code, message]: [ErrorCode, string] =
-      end > file.byteLength
-        ? ["truncated-file", "The file ends before the data of its tensors does."]
-        : ["overlong-file", "The file goes on after the data of its tensors."];
-    throw new ApplyDeltaError(code, message, {
-      file: file.path,
-      expected: `${end} bytes`,
-      got: `${file.byteLength} bytes`,
-    });
-  }
+  assertEnd(file, end);
   await Promise.all(
     storages.map((storage) => checkCount(file, storage, (offsets.get(storage.key) as number) - COUNT_BYTES)),
   );
