@@ -57,12 +57,12 @@ test("every dtype on either side, every dtype to write, both kernels", async (co
   }
 });
 
-for (const [baseDType, deltaDType, dtype] of [
-  ["F16", "F16", "auto"],
-  ["F64", "BF16", "F32"],
-  ["BF16", "F32", "F16"],
+for (const [baseDType, deltaDType, dtype, threads] of [
+  ["F16", "F16", "auto", 16],
+  ["F64", "BF16", "F32", 3],
+  ["BF16", "F32", "F16", 2],
 ] as const) {
-  test(`tensors of several segments: ${baseDType} and ${deltaDType} to ${dtype}, 1, 3 and 16 threads`, async (context) => {
+  test(`tensors of several segments: ${baseDType} and ${deltaDType} to ${dtype}, 1 and ${threads} threads`, async (context) => {
     const shape = [691, 2287]; // Odd, and three segments and a bit in 16 bits.
     const base = repeated("large", baseDType, shape, 0.02, 5);
     const delta = repeated("large", deltaDType, shape, 1e-3, 7);
@@ -76,13 +76,7 @@ for (const [baseDType, deltaDType, dtype] of [
     assertTensor(one.tensors.get("large"), { base, delta, dtype }, "large");
     for (const tensor of beside)
       assertTensor(one.tensors.get(tensor.name), { base: tensor, delta: tensor, dtype }, tensor.name);
-    for (const threads of [3, 16]) {
-      assert.deepEqual(
-        (await merge(context, sides, { dtype, threads })).bytes,
-        one.bytes,
-        `${threads} threads`,
-      );
-    }
+    assert.deepEqual((await merge(context, sides, { dtype, threads })).bytes, one.bytes);
   });
 }
 
