@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 system_python=/usr/bin/python3
-if [ ! -d .venv/fschat-v0 ] || ! .venv/bin/python -c 'import fastchat, gguf, jinja2, torch, xllamacpp' 2>/dev/null; then
+if [ ! -d .venv/hub-v2 ] || ! .venv/bin/python -c 'import fastchat, gguf, jinja2, torch, xllamacpp' 2>/dev/null; then
   if ! "$system_python" -c 'import torch, ensurepip' 2>/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
@@ -20,6 +20,8 @@ if [ ! -d .venv/fschat-v0 ] || ! .venv/bin/python -c 'import fastchat, gguf, jin
   .venv/bin/pip install --quiet --requirement test/python/requirements.txt
   # The last FastChat that applied Vicuna v0; beside the environment, not in it.
   .venv/bin/pip install --quiet --no-deps --target .venv/fschat-v0 fschat==0.1.10
+  # The Hub's newest library, which those above can't be used with.
+  .venv/bin/pip install --quiet --target .venv/hub-v2 huggingface_hub==2.4.0
 fi
 export HF_HUB_OFFLINE=1 TQDM_DISABLE=1 TRANSFORMERS_VERBOSITY=error PYTHONWARNINGS=ignore
 exec .venv/bin/python -m unittest discover --start-directory test/python --pattern 'test_*.py' --verbose --buffer
