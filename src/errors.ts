@@ -51,14 +51,14 @@ export class ApplyDeltaError extends Error {
     /** Which invariant was broken. */
     readonly code: ErrorCode,
     message: string,
-    details: ErrorDetails = {},
+    /** What is null or undefined isn't known. */
+    details: { readonly [Fact in keyof ErrorDetails]?: ErrorDetails[Fact] | null | undefined } = {},
   ) {
-    super(bounded(message), details.cause === undefined ? undefined : { cause: details.cause });
+    super(bounded(message), details.cause == null ? undefined : { cause: details.cause });
     const usual = DAMAGED.has(code) ? { hint: GET_AGAIN } : {};
-    const entries = Object.entries({ ...usual, ...details });
-    this.details = Object.fromEntries(
-      entries.map(([key, value]) => [key, typeof value === "string" ? bounded(value) : value]),
-    );
+    const known = Object.entries(details).filter(([, value]) => value != null);
+    const short = known.map(([key, value]) => [key, typeof value === "string" ? bounded(value) : value]);
+    this.details = { ...usual, ...Object.fromEntries(short) };
   }
 
   /** What the command line would exit with. */

@@ -56,7 +56,7 @@ export function typedSystemError(error: unknown, side: Side, path: string, offse
   const [code, message] = side === "source" ? readError(errno, name) : writeError(errno, name);
   return new ApplyDeltaError(code, message, {
     file: path,
-    ...(offsetBytes === undefined ? {} : { offsetBytes }),
+    offsetBytes,
     hint: HINTS[side][errno] ?? USUAL_HINTS[side],
     cause: error,
   });

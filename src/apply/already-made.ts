@@ -60,7 +60,7 @@ function madeButAltered(file: string, { details: { got } }: ApplyDeltaError): Ap
   const message = "This merge made the folder, but it is no longer what it was.";
   return new ApplyDeltaError("target-altered", message, {
     file,
-    ...(got === undefined ? {} : { got }),
+    got,
     hint: "Make it again with --overwrite, or choose another folder.",
   });
 }

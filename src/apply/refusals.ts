@@ -64,9 +64,9 @@ export function refuseHollowSides({ tensors, statistics, verdict, cause }: BaseC
     const { side, files = [], tensors: names = [], offsetBytes } = cause ?? { side: null };
     const message = `No sum is finite: the ${side ?? "base or delta"} is NaN or infinite.`;
     throw new ApplyDeltaError("not-finite", message, {
-      ...(files[0] === undefined ? {} : { file: files[0] }),
-      ...(names[0] === undefined ? {} : { tensor: names[0] }),
-      ...(offsetBytes == null ? {} : { offsetBytes }),
+      file: files[0],
+      tensor: names[0],
+      offsetBytes,
       expected: "finite numbers on both sides",
       got: `no finite pair in ${tensors.length} tensors`,
       hint: `It was saved so: by a training run that diverged, or a conversion that overflowed. Get the ${side ?? "model"} from elsewhere. To merge all the same, add --force.`,

@@ -214,9 +214,9 @@ function mixedError(
   const isBlank = kind === "damaged" && check.statistics.baseRms === 0;
   const others = `, as in the other ${plural(check.tensors.length - tensors.length, "tensor")}`;
   const details = {
-    ...(file === undefined ? {} : { file }),
-    ...(tensors[0] === undefined ? {} : { tensor: tensors[0] }),
-    ...(offsetBytes === null ? {} : { offsetBytes }),
+    file,
+    tensor: tensors[0],
+    offsetBytes,
     expected: `${kind === "damaged" ? "weights" : "sums that are exact"}${isBlank ? "" : others}`,
     got: `${plural(tensors.length, "tensor")}: ${listed(tensors)}`,
   };

@@ -24,8 +24,8 @@ export function checkRecord<T>(schema: z.ZodType<T>, value: unknown, path: strin
 export function malformedRecord(path: string, what: string, got?: string, cause?: unknown): ApplyDeltaError {
   return new ApplyDeltaError("record-malformed", `${basename(path)} is malformed: ${what}.`, {
     file: path,
-    ...(got === undefined ? {} : { got }),
-    ...(cause === undefined ? {} : { cause }),
+    got,
+    cause,
     hint: "It was changed after it was written: restore it, or make the target again.",
   });
 }

@@ -93,7 +93,7 @@ function createToken(endpoint: string): string {
 
 function noToken({ endpoint, tokenFile }: HubSettings): ApplyDeltaError {
   return new ApplyDeltaError("no-upload-token", "The upload needs a token, and none is set.", {
-    ...(tokenFile === null ? {} : { file: tokenFile }),
+    file: tokenFile,
     expected: "a token with write access",
     hint: `${createToken(endpoint)}, or log in with \`hf auth login\`.`,
   });

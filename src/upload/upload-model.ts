@@ -136,7 +136,7 @@ async function checkCard(folder: string, { writer, repository }: UploadAccess): 
     }
     throw new ApplyDeltaError("upload-failed", `The Hub refuses the metadata of ${MODEL_CARD}.`, {
       file,
-      ...(error.serverMessage === null ? {} : { got: error.serverMessage }),
+      got: error.serverMessage,
       hint: `Mend the YAML between the --- at its top. Nothing was sent to ${repository}.`,
     });
   }
