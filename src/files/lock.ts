@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
 import { z } from "zod";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { throwIfAborted } from "../interrupt.js";
 import { writeOwnFile } from "./own-file.js";
 import { openSmallFile } from "./small-file.js";
@@ -117,7 +117,7 @@ function tryLock(path: string, silentState: string | undefined): string | null {
   const aside = `${path}.${me.id}`;
   if (!succeeds("ENOENT", () => renameSync(path, aside))) return create(path, me) ? me.id : null;
   const moved = readHolder(aside);
-  rmSync(aside, { force: true });
+  uninterrupted(() => rmSync(aside, { force: true }));
   // Another run was faster still, and it is its lock which was put aside: it goes back.
   if (moved !== null && moved.id !== holder?.id) create(path, moved);
   return create(path, me) ? me.id : null;
@@ -182,10 +182,10 @@ function create(path: string, holder: Holder): boolean {
   return succeeds("EEXIST", () => writeOwnFile(path, "new", JSON.stringify(holder)));
 }
 
-/** False where it fails with this errno. */
+/** False where it fails with this errno; again where a signal cut it short. */
 function succeeds(errno: string, step: () => void): boolean {
   try {
-    step();
+    uninterrupted(step);
     return true;
   } catch (error) {
     if (errnoOf(error) === errno) return false;
@@ -203,7 +203,7 @@ function readHolder(path: string): Holder | null {
  * look alone from memory.
  */
 function lookAt(path: string): { holder: Holder | null; state: string } {
-  const file = openSmallFile(path, MAX_LOCK_BYTES);
+  const file = uninterrupted(() => openSmallFile(path, MAX_LOCK_BYTES));
   if (file.kind !== "bytes") return { holder: null, state: file.kind };
   const parsed = holderSchema.safeParse(jsonOf(file.bytes));
   const holder = parsed.success ? parsed.data : null;

@@ -5,6 +5,7 @@ import { ApplyDeltaError } from "../errors.js";
 import { type Lock, type LockOptions, takeLock } from "../files/lock.js";
 import { makeFolders } from "../files/own-file.js";
 import { entryAt, onTarget, quietly } from "../files/write-errors.js";
+import { typedSystemError } from "../system-errors.js";
 import { JOURNAL, LOCK } from "./target.js";
 
 export interface Claim extends Lock {
@@ -44,9 +45,7 @@ export async function lockFolder(folder: string, options: LockOptions, name = LO
   try {
     return await takeLock(folder, name, options);
   } catch (error) {
-    return onTarget(folder, () => {
-      throw error;
-    });
+    throw typedSystemError(error, "target", folder);
   }
 }
 

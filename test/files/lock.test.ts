@@ -152,6 +152,27 @@ test("a pipe in a lock's place holds nobody up", { skip: process.platform === "w
   (await take()).release();
 });
 
+test("signals that cut its steps short hold nobody up", async (context) => {
+  const { take } = place(context);
+  for (const operation of ["openSync", "writeSync", "statSync", "readSync"] as const) {
+    const real = fs[operation] as (...args: unknown[]) => unknown;
+    const calls = mock.method(fs, operation, real);
+    calls.mock.mockImplementationOnce(() => {
+      throw Object.assign(new Error(`EINTR: interrupted system call`), { code: "EINTR" });
+    }, 0);
+    syncBuiltinESMExports();
+    try {
+      const lock = await take();
+      // Finds it alive, by looking at it.
+      await assert.rejects(take, { code: "target-busy" });
+      lock.release();
+    } finally {
+      calls.mock.restore();
+      syncBuiltinESMExports();
+    }
+  }
+});
+
 test("a lock that can't be written whole isn't left behind: nobody would wait for it", async (context) => {
   const folder = temporaryFolder(context);
   const mocked = mock.method(fs, "writeSync", () => {
