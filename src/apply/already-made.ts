@@ -6,11 +6,11 @@
  */
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
-import { onSource, openLocalFile, readFully, sourceExists } from "../files/local-file.js";
+import { openLocalFile, readFully, sourceExists } from "../files/local-file.js";
+import { readAssetBytes } from "../files/small-file.js";
 import { openCheckpoint } from "../formats/open.js";
 import type { ReadRequest } from "../hub/models.js";
 import { localPathsOf } from "../hub/models.js";
@@ -144,6 +144,6 @@ function sorted(entries: readonly (readonly (string | number)[])[]): string[] {
 }
 
 function digestOf(file: Asset): string {
-  const content = "text" in file ? file.text : onSource(file.copyFrom, () => readFileSync(file.copyFrom));
+  const content = "text" in file ? file.text : readAssetBytes(file.copyFrom);
   return createHash("sha256").update(content).digest("hex");
 }

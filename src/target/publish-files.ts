@@ -2,8 +2,9 @@
  * A target that is a file, or a few beside each other: each is put in place by a rename, the main one last. So the
  * target is there when that one is, and what a killed run had put in place goes back to where the next one works.
  */
-import { readFileSync, renameSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { openSmallFile } from "../files/small-file.js";
 import { entryAt, onTarget } from "../files/write-errors.js";
 import { type Fingerprint, fingerprintChanges, readJournal } from "./journal.js";
 import { fileExists, JOURNAL } from "./target.js";
@@ -52,8 +53,7 @@ const MAX_TEXT_BYTES = 100_000;
 
 /** Whether both hold the same text: a run that was killed had put it there, or it makes no difference. */
 function isSameText(a: string, b: string): boolean {
-  const size = entryAt(a)?.size ?? 0;
-  if (size !== entryAt(b)?.size || size > MAX_TEXT_BYTES) return false;
-  const read = (path: string) => onTarget(path, () => readFileSync(path));
-  return read(a).equals(read(b));
+  const read = (path: string) => onTarget(path, () => openSmallFile(path, MAX_TEXT_BYTES));
+  const [one, other] = [read(a), read(b)];
+  return one.kind === "bytes" && other.kind === "bytes" && one.bytes.equals(other.bytes);
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -27,6 +28,18 @@ test("a GGUF without the Modelfile that is asked for isn't the one that was made
   await run({ modelfile: "v0", overwrite: true });
   // The same again is done at once.
   await run({ modelfile: "v0" });
+});
+
+test("a pipe in a Modelfile's place holds nobody up", {
+  skip: process.platform === "win32",
+}, async (context) => {
+  const root = temporaryFolder(context);
+  const run = () => applyDelta({ base, delta, target: join(root, "tiny.gguf"), modelfile: "v1.1" });
+  await run();
+  const path = join(root, "tiny.Modelfile");
+  rmSync(path);
+  execFileSync("mkfifo", [path]);
+  await refusal(run, "target-exists", { hint: /--overwrite/ });
 });
 
 test("in a folder its name is Modelfile; auto takes the style of the chat template", async (context) => {
