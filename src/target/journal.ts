@@ -15,7 +15,10 @@ import { FINDING_KINDS, type Finding } from "./findings.js";
 import { partJournal } from "./target.js";
 
 /** Of all parts together. A line is some 100 bytes for each finding; stops files that would fill the memory. */
-const MAX_JOURNAL_BYTES = 16_000_000;
+const MAX_JOURNAL_BYTES = 4_000_000;
+
+/** Of all parts together. A shard takes two, and so does a part; millions would take minutes. */
+const MOST_LINES = 1 << 15;
 
 /** Parts of a target; more are a typing error. */
 export const MOST_PARTS = 4096;
@@ -141,15 +144,15 @@ function* entriesOf(
   head: JournalHead | null,
   text: string,
 ): Generator<z.infer<typeof entrySchema>> {
-  let left = MAX_JOURNAL_BYTES - text.length;
-  for (const line of linesOf(text)) {
-    const entry = parseLine(entrySchema, line);
-    if (entry !== null) yield entry;
-  }
-  for (const part of head === null ? [] : partJournals(path, head)) {
-    const ofPart = readText(part, left);
-    left -= ofPart.length;
-    yield* entriesOf(part, null, ofPart);
+  let [left, lines] = [MAX_JOURNAL_BYTES, 0];
+  for (const each of [path, ...(head === null ? [] : partJournals(path, head))]) {
+    const found = each === path ? text : readText(each, left);
+    left -= found.length;
+    for (const line of linesOf(found)) {
+      if (++lines > MOST_LINES) throw unreadable(each, `at most ${MOST_LINES} lines`, "more");
+      const entry = parseLine(entrySchema, line);
+      if (entry !== null) yield entry;
+    }
   }
 }
 
@@ -158,10 +161,13 @@ function readText(path: string, most: number): string {
   const file = onTarget(path, () => openSmallFile(path, most));
   if (file.kind === "bytes") return file.bytes.toString("utf8");
   if (file.kind === "missing") return "";
-  throw new ApplyDeltaError("target-unwritable", "The journal of an interrupted run can't be read.", {
-    file: path,
-    expected: `a file of at most ${most} bytes`,
-    got: file.kind === "too-large" ? file.got : "something else than a file",
+  const got = file.kind === "too-large" ? file.got : "something else than a file";
+  throw unreadable(path, `a file of at most ${most} bytes`, got);
+}
+
+function unreadable(path: string, expected: string, got: string): ApplyDeltaError {
+  return new ApplyDeltaError("target-unwritable", "The journal of an interrupted run can't be read.", {
+    ...{ file: path, expected, got },
     hint: "It isn't this tool's: move it away, or choose another folder.",
   });
 }

@@ -204,6 +204,13 @@ test("a line of the journal that was cut off doesn't spoil those behind it", asy
   third.discard();
 });
 
+test("a journal of nothing but lines is refused: reading millions would take minutes", async (context) => {
+  const { work, open } = place(context);
+  (await whole(open)).suspend();
+  appendFileSync(join(work, JOURNAL), "\n".repeat(1 << 15));
+  await refusal(open, "target-unwritable", { file: join(work, JOURNAL), expected: "at most 32768 lines" });
+});
+
 test("what the user put into a finished target stays, whatever a later run does", async (context) => {
   const here = place(context);
   for (const [more, code] of [
