@@ -9,7 +9,7 @@ import { ApplyDeltaError } from "./errors.js";
 const COSTS = {
   files: { most: 1 << 12, what: "weights files in the checkpoint" },
   /** LLaMA's largest has 1,138. */
-  tensors: { most: 1 << 14, what: "tensors in the checkpoint" },
+  tensors: { most: 1 << 13, what: "tensors in the checkpoint" },
   nameBytes: { most: 16 << 20, what: "bytes of tensor names in the checkpoint" },
   /** Everything that is read of weights files and their index before a tensor's data is. */
   headerBytes: { most: 32 << 20, what: "bytes of headers in the checkpoint" },

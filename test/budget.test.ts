@@ -6,7 +6,7 @@ import { refusal } from "./support/refusal.js";
 
 const LIMITS: readonly (readonly [Cost, number, RegExp])[] = [
   ["files", 4096, /weights files/],
-  ["tensors", 16_384, /tensors/],
+  ["tensors", 8192, /tensors/],
   ["nameBytes", 16_777_216, /bytes of tensor names/],
   ["headerBytes", 33_554_432, /bytes of headers/],
   ["values", 2_097_152, /values in/],

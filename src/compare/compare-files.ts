@@ -57,14 +57,17 @@ type Side = Pick<Checkpoint, "folder" | "config">;
 
 type Sides = Readonly<Record<"a" | "b", string>>;
 
-const SLICE_KEYS = 1 << 12;
+/** Places looked at between two pauses. */
+const SLICE_PLACES = 1 << 12;
 
 async function compareFile(file: string, paths: Sides, pause: Pause): Promise<FileComparison> {
   const keys: FileKey[] = [];
   let differences = 0;
   let notes = 0;
-  for await (const key of differencesOf(file, paths, pause)) {
-    if ((differences + notes) % SLICE_KEYS === 0) await pause();
+  let places = 0;
+  for (const key of await differencesOf(file, paths, pause)) {
+    if (++places % SLICE_PLACES === 0) await pause();
+    if (key === null) continue;
     if (key.isNote) notes++;
     else differences++;
     if (keys.length < MAX_KEYS) keys.push({ ...key, ...shorten(key) });
@@ -72,17 +75,24 @@ async function compareFile(file: string, paths: Sides, pause: Pause): Promise<Fi
   return { file, isDifferent: differences > 0, onlyIn: null, differences, notes, keys };
 }
 
-function differencesOf(file: string, paths: Sides, pause: Pause): Iterable<FileKey> | AsyncIterable<FileKey> {
+/** Null for a place where both are equal: two vocabularies may be, in every token but one. */
+async function differencesOf(file: string, paths: Sides, pause: Pause): Promise<Iterable<FileKey | null>> {
   if (file === TOKENIZER_MODEL) return modelKeys(paths);
-  return file.endsWith(".json") ? jsonKeys(file, paths, pause) : textKeys(paths);
+  if (!file.endsWith(".json")) return textKeys(paths);
+  const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
+  if (a.text === b.text) return [];
+  const parse = async (side: typeof a) => (await JsonDraft.openLarge(side, z.unknown(), pause)).value;
+  return jsonKeys(file, await parse(a), await parse(b));
 }
 
-async function* jsonKeys(file: string, paths: Sides, pause: Pause): AsyncGenerator<FileKey> {
-  const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
-  if (a.text === b.text) return;
+function* jsonKeys(file: string, a: unknown, b: unknown): Generator<FileKey | null> {
   const isConfig = file.endsWith("config.json");
-  const parse = async (side: typeof a) => (await JsonDraft.openLarge(side, z.unknown(), pause)).value;
-  for (const { key, ...difference } of jsonDifferences(await parse(a), await parse(b))) {
+  for (const found of jsonDifferences(a, b)) {
+    if (found === null) {
+      yield null;
+      continue;
+    }
+    const { key, ...difference } = found;
     const isProvenance = isConfig && key !== null && PROVENANCE.has(key);
     // Loaders treat a key that is null like a missing one.
     const isDefault = (difference.a ?? "null") === (difference.b ?? "null");
@@ -96,31 +106,36 @@ interface JsonDifference extends Omit<FileKey, "isNote"> {
 }
 
 /**
- * Where two JSON values differ. Numbers are compared as values, `1.0` is `1`; the order of keys doesn't count. Yields as
- * it goes: two vocabularies may differ in every token. The reader has bounded the nesting.
+ * Where two JSON values differ. Numbers are compared as values, `1.0` is `1`; the order of keys doesn't count. Null for
+ * equal ones. The reader has bounded the nesting.
  */
 function* jsonDifferences(
   a: unknown,
   b: unknown,
   at = "",
   key: string | null = null,
-): Generator<JsonDifference> {
+): Generator<JsonDifference | null> {
   if (Array.isArray(a) && Array.isArray(b)) {
     for (let i = 0; i < Math.max(a.length, b.length); i++) yield* jsonDifferences(a[i], b[i], `${at}[${i}]`);
   } else if (isObject(a) && isObject(b)) {
-    // `__proto__` and `constructor` are keys like any other.
-    const [inA, inB] = [new Map(Object.entries(a)), new Map(Object.entries(b))];
-    for (const name of new Set([...inA.keys(), ...inB.keys()]))
-      yield* jsonDifferences(inA.get(name), inB.get(name), step(at, name), name);
+    for (const name of Object.keys(a))
+      yield* jsonDifferences(ownValue(a, name), ownValue(b, name), step(at, name), name);
+    for (const name of Object.keys(b))
+      if (!Object.hasOwn(a, name)) yield* jsonDifferences(undefined, ownValue(b, name), step(at, name), name);
   } else {
     const textOf = (value: unknown) => (value === undefined ? null : JSON.stringify(value));
     const [left, right] = [textOf(a), textOf(b)];
-    if (left !== right) yield { at, key, a: left, b: right };
+    yield left === right ? null : { at, key, a: left, b: right };
   }
 }
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** `__proto__` and `constructor` are keys like any other. */
+function ownValue(object: object, name: string): unknown {
+  return Object.hasOwn(object, name) ? Reflect.get(object, name) : undefined;
 }
 
 function step(at: string, name: string): string {
@@ -129,17 +144,16 @@ function step(at: string, name: string): string {
   return at === "" ? shown : `${at}.${shown}`;
 }
 
-function* modelKeys(paths: Sides): Generator<FileKey> {
+function* modelKeys(paths: Sides): Generator<FileKey | null> {
   const bytes = { a: readAssetBytes(paths.a), b: readAssetBytes(paths.b) };
   if (bytes.a.equals(bytes.b)) return;
   const [a, b] = [readSentencePiece(bytes.a, paths.a), readSentencePiece(bytes.b, paths.b)];
   const pieceOf = ({ pieces, scores, types }: typeof a, id: number) =>
     id < pieces.length ? `${JSON.stringify(pieces[id])} score ${scores[id]} type ${types[id]}` : null;
   let isEqual = true;
-  const differ = function* (at: string, left: string | null, right: string | null): Generator<FileKey> {
-    if (left === right) return;
-    isEqual = false;
-    yield { at, a: left, b: right, isNote: false };
+  const differ = function* (at: string, left: string | null, right: string | null) {
+    isEqual &&= left === right;
+    yield left === right ? null : { at, a: left, b: right, isNote: false };
   };
   for (let id = 0; id < Math.max(a.pieces.length, b.pieces.length); id++)
     yield* differ(`piece ${id}`, pieceOf(a, id), pieceOf(b, id));

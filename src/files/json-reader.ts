@@ -3,6 +3,9 @@
 /** `tokenizer.json` nests about ten deep; stops a million `[`. */
 const MAX_DEPTH = 64;
 
+/** Keys of one object: a vocabulary has up to 262,208. A list of the keys of a million takes V8 half a second. */
+const MAX_KEYS = 5 << 16;
+
 /** Characters of a key that a message shows. */
 const MAX_EXCERPT = 100;
 
@@ -49,7 +52,7 @@ export class JsonError extends SyntaxError {
 }
 
 /** A list or an object that isn't closed yet; `key` is that of the value which comes next. */
-type Frame = { readonly list: JsonValue[] } | { readonly object: JsonObject; key: string };
+type Frame = { readonly list: JsonValue[] } | { readonly object: JsonObject; key: string; keys: number };
 
 export class JsonReader {
   /** The document, once `advance` has given true. */
@@ -99,7 +102,7 @@ export class JsonReader {
     }
     const object: JsonObject = {};
     if (this.#take("}")) return object;
-    this.#open.push({ object, key: this.#key(object) });
+    this.#open.push({ object, key: this.#key(object), keys: 1 });
     return undefined;
   }
 
@@ -121,6 +124,7 @@ export class JsonReader {
       } else {
         setOwn(frame.object, frame.key, done);
         if (this.#take(",")) {
+          if (++frame.keys > MAX_KEYS) throw this.#error(`more than ${MAX_KEYS} keys in one object`);
           frame.key = this.#key(frame.object);
           return false;
         }

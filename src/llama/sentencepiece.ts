@@ -9,7 +9,10 @@ import { isUtf8 } from "node:buffer";
 import { ApplyDeltaError, type ErrorDetails } from "../errors.js";
 
 /** The largest vocabularies have some 260 000 pieces; stops a file of nothing but tiny ones. */
-export const MAX_PIECES = 1 << 19;
+export const MAX_PIECES = 300_000;
+
+/** Of the model, a piece each and some more; and of all pieces and specs together, where a piece has three. */
+const MAX_FIELDS = { model: MAX_PIECES + 1000, inside: 4 * MAX_PIECES };
 
 /** SentencePiece's trainer makes pieces of 16 characters; stops one piece as large as the file. */
 export const MAX_PIECE_BYTES = 65_536;
@@ -79,7 +82,8 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
   const types: number[] = [];
   const specialIds = new Map<number, number>();
   const specs = new Map<number, Uint8Array[]>();
-  const [field, inside] = [new FieldReader(bytes, fail), new FieldReader(bytes, fail)];
+  const field = new FieldReader(bytes, fail, MAX_FIELDS.model);
+  const inside = new FieldReader(bytes, fail, MAX_FIELDS.inside);
   field.enter(0, bytes.length);
   while (field.next()) {
     const { number, wireType, at, start, end } = field;
@@ -88,8 +92,8 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
     if (number === MODEL.pieces) {
       if (ids.size === MAX_PIECES) fail(`it has more than ${MAX_PIECES} pieces`, at);
       const { piece, score, type } = readPiece(inside, at);
-      if (ids.has(piece)) fail(`the piece ${JSON.stringify(piece)} stands twice`, at);
       ids.set(piece, ids.size);
+      if (ids.size === scores.length) fail(`the piece ${JSON.stringify(piece)} stands twice`, at);
       scores.push(score);
       types.push(type);
     } else {
@@ -163,12 +167,14 @@ class FieldReader {
   end = 0;
   readonly bytes: Buffer;
   readonly #groups: { readonly number: number; readonly at: number }[] = [];
+  #fields = 0;
   #position = 0;
   #messageEnd = 0;
 
   constructor(
     bytes: Uint8Array,
     readonly fail: Fail,
+    private readonly mostFields: number,
   ) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -204,6 +210,7 @@ class FieldReader {
 
   #readTag(): void {
     this.at = this.#position;
+    if (++this.#fields > this.mostFields) this.fail(`it has more than ${this.mostFields} fields`, this.at);
     const tag = this.#varint();
     this.wireType = tag % 8;
     this.number = (tag - this.wireType) / 8;

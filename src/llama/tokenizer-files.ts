@@ -157,7 +157,9 @@ export function vocabularyOfJson(json: TokenizerJson): Vocabulary {
   const isLlama = Object.values(LLAMA_TOKENS).every((name) => idOf(name) !== undefined);
   const special = (name: string): SpecialPiece | null => (isLlama ? { id: idOf(name) ?? 0, name } : null);
   let size = 0;
-  for (const [, id] of tokensOf(json)) size = Math.max(size, id + 1);
+  if (Array.isArray(vocab)) size = vocab.length;
+  // Three times as fast as `Object.values` or the generator below: there may be hundreds of thousands.
+  else for (const token of Object.keys(vocab)) size = Math.max(size, Number(idOf(token)) + 1);
   return {
     from: "tokenizer.json",
     size,

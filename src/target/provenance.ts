@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { parsePythonJson } from "../files/json.js";
+import { listOf } from "../files/json-draft.js";
 import { onSource } from "../files/local-file.js";
 import { headerSha256, piecesByFile } from "../formats/header-sha256.js";
 import { type Checkpoint, openCheckpoint } from "../formats/open.js";
@@ -35,7 +36,7 @@ const source = z.strictObject({
   reference: z.string(),
   /** The commit on the Hub; null for a local model. */
   revision: z.string().nullable(),
-  files: z.array(weightsFile),
+  files: listOf(weightsFile),
 });
 
 const onOneSide = z.enum(["keep", "drop", "error"]);
@@ -67,13 +68,13 @@ export const mergeRecordFields = {
       inexact: count,
       /** Tensors with a verdict of their own, and those that don't fit; in records of 0.1.0 there are none. */
       judged: z.exactOptional(count),
-      unfit: z.exactOptional(z.array(z.string())),
+      unfit: z.exactOptional(listOf(z.string())),
     })
     .nullable(),
   tensors: z.strictObject({
     added: count,
     /** Every tensor that isn't plainly added, and why. */
-    others: z.array(z.strictObject({ name: z.string(), action: z.string(), reason: z.string() })),
+    others: listOf(z.strictObject({ name: z.string(), action: z.string(), reason: z.string() })),
   }),
   /** Of every element, counted while adding. */
   counted: z.exactOptional(z.strictObject({ sums: count, inexact: count, notFinite: count })),
@@ -84,9 +85,9 @@ const provenanceSchema = z.strictObject({
   program: z.strictObject({ name: z.literal(PROGRAM_NAME), version: z.string() }),
   ...mergeRecordFields,
   target: z.strictObject({
-    weights: z.array(weightsFile),
+    weights: listOf(weightsFile),
     /** Every other file but this one and `SHA256SUMS`. */
-    files: z.array(z.strictObject({ name: fileName, bytes: count, sha256 })),
+    files: listOf(z.strictObject({ name: fileName, bytes: count, sha256 })),
     /** Whether there is a `SHA256SUMS`. */
     checksums: z.boolean(),
   }),

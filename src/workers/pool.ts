@@ -3,6 +3,7 @@
  * abort takes effect within one segment, and at once where a worker waits for the network.
  */
 import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { type ResourceLimits, Worker } from "node:worker_threads";
 import { errorFrom } from "../errors.js";
@@ -97,8 +98,12 @@ export async function runWorkers(work: WorkerJob, options: PoolOptions): Promise
     const count = Math.max(1, Math.min(threads, segmentCount));
     // What is fetched is fetched by this thread, so another one waits for it.
     const run = threads === 0 && reads === null ? runHere : runWorker;
-    const outcomes = Array.from({ length: count }, () => run(work, stop));
-    for (const outcome of await Promise.allSettled(outcomes)) {
+    // A thread takes a copy of the whole job, so signals are looked at between two of them.
+    const start = async (_: unknown, number: number) => {
+      for (let turn = 0; turn < number; turn++) await setImmediate();
+      return run(work, stop);
+    };
+    for (const outcome of await Promise.allSettled(Array.from({ length: count }, start))) {
       if (outcome.status === "rejected") throw outcome.reason;
       results.push(outcome.value);
     }

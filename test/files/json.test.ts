@@ -226,6 +226,9 @@ test("a file of nothing but values is refused", async () => {
   assert.throws(() => parsePythonJson(`[${"1,".repeat(1 << 17)}1]`), /more than 131072 values/);
   assert.throws(() => parsePythonJson(`[${"{},".repeat(1 << 16)}1]`), /more than 65536 lists and objects/);
   const large = (text: string) => parseLargePythonJson(text, noPause);
+  const keys = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":0`).join()}}`;
+  await large(keys(327_680));
+  await assert.rejects(large(keys(327_681)), /more than 327680 keys in one object/);
   await assert.rejects(large(`[${"1,".repeat(1 << 21)}1]`), /more than 2097152 values/);
   await assert.rejects(large(`[${"{},".repeat(5 << 17)}1]`), /more than 655360 lists and objects/);
 });

@@ -52,8 +52,8 @@ const onBoth =
   };
 
 const MODELS: Readonly<Record<string, Change>> = {
-  "30 shards of 16 000 tensors": (folder, share) => shards(folder, Math.max(1, count(30, share)), 16_000),
-  "2 shards of 16 000 tensors": (folder, share) => shards(folder, 2, count(16_000, share)),
+  "30 shards of 8 000 tensors": (folder, share) => shards(folder, Math.max(1, count(30, share)), 8_000),
+  "2 shards of 8 000 tensors": (folder, share) => shards(folder, 2, count(8_000, share)),
   "4000 shards": (folder, share) => shards(folder, count(4000, share), 30),
   "names of 1 MB": (folder, share) =>
     asWeights(
@@ -136,10 +136,10 @@ const MODELS: Readonly<Record<string, Change>> = {
     const merges = list(count(515_000, share), (i) => `["a${i}","b"]`).join();
     writeFileSync(join(folder, "tokenizer.json"), TOKENIZER(`{${vocab}}`, `,"merges":[${merges}]`));
   },
-  "a tokenizer.model of 500 000 pieces": (folder, share) =>
+  "a tokenizer.model of 300 000 pieces": (folder, share) =>
     writeFileSync(
       join(folder, "tokenizer.model"),
-      Buffer.concat(list(count(500_000, share), (i) => `p${i}`).map((name) => piece(name))),
+      Buffer.concat(list(count(300_000, share), (i) => `p${i}`).map((name) => piece(name))),
     ),
   "a tokenizer.model whose spec comes in a million parts": (folder, share) =>
     writeFileSync(
@@ -149,24 +149,29 @@ const MODELS: Readonly<Record<string, Change>> = {
         ...Array.from({ length: count(1e6, share) }, () => bytesField(3, bytesField(9, "12345678"))),
       ]),
     ),
+  "a tokenizer.model whose spec has eight million fields": (folder, share) =>
+    writeFileSync(
+      join(folder, "tokenizer.model"),
+      Buffer.concat([piece("a"), bytesField(2, Buffer.alloc(count(16e6, share), Buffer.of(8, 1)))]),
+    ),
   "added tokens without end": (folder, share) =>
     writeFileSync(
       join(folder, "added_tokens.json"),
       `{${list(count(200_000, share), (i) => `"t${i}":${i + 16}`).join()}}`,
     ),
-  "16 000 tensors of numbers": (folder, share, side) =>
-    asWeights(folder, "model.safetensors", tensorsOf(numbersOf(count(16_000, share), side))),
-  "16 000 tensors of NaN": (folder, share, side) => {
+  "8 000 tensors of numbers": (folder, share, side) =>
+    asWeights(folder, "model.safetensors", tensorsOf(numbersOf(count(8_000, share), side))),
+  "8 000 tensors of NaN": (folder, share, side) => {
     const bad = side === "base" ? Number.NaN : 1;
     asWeights(
       folder,
       "model.safetensors",
-      tensorsOf(numbersOf(count(16_000, share), side).map((tensor) => filled(tensor, bad))),
+      tensorsOf(numbersOf(count(8_000, share), side).map((tensor) => filled(tensor, bad))),
     );
   },
   "another model's tensors beside NaN": (folder, share, side) => {
     rmSync(join(folder, "model.safetensors"), { force: true });
-    const tensors = numbersOf(count(16_000, share), side);
+    const tensors = numbersOf(count(8_000, share), side);
     const middle = tensors.length >> 1;
     const nan = tensors.slice(0, middle).map((tensor) => filled(tensor, Number.NaN));
     const other = tensors.slice(middle).map((tensor) => filled(tensor, 1 / 3));
@@ -245,11 +250,15 @@ const HOLDER = JSON.stringify({ pid: 1, host: "h", place: "p", started: null, th
 /** What a merge finds in its staging folder. */
 const STAGINGS: Readonly<Record<string, (folder: string, share: number) => void>> = {
   "a journal of empty lines": (folder, share) =>
-    writeFileSync(join(folder, JOURNAL), HEAD + "\n".repeat(count(15e6, share))),
+    writeFileSync(join(folder, JOURNAL), HEAD + "\n".repeat(count(32_000, share))),
+  "a journal of long lists": (folder, share) => {
+    const line = `{"files":[${Array(100_000).fill('"a"').join()}]}\n`;
+    writeFileSync(join(folder, JOURNAL), HEAD + line.repeat(Math.max(1, count(9, share))));
+  },
   "a journal of shards": (folder, share) =>
     writeFileSync(
       join(folder, JOURNAL),
-      HEAD + list(count(100_000, share), (i) => `{"files":["f${i}"]}\n`).join(""),
+      HEAD + list(count(32_000, share), (i) => `{"files":["f${i}"]}\n`).join(""),
     ),
   "a journal of 1e9 parts": (folder, share) =>
     writeFileSync(
@@ -275,7 +284,7 @@ export const ATTACKS: readonly {
   readonly attack: Attack;
 }[] = [
   ...named(MODELS, "plan", onBoth),
-  ...["16 000 tensors of numbers", "keys of 1 MB in a config", "a tokenizer.json of 300 000 tokens"].flatMap(
+  ...["8 000 tensors of numbers", "keys of 1 MB in a config", "a tokenizer.json of 300 000 tokens"].flatMap(
     (name) =>
       (["compare", "inspect"] as const).map((command) => ({
         name: `${command}: ${name}`,

@@ -18,8 +18,8 @@ import { REPORT_VARIABLE } from "./watch-loop.js";
 /** What docs/security.md promises of the process as a whole. */
 const MOST_BYTES = 400e6;
 
-/** Of processor time, for which a signal may have to wait: mostly V8's, collecting garbage on a busy machine. */
-const MOST_WAIT_MS = 1_000;
+/** Of processor time, for which a signal may have to wait: 200, and what V8 takes longer on a busy machine. */
+const MOST_WAIT_MS = 300;
 
 /** A run that takes less says nothing of its growth: starting takes as long. */
 const LEAST_SECONDS = 2;

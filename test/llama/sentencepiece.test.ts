@@ -187,7 +187,7 @@ test("more pieces than any vocabulary has", async () => {
     }
   }
   await refusal(() => readSentencePiece(bytes, PATH), "tokenizer-malformed", {
-    message: /more than 524288 pieces/,
+    message: /more than 300000 pieces/,
   });
 });
 

@@ -27,7 +27,7 @@ import {
  * opcode adds at most one value, one mark and one memo entry, so this one cap bounds the stack, the marks, the memo
  * and the depth of nesting. A tensor takes about 40 opcodes.
  */
-export const MAX_OPCODES = 1 << 19;
+export const MAX_OPCODES = 1 << 18;
 
 /** Which bytes to read, and how to name them in an error. */
 export interface PickleSource {
