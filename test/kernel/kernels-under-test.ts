@@ -12,9 +12,13 @@ export type Bits = Uint16Array | Uint32Array | BigUint64Array;
 
 const MEMORY_BYTES = 8 * 1024 * 1024;
 
+const simd = await compileKernel("simd");
+assert.ok(simd.name === "simd");
+
+/** SIMD both ways: which one is taken depends on the processor. */
 export const KERNELS: readonly Kernel[] = [
   instantiateKernel(await compileKernel("reference"), MEMORY_BYTES),
-  instantiateKernel(await compileKernel("simd"), MEMORY_BYTES),
+  ...[true, false].map((addsSubnormals) => instantiateKernel({ ...simd, addsSubnormals }, MEMORY_BYTES)),
 ];
 
 export const SUM_DTYPES: readonly SumDType[] = ["F16", "BF16", "F32"];

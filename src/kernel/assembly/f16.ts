@@ -1,8 +1,8 @@
 /**
  * F16: widening, adding, rounding, by integer significands and exact powers of two.
  *
- * In and out: vectors of eight F16 or four F32. No F32 subnormal is ever formed, though most delta values are F16
- * subnormals: arithmetic on them is many times slower on most processors. The fast methods ask for numbers below a
+ * In and out: vectors of eight F16 or four F32. No F32 subnormal is ever formed but by `storeSumAsIs`, though most delta
+ * values are F16 subnormals: arithmetic on them is many times slower on some processors. The fast methods ask for numbers below a
  * bound that `beyond...` tests; the `...Exact` ones take anything, infinities and NaN too, and are real functions:
  * they run for the odd block and for tails.
  *
@@ -205,6 +205,35 @@ export class F16 {
       f32x4.ne(f32x4.sub(f32x4.sub(shiftedFirst, low), a0), b0),
       f32x4.ne(f32x4.sub(f32x4.sub(shiftedSecond, high), a1), b1),
     );
+  }
+
+  /**
+   * As `storeSum`, where the processor adds subnormals as fast as other numbers: an F16's bits at their places in an F32
+   * are the same number times 2^-112, and sums in that range are rounded as all others are.
+   */
+  @inline
+  static storeSumAsIs(destination: usize, a: v128, b: v128): v128 {
+    const headA = F16.head(a);
+    const headB = F16.head(b);
+    const tailA = i16x8.shl(a, 13);
+    const tailB = i16x8.shl(b, 13);
+    const a0 = Lanes.pairLow(tailA, headA);
+    const b0 = Lanes.pairLow(tailB, headB);
+    const a1 = Lanes.pairHigh(tailA, headA);
+    const b1 = Lanes.pairHigh(tailB, headB);
+    const first = F16.round(f32x4.add(a0, b0));
+    const second = F16.round(f32x4.add(a1, b1));
+    const sign = v128.and(Lanes.masks(first, second), i16x8.splat(SIGN));
+    const magnitude = Lanes.highHalves(i32x4.shl(first, 3), i32x4.shl(second, 3));
+    v128.store(destination, v128.or(magnitude, sign));
+    return Lanes.masks(f32x4.ne(f32x4.sub(first, a0), b0), f32x4.ne(f32x4.sub(second, a1), b1));
+  }
+
+  /** Rounds four F32 to nearest even in the bits that an F16 has. */
+  @inline
+  static round(four: v128): v128 {
+    const odd = v128.and(i32x4.shr_u(four, 13), i32x4.splat(1));
+    return v128.and(i32x4.add(i32x4.add(four, i32x4.splat(0xfff)), odd), i32x4.splat(<i32>0xffffe000));
   }
 
   /** The sum of two times eight F16, all finite; overflow makes an infinity. */

@@ -18,7 +18,11 @@ import { Narrowing } from "./narrowing";
 import { BLOCK, Sums } from "./sums";
 
 export function addF16(base: usize, delta: usize, destination: usize, count: usize): void {
-  Sums.addF16(base, delta, destination, count);
+  Sums.addF16<i16>(base, delta, destination, count);
+}
+
+export function addF16AsIs(base: usize, delta: usize, destination: usize, count: usize): void {
+  Sums.addF16<f32>(base, delta, destination, count);
 }
 
 export function addBF16(base: usize, delta: usize, destination: usize, count: usize): void {

@@ -20,8 +20,9 @@ export let notFinite: u32 = 0;
 const MOST_BLOCKS: usize = 0xffff;
 
 export class Sums {
+  /** `AsIs`: a float for `storeSumAsIs`, an integer for `storeSum`. */
   @inline
-  static addF16(a: usize, b: usize, destination: usize, count: usize): void {
+  static addF16<AsIs>(a: usize, b: usize, destination: usize, count: usize): void {
     inexact = 0;
     notFinite = 0;
     let blocks = count / BLOCK;
@@ -33,7 +34,8 @@ export class Sums {
       do {
         left = v128.load(a);
         right = v128.load(b);
-        mask = F16.storeSum(destination, left, right);
+        if (isFloat<AsIs>()) mask = F16.storeSumAsIs(destination, left, right);
+        else mask = F16.storeSum(destination, left, right);
         mask = v128.and(mask, F16.comparable(left, right));
         counters = i16x8.sub(counters, mask);
         a += 16;
