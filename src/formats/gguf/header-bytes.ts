@@ -28,6 +28,15 @@ export class HeaderBytes {
     }
   }
 
+  /** One behind the other. */
+  putAll(type: GgufScalarType, values: readonly (number | bigint | boolean | string)[]): void {
+    if (isNumberType(type)) {
+      // In memory they are as in the file: little-endian.
+      const numbers = new globalThis[`${NUMBERS[type].method}Array`](values as number[]);
+      this.putBytes(new Uint8Array(numbers.buffer));
+    } else for (const value of values) this.put(type, value);
+  }
+
   /** As they stand in the file. */
   putBytes(bytes: Uint8Array): void {
     const at = this.#reserve(bytes.length);

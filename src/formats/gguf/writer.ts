@@ -87,5 +87,5 @@ function putEntry(entry: GgufEntry, header: HeaderBytes): void {
   header.put("u32", ARRAY_CODE);
   header.put("u32", codeOf(entry.items));
   header.put("u64", BigInt(entry.value.length));
-  for (const item of entry.value) header.put(entry.items, item);
+  header.putAll(entry.items, entry.value);
 }
