@@ -17,6 +17,9 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 /** npm and npx pass on the Ctrl-C that the terminal sends as well: a second one that soon isn't a person's. */
 const ECHO_MS = 200;
 
+/** A run that takes longer to stop, as with a slow disk, says so. */
+const SLOW_STOP_MS = 1_500;
+
 /** What is said of a run that a second Ctrl-C ends, before it could clear up. */
 function describeLeftover(made: string | undefined): string {
   const staging = made === undefined ? "" : stagingPathOf(made);
@@ -41,6 +44,7 @@ export async function runCommand(
     signal: controller.signal,
     variables: environment(),
   });
+  let slowStop: NodeJS.Timeout | undefined;
   let stopped: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   const stop = (signal: NodeJS.Signals) => {
     if (stopped !== undefined) return stopAtOnce(signal, performance.now() - stopped.at);
@@ -48,6 +52,11 @@ export async function runCommand(
     // The bar goes away now, cursor and all: a second signal leaves no time for it.
     reporter.progressDone();
     controller.abort();
+    slowStop = setTimeout(() => {
+      reporter.note(
+        "Stopping as soon as the reads and writes under way are done. Press Ctrl-C again to stop at once.",
+      );
+    }, SLOW_STOP_MS);
   };
   const stopAtOnce = (signal: NodeJS.Signals, afterMs: number) => {
     if (afterMs < ECHO_MS) return;
@@ -69,6 +78,7 @@ export async function runCommand(
     if (stopped?.signal === "SIGTERM" && isApplyDeltaError(error, "interrupted"))
       process.exitCode = EXIT.terminated;
   } finally {
+    clearTimeout(slowStop);
     ignoreSignals();
   }
 }
