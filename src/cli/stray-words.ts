@@ -24,6 +24,8 @@ export function checkOperands(command: Command, read: ReadWords): void {
 }
 
 function whatWasMeant(command: Command, { operands, options }: ReadWords, { word, after }: Operand): string {
+  // Text that is copied out of a document has a long dash where two hyphens were typed.
+  if (/^[–—−]/.test(word)) return `Write two hyphens: ${word.replace(/^[–—−-]+/, "--")}`;
   if (Object.hasOwn(COMMANDS, word)) return `Put the command first: ${PROGRAM_NAME} ${word} …`;
   const words = operands.slice(command.registeredArguments.length).map((operand) => operand.word);
   const flagged = (value: string) => (after?.flag ? `${after.flag} ${value}` : value);

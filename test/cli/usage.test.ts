@@ -59,6 +59,8 @@ const WRONG: readonly (readonly [typed: string, headline: string, hint: RegExp])
     "Unexpected word: models/llama.",
     /quotes .*: --base "my models\/llama"$/,
   ],
+  ["—base b -d d -o t", "Unexpected word: —base.", /^Write two hyphens: --base$/],
+  ["-b b -d d -o t –-verify", "Unexpected word: –-verify.", /^Write two hyphens: --verify$/],
   ["-b b -d d -o my out", "Unexpected word: out.", /quotes .*: -o "my out"$/],
   ["-b llama/a.bin llama/b.bin -d d -o t", "Unexpected word: llama/b.bin.", /not its files: -b llama$/],
   ["verify llama/a.bin llama/b.bin", "Unexpected word: llama/b.bin.", /not its files: llama$/],
