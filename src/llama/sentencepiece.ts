@@ -64,6 +64,7 @@ const SPECIAL_IDS: Record<SpecialRole, { readonly field: number; readonly byDefa
   eos: { field: 42, byDefault: 2 },
   pad: { field: 43, byDefault: -1 },
 };
+const SPECIAL_FIELDS = new Set(Object.values(SPECIAL_IDS).map(({ field }) => field));
 
 type Fail = (what: string, at: number, details?: ErrorDetails) => never;
 
@@ -149,9 +150,8 @@ function readText({ bytes, at, start, end, fail }: FieldReader): string {
 
 /** Other fields of the trainer's spec describe the training. */
 function noteSpecialId({ number, wireType, int32 }: FieldReader, ids: Map<number, number>): void {
-  if (!Object.values(SPECIAL_IDS).some(({ field }) => field === number)) return;
   // -1, for "none", is written with ten bytes.
-  if (wireType === WIRE.varint) ids.set(number, int32);
+  if (wireType === WIRE.varint && SPECIAL_FIELDS.has(number)) ids.set(number, int32);
 }
 
 /** The fields of a message, front to back, without those inside a group. A vocabulary has 100 000: none is allocated. */

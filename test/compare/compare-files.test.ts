@@ -4,13 +4,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { compareFiles, MAX_KEYS } from "../../src/compare/compare-files.js";
+import { noPause } from "../../src/interrupt.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
 import { bytesField, NORMALIZER_SPEC, piece, trainerSpec } from "../support/sentencepiece-samples.js";
 
 type Files = Readonly<Record<string, string | Uint8Array | object>>;
 
-async function compare(context: TestContext, ofA: Files, ofB: Files) {
+async function compare(context: TestContext, ofA: Files, ofB: Files, pause = noPause) {
   const folders = [ofA, ofB].map((files) => {
     const folder = temporaryFolder(context);
     for (const [name, content] of Object.entries(files)) {
@@ -20,8 +21,23 @@ async function compare(context: TestContext, ofA: Files, ofB: Files) {
     return folder;
   });
   const [a = "", b = ""] = folders;
-  return compareFiles({ folder: a, config: null }, { folder: b, config: null });
+  return compareFiles({ folder: a, config: null }, { folder: b, config: null }, pause);
 }
+
+test("signals are looked at between equal tokens, too", async (t) => {
+  const vocab = (last: number) =>
+    Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`t${i}`, i < 49_999 ? i : last]));
+  const pausesOf = async (...last: [number, number]) => {
+    let pauses = 0;
+    const [a, b] = last.map((id) => ({ "tokenizer.json": { model: { vocab: vocab(id) } } }));
+    await compare(t, a as Files, b as Files, async () => void pauses++);
+    return pauses;
+  };
+  // Those of reading: none is looked at where the texts are equal.
+  const slices = 2 * (1 + Math.floor(50_000 / 2 ** 14));
+  assert.equal(await pausesOf(0, 0), 0);
+  assert.equal(await pausesOf(0, 1), slices + Math.floor(50_000 / 2 ** 12));
+});
 
 test("keys that differ, in any depth, with both values", async (t) => {
   const [config] = await compare(
