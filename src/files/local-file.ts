@@ -29,6 +29,7 @@ const DIGEST = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** Opens a regular file for reading, with a pause before each read. Links are followed. */
 export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
   statRegularFile(path);
+  const name = onSource(path, () => basename(realpathSync(path)));
   const fd = onSource(path, () => openSync(path, "r"));
   let state: BigIntStats;
   try {
@@ -38,7 +39,6 @@ export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
     throw error;
   }
   const { size, mtimeNs: modifiedNs } = state;
-  const name = onSource(path, () => basename(realpathSync(path)));
   return {
     path,
     fd,
