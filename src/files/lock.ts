@@ -21,6 +21,9 @@ const TOUCH_MS = 5_000;
 const SILENT_MS = 60_000;
 const LOOK_MS = 500;
 
+/** One that names nobody is being written, or its run could neither write it nor remove it. */
+const NAMELESS_MS = 5_000;
+
 /** A lock is some 200 bytes. */
 const MAX_LOCK_BYTES = 4096;
 
@@ -92,17 +95,20 @@ function busy(path: string): ApplyDeltaError {
 /** The id under which it is held; null where another run is alive and isn't to be waited for. */
 async function acquire(path: string, waits: boolean, options: LockOptions): Promise<string | null> {
   const { signal, onWait, silentMs = SILENT_MS } = options;
-  let seen: { state: string; since: number } | null = null;
+  let seen: { state: string; since: number; silentMs: number } | null = null;
   for (;;) {
     throwIfAborted(signal);
-    const isSilent = seen !== null && performance.now() - seen.since > silentMs;
+    const isSilent = seen !== null && performance.now() - seen.since > seen.silentMs;
     const id = tryLock(path, isSilent ? seen?.state : undefined);
     if (id !== null) return id;
     const { holder, state } = lookAt(path);
     const isTouched = seen !== null && state !== seen.state;
     if (!waits && (isTouched || isSurelyAlive(holder))) return null;
     if (seen === null) onWait?.();
-    if (seen === null || isTouched) seen = { state, since: performance.now() };
+    if (seen === null || isTouched) {
+      const longest = holder === null ? Math.min(NAMELESS_MS, silentMs) : silentMs;
+      seen = { state, since: performance.now(), silentMs: longest };
+    }
     await sleep(Math.min(LOOK_MS, silentMs));
   }
 }
