@@ -1,6 +1,6 @@
 /** What `npm run bench` times: commands, the files each reads, the bytes it writes, and what stands beside it. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Pair } from "./make-pair.js";
 import { runProgram } from "./program.js";
@@ -26,12 +26,12 @@ export interface Places {
   readonly target: string;
   /** What the pair gives. */
   readonly merged: string;
-  /** Links to the merged model's files: another model to `compare`, and no bytes more on the disk. */
-  readonly links: string;
+  /** A copy of it, to `compare`: `cmp` looks into no file that has two names. */
+  readonly copy: string;
 }
 
 export function placesIn(root: string): Places {
-  return { root, target: join(root, "target"), merged: join(root, "merged"), links: join(root, "links") };
+  return { root, target: join(root, "target"), merged: join(root, "merged"), copy: join(root, "copy") };
 }
 
 const WEIGHTS = /\.(?:safetensors|bin)$/;
@@ -71,21 +71,19 @@ function ggufCases(pair: Pair, places: Places): Case[] {
   }));
 }
 
-/** All that is timed with the pair as it is; makes the merged model and the links. */
+/** All that is timed with the pair as it is; makes the merged model and its copy. */
 export async function casesOf(pair: Pair, places: Places): Promise<Case[]> {
-  const { target, merged, links } = places;
+  const { target, merged, copy } = places;
   await runProgram("apply", ...modelsOf(pair), "--target", merged);
-  mkdirSync(links);
+  cpSync(merged, copy, { recursive: true });
   const mergedWeights = weightsIn(merged);
-  for (const path of readdirSync(merged).map((name) => join(merged, name)))
-    symlinkSync(path, join(links, basename(path)));
-  const copy = async () => system("cp", "-r", merged, target);
+  const copyOutput = async () => system("cp", "-r", merged, target);
   const copyAndSync = async () => {
-    await copy();
+    await copyOutput();
     return system("sync");
   };
   const compareAll = async () => {
-    for (const path of mergedWeights) system("cmp", path, join(links, basename(path)));
+    for (const path of mergedWeights) system("cmp", path, join(copy, basename(path)));
     return 0;
   };
   const reads = weightsIn(pair.base, pair.delta);
@@ -93,7 +91,7 @@ export async function casesOf(pair: Pair, places: Places): Promise<Case[]> {
     { ...applyCase(pair, places, "apply"), rival: { name: "cp of the output, then sync", run: copyAndSync } },
     {
       ...applyCase(pair, places, "apply --no-sync", "--no-sync"),
-      rival: { name: "cp of the output", run: copy },
+      rival: { name: "cp of the output", run: copyOutput },
     },
     // What was written is read again.
     { ...applyCase(pair, places, "apply --checksums", "--checksums"), reads: [...reads, ...mergedWeights] },
@@ -114,8 +112,8 @@ export async function casesOf(pair: Pair, places: Places): Promise<Case[]> {
     },
     {
       name: "compare, equal",
-      run: () => runProgram("compare", merged, links),
-      reads: [...mergedWeights, ...mergedWeights],
+      run: () => runProgram("compare", merged, copy),
+      reads: [...mergedWeights, ...weightsIn(copy)],
       writesBytes: 0,
       rival: { name: "cmp, equal", run: compareAll },
     },

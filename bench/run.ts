@@ -10,7 +10,7 @@
  * limit for the same bytes (disk-limit.ts). Prints medians, ratios run by run and peak memory, and the kernels' speed
  * in elements a second. With a Python that has fschat, also FastChat's own tool and plain torch; with mergekit, that.
  *
- * A cold run of 7B: `npm run bench -- --cold --parameters 6.74e9 --runs 3 --only apply`; it takes 55 GB of disk.
+ * A cold run of 7B: `npm run bench -- --cold --parameters 6.74e9 --runs 3 --only apply`; it takes 68 GB of disk.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
