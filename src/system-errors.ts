@@ -119,3 +119,18 @@ export function explainSystemError(error: unknown): unknown {
 function isThreadWithoutFiles(error: Error): boolean {
   return "code" in error && error.code === "ERR_WORKER_INIT_FAILED" && error.message.includes("EMFILE");
 }
+
+/** Runs a transfer in the background; none of it is done where a signal cut it short. Other errors are typed. */
+export async function backgroundTransfer(
+  side: Side,
+  path: string,
+  offsetBytes: number,
+  transfer: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await transfer();
+  } catch (error) {
+    if (errnoOf(error) === "EINTR") return 0;
+    throw typedSystemError(error, side, path, offsetBytes);
+  }
+}

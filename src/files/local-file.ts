@@ -11,9 +11,9 @@ import {
 } from "node:fs";
 import { basename } from "node:path";
 import { promisify } from "node:util";
-import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
+import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { noPause, type Pause } from "../interrupt.js";
-import { onSide, typedSystemError } from "../system-errors.js";
+import { backgroundTransfer, onSide } from "../system-errors.js";
 import type { Descriptor, LocalFile, ReadableFile } from "../tensor.js";
 import { readThroughExchange, receiveThroughExchange } from "./exchange.js";
 
@@ -135,13 +135,9 @@ export async function readInBackground(
     if (local !== null) await readInBackground({ path, fd: local }, into, offsetBytes);
     return;
   }
-  let done = 0;
-  try {
-    done = (await readAsync(fd, into, 0, into.length, offsetBytes)).bytesRead;
-  } catch (error) {
-    // What was interrupted, `readFully` does.
-    if (errnoOf(error) !== "EINTR") throw typedSystemError(error, "source", path, offsetBytes);
-  }
+  const done = await backgroundTransfer("source", path, offsetBytes, async () => {
+    return (await readAsync(fd, into, 0, into.length, offsetBytes)).bytesRead;
+  });
   readFully(fd, into.subarray(done), offsetBytes + done, path);
 }
 

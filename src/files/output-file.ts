@@ -6,7 +6,7 @@
 import { closeSync, constants, fsync, ftruncateSync, openSync, write } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../errors.js";
-import { typedSystemError } from "../system-errors.js";
+import { backgroundTransfer, typedSystemError } from "../system-errors.js";
 import { openDirect, PAGE_BYTES, transferDirectly } from "./direct.js";
 import { onTarget, quietly, writeFully } from "./write-errors.js";
 import { WriteTrial } from "./write-trial.js";
@@ -112,13 +112,9 @@ async function writeInBackground(
   offsetBytes: number,
 ): Promise<void> {
   if (bytes.length === 0) return;
-  let done = 0;
-  try {
-    done = (await writeAsync(fd, bytes, 0, bytes.length, offsetBytes)).bytesWritten;
-  } catch (error) {
-    // What was interrupted, `writeFully` does.
-    if (errnoOf(error) !== "EINTR") throw typedSystemError(error, "target", path, offsetBytes);
-  }
+  const done = await backgroundTransfer("target", path, offsetBytes, async () => {
+    return (await writeAsync(fd, bytes, 0, bytes.length, offsetBytes)).bytesWritten;
+  });
   writeFully(fd, bytes.subarray(done), offsetBytes + done, path);
 }
 
