@@ -55,20 +55,14 @@ export function startGrowingSha256s(files: readonly GrowingFile[], signal: Abort
     reads: null,
     onTick: () => {},
   };
-  const running = runWorkers({ module: import.meta.url, job }, options);
+  const failing = runWorkers({ module: import.meta.url, job }, options).then(() => {
+    throw new Error("the thread that digests files ended unasked");
+  });
   // A failure waits until it is asked for.
-  running.catch(() => {});
+  failing.catch(() => {});
   const ring = () => {
     Atomics.add(counts, BELL, 1n);
     Atomics.notify(counts, BELL);
-  };
-  const idle = async (state: number) => {
-    for (;;) {
-      const now = Atomics.load(counts, state);
-      if (now === STATE.idle) return;
-      const change = Atomics.waitAsync(counts, state, now);
-      await Promise.race([change.value, running]);
-    }
   };
   return {
     follow(number: number, fd: number): GrowingSha256 {
@@ -87,7 +81,7 @@ export function startGrowingSha256s(files: readonly GrowingFile[], signal: Abort
           ring();
         },
         async digest() {
-          await idle(state);
+          await untilIdle(counts, state, failing);
           const at = DIGEST_BYTES * number;
           return Buffer.from(digests.subarray(at, at + DIGEST_BYTES)).toString("hex");
         },
@@ -95,16 +89,26 @@ export function startGrowingSha256s(files: readonly GrowingFile[], signal: Abort
           Atomics.compareExchange(counts, state, STATE.followed, STATE.dropped);
           ring();
           // A thread that failed reads nothing.
-          await idle(state).catch(() => {});
+          await untilIdle(counts, state, failing).catch(() => {});
         },
       };
     },
     /** Ends the thread. */
     async end(): Promise<void> {
       end.abort();
-      await running.catch(() => {});
+      await failing.catch(() => {});
     },
   };
+}
+
+/** Rejects with the thread's failure, if that comes first. */
+async function untilIdle(counts: BigInt64Array, state: number, failing: Promise<never>) {
+  for (;;) {
+    const now = Atomics.load(counts, state);
+    if (now === STATE.idle) return;
+    const change = Atomics.waitAsync(counts, state, now);
+    await Promise.race([change.value, failing]);
+  }
 }
 
 export function runJob({ files, digests, shared }: GrowingJob): void {
