@@ -7,7 +7,7 @@ import { readAssetBytes, readAssetText } from "../files/small-file.js";
 import type { Checkpoint } from "../formats/open.js";
 import { noPause, type Pause } from "../interrupt.js";
 import { ASSET_NAMES, TOKENIZER_MODEL, VOCABULARY_FILES } from "../llama/file-names.js";
-import { readSentencePiece, SPECIAL_ROLES } from "../llama/sentencepiece.js";
+import { readSentencePiece, type SentencePieceModel, SPECIAL_ROLES } from "../llama/sentencepiece.js";
 import type { FileComparison, FileKey } from "./documents.js";
 
 /** Two vocabularies may differ in every token. */
@@ -77,7 +77,7 @@ async function compareFile(file: string, paths: Sides, pause: Pause): Promise<Fi
 
 /** Null for a place where both are equal: two vocabularies may be, in every token but one. */
 async function differencesOf(file: string, paths: Sides, pause: Pause): Promise<Iterable<FileKey | null>> {
-  if (file === TOKENIZER_MODEL) return modelKeys(paths);
+  if (file === TOKENIZER_MODEL) return modelKeys(paths, pause);
   if (!file.endsWith(".json")) return textKeys(paths);
   const [a, b] = [readAssetText(paths.a), readAssetText(paths.b)];
   if (a.text === b.text) return [];
@@ -144,11 +144,20 @@ function step(at: string, name: string): string {
   return at === "" ? shown : `${at}.${shown}`;
 }
 
-function* modelKeys(paths: Sides): Generator<FileKey | null> {
-  const bytes = { a: readAssetBytes(paths.a), b: readAssetBytes(paths.b) };
-  if (bytes.a.equals(bytes.b)) return;
-  const [a, b] = [readSentencePiece(bytes.a, paths.a), readSentencePiece(bytes.b, paths.b)];
-  const pieceOf = ({ pieces, scores, types }: typeof a, id: number) =>
+async function modelKeys(paths: Sides, pause: Pause): Promise<Iterable<FileKey | null>> {
+  const [a, b] = [readAssetBytes(paths.a), readAssetBytes(paths.b)];
+  if (a.equals(b)) return [];
+  const read = async (bytes: Buffer, path: string) => ({
+    ...(await readSentencePiece(bytes, path, pause)),
+    byteLength: bytes.length,
+  });
+  return modelDifferences(await read(a, paths.a), await read(b, paths.b));
+}
+
+type Model = SentencePieceModel & { readonly byteLength: number };
+
+function* modelDifferences(a: Model, b: Model): Generator<FileKey | null> {
+  const pieceOf = ({ pieces, scores, types }: Model, id: number) =>
     id < pieces.length ? `${JSON.stringify(pieces[id])} score ${scores[id]} type ${types[id]}` : null;
   let isEqual = true;
   const differ = function* (at: string, left: string | null, right: string | null) {
@@ -162,8 +171,8 @@ function* modelKeys(paths: Sides): Generator<FileKey | null> {
   const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
   for (const spec of ["normalizer", "denormalizer"] as const) yield* differ(spec, hex(a[spec]), hex(b[spec]));
   // Only the trainer's options and its self-tests can differ now.
-  const left = { a: `${bytes.a.length} bytes`, b: `${bytes.b.length} bytes` };
-  if (isEqual) yield { at: "settings of its training", ...left, isNote: true };
+  const lengths = { a: `${a.byteLength} bytes`, b: `${b.byteLength} bytes` };
+  if (isEqual) yield { at: "settings of its training", ...lengths, isNote: true };
 }
 
 function* textKeys(paths: Sides): Generator<FileKey> {

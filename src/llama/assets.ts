@@ -29,7 +29,7 @@ import {
 import type { PromptStyle } from "./prompt-templates.js";
 import type { Remarks } from "./special-tokens.js";
 import { EMBEDDING } from "./tensor-names.js";
-import { MOST_TOKENS, tokenizerJsonSchema, type Vocabulary } from "./tokenizer-files.js";
+import { MOST_TOKENS, tokenizerJsonSchema, type Vocabulary, vocabularyOfModel } from "./tokenizer-files.js";
 import {
   repairTokenizer,
   type TokenizerFacts,
@@ -202,7 +202,10 @@ async function readTokenizer(from: readonly string[], pause: Pause): Promise<Tok
   }
   const json = texts["tokenizer.json"];
   return {
-    model: path === undefined ? null : { path, bytes: readAssetBytes(path) },
+    model:
+      path === undefined
+        ? null
+        : { path, vocabulary: await vocabularyOfModel(readAssetBytes(path), path, pause) },
     texts,
     tokenizerJson: json === undefined ? null : await JsonDraft.openLarge(json, tokenizerJsonSchema, pause),
   };

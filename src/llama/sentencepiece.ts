@@ -7,12 +7,16 @@
  */
 import { isUtf8 } from "node:buffer";
 import { ApplyDeltaError, type ErrorDetails } from "../errors.js";
+import { noPause, type Pause } from "../interrupt.js";
 
 /** The largest vocabularies have some 260 000 pieces; stops a file of nothing but tiny ones. */
 export const MAX_PIECES = 300_000;
 
 /** Of the model, a piece each and some more; and of all pieces and specs together, where a piece has three. */
 const MAX_FIELDS = { model: MAX_PIECES + 1000, inside: 4 * MAX_PIECES };
+
+/** Pieces between two pauses, some ten milliseconds. */
+const SLICE_PIECES = 1 << 14;
 
 /** SentencePiece's trainer makes pieces of 16 characters; stops one piece as large as the file. */
 export const MAX_PIECE_BYTES = 65_536;
@@ -68,8 +72,12 @@ const SPECIAL_FIELDS = new Set(Object.values(SPECIAL_IDS).map(({ field }) => fie
 
 type Fail = (what: string, at: number, details?: ErrorDetails) => never;
 
-/** Errors: `tokenizer-malformed`. `path` is only named. */
-export function readSentencePiece(bytes: Uint8Array, path: string): SentencePieceModel {
+/** Errors: `tokenizer-malformed`, `interrupted`. `path` is only named. */
+export async function readSentencePiece(
+  bytes: Uint8Array,
+  path: string,
+  pause: Pause = noPause,
+): Promise<SentencePieceModel> {
   const fail: Fail = (what, at, details) => {
     throw new ApplyDeltaError("tokenizer-malformed", `The tokenizer model is malformed: ${what}.`, {
       file: path,
@@ -97,6 +105,7 @@ export function readSentencePiece(bytes: Uint8Array, path: string): SentencePiec
       if (ids.size === scores.length) fail(`the piece ${JSON.stringify(piece)} stands twice`, at);
       scores.push(score);
       types.push(type);
+      if (ids.size % SLICE_PIECES === 0) await pause();
     } else {
       // protobuf joins a message that comes in parts.
       const parts = specs.get(number) ?? [];

@@ -1,6 +1,7 @@
 /** What the files of a tokenizer hold, as far as this program looks at it. */
 import { z } from "zod";
 import { JsonDraft, type JsonFile, listOf, recordOf } from "../files/json-draft.js";
+import { noPause, type Pause } from "../interrupt.js";
 import {
   readSentencePiece,
   type SentencePieceModel,
@@ -131,10 +132,14 @@ export function isTiktokenList(bytes: Uint8Array): boolean {
   return /^[A-Za-z0-9+/]+={0,2} \d+\r?\n/.test(start);
 }
 
-/** Null for a list of tiktoken's, whose tokens tokenizer.json has. Errors: `tokenizer-malformed`. */
-export function vocabularyOfModel(bytes: Uint8Array, path: string): Vocabulary | null {
+/** Null for a list of tiktoken's, whose tokens tokenizer.json has. Errors: `tokenizer-malformed`, `interrupted`. */
+export async function vocabularyOfModel(
+  bytes: Uint8Array,
+  path: string,
+  pause: Pause = noPause,
+): Promise<Vocabulary | null> {
   if (isTiktokenList(bytes)) return null;
-  const model = readSentencePiece(bytes, path);
+  const model = await readSentencePiece(bytes, path, pause);
   const { ids, special } = model;
   return { from: "tokenizer.model", size: ids.size, idOf: (token) => ids.get(token), special, model };
 }

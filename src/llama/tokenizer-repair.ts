@@ -27,13 +27,13 @@ import {
   type TokenFiles,
   type Vocabulary,
   vocabularyOfJson,
-  vocabularyOfModel,
 } from "./tokenizer-files.js";
 
 export interface TokenizerFiles {
-  /** As parsed: it may be large. */
+  /** As parsed, both: they may be large. */
   readonly tokenizerJson: TokenFiles["tokenizerJson"];
-  readonly model: { readonly path: string; readonly bytes: Uint8Array } | null;
+  /** `vocabulary`: null for a list of tiktoken's. */
+  readonly model: { readonly path: string; readonly vocabulary: Vocabulary | null } | null;
   readonly texts: Readonly<Partial<Record<TokenizerText, JsonFile>>>;
 }
 
@@ -56,13 +56,13 @@ export interface TokenizerRepair extends Remarks {
   readonly ids: SpecialIds | null;
 }
 
-/** Errors: `tokenizer-malformed`, `bad-json`. */
+/** Errors: `bad-json`. */
 export function repairTokenizer(files: TokenizerFiles, facts: TokenizerFacts): TokenizerRepair {
   const { model, texts } = files;
   const remarks: Remarks = { notes: [], warnings: [] };
   const { tokenizerJson } = files;
   const ofJson = tokenizerJson === null ? null : vocabularyOfJson(tokenizerJson.value);
-  const vocabulary = (model && vocabularyOfModel(model.bytes, model.path)) ?? ofJson;
+  const vocabulary = model?.vocabulary ?? ofJson;
   if (model !== null && vocabulary === null) {
     remarks.warnings.push(
       `tokenizer.model is a list of tiktoken's, which few programs read: copy tokenizer.json from where the delta came from.`,

@@ -35,7 +35,9 @@ export async function readTokenizerState(
       return null;
     }
   };
-  const model = await attempt(TOKENIZER_MODEL, (path) => vocabularyOfModel(readAssetBytes(path), path));
+  const model = await attempt(TOKENIZER_MODEL, (path) =>
+    vocabularyOfModel(readAssetBytes(path), path, pause),
+  );
   const tokenizerJson = await attempt("tokenizer.json", (path) =>
     JsonDraft.openLarge(readAssetText(path), tokenizerJsonSchema, pause),
   );

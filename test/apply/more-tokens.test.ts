@@ -18,7 +18,7 @@ test("more tokens than rows: refused before the first byte", async (context) => 
   await refusal(plan, "config-mismatch", details);
   // The same vocabulary as tokenizer.json.
   const model = join(delta, "tokenizer.model");
-  const { pieces } = readSentencePiece(readFileSync(model), model);
+  const { pieces } = await readSentencePiece(readFileSync(model), model);
   const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
   writeFileSync(join(delta, "tokenizer.json"), JSON.stringify({ model: { vocab } }));
   rmSync(model);

@@ -179,7 +179,7 @@ const READERS: readonly Target[] = [
     seeds: () => [sentencePieceModel(llamaPieces(20)), ...filesOf(fixturePath("tokenizer"), /\.model$/)],
     generator: generate.sentencePieces,
     async read(bytes) {
-      const { pieces, special } = readSentencePiece(bytes, "memory.bin");
+      const { pieces, special } = await readSentencePiece(bytes, "memory.bin");
       for (const role of Object.values(special)) assert.ok(role === null || pieces[role.id] === role.name);
     },
   },

@@ -31,18 +31,18 @@ const EXPECTED: Record<string, Expected> = JSON.parse(
 );
 
 for (const [path, expected] of Object.entries(EXPECTED)) {
-  test(`${path} reads as with sentencepiece itself`, () => {
-    const { pieces, special } = readSentencePiece(readFileSync(projectPath(path)), path);
+  test(`${path} reads as with sentencepiece itself`, async () => {
+    const { pieces, special } = await readSentencePiece(readFileSync(projectPath(path)), path);
     assert.deepEqual(pieces, expected.pieces);
     assert.deepEqual(special, expected.special);
   });
 
-  test(`${path} cut at every byte has the pieces before the cut, or is refused`, () => {
+  test(`${path} cut at every byte has the pieces before the cut, or is refused`, async () => {
     const bytes = readFileSync(projectPath(path));
     let readable = 0;
     for (let length = 0; length < bytes.length; length++) {
       try {
-        const { pieces } = readSentencePiece(bytes.subarray(0, length), PATH);
+        const { pieces } = await readSentencePiece(bytes.subarray(0, length), PATH);
         assert.deepEqual(pieces, expected.pieces.slice(0, pieces.length));
         readable++;
       } catch (error) {
@@ -71,13 +71,13 @@ for (const [title, { base64, read }] of Object.entries(ODD_MODELS)) {
       await refusal(attempt, "tokenizer-malformed", { file: PATH, offsetBytes: /^\d+$/ });
       return;
     }
-    const { pieces, special } = attempt();
+    const { pieces, special } = await attempt();
     assert.deepEqual({ pieces, special }, read);
   });
 }
 
-test("the tiny example has 320 pieces and LLaMA's special ones", () => {
-  const { pieces, special } = readSentencePiece(readFileSync(TINY), TINY);
+test("the tiny example has 320 pieces and LLaMA's special ones", async () => {
+  const { pieces, special } = await readSentencePiece(readFileSync(TINY), TINY);
   assert.equal(pieces.length, 320);
   assert.deepEqual(special.eos, { id: 2, name: "</s>" });
   assert.equal(special.pad, null);
@@ -87,24 +87,24 @@ const LLAMA = llamaPieces(5).map((text) => piece(text));
 const model = (...parts: Uint8Array[]) => Buffer.concat(parts);
 const whole = (...spec: Uint8Array[]) => model(...LLAMA, trainerSpec(...spec), NORMALIZER_SPEC);
 
-test("special ids are trainer_spec's, also negative and out of reach", () => {
-  const read = (...spec: Uint8Array[]) => readSentencePiece(whole(...spec), PATH).special;
-  assert.deepEqual(read(), {
+test("special ids are trainer_spec's, also negative and out of reach", async () => {
+  const read = async (...spec: Uint8Array[]) => (await readSentencePiece(whole(...spec), PATH)).special;
+  assert.deepEqual(await read(), {
     unk: { id: 0, name: "<unk>" },
     bos: { id: 1, name: "<s>" },
     eos: { id: 2, name: "</s>" },
     pad: null,
   });
-  assert.deepEqual(read(varintField(43, 3)).pad, { id: 3, name: "piece0" });
-  assert.equal(read(varintField(41, -1)).bos, null);
-  assert.equal(read(varintField(42, 5)).eos, null);
+  assert.deepEqual((await read(varintField(43, 3))).pad, { id: 3, name: "piece0" });
+  assert.equal((await read(varintField(41, -1))).bos, null);
+  assert.equal((await read(varintField(42, 5))).eos, null);
   // int32 in five bytes, as other writers do.
-  assert.equal(read(varintField(41, 0xffff_ffff)).bos, null);
+  assert.equal((await read(varintField(41, 0xffff_ffff))).bos, null);
   // More than 32 bits are cut off, as protobuf does.
-  assert.equal(read(varintField(41, 2n ** 32n + 3n)).bos?.id, 3);
+  assert.equal((await read(varintField(41, 2n ** 32n + 3n))).bos?.id, 3);
 });
 
-test("fields that say nothing of the vocabulary are passed over", () => {
+test("fields that say nothing of the vocabulary are passed over", async () => {
   const bytes = model(
     ...LLAMA,
     trainerSpec(varintField(77, 5), bytesField(1, "in.txt"), Buffer.from([0x55, 0, 0, 0, 0])),
@@ -113,9 +113,11 @@ test("fields that say nothing of the vocabulary are passed over", () => {
     bytesField(200, "an extension"),
     Buffer.from([...varint(201 * 8 + 1), 1, 2, 3, 4, 5, 6, 7, 8]),
   );
-  assert.equal(readSentencePiece(bytes, PATH).pieces.length, 5);
+  assert.equal((await readSentencePiece(bytes, PATH)).pieces.length, 5);
   const typed = piece("x", varintField(3, 4), Buffer.from([0x15, 0, 0, 0x80, 0x3f]), varintField(200, 1));
-  assert.deepEqual(readSentencePiece(model(typed, trainerSpec(), NORMALIZER_SPEC), PATH).pieces, ["x"]);
+  assert.deepEqual((await readSentencePiece(model(typed, trainerSpec(), NORMALIZER_SPEC), PATH)).pieces, [
+    "x",
+  ]);
 });
 
 const REFUSED: Record<string, { bytes: Buffer; says: RegExp; at?: number }> = {
@@ -191,16 +193,16 @@ test("more pieces than any vocabulary has", async () => {
   });
 });
 
-test("changed bytes give a typed error or a vocabulary within the caps", () => {
+test("changed bytes give a typed error or a vocabulary within the caps", async () => {
   const bytes = sentencePieceModel(llamaPieces(20));
-  fc.assert(
-    fc.property(
+  await fc.assert(
+    fc.asyncProperty(
       fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }),
-      (changes) => {
+      async (changes) => {
         const changed = Buffer.from(bytes);
         for (const [at, value] of changes) changed[at] = value;
         try {
-          const { pieces, special } = readSentencePiece(changed, PATH);
+          const { pieces, special } = await readSentencePiece(changed, PATH);
           for (const found of Object.values(special)) {
             if (found !== null) assert.equal(pieces[found.id], found.name);
           }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fixturePath } from "../support/fixture-path.js";
-import { CONFIG, json, MAP, RIGHT, repair, token } from "../support/repaired-tokenizer.js";
+import { CONFIG, json, MAP, modelOf, RIGHT, repair, token } from "../support/repaired-tokenizer.js";
 
 test("LLaMATokenizer is LlamaTokenizer", () => {
   for (const [old, now] of [
@@ -57,7 +57,7 @@ test("what a tokenizer states itself, and one that transformers 5 made, is left 
   assert.equal(JSON.parse(configBeside(prepend)["tokenizer_config.json"] ?? "").legacy, true);
 });
 
-const TIKTOKEN = Buffer.from("IQ== 0\nIg== 1\n");
+const TIKTOKEN = await modelOf(Buffer.from("IQ== 0\nIg== 1\n"));
 
 test("a tiktoken list beside a tokenizer.json takes no part; alone it is a warning", () => {
   const vocab = { a: 0, b: 1 };

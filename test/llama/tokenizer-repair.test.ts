@@ -6,16 +6,20 @@ import type { TokenizerText } from "../../src/llama/file-names.js";
 import { chatTemplateOf } from "../../src/llama/prompt-templates.js";
 import { fixturePath, projectPath } from "../support/fixture-path.js";
 import { refusal } from "../support/refusal.js";
-import { CONFIG, json, MAP, RIGHT, repair, token } from "../support/repaired-tokenizer.js";
+import { CONFIG, json, MAP, modelOf, RIGHT, repair, token } from "../support/repaired-tokenizer.js";
 import { NORMALIZER_SPEC, piece, trainerSpec, varintField } from "../support/sentencepiece-samples.js";
 
-test("a tokenizer that is right comes back as it is", () => {
+test("a tokenizer that is right comes back as it is", async () => {
   const tiny = (name: string) => readFileSync(projectPath(`examples/tiny/delta/${name}`));
   const texts = {
     "tokenizer_config.json": tiny("tokenizer_config.json").toString(),
     "special_tokens_map.json": tiny("special_tokens_map.json").toString(),
   };
-  const { texts: repaired, notes, warnings } = repair(texts, { rows: 320 }, tiny("tokenizer.model"));
+  const {
+    texts: repaired,
+    notes,
+    warnings,
+  } = repair(texts, { rows: 320 }, await modelOf(tiny("tokenizer.model")));
   assert.deepEqual([repaired, notes, warnings], [texts, [], []]);
   assert.deepEqual(repair(RIGHT).texts, RIGHT);
   assert.deepEqual(repair(RIGHT).ids, { bos: 1, eos: 2, unk: 0, pad: null });
@@ -69,9 +73,9 @@ test("a wrong map with more to it is mended, not replaced", () => {
   ]);
 });
 
-test("a model whose pieces make </s> the bos keeps its map", () => {
+test("a model whose pieces make </s> the bos keeps its map", async () => {
   const pieces = [piece("<unk>"), piece("</s>"), piece("</s>x"), trainerSpec(varintField(42, 1))];
-  const model = Buffer.concat([...pieces, NORMALIZER_SPEC]);
+  const model = await modelOf(Buffer.concat([...pieces, NORMALIZER_SPEC]));
   const texts = { ...RIGHT, "special_tokens_map.json": WRONG };
   assert.equal(repair(texts, { rows: 3 }, model).texts["special_tokens_map.json"], WRONG);
 });
@@ -126,8 +130,8 @@ test("a config that took over the wrong map is mended; a token of null or a deli
   );
 });
 
-test("names come from the pieces, not from LLaMA, where they differ", () => {
-  const renamed = readFileSync(fixturePath("tokenizer/renamed.model"));
+test("names come from the pieces, not from LLaMA, where they differ", async () => {
+  const renamed = await modelOf(readFileSync(fixturePath("tokenizer/renamed.model")));
   const { texts, ids } = repair(
     { "tokenizer_config.json": '{"bos_token": "", "eos_token": "", "unk_token": ""}' },
     { rows: 64 },

@@ -1,15 +1,22 @@
 /** Tokenizers in texts: repaired, for a model of ten rows unless told otherwise. */
 import { JsonDraft } from "../../src/files/json-draft.js";
 import type { TokenizerText } from "../../src/llama/file-names.js";
-import { tokenizerJsonSchema } from "../../src/llama/tokenizer-files.js";
+import { tokenizerJsonSchema, vocabularyOfModel } from "../../src/llama/tokenizer-files.js";
 import {
   repairTokenizer,
   type TokenizerFacts,
+  type TokenizerFiles,
   type TokenizerRepair,
 } from "../../src/llama/tokenizer-repair.js";
 import { llamaPieces, sentencePieceModel } from "./sentencepiece-samples.js";
 
-const MODEL = sentencePieceModel(llamaPieces(10));
+/** A tokenizer.model of these bytes. */
+export async function modelOf(bytes: Uint8Array): Promise<TokenizerFiles["model"]> {
+  const path = "delta/tokenizer.model";
+  return { path, vocabulary: await vocabularyOfModel(bytes, path) };
+}
+
+const MODEL = await modelOf(sentencePieceModel(llamaPieces(10)));
 const FACTS: TokenizerFacts = {
   rows: 10,
   trimmedRows: 0,
@@ -20,15 +27,11 @@ const FACTS: TokenizerFacts = {
 
 type Texts = Readonly<Partial<Record<TokenizerText, string>>>;
 
-export function repair(
-  texts: Texts,
-  facts: Partial<TokenizerFacts> = {},
-  model: Uint8Array | null = MODEL,
-): TokenizerRepair {
+export function repair(texts: Texts, facts: Partial<TokenizerFacts> = {}, model = MODEL): TokenizerRepair {
   const files = Object.entries(texts).map(([name, text]) => [name, { path: `delta/${name}`, text }] as const);
   return repairTokenizer(
     {
-      model: model === null ? null : { path: "delta/tokenizer.model", bytes: model },
+      model,
       texts: Object.fromEntries(files),
       tokenizerJson:
         texts["tokenizer.json"] === undefined

@@ -111,7 +111,7 @@ export async function openTokenizer(
     return file === null ? null : make(file);
   };
   return {
-    model: known?.model ? { path: known.path, ...known.model } : readModel(files),
+    model: known?.model ? { path: known.path, ...known.model } : await readModel(files, pause),
     tokenizerJson: await open("tokenizer.json", (file) =>
       JsonDraft.openLarge(file, tokenizerJsonSchema, pause),
     ),
@@ -122,10 +122,10 @@ export async function openTokenizer(
 }
 
 /** Null for a list of tiktoken's, too: its tokens are in tokenizer.json. */
-function readModel(files: readonly Asset[]): VocabularyFiles["model"] {
+async function readModel(files: readonly Asset[], pause: Pause): Promise<VocabularyFiles["model"]> {
   const asset = files.find(({ fileName }) => fileName === TOKENIZER_MODEL);
   if (asset === undefined || !("copyFrom" in asset)) return null;
   const path = asset.copyFrom;
-  const model = vocabularyOfModel(readAssetBytes(path), path)?.model;
+  const model = (await vocabularyOfModel(readAssetBytes(path), path, pause))?.model;
   return model ? { path, ...model } : null;
 }
