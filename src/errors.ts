@@ -15,7 +15,7 @@ export interface ErrorDetails extends ReportedDetails {
   readonly cause?: unknown;
 }
 
-const GET_AGAIN = "The file is damaged: download or copy it again, and compare its sha256.";
+const GET_AGAIN = "The file is damaged: download or copy it again, and compare its SHA-256.";
 
 /** The codes whose usual hint is to get the file again. */
 const DAMAGED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -25,7 +25,7 @@ export class Interruption extends ApplyDeltaError {
     readonly outcome: string | null,
     hint = "Run the same command again to start over.",
   ) {
-    super("interrupted", `Interrupted; ${outcome ?? "no folder was made"}.`, { hint });
+    super("interrupted", `Interrupted; ${outcome ?? "the model is not complete"}.`, { hint });
   }
 }
 

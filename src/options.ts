@@ -21,6 +21,8 @@ export interface Flag {
   readonly synonyms?: Readonly<Record<string, string>>;
   /** Other names of the option, for those who know them from FastChat. */
   readonly fastChat?: readonly string[];
+  /** What other tools call it. Such a name isn't taken, but the error says which option is meant. */
+  readonly elsewhere?: readonly string[];
 }
 
 const flags = z.registry<Flag>();

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import type { OpenModel } from "../hub/models.js";
+import { describeInterruption, RESUMES } from "../interrupt.js";
 import { fingerprintOf } from "../merge/fingerprint.js";
 import type { MergePlan } from "../merge/merge-plan.js";
 import { describeIdleParts, type Part, planOfPart, readPart } from "../merge/part.js";
@@ -40,15 +41,17 @@ export async function applyPart({ part: text, ...options }: ApplyPartOptions): P
   const part = readPart(text);
   refuseOptions(options);
   try {
-    return await withPlan(options, "first", async (merge, log) => {
-      const idle = describeIdleParts(merge.plan, part.count);
-      if (idle !== null) log.warn(idle);
-      const shards = await makeShards(merge, part, options, log);
-      const completed = isWhole(merge.plan, readParts(merge.target))
-        ? await completeOnce(merge, options, log, start)
-        : null;
-      return summarize(merge, text, shards, completed, log, start);
-    });
+    const run = () =>
+      withPlan(options, "first", async (merge, log) => {
+        const idle = describeIdleParts(merge.plan, part.count);
+        if (idle !== null) log.warn(idle);
+        const shards = await makeShards(merge, part, options, log);
+        const completed = isWhole(merge.plan, readParts(merge.target))
+          ? await completeOnce(merge, options, log, start)
+          : null;
+        return summarize(merge, text, shards, completed, log, start);
+      });
+    return await describeInterruption("the part is not complete", run, RESUMES);
   } catch (error) {
     // A scheduler runs a part again when all is done.
     const made = isApplyDeltaError(error, "target-exists") ? await findMade(options, start) : null;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { PROMPT_STYLES } from "../llama/prompt-templates.js";
-import { baseOptions, hubOption, outputOptions, sumOptions } from "../merge/options.js";
+import { baseOptions, hubOption, outputOptions, sumOptions, TARGET_ELSEWHERE } from "../merge/options.js";
 import { flag, inGroup, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
 
 export const applyOptions = z.strictObject({
@@ -9,10 +9,12 @@ export const applyOptions = z.strictObject({
     /** The delta, in any of the same forms. */
     delta: flag("-d, --delta <model>", "add this delta: a folder, a weights file, or owner/name", text(), {
       fastChat: ["--delta-path"],
+      elsewhere: ["path-diff", "diff", "adapter", "lora"],
     }),
     /** The folder to make, or a file that ends in `.gguf`. */
     target: flag("-o, --target <folder>", "write the sum to this folder, or to x.gguf", text(), {
       fastChat: ["--target-model-path"],
+      elsewhere: TARGET_ELSEWHERE,
     }),
   }),
   ...sumOptions,

@@ -1,12 +1,15 @@
 import { Command } from "commander";
 import { PROGRAM_NAME } from "../version.js";
-import { addFlag, neededOptions } from "./library-options.js";
+import { neededOptions } from "./library-option.js";
+import { addFlag } from "./library-options.js";
 import { parsePath } from "./values.js";
 
 interface CommandEntry {
   readonly description: string;
   /** Each positional argument and its help. */
   readonly positional: Readonly<Record<string, string>>;
+  /** What people call it who know other tools. */
+  readonly elsewhere?: readonly string[];
   /** Left out of the lists of commands: who needs it comes from a page of the docs. */
   readonly isRare?: true;
   /** Its options and action. Their rules take zod, so a run loads those of the command it calls. */
@@ -20,16 +23,19 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   [MAIN_COMMAND]: {
     description: "merge a base and a delta (the word may be left out)",
     positional: {},
+    elsewhere: ["merge", "apply-delta", "recover", "run"],
     load: () => import("./apply-command.js"),
   },
   make: {
     description: "make a delta of a tuned model and its base",
     positional: {},
+    elsewhere: ["make-delta", "create", "extract"],
     load: () => import("./make-command.js"),
   },
   verify: {
     description: "check that a model is whole, or is the sum it should be",
     positional: { "<target>": "a model's folder, or owner/name on the Hub" },
+    elsewhere: ["check", "validate"],
     load: () => import("./verify-command.js"),
   },
   compare: {
@@ -38,11 +44,13 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
       "<a>": "a folder, a weights file, or owner/name[@revision] on the Hub",
       "<b>": "another",
     },
+    elsewhere: ["diff", "cmp"],
     load: () => import("./compare-command.js"),
   },
   inspect: {
     description: "show what a checkpoint holds, or what a delta changes",
     positional: { "<model>": "a folder, a weights file, or owner/name on the Hub" },
+    elsewhere: ["info", "show", "stats"],
     load: () => import("./inspect-command.js"),
   },
   finish: {
@@ -57,11 +65,13 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
       "<folder>": "a model's folder",
       "<owner/name>": "the repository on the Hub, created if it doesn't exist",
     },
+    elsewhere: ["push"],
     load: () => import("./upload-command.js"),
   },
   weights: {
     description: "list the releases of Vicuna, their bases and what works",
     positional: {},
+    elsewhere: ["list", "ls", "models"],
     load: () => import("./weights-command.js"),
   },
 };

@@ -5,27 +5,11 @@ import type { HubOptions } from "../index.js";
 import { bareRule, describeRule, type Flag, flagOf, type GROUPS, groupOf, orList } from "../options.js";
 import { hubOptionsOf } from "./environment.js";
 import { titleOf } from "./help.js";
+import { LibraryOption, libraryOptionsOf, neededOptions } from "./library-option.js";
 import type { CommonOptions, Report } from "./output.js";
 import { type CallContext, runCommand } from "./run-command.js";
 import { likelySize, parseNumber, parsePath, parseSize } from "./values.js";
 import { usageError } from "./words.js";
-
-/** An option that commander stores by its path in the library's options: `rules.newRows`. */
-class LibraryOption extends Option {
-  constructor(
-    readonly path: string,
-    flags: string,
-    help: string,
-    /** Whether the call fails without it. Groups are optional. */
-    readonly isNeeded: boolean,
-  ) {
-    super(flags, help);
-  }
-
-  override attributeName(): string {
-    return this.path;
-  }
-}
 
 /** Adds an option for each rule with a flag, those of groups too, except the paths in `without`. */
 export function addLibraryOptions(
@@ -49,7 +33,7 @@ export function addLibraryOptions(
 /** The option, and FastChat's names for it. */
 function createOptions(path: string, rule: z.ZodType, flag: Flag): Option[] {
   const isNeeded = !rule.safeParse(undefined).success && !path.includes(".");
-  const option = new LibraryOption(path, flag.flags, flag.help, isNeeded);
+  const option = new LibraryOption(path, flag.flags, flag.help, isNeeded, flag.elsewhere);
   const group = groupOf(rule);
   if (group !== undefined) option.helpGroup(titleOf(group));
   const value = flag.flags.split(" ").at(-1);
@@ -147,14 +131,6 @@ export function setAction<Options extends { readonly hub?: HubOptions | undefine
       return body(call as unknown as Options & CallContext, flags);
     });
   });
-}
-
-const libraryOptionsOf = (command: Command) =>
-  command.options.filter((option) => option instanceof LibraryOption);
-
-/** The options that a call fails without. */
-export function neededOptions(command: Command): LibraryOption[] {
-  return libraryOptionsOf(command).filter(({ isNeeded }) => isNeeded);
 }
 
 /** Errors: `bad-usage`. */

@@ -7,17 +7,18 @@ import type { Environment } from "./environment.js";
  * tell its pods how many there are. Errors: `bad-usage`.
  */
 export function readPartWord(word: string, env: Environment): string {
+  if (word === "slurm") return readSlurmTask(env);
   const [engine, count = ""] = word.split("/");
-  if (engine === "kubernetes") {
-    const index = variable(env, "JOB_COMPLETION_INDEX", "in a pod of an Indexed Job");
-    return `${index + 1}/${count}`;
-  }
-  if (word !== "slurm") return word;
-  const inArray = { SLURM_ARRAY_TASK_STEP: "1", ...env };
-  const [task = 0, first = 0, step = 1, tasks] = (["ID", "MIN", "STEP", "COUNT"] as const).map((name) =>
-    variable(inArray, `SLURM_ARRAY_TASK_${name}`, "in a task of a job array (sbatch --array=1-4)"),
-  );
-  return `${(task - first) / step + 1}/${tasks}`;
+  if (engine !== "kubernetes") return word;
+  return `${variable(env, "JOB_COMPLETION_INDEX", "in a pod of an Indexed Job") + 1}/${count}`;
+}
+
+/** The tasks are numbered `MIN`, `MIN + STEP` and so on; without a `STEP` it is 1. */
+function readSlurmTask(env: Environment): string {
+  const numberOf = (name: "ID" | "MIN" | "STEP" | "COUNT") =>
+    variable(env, `SLURM_ARRAY_TASK_${name}`, "in a task of a job array (sbatch --array=1-4)");
+  const step = env.SLURM_ARRAY_TASK_STEP === undefined ? 1 : numberOf("STEP");
+  return `${(numberOf("ID") - numberOf("MIN")) / step + 1}/${numberOf("COUNT")}`;
 }
 
 function variable(env: Environment, name: keyof Environment, where: string): number {

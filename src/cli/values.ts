@@ -7,11 +7,19 @@ export function parsePath(word: string): string {
   return word === "~" || /^~[/\\]/.test(word) ? join(homedir(), word.slice(1)) : word;
 }
 
+const UNIT_BYTES = new Map(
+  Object.entries({
+    ...{ b: 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 },
+    ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
+  }),
+);
+
 /** Bytes, from `5GB`, `1.5GiB` or `500000B`; null if it isn't a size. */
 export function parseSize(text: string): number | null {
-  const [, number, prefix = "", i] = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i)?)?b$/i.exec(text.trim()) ?? [];
-  const power = prefix === "" ? 0 : "kmgt".indexOf(prefix.toLowerCase()) + 1;
-  const bytes = Math.floor(Number(number) * (i === undefined ? 1000 : 1024) ** power);
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/i.exec(text.trim()) ?? [];
+  const unitBytes = UNIT_BYTES.get(unit.toLowerCase());
+  if (unitBytes === undefined) return null;
+  const bytes = Math.floor(Number(number) * unitBytes);
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 

@@ -6,6 +6,7 @@ import type { Command, Option } from "commander";
 import { ApplyDeltaError } from "../errors.js";
 import { nearestName } from "../nearest.js";
 import { orList } from "../options.js";
+import { LibraryOption, neededOptions } from "./library-option.js";
 
 /** A word that is neither an option nor the value of one. */
 export interface Operand {
@@ -14,12 +15,18 @@ export interface Operand {
   readonly after: { readonly flag: string | null; readonly value: string } | null;
 }
 
+/** An option as it was given. */
+interface GivenOption {
+  readonly option: Option;
+  readonly flag: string;
+  readonly value: string | undefined;
+}
+
 export interface ReadWords {
   /** The same words, the names of options as they are defined. */
   readonly words: readonly string[];
   readonly operands: readonly Operand[];
-  /** The options among them. */
-  readonly options: ReadonlySet<Option>;
+  readonly options: readonly GivenOption[];
 }
 
 export function usageError(message: string, hint: string): ApplyDeltaError {
@@ -30,13 +37,13 @@ export function usageError(message: string, hint: string): ApplyDeltaError {
 const IF_EMPTY = "Is a variable of the shell not set?";
 
 /** `--base_model_path` is `--base-model-path`. */
-const withHyphens = (name: string) => name.replaceAll("_", "-");
+export const withHyphens = (name: string) => name.replaceAll("_", "-");
 
-/** Errors: `bad-usage` for an unknown option, and for one without its value. */
+/** Errors: `bad-usage` for an unknown option, one without its value, and one with two. */
 export function readWords(command: Command, given: readonly string[]): ReadWords {
   const words: string[] = [];
   const operands: Operand[] = [];
-  const options = new Set<Option>();
+  const options: GivenOption[] = [];
   let after: Operand["after"] = null;
   for (let i = 0; i < given.length; i++) {
     const word = given[i] as string;
@@ -55,24 +62,31 @@ export function readWords(command: Command, given: readonly string[]): ReadWords
     const flag = withHyphens(name);
     const option = findOption(command, flag);
     if (option === undefined) throw unknownOption(command, name);
-    options.add(option);
     // Of a short name, commander would take the = for a part of the value.
     words.push(value === undefined ? flag : `${option.long}=${value}`);
     after = null;
     if (value === "") throw usageError(`${flag} is empty.`, IF_EMPTY);
-    if (value !== undefined || !(option.required || option.optional)) continue;
-    const next = given[i + 1];
-    if (next === "") throw usageError(`${flag} is empty.`, IF_EMPTY);
-    if (next !== undefined && !isOption(command, next)) {
-      words.push(next);
-      after = { flag, value: next };
-      i++;
-    } else if (option.required) throw missingValue(flag, option, next);
+    const takesValue = option.required || option.optional;
+    if (value !== undefined && !takesValue)
+      throw usageError(`${flag} takes no value.`, `Write ${flag} alone.`);
+    let taken = value;
+    if (value === undefined && takesValue) {
+      const next = given[i + 1];
+      if (next === "") throw usageError(`${flag} is empty.`, IF_EMPTY);
+      if (next !== undefined && !isOption(command, next)) {
+        words.push(next);
+        after = { flag, value: next };
+        taken = next;
+        i++;
+      } else if (option.required) throw missingValue(flag, option, next);
+    }
+    options.push({ option, flag, value: taken });
   }
+  refuseSecondValues(command, options);
   return { words, operands, options };
 }
 
-function findOption({ options }: Command, flag: string): Option | undefined {
+export function findOption({ options }: Command, flag: string): Option | undefined {
   return options.find(({ short, long }) => flag === short || flag === long);
 }
 
@@ -87,29 +101,82 @@ function missingValue(flag: string, { flags }: Option, next: string | undefined)
   return usageError(`${flag} needs a value${follows}`, `Write ${flag} ${value}.`);
 }
 
+const pathOf = ({ option }: GivenOption) => option.attributeName();
+
+/** The options that must be given, and aren't. */
+export function unnamedOptions(command: Command, given: readonly GivenOption[]): LibraryOption[] {
+  const named = new Set(given.map(pathOf));
+  return neededOptions(command).filter(({ path }) => !named.has(path));
+}
+
+/** Of two values one would be ignored without a word, and may be meant for another option. */
+function refuseSecondValues(command: Command, given: readonly GivenOption[]): void {
+  const firsts = new Map<string, GivenOption>();
+  for (const second of given.filter(({ value }) => value !== undefined)) {
+    const { flag, value } = second;
+    const first = firsts.get(pathOf(second));
+    firsts.set(pathOf(second), second);
+    if (first === undefined) continue;
+    const [unnamed] = unnamedOptions(command, given);
+    const hint = unnamed === undefined ? `Give ${flag} once.` : `Did you mean ${unnamed.long} ${value}?`;
+    const isTwice =
+      first.flag === flag ? `${flag} is given twice` : `${first.flag} and ${flag} are one option`;
+    throw usageError(`${isTwice}: ${first.value} and ${value}.`, hint);
+  }
+}
+
 /** How many options are offered for one that doesn't exist. */
 const MOST_OFFERED = 3;
 
 function unknownOption(command: Command, name: string): ApplyDeltaError {
-  const all = command.options.flatMap(({ short, long }) =>
-    [long, short].filter((flag) => flag !== undefined),
-  );
-  const meant = meantBy(name, all);
-  const hint =
-    meant.length === 0 ? `\`${command.name()} --help\` lists the options.` : `Did you mean ${orList(meant)}?`;
-  return usageError(`Unknown option ${name}.`, hint);
+  return usageError(`Unknown option ${name}.`, hintFor(command, name));
 }
 
-/** The options that begin so, or the one that is nearly so. `-base`, `-B` and `-bllama` are looked for, too. */
-function meantBy(name: string, flags: readonly string[]): string[] {
+function hintFor(command: Command, name: string): string {
+  const opposite = name.startsWith("--no-") ? name.replace("no-", "") : name.replace("--", "--no-");
+  if (findOption(command, opposite)) return `Leave it out: that is so unless ${opposite} is given.`;
+  const meant = meantBy(name, command.options).slice(0, MOST_OFFERED);
+  if (meant.length > 0) return `Did you mean ${orList(meant)}?`;
+  if (command.registeredArguments.length === 0) return `\`${command.name()} --help\` lists the options.`;
+  return `Write ${command.name()} ${command.usage()}; --help lists the options.`;
+}
+
+/** The options that were probably meant, by the first rule that finds any. `-base`, `-B` and `-bllama` are looked for, too. */
+function meantBy(name: string, options: readonly Option[]): string[] {
   const bare = withHyphens(name).replace(/^-+/, "").toLowerCase();
-  const long = `--${bare}`;
-  const exact = flags.find((flag) => flag === long || flag === `-${bare}`);
+  const flags = options.flatMap(({ short, long }) => [long, short].filter((flag) => flag !== undefined));
+  const exact = flags.find((flag) => flag === `--${bare}` || flag === `-${bare}`);
   if (exact !== undefined) return [exact];
-  const beginning = flags.filter((flag) => flag.startsWith(long)).sort((a, b) => a.length - b.length);
-  if (beginning.length > 0) return beginning.slice(0, MOST_OFFERED);
+  for (const isSo of [(word: string) => word === bare, (word: string) => beginsWith(bare, word)]) {
+    const elsewhere = options.filter(
+      (option) => option instanceof LibraryOption && option.elsewhere.some(isSo),
+    );
+    if (elsewhere.length > 0) return elsewhere.map(({ long }) => `${long}`);
+  }
+  const choice = options.filter((option) => option.argChoices !== undefined && takes(option, bare));
+  if (choice.length > 0) return choice.map(({ long }) => `${long} ${bare}`);
+  const rules = [
+    (long: string) => long.startsWith(`--${bare}`),
+    (long: string) => beginsWith(`--${bare}`, long),
+    (long: string) => long.endsWith(`-${bare}`) || bare.endsWith(long.slice(1)),
+  ];
+  const longs = flags.filter((flag) => flag.startsWith("--")).sort((a, b) => a.length - b.length);
+  const found = rules.map((isMeant) => longs.filter(isMeant)).find(({ length }) => length > 0);
+  if (found !== undefined) return found;
   const [, short = "", value = ""] = /^(-[a-z])(.+)$/.exec(name) ?? [];
   if (flags.includes(short)) return [`${short} ${value}`];
-  const near = nearestName(long, flags);
+  const near = nearestName(`--${bare}`, flags);
   return near === null ? [] : [near];
+}
+
+/** Whether the words of a name with hyphens begin so. */
+const beginsWith = (name: string, words: string) => name === words || name.startsWith(`${words}-`);
+
+function takes({ parseArg }: Option, word: string): boolean {
+  try {
+    parseArg?.(word, undefined);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -33,7 +33,7 @@ export async function downloadFiles(
 ): Promise<void> {
   const requests = createLimit(settings.transfer.connections);
   const bytesTotal = files.reduce((sum, { entry }) => sum + entry.byteLength, 0);
-  const meter = startMeter("downloading", () => bytesTotal, "checking sha256", reporter);
+  const meter = startMeter("downloading", () => bytesTotal, "checking SHA-256", reporter);
   const followed = files.filter(isFollowed);
   const growing = followed.map(({ blobPath: path, entry: { byteLength } }) => ({ path, byteLength }));
   const sums = followed.length === 0 ? null : startGrowingSha256s(growing, stop.signal);
@@ -186,7 +186,7 @@ async function* inBatches(parts: AsyncIterable<Uint8Array>): AsyncGenerator<read
 }
 
 function damaged({ path, entry }: HubFile, got: string): ApplyDeltaError {
-  const kind = entry.etag.length === 64 ? "sha256" : "git's sha1";
+  const kind = entry.etag.length === 64 ? "SHA-256" : "git's SHA-1";
   return new ApplyDeltaError("download-damaged", "The file arrived damaged twice.", {
     file: path,
     expected: `${kind} ${entry.etag}`,

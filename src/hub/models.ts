@@ -165,7 +165,7 @@ export async function withModels<const Requests extends readonly ReadRequest[], 
     const run = () => body(...(found as { [Index in keyof Requests]: Model }));
     const mayDownload = comesMeanwhile && found.some((model) => model !== undefined && model.remote !== null);
     if (!mayDownload) return await run();
-    return await describeInterruption("no folder was made; what was downloaded is kept", run, RESUMES);
+    return await describeInterruption("the model is not complete; what was downloaded is kept", run, RESUMES);
   } finally {
     for (const close of closing) await close();
   }

@@ -176,7 +176,10 @@ export function vocabularyOfJson(json: TokenizerJson): Vocabulary {
 
 /** The tokens of a tokenizer.json with their ids, without those added to it. */
 export function* tokensOf({ model: { vocab } }: TokenizerJson): Generator<[string, number]> {
-  if (Array.isArray(vocab)) for (const [id, [token]] of vocab.entries()) yield [token, id];
-  else
-    for (const token of Object.keys(vocab)) yield [token, (vocab as Record<string, number>)[token] as number];
+  if (Array.isArray(vocab)) {
+    for (const [id, [token]] of vocab.entries()) yield [token, id];
+    return;
+  }
+  const ids = vocab as Readonly<Record<string, number>>;
+  for (const token of Object.keys(ids)) yield [token, ids[token] as number];
 }

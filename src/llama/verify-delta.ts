@@ -69,7 +69,7 @@ function compare(file: FileSha256, shard: PublishedShard | undefined, release: R
   if (byteLength !== null && byteLength !== file.byteLength) {
     throw altered(`${byteLength} bytes`, `${file.byteLength} bytes`);
   }
-  if (sha256 !== null && sha256 !== file.sha256) throw altered(`sha256 ${sha256}`, `sha256 ${file.sha256}`);
+  if (sha256 !== null && sha256 !== file.sha256) throw altered(`SHA-256 ${sha256}`, `SHA-256 ${file.sha256}`);
   if (sha256 !== null) return null;
   return byteLength === null
     ? `size and checksum of ${name} are unknown`

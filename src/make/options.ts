@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { baseOptions, outputOptions } from "../merge/options.js";
+import { baseOptions, outputOptions, TARGET_ELSEWHERE } from "../merge/options.js";
 import { flag, inGroup, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
 
 export const tunedRules = z.strictObject({
@@ -28,10 +28,12 @@ export const makeOptions = z.strictObject({
     /** The model tuned from it, in any of the same forms. */
     tuned: flag("-t, --tuned <model>", "make the delta of this model, tuned from the base", text(), {
       fastChat: ["--target-model-path", "--target"],
+      elsewhere: ["model", "path-tuned"],
     }),
     /** The folder to make. */
     delta: flag("-d, --delta <folder>", "write the delta to this folder", text(), {
       fastChat: ["--delta-path"],
+      elsewhere: [...TARGET_ELSEWHERE, "path-diff", "diff"],
     }),
   }),
   /** Make no delta unless it gives the tuned model back bit for bit; default false. */

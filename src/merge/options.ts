@@ -22,6 +22,7 @@ export const threadsOption = inGroup("Speed and resuming", {
     "--threads <n>",
     "run n threads (default: one a core, at most 4; 2 to stream)",
     wholeNumber(1, MOST_THREADS),
+    { elsewhere: ["workers", "num-workers", "jobs", "j"] },
   ).optional(),
 });
 
@@ -38,6 +39,7 @@ export const baseOptions = {
   /** The original model: a local folder or weights file, or `owner/name` or `owner/name@revision` on the Hub. */
   base: flag("-b, --base <model>", "use this base: a folder, a weights file, or owner/name", text(), {
     fastChat: ["--base-model-path"],
+    elsewhere: ["model", "path-raw", "original"],
   }),
   /** Branch, tag or commit of a base on the Hub; default `main`. */
   baseRevision: revision("--base-revision", "the base"),
@@ -45,6 +47,9 @@ export const baseOptions = {
 
 /** transformers 4's default. */
 export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+
+/** What other tools call the folder they make. */
+export const TARGET_ELSEWHERE = ["output", "out", "outfile", "save", "path-tuned", "local-dir"];
 
 /** Of the commands that make a folder. */
 export const outputOptions = {
@@ -60,6 +65,7 @@ export const outputOptions = {
       "--max-shard-size <size>",
       "write shards of at most this size, e.g. 2GiB (default: 5GB)",
       wholeNumber(1),
+      { elsewhere: ["out-shard-size", "split-max-size"] },
     ).optional(),
     /** Write `SHA256SUMS` beside the weights; default false. */
     checksums: toggle("--checksums", "write SHA256SUMS beside the weights, for sha256sum -c"),
@@ -134,7 +140,11 @@ export const sumOptions = {
       "--dtype <dtype>",
       "write this dtype; auto: each tensor as in the delta",
       oneOf(["auto", "F16", "BF16", "F32", "Q8_0", "Q4_0"]),
-      { words: DTYPE_WORDS, synonyms: DTYPE_SYNONYMS },
+      {
+        words: DTYPE_WORDS,
+        synonyms: DTYPE_SYNONYMS,
+        elsewhere: ["torch-dtype", "out-dtype", "outtype", "quantize", "precision"],
+      },
     ).default("auto"),
     /** target = base + scale * delta; any number but 0, default 1. */
     scale: flag("--scale <x>", "add x * delta, to apply it in part", factor()).default(1),

@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { ApplyDeltaError, type ErrorCode, EXIT, errnoOf, isApplyDeltaError } from "../errors.js";
 import { quietly } from "../files/write-errors.js";
-import { pauseFor } from "../interrupt.js";
+import { Interruption, pauseFor } from "../interrupt.js";
 import type { Reporter } from "../progress.js";
 import { plural } from "../units.js";
 import { openStaging } from "./open-staging.js";
@@ -108,10 +108,9 @@ function withRoom(error: unknown, { target, bytesToWrite }: StagedTarget): unkno
 /** The same error, with what there is to go on from. */
 function resumable(error: unknown, keptShards: number, shards: number): unknown {
   if (!isApplyDeltaError(error) || keptShards === 0) return error;
-  const { hint = "" } = error.details;
-  const run = error.code === "interrupted" ? "Run" : `${hint} Then run`.trim();
-  return new ApplyDeltaError(error.code, error.message, {
-    ...error.details,
-    hint: `${run} the same command again: it goes on from here, with ${keptShards} of ${plural(shards, "shard")} done.`,
-  });
+  const { code, message, details } = error;
+  const again = `the same command again: it goes on from here, with ${keptShards} of ${plural(shards, "shard")} done.`;
+  if (code === "interrupted") return new Interruption("the finished shards are kept", `Run ${again}`);
+  const hint = `${details.hint ?? ""} Then run ${again}`.trim();
+  return new ApplyDeltaError(code, message, { ...details, hint });
 }

@@ -94,7 +94,7 @@ for (const [signal, exit] of [
     });
     assert.equal(result.signal, null);
     assert.equal(result.code, exit, result.stderr);
-    assert.match(result.stderr, /^error: Interrupted; no folder was made\.\n {2}what now: /m);
+    assert.match(result.stderr, /^error: Interrupted; the model is not complete\.\n {2}what now: /m);
     const { error } = JSON.parse(result.stdout) as { error: { code: string } };
     assert.equal(error.code, "interrupted");
     assert.deepEqual(readdirSync(root).sort(), ["base", "delta"]);

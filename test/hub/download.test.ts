@@ -159,7 +159,7 @@ describe("a download", { concurrency: 2 }, () => {
     again.hub.fault = firstOf(99, () => ({ kind: "corrupt" }));
     await refusal(() => again.fetch(), "download-damaged", {
       file: `${REPOSITORY}/model.safetensors`,
-      expected: `sha256 ${sha256(again.weights)}`,
+      expected: `SHA-256 ${sha256(again.weights)}`,
       got: /^[0-9a-f]{64}$/,
     });
     assert.equal(again.hub.requests.filter(isData).length, 2);
@@ -171,7 +171,7 @@ describe("a download", { concurrency: 2 }, () => {
   test("a small file is checked by git's hash", async (context) => {
     const run = await start(context, 100_000);
     run.hub.fault = ({ url }) => (url.endsWith("/config.json") ? { kind: "corrupt" } : undefined);
-    await refusal(() => run.fetch(), "download-damaged", { expected: /^git's sha1 / });
+    await refusal(() => run.fetch(), "download-damaged", { expected: /^git's SHA-1 / });
   });
 
   test("goes on with Python's beginning, unless Python may be writing it", async (context) => {

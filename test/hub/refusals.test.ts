@@ -123,7 +123,7 @@ const REFUSED: readonly Refused[] = [
     name: "another digest than the tree says",
     repository: { listed: { "model.safetensors": { oid: "0".repeat(64) } } },
     code: "download-damaged",
-    details: { expected: /^sha256 0{64}$/ },
+    details: { expected: /^SHA-256 0{64}$/ },
   },
   ...(
     [

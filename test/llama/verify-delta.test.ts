@@ -74,8 +74,8 @@ test("a file alone is a part", () => {
 test("one altered file is an error that names it, the checksums and the way out", async () => {
   const error = await refusal(() => verify([file("a.bin", "a"), file("b.bin", "0")]), "delta-altered", {
     file: "/delta/b.bin",
-    expected: `sha256 ${digestOf("b")}`,
-    got: `sha256 ${digestOf("0")}`,
+    expected: `SHA-256 ${digestOf("b")}`,
+    got: `SHA-256 ${digestOf("0")}`,
     hint: /lmsys\/vicuna-7b-delta-v1\.1/,
   });
   assert.equal(error.exitCode, EXIT.verification);

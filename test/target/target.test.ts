@@ -185,6 +185,12 @@ test("free space is that of the nearest folder that is there", async (context) =
   assert.equal(readdirSync(root).includes("new"), false);
 });
 
+test("a file system that holds no files is refused as such", async (context) => {
+  if (process.platform !== "linux") return context.skip("there is no /proc");
+  const more = { message: /^\/proc can't hold files\.$/, hint: /a folder on a disk/ };
+  await refusal(() => checkRoom("/proc/new/out", room({ bytes: 1 })), "target-unwritable", more);
+});
+
 test("more files than the disk can hold are refused", async (context) => {
   const { root } = place(context);
   const { files } = statfsSync(root);
