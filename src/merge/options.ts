@@ -16,7 +16,7 @@ const MOST_THREADS = 256;
 export const threadsOption = inGroup("Speed and resuming", {
   /**
    * Worker threads, 1 to 256; default one for each core, at most 4, or 2 where weights are streamed, and none beside the
-   * caller's where base and delta have no more than 2 MiB.
+   * caller's where base and delta have no more than 32 MiB.
    */
   threads: flag(
     "--threads <n>",

@@ -42,8 +42,8 @@ const MOST_DEFAULT_THREADS = 4;
 /** Where weights come over the network: that is the slower part, and more threads take more memory for nothing. */
 const MOST_STREAMING_THREADS = 2;
 
-/** So few bytes are done with before a thread has started, which takes 50 ms of processor time. */
-const MOST_BYTES_HERE = 2 * 1024 * 1024;
+/** So few bytes are done with before threads have started: each takes 50 ms of processor time. */
+const MOST_BYTES_HERE = 32 * 1024 * 1024;
 
 /** Threads where the user names no number, to read these models; 0 where this thread does it sooner. */
 export function defaultThreads(

@@ -18,7 +18,7 @@ test("a thread a core, fewer where weights are streamed: those take memory, and 
 });
 
 test("none for models that are merged sooner than a thread starts", () => {
-  const small = { files: [{ fd: 3, byteLength: 1e6 }] } as unknown as Pick<Checkpoint, "files">;
+  const small = { files: [{ fd: 3, byteLength: 16e6 }] } as unknown as Pick<Checkpoint, "files">;
   assert.equal(defaultThreads([small, small], 8), 0);
   assert.equal(defaultThreads([small, LOCAL], 8), 4);
   assert.equal(defaultThreads([small, STREAMED], 8), 2);
