@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, fsyncSync, openSync, readFileSync, readSync, truncateSync, writeSync } from "node:fs";
+import { existsSync, openSync, readFileSync, readSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { DiskReads } from "../../src/files/disk-reads.js";
@@ -13,6 +13,7 @@ import { READ_MARGIN_BYTES, Reader } from "../../src/files/reader.js";
 import type { LocalFile } from "../../src/tensor.js";
 import { temporaryFolder } from "../support/model-folder.js";
 import { refusal } from "../support/refusal.js";
+import { trueFsync } from "../support/without-fsync.js";
 
 const PAGE = 4096;
 const RANGE = 64 * 1024;
@@ -26,7 +27,7 @@ function fileIn(context: TestContext, folder = temporaryFolder(context)): LocalF
   const path = join(folder, "data");
   const fd = openSync(path, "w");
   writeSync(fd, content);
-  fsyncSync(fd);
+  trueFsync(fd);
   const file = openLocalFile(path);
   context.after(() => file.close());
   return file;

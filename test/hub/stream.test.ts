@@ -46,7 +46,7 @@ const SLACK = 2 * 66_000;
 /** Merges both ways and compares. */
 async function assertSame(run: StreamRun, options: Partial<ApplyDeltaOptions> = {}): Promise<void> {
   const expected = join(run.root, "expected");
-  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, threads: 1, ...options });
+  await applyDelta({ ...run.local, target: expected, skipBaseCheck: true, ...options });
   await run.stream("streamed", options);
   assertSameTarget(join(run.root, "streamed"), expected);
   assertNoWeightsIn(run.cacheFolder);
@@ -68,7 +68,7 @@ describe("a merge from the Hub without a copy", { concurrency: 2 }, () => {
     test(`gives every bit: ${base} and ${delta}`, async (context) => {
       const options = { baseOptions: formats[base] ?? {}, deltaOptions: formats[delta] ?? {} };
       const run = await streamRun(context, { ...PAIR, ...options });
-      await assertSame(run, { maxShardBytes: 1_000_000 });
+      await assertSame(run, { maxShardBytes: 1_000_000, threads: 2 });
       const needed = run.weightBytes(BASE) + run.weightBytes(DELTA);
       const files = (options.baseOptions.shards ?? 1) + (options.deltaOptions.shards ?? 1);
       assert.ok(run.sentBytes() <= needed + files * SLACK, `${run.sentBytes()} bytes for ${needed}`);
@@ -164,7 +164,7 @@ describe("a merge from the Hub without a copy", { concurrency: 2 }, () => {
 
   for (const stream of [true, false])
     test(`a plan needs headers and samples only, stream: ${stream}`, async (context) => {
-      const width = 2048;
+      const width = 1024;
       const values = Float64Array.from({ length: width * width }, (_, i) => ((i % 61) - 30) / 1024);
       const matrix = (factor: number) => [
         floats(
@@ -187,7 +187,7 @@ describe("a merge from the Hub without a copy", { concurrency: 2 }, () => {
         run.sentBytes() <= sampled + 2 * SLACK,
         `${run.sentBytes()} bytes for a sample of ${sampled}`,
       );
-      assert.ok(run.weightBytes(BASE) > 8e6);
+      assert.ok(run.weightBytes(BASE) > 7 * (sampled / 2 + SLACK));
       assertNoWeightsIn(cacheFolder);
       assert.deepEqual(
         readdirSync(run.root).filter((name) => name.startsWith("out")),
@@ -197,8 +197,8 @@ describe("a merge from the Hub without a copy", { concurrency: 2 }, () => {
 });
 
 test("a far line is filled by more requests than there are connections", async (context) => {
-  const values = new Float64Array(12_000_000);
-  const tensors = [floats("weight", "F16", [values.length], values)];
+  const bytes = new Uint8Array(24_000_000);
+  const tensors = [{ name: "weight", dtype: "F16", shape: [bytes.length / 2], bytes }] as const;
   const run = await streamRun(context, { base: tensors, delta: tensors });
   run.hub.line = { latencyMs: 40, bytesPerSecond: 40e6 };
   await run.stream("out", { force: true, transfer: { connections: 2, rangeBytes: 2 ** 22 } });

@@ -3,6 +3,7 @@
  * process of its own can show, such as a signal. Each run has its own words, folder and environment.
  */
 import { main } from "../../src/cli/main.js";
+import "./without-fsync.js";
 
 export interface HostedRun {
   readonly words: readonly string[];

@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { END_OF_FILE } from "./report-file.js";
+import "./without-fsync.js";
 
 process.on("message", async (path: string) => {
   await import(pathToFileURL(path).href).catch((error: unknown) => {

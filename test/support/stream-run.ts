@@ -11,6 +11,7 @@ import { type HubServer, type RecordedRequest, type RepositorySample, startHub }
 import {
   type ModelOptions,
   type Tensor,
+  type TinyPair,
   temporaryFolder,
   tinyPair,
   tinyShapes,
@@ -30,7 +31,7 @@ export interface StreamRun {
   readonly local: { readonly base: string; readonly delta: string };
   /** Bytes of a model's weights files. */
   weightBytes(repository: string): number;
-  /** Merges with `--stream` into a folder of that name. */
+  /** Merges with `--stream` into a folder of that name, with one thread. */
   stream(target: string, options?: StreamOptions): Promise<MergeSummary>;
   /** Bytes of weights files that were sent until now. */
   sentBytes(): number;
@@ -47,8 +48,13 @@ export interface StreamSides {
   readonly repository?: Omit<RepositorySample, "files">;
 }
 
+let pair: TinyPair | undefined;
+
 /** About 2.6 MB a side: ten ranges of `QUICK` and more. */
-export const mediumPair = () => tinyPair(1, tinyShapes(512, 192));
+export function mediumPair(): TinyPair {
+  pair ??= tinyPair(1, tinyShapes(512, 192));
+  return pair;
+}
 
 export async function streamRun(context: TestContext, sides: StreamSides): Promise<StreamRun> {
   const root = temporaryFolder(context);
@@ -90,6 +96,7 @@ export async function streamFolders(
         delta: DELTA,
         target: join(root, target),
         skipBaseCheck: true,
+        threads: 1,
         hub: { ...hubOptions, ...other, transfer: { ...QUICK, ...other?.transfer, ...transfer } },
         ...options,
       }),
