@@ -5,7 +5,6 @@ import {
   openSync,
   read,
   readSync,
-  realpathSync,
   type Stats,
   statSync,
 } from "node:fs";
@@ -21,15 +20,15 @@ import { readThroughExchange, receiveThroughExchange } from "./exchange.js";
 export const onSource = onSide("source");
 
 /**
- * The Hub's cache keeps a file under its digest, which is also its version on the Hub, and a snapshot has a link to it. So
- * a run that was interrupted goes on with the same file downloaded.
+ * The Hub's cache keeps a commit's files, which never change, in a folder of its name, as links or, where there are none,
+ * themselves. A file on the Hub has the commit as its version, too, so that an interrupted run goes on once it is
+ * downloaded.
  */
-const DIGEST = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+const COMMIT = /[\\/]snapshots[\\/]([0-9a-f]{40})[\\/]/;
 
 /** Opens a regular file for reading, with a pause before each read. Links are followed. */
 export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
   statRegularFile(path);
-  const name = onSource(path, () => basename(realpathSync(path)));
   const fd = onSource(path, () => openSync(path, "r"));
   let state: BigIntStats;
   try {
@@ -43,7 +42,7 @@ export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
     path,
     fd,
     byteLength: Number(size),
-    version: DIGEST.test(name) ? name : String(modifiedNs),
+    version: COMMIT.exec(path)?.[1] ?? String(modifiedNs),
     async read(offsetBytes, length) {
       await pause();
       const bytes = new Uint8Array(length);

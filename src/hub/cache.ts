@@ -13,7 +13,7 @@ import {
   symlinkSync,
 } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { ApplyDeltaError, errnoOf } from "../errors.js";
+import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { makeFolders, replaceOwnFile } from "../files/own-file.js";
 import { openSmallFile } from "../files/small-file.js";
 import { isCommit } from "./reference.js";
@@ -209,18 +209,23 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
     "A file's name is too long for the disk: choose a cache with a shorter path, or another model.",
 };
 
-/** Runs a file operation in the cache, with its errors typed. */
+/** Runs a file operation in the cache with its errors typed, again where a signal cut it short. */
 export function onCache<T>(path: string, operation: () => T): T {
   try {
-    return operation();
+    return uninterrupted(operation);
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === undefined || error instanceof ApplyDeltaError) throw error;
-    const isFull = errno === "ENOSPC" || errno === "EDQUOT";
-    throw new ApplyDeltaError(
-      isFull ? "no-space" : "cache-unwritable",
-      isFull ? "The disk with the Hub's cache is full." : `The Hub's cache can't be used (${errno}).`,
-      { file: path, hint: WAYS_OUT[errno] ?? WAY_OUT, cause: error },
-    );
+    throw cacheError(error, path);
   }
+}
+
+/** Turns a system error into a typed one. Typed errors and anything else pass through. */
+export function cacheError(error: unknown, path: string): unknown {
+  const errno = errnoOf(error);
+  if (errno === undefined || error instanceof ApplyDeltaError) return error;
+  const isFull = errno === "ENOSPC" || errno === "EDQUOT";
+  return new ApplyDeltaError(
+    isFull ? "no-space" : "cache-unwritable",
+    isFull ? "The disk with the Hub's cache is full." : `The Hub's cache can't be used (${errno}).`,
+    { file: path, hint: WAYS_OUT[errno] ?? WAY_OUT, cause: error },
+  );
 }

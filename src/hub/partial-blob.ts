@@ -14,7 +14,7 @@ import { z } from "zod";
 import { parsePythonJson } from "../files/json.js";
 import { waitForLock } from "../files/lock.js";
 import { openOwnFile, replaceOwnFile } from "../files/own-file.js";
-import { makeFolder, namesIn, onCache, readCacheText, sizeOfFile } from "./cache.js";
+import { cacheError, makeFolder, namesIn, onCache, readCacheText, sizeOfFile } from "./cache.js";
 import { missingRanges, type Ranges, totalBytes, unionOf, withRange } from "./ranges.js";
 
 /** A download of Python's that was not written to for so long has ended: its reads give up after 10 s. */
@@ -174,10 +174,8 @@ export async function lockBlob(
 ): Promise<() => void> {
   makeFolder(dirname(path));
   const options = { signal, onWait, ...(silentMs === undefined ? {} : { silentMs }) };
-  const lock = await waitForLock(dirname(path), basename(path), options).catch((error: unknown) =>
-    onCache(path, () => {
-      throw error;
-    }),
-  );
+  const lock = await waitForLock(dirname(path), basename(path), options).catch((error: unknown) => {
+    throw cacheError(error, path);
+  });
   return () => onCache(path, lock.release);
 }

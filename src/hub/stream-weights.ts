@@ -116,7 +116,7 @@ function openStreamedFile(
     path,
     fd: window.add(remote),
     byteLength,
-    version: entry.etag,
+    version: remote.snapshot.commit,
     async read(offsetBytes, length) {
       if (offsetBytes + length <= byteLength) return header.read(offsetBytes, length);
       throw new ApplyDeltaError("truncated-file", "The file ends before the data it announces.", {

@@ -13,7 +13,7 @@ import type { MergePlan } from "./merge-plan.js";
 type Side = Pick<Checkpoint, "files" | "tensors">;
 
 /**
- * Files by name, size and version (time, or what the Hub calls their content), headers by what they came to, options by
+ * Files by name, size and version (time, or commit on the Hub), headers by what they came to, options by
  * the plan they led to; and the program's version, since another may plan or add otherwise. `sides` are named as the
  * user should read them.
  */

@@ -28,6 +28,9 @@ const STATE = { idle: 0n, followed: 1n, dropped: 2n } as const;
 
 const CHUNK_BYTES = 1024 * 1024;
 
+/** The thread is woken for so many bytes: each time costs a call into the system on both sides. */
+const NEWS_BYTES = 4 * CHUNK_BYTES;
+
 /** How soon a stop is seen while nothing arrives. */
 const LOOK_MS = 100;
 
@@ -74,8 +77,7 @@ export function startGrowingSha256s(files: readonly GrowingFile[], signal: Abort
       Atomics.store(counts, state, STATE.followed);
       return {
         advance(bytesThere) {
-          // Whole chunks, so that no packet costs a call into the system.
-          if (bytesThere < byteLength && bytesThere - told < CHUNK_BYTES) return;
+          if (bytesThere < byteLength && bytesThere - told < NEWS_BYTES) return;
           told = bytesThere;
           Atomics.store(counts, bytesAt(number), BigInt(bytesThere));
           ring();

@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { RepositoryCache } from "../../src/hub/cache.js";
+import { onCache, RepositoryCache } from "../../src/hub/cache.js";
 import { lockBlob } from "../../src/hub/partial-blob.js";
 import { missingRanges, type Range, type Ranges, totalBytes, withRange } from "../../src/hub/ranges.js";
 import { temporaryFolder } from "../support/model-folder.js";
@@ -47,6 +47,17 @@ describe("ranges", () => {
 });
 
 const COMMIT = "c".repeat(40);
+
+test("an operation in the cache is done again where a signal cut it short, and no other failure is", () => {
+  const failure = (code: string) => Object.assign(new Error(code), { code });
+  const failures = ["EINTR", "EINTR", "EIO"].map(failure);
+  const operation = () => {
+    const next = failures.shift();
+    if (next !== undefined) throw next;
+  };
+  assert.throws(() => onCache("blob", operation), { code: "cache-unwritable", message: /EIO/ });
+  assert.equal(failures.length, 0);
+});
 
 describe("a snapshot's file", () => {
   function failToLink(context: TestContext, code: string) {

@@ -93,27 +93,30 @@ describe("a merge while its weights are downloaded", { concurrency: 2 }, () => {
     assertSameTarget(run.target, run.expected);
   });
 
-  test("goes on from the shards that are made where the last file fails", async (context) => {
-    const run = await start(context);
-    const { files = {} } = run.hub.repositories[DELTA] ?? {};
-    const last = sha256(files["pytorch_model-00003-of-00003.bin"] ?? assert.fail());
-    const journal = join(run.root, "out.incomplete", JOURNAL);
-    const isRemembered = () => existsSync(journal) && readFileSync(journal, "utf8").includes('"shard":');
-    run.hub.fault = (request) => {
-      if (!isLarge(request) || !request.url.includes(last)) return undefined;
-      return { kind: "status", status: isRemembered() ? 410 : 503 };
-    };
-    await refusal(() => run.merge({ transfer: { attempts: 200, longestDelayMs: 50 } }), "hub-failure", {
-      hint: /it goes on from here, with [1-9] of \d shards done/,
+  for (const useLinks of [true, false])
+    test(`goes on from the shards that are made where the last file fails, links ${useLinks}`, async (context) => {
+      const run = await start(context);
+      const merge = (transfer = {}) =>
+        run.merge({ hub: { ...run.hubOptions, stream: false, useLinks, transfer } });
+      const { files = {} } = run.hub.repositories[DELTA] ?? {};
+      const last = sha256(files["pytorch_model-00003-of-00003.bin"] ?? assert.fail());
+      const journal = join(run.root, "out.incomplete", JOURNAL);
+      const isRemembered = () => existsSync(journal) && readFileSync(journal, "utf8").includes('"shard":');
+      run.hub.fault = (request) => {
+        if (!isLarge(request) || !request.url.includes(last)) return undefined;
+        return { kind: "status", status: isRemembered() ? 410 : 503 };
+      };
+      await refusal(() => merge({ attempts: 200, longestDelayMs: 50 }), "hub-failure", {
+        hint: /it goes on from here, with [1-9] of \d shards done/,
+      });
+      assert.equal(existsSync(run.target), false);
+      // By now most files are in the cache.
+      run.hub.fault = () => undefined;
+      const { keptShards } = await merge();
+      assert.match(keptShards[0] ?? "", /^model-00001-/);
+      assertSameTarget(run.target, run.expected);
+      assertCached(run);
     });
-    assert.equal(existsSync(run.target), false);
-    // By now most files are in the cache.
-    run.hub.fault = () => undefined;
-    const { keptShards } = await run.merge();
-    assert.match(keptShards[0] ?? "", /^model-00001-/);
-    assertSameTarget(run.target, run.expected);
-    assertCached(run);
-  });
 
   test("fetches both sides in turns, as the merge reads them", async (context) => {
     const run = await start(context);
