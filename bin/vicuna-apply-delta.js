@@ -25,7 +25,7 @@ async function load() {
 }
 
 const [major, minor] = process.versions.node.split(".").map(Number);
-const main = new URL("../dist/src/cli/main.js", import.meta.url);
+const main = new URL("../dist/bundle/main.js", import.meta.url);
 
 // "engines" in package.json: zlib.crc32 came with 20.15 and 22.2, and 21 never had it.
 if (!(major > 22 || (major === 22 && minor >= 2) || (major === 20 && minor >= 15)))

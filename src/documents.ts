@@ -3,7 +3,7 @@
  * once: types are inferred from the schemas, and `npm run docs` makes docs/schemas/ of them. A run only prints
  * results, so no run loads these files: import types from them, nothing else (test/architecture.test.ts).
  */
-import { z } from "zod";
+import * as z from "zod";
 import { BLOCK_DTYPES, DTYPES, type DType, type SumDType, TORCH_NAMES } from "./tensor.js";
 
 /** The type of what a schema describes. Results are read, never written. */

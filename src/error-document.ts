@@ -1,5 +1,5 @@
 /** What a command prints with `--json` when it fails. */
-import { z } from "zod";
+import * as z from "zod";
 import { type DocumentType, errorDetailsSchema, text } from "./documents.js";
 import { type ErrorCode, EXIT_OF } from "./errors.js";
 

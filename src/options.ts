@@ -1,5 +1,5 @@
 /** What options are made of: the rules for their values, how the command line spells them, and how they are checked. */
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError } from "./errors.js";
 import type { ProgressUpdate, Reporter } from "./progress.js";
 

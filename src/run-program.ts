@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { type CallOptions, callOptions, parseOptions } from "./options.js";
 import type { ProgressUpdate, Reporter } from "./progress.js";
 import { explainSystemError } from "./system-errors.js";

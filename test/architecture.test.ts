@@ -191,6 +191,13 @@ test("a thread loads no package: each would take time and memory once more", () 
     );
 });
 
+test("the bundle can be made: zod is a namespace, and no module says where it is by what holds it", () => {
+  for (const { path, text } of files) {
+    assert.doesNotMatch(text, /import (?:type )?\{[^}]*\} from "zod"/, path);
+    assert.doesNotMatch(text, /module: import\.meta\.url/, path);
+  }
+});
+
 test("no import leaves src", () => {
   const outside = files.flatMap((file) => relativeImports(file).filter((target) => target.startsWith("..")));
   assert.deepEqual(outside, []);

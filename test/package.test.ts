@@ -114,7 +114,7 @@ test("the exports resolve to the program and its types", async () => {
   for (const path of exportedPaths(".")) assert.ok(existsSync(projectPath(path)), path);
   // By its own name, as a dependent package would.
   const path = fileURLToPath(import.meta.resolve(manifest.name));
-  assert.equal(path, projectPath("dist/src/index.js"));
+  assert.equal(path, projectPath("dist/bundle/index.js"));
   const module = (await import(manifest.name)) as Record<string, unknown>;
   assert.deepEqual(
     Object.keys(module).filter((name) => typeof module[name] === "function"),

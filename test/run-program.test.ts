@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { z } from "zod";
+import * as z from "zod";
 import type { CallOptions } from "../src/options.js";
 import type { Activity, ProgressUpdate, Reporter } from "../src/progress.js";
 import { runProgram } from "../src/run-program.js";

@@ -2,7 +2,7 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 import { applyDocumentSchema, mergePlanSchema, partDocumentSchema } from "../src/apply/documents.js";
 import { comparisonSchema } from "../src/compare/documents.js";
 import { errorDocumentSchema } from "../src/error-document.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { PROMPT_STYLES } from "../llama/prompt-templates.js";
 import { baseOptions, hubOption, outputOptions, sumOptions, TARGET_ELSEWHERE } from "../merge/options.js";
 import { flag, inGroup, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";

@@ -1,5 +1,5 @@
 /** What the base check and the measurement of a change report. */
-import { z } from "zod";
+import * as z from "zod";
 import { count, type DocumentType, flag, number, sumDType, text, texts } from "../documents.js";
 
 export const baseStatisticsSchema = z.strictObject({

@@ -66,7 +66,7 @@ interface MeasuredTensor extends Place {
 }
 
 export const changeSample: Sample<PairJob, LayerChange | null> = {
-  module: import.meta.url,
+  module: new URL("./layer-change.js", import.meta.url).href,
   runJob,
   *rangesOf({ base, other }) {
     const pairs = pairViews(base, other);

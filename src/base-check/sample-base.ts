@@ -27,7 +27,7 @@ const SAMPLE_ELEMENTS = 4 * 1024 * 1024;
 const RUNS_PER_TENSOR = 4;
 
 export const baseSample: Sample<PairJob, TensorSample[]> = {
-  module: import.meta.url,
+  module: new URL("./sample-base.js", import.meta.url).href,
   runJob,
   rangesOf: ({ base, other }) => rangesOfRuns(baseRuns(pairViews(base, other))),
 };

@@ -1,6 +1,6 @@
 /** What `apply` and `make` share: they plan or make a folder, and may send it to the Hub. */
 import type { Command } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError, isApplyDeltaError } from "../errors.js";
 import { checkUpload, type TargetFormat, type UploadOptions, uploadModel } from "../index.js";
 import { flag, inGroup, text } from "../options.js";

@@ -1,6 +1,6 @@
 /** A command of the library as one of commander's: its options are made of the rules, and given back by their names. */
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import type { HubOptions } from "../index.js";
 import { bareRule, describeRule, type Flag, flagOf, type GROUPS, groupOf, orList } from "../options.js";
 import { hubOptionsOf } from "./environment.js";

@@ -1,7 +1,7 @@
 /** How config and tokenizer of two models differ. A difference that is known to change nothing is only a note. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft } from "../files/json-draft.js";
 import { readAssetBytes, readAssetText } from "../files/small-file.js";
 import type { Checkpoint } from "../formats/open.js";

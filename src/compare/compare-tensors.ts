@@ -128,7 +128,7 @@ export async function compareTensors(
     });
   };
   const reads = readsOfJob(job, ({ a, b }) => [a, b].map((view) => ({ view, firstElement: 0 })));
-  const work = { module: import.meta.url, job };
+  const work = { module: new URL("./compare-tensors.js", import.meta.url).href, job };
   const tallies = (await runWorkers(work, { threads, signal, reads, onTick })) as Tallies[];
   return pairs.map((pair, index) => {
     const ofPair = tallies.flatMap((ofWorker) => ofWorker.get(index) ?? []);

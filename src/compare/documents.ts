@@ -1,5 +1,5 @@
 /** What `compare --json` prints. */
-import { z } from "zod";
+import * as z from "zod";
 import { count, type DocumentType, dtype, extents, flag, number, text, texts } from "../documents.js";
 
 export const toleranceSchema = z.strictObject({

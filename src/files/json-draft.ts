@@ -2,7 +2,7 @@
  * Changes single values of a JSON file and leaves all else as it was written, down to the spelling of a number:
  * JavaScript would write `10000.0` as `10000`, which transformers refuses in `rope_scaling`.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError } from "../errors.js";
 import type { Pause } from "../interrupt.js";
 import { parseLargePythonJson, parsePythonJson } from "./json.js";

@@ -10,7 +10,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError, errnoOf, uninterrupted } from "../errors.js";
 import { throwIfAborted } from "../interrupt.js";
 import { writeOwnFile } from "./own-file.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { errnoOf } from "../errors.js";
 
 /** An answer with another status than success. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { listFiles, modelInfo } from "@huggingface/hub";
-import { z } from "zod";
+import * as z from "zod";
 import { Budget } from "../budget.js";
 import { openLocalFile } from "../files/local-file.js";
 import { type Sha256Options, sha256Files } from "../workers/sha256.js";

@@ -10,7 +10,7 @@
  */
 import { closeSync, lstatSync, renameSync, rmSync, writevSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { parsePythonJson } from "../files/json.js";
 import { waitForLock } from "../files/lock.js";
 import { openOwnFile, replaceOwnFile } from "../files/own-file.js";

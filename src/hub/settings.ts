@@ -1,7 +1,7 @@
 /** How the Hub is reached and where its files are kept. What isn't given is as Python's huggingface_hub has it. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError } from "../errors.js";
 import { anyText, flag, inGroup, text, toggle, wholeNumber, yesOrNo } from "../options.js";
 

@@ -1,5 +1,5 @@
 /** What `inspect --json` prints. */
-import { z } from "zod";
+import * as z from "zod";
 import { layerChangeSchema } from "../base-check/documents.js";
 import { bytes, count, type DocumentType, dtype, extents, text, texts } from "../documents.js";
 import { modelConfigSchema, recognitionSchema, tokenizerStateSchema } from "../llama/documents.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { hubOption } from "../merge/options.js";
 import { anyText, flag, inGroup, revision, text, type WorkOptions } from "../options.js";
 

@@ -1,5 +1,5 @@
 /** What is reported of a model's config, tokenizer and release; and what `weights --json` prints. */
-import { z } from "zod";
+import * as z from "zod";
 import { bytes, count, type DocumentType, flag, number, text, texts } from "../documents.js";
 import { PROMPT_STYLES } from "./prompt-templates.js";
 

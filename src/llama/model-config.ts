@@ -1,6 +1,6 @@
 /** A model's config.json: read, with only the fields that this program uses checked, and made true to the tensors. */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft, type JsonFile, listOf } from "../files/json-draft.js";
 import { sourceExists } from "../files/local-file.js";
 import { readAssetText } from "../files/small-file.js";

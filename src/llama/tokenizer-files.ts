@@ -1,5 +1,5 @@
 /** What the files of a tokenizer hold, as far as this program looks at it. */
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft, type JsonFile, listOf, recordOf } from "../files/json-draft.js";
 import { noPause, type Pause } from "../interrupt.js";
 import {

@@ -1,5 +1,5 @@
 /** What `make` prints with `--json` and with `--dry-run --json`. */
-import { z } from "zod";
+import * as z from "zod";
 import { changeSizeSchema } from "../base-check/documents.js";
 import { count, type DocumentType, flag, text, texts } from "../documents.js";
 import { layoutSchema, notAddedSchema, outputSummarySchema } from "../merge/documents.js";

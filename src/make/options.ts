@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { baseOptions, outputOptions, TARGET_ELSEWHERE } from "../merge/options.js";
 import { flag, inGroup, oneOf, revision, text, toggle, type WorkOptions } from "../options.js";
 

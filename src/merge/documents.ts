@@ -1,5 +1,5 @@
 /** What `apply` and `make` both report. */
-import { z } from "zod";
+import * as z from "zod";
 import { bytes, count, type DocumentType, number, text, texts } from "../documents.js";
 
 export const actionCountsSchema = z.strictObject({

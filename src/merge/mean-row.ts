@@ -35,7 +35,7 @@ export interface MeanRowJob {
 }
 
 export const meanRowSample: Sample<MeanRowJob, Uint8Array> = {
-  module: import.meta.url,
+  module: new URL("./mean-row.js", import.meta.url).href,
   runJob,
   *rangesOf({ matrix }) {
     const view = openView(matrix);

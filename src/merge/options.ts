@@ -1,5 +1,5 @@
 /** Options that several commands share. */
-import { z } from "zod";
+import * as z from "zod";
 import { hubSettings } from "../hub/settings.js";
 import { factor, flag, inGroup, oneOf, revision, text, toggle, wholeNumber, yesOrNo } from "../options.js";
 import { TORCH_NAMES } from "../tensor.js";

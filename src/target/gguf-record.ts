@@ -2,7 +2,7 @@
  * What a GGUF was made from, as a key of the file itself: it can't be lost beside it, and llama.cpp and Ollama take
  * keys they don't know without a word.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { parsePythonJson } from "../files/json.js";
 import type { GgufEntry } from "../formats/gguf/metadata.js";
 import { PROGRAM_NAME, programVersion } from "../version.js";

@@ -5,7 +5,7 @@
  */
 import { rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError } from "../errors.js";
 import { parsePythonJson } from "../files/json.js";
 import { writeOwnFile } from "../files/own-file.js";

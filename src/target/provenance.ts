@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError, EXIT, isApplyDeltaError } from "../errors.js";
 import { parsePythonJson } from "../files/json.js";
 import { listOf } from "../files/json-draft.js";

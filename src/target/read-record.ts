@@ -1,6 +1,6 @@
 /** Reading the files of a target that say what is in it. */
 import { basename } from "node:path";
-import type { z } from "zod";
+import type * as z from "zod";
 import { ApplyDeltaError } from "../errors.js";
 import { readSmallText } from "../files/small-file.js";
 

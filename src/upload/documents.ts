@@ -1,5 +1,5 @@
 /** What `upload --json` prints. */
-import { z } from "zod";
+import * as z from "zod";
 import { bytes, type DocumentType, flag, number, text, texts } from "../documents.js";
 
 export const uploadSummarySchema = z

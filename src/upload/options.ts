@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { hubOption } from "../merge/options.js";
 import { flag, inGroup, text, toggle, type WorkOptions } from "../options.js";
 

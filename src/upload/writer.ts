@@ -3,7 +3,7 @@
  * says why.
  */
 import { type CommitOperation, type CommitOutput, commitIter, createRepo } from "@huggingface/hub";
-import { z } from "zod";
+import * as z from "zod";
 import { HubAnswer, ProtocolError, parsed } from "../hub/answers.js";
 import { type Fetch, isSuccess, type Question } from "../hub/requests.js";
 import { withRetries } from "../hub/retry.js";

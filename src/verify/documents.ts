@@ -1,5 +1,5 @@
 /** What `verify --json` prints. */
-import { z } from "zod";
+import * as z from "zod";
 import { type DocumentType, flag, text, texts } from "../documents.js";
 
 export const checkSchema = z.strictObject({

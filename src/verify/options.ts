@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { hubOption, kernelOption, matchRules, sumOptions, threadsOption } from "../merge/options.js";
 import { flag, inGroup, reworded, text, type WorkOptions } from "../options.js";
 

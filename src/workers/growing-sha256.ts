@@ -58,7 +58,10 @@ export function startGrowingSha256s(files: readonly GrowingFile[], signal: Abort
     reads: null,
     onTick: () => {},
   };
-  const failing = runWorkers({ module: import.meta.url, job }, options).then(() => {
+  const failing = runWorkers(
+    { module: new URL("./growing-sha256.js", import.meta.url).href, job },
+    options,
+  ).then(() => {
     throw new Error("the thread that digests files ended unasked");
   });
   // A failure waits until it is asked for.

@@ -95,7 +95,7 @@ export async function digestFiles(
     const reads = readsOfFiles(large, chunksOf(large));
     // From the Hub one file comes after the other.
     const most = reads === null ? (threads ?? Math.min(MOST_DEFAULT_THREADS, availableParallelism())) : 1;
-    const work = { module: import.meta.url, job };
+    const work = { module: new URL("./sha256.js", import.meta.url).href, job };
     const results = await runWorkers(work, { threads: most, signal, reads, onTick });
     for (const [number, digest] of (results as [number, string][][]).flat())
       digests.set(large[number], digest);

@@ -1,7 +1,7 @@
 /** Changes to JSON files, and the checks of their lists and records. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft, listOf, recordOf } from "../../src/files/json-draft.js";
 import { refusal } from "../support/refusal.js";
 

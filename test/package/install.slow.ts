@@ -19,8 +19,9 @@ const MAX_TARBALL_BYTES = 1_000_000;
 const PATTERNS = [
   /^(?:LICENSE|README\.md|package\.json)$/,
   /^bin\/vicuna-apply-delta\.js$/,
-  /^dist\/src\/(?:[a-z0-9-]+\/)*[a-z0-9-]+\.(?:js|d\.ts)$/,
-  /^dist\/src\/kernel\/simd\.wasm$/,
+  /^dist\/bundle\/(?:LICENSES|simd\.wasm)$/,
+  /^dist\/bundle\/[a-z0-9-]+(?:-[A-Z0-9]{8})?\.js$/,
+  /^dist\/src\/(?:[a-z0-9-]+\/)*[a-z0-9-]+\.d\.ts$/,
   /^docs\/[a-z-]+\.md$/,
   /^docs\/schemas\/[a-z-]+\.json$/,
 ];
@@ -62,9 +63,8 @@ describe("the package", { skip: skipInstalls }, () => {
     const modules = readdirSync(projectPath("src"), { recursive: true, encoding: "utf8" })
       .map((path) => path.replaceAll("\\", "/"))
       .filter((path) => /(?<!\.d)\.ts$/.test(path) && !path.startsWith("kernel/assembly/"));
-    for (const path of modules.map((module) => module.replace(/\.ts$/, "")))
-      for (const made of ["js", "d.ts"])
-        assert.ok(paths.includes(`dist/src/${path}.${made}`), `${path}.${made}`);
+    for (const path of modules.map((module) => module.replace(/\.ts$/, ".d.ts")))
+      assert.ok(paths.includes(`dist/src/${path}`), path);
     assert.ok(installed.tarball.size < MAX_TARBALL_BYTES, `${installed.tarball.size} bytes`);
   });
 

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { z } from "zod";
+import * as z from "zod";
 import { DOCUMENTS } from "../../tools/schemas.js";
 import { projectPath } from "../support/fixture-path.js";
 import { startHub, TOKEN } from "../support/hub-server.js";

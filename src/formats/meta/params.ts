@@ -1,6 +1,6 @@
 /** params.json, which lies beside Meta's files and says what their shapes alone don't: heads, for example. */
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError } from "../../errors.js";
 import { JsonDraft } from "../../files/json-draft.js";
 import { sourceExists } from "../../files/local-file.js";

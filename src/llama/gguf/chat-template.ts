@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft, type JsonFile } from "../../files/json-draft.js";
 import { type KeyValue, string, strings } from "./key-values.js";
 

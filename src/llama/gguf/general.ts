@@ -1,5 +1,5 @@
 /** `general.*`: a model's name, size and origin, which programs show, and how to sample from it. */
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft, type JsonFile } from "../../files/json-draft.js";
 import { type FrontMatter, readFrontMatter } from "./front-matter.js";
 import { f32, i32, ifSet, type KeyValue, string, strings, u32 } from "./key-values.js";

@@ -2,7 +2,7 @@
  * Which tokens begin, end and pad a text, and whether they are added to it: as `SpecialVocab` of llama.cpp's converter
  * reads it off a tokenizer's files (`gguf-py/gguf/vocab.py`).
  */
-import { z } from "zod";
+import * as z from "zod";
 import { JsonDraft, type JsonFile, listOf } from "../../files/json-draft.js";
 import { contentOf, SPECIAL_TOKENS, type TokenFiles } from "../tokenizer-files.js";
 import { bool, ifSet, type KeyValue, u32 } from "./key-values.js";

@@ -4,7 +4,7 @@
  * order of llama.cpp's converter (`conversion/base.py`, `_create_vocab_sentencepiece`; `gguf-py/gguf/vocab.py`,
  * `LlamaHfVocab`).
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ApplyDeltaError } from "../../errors.js";
 import type { SentencePieceModel } from "../sentencepiece.js";
 import { contentOf, LLAMA_TOKENS, SPECIAL_TOKENS, type TokenFiles, tokensOf } from "../tokenizer-files.js";
