@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { projectPath } from "./support/fixture-path.js";
 import { temporaryFolder } from "./support/model-folder.js";
@@ -67,7 +67,7 @@ function runBin(bin: string, version: string) {
   return { status, stdout, stderr };
 }
 
-test("a Node that can't run the tool is told so before anything is loaded", () => {
+test("a Node that can't run the tool is told so before anything is loaded", (context) => {
   const bin = projectPath(manifest.bin[manifest.name] ?? "");
   for (const version of ["18.20.8", "20.14.0", "21.7.3", "22.1.0"])
     assert.deepEqual(runBin(bin, version), {
@@ -75,15 +75,22 @@ test("a Node that can't run the tool is told so before anything is loaded", () =
       stdout: "",
       stderr: `error: Node.js ${version} can't run vicuna-apply-delta.\n  what now: install Node.js 24 (https://nodejs.org). 22 from 22.2 on and 20 from 20.15 on work, too.\n`,
     });
-  for (const version of ["20.15.0", "22.2.0", "24.0.0", "26.1.0"])
-    assert.deepEqual(runBin(bin, version), { status: 0, stdout: `${manifest.version}\n`, stderr: "" });
+  assert.deepEqual(runBin(bin, "26.1.0"), { status: 0, stdout: `${manifest.version}\n`, stderr: "" });
+  const unbuilt = join(unbuiltClone(context), "bin/tool.js");
+  for (const version of ["20.15.0", "22.2.0", "24.0.0"])
+    assert.match(runBin(unbuilt, version).stderr, /^error: vicuna-apply-delta is not built/, version);
 });
 
-test("a clone that isn't built says how to build it", (context) => {
+function unbuiltClone(context: TestContext): string {
   const root = realpathSync(temporaryFolder(context));
   mkdirSync(join(root, "bin"));
   writeFileSync(join(root, "package.json"), `{ "type": "module" }`);
   copyFileSync(projectPath("bin/vicuna-apply-delta.js"), join(root, "bin/tool.js"));
+  return root;
+}
+
+test("a clone that isn't built says how to build it", (context) => {
+  const root = unbuiltClone(context);
   const { status, stderr } = runBin(join(root, "bin/tool.js"), "22.2.0");
   assert.equal(status, 2);
   const now = `run \`npm ci\`, then \`npm run build\`, in ${join(root, "/")}`;

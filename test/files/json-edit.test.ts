@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { appendJson, editJson, type JsonPath, TwiceError } from "../../src/files/json-edit.js";
+import { anyCharacter } from "../support/any-character.js";
 
 const EDITS: readonly (readonly [text: string, path: JsonPath, value: unknown, made: string])[] = [
   ['{"a": 10000.0, "b": 1}', ["b"], 2, '{"a": 10000.0, "b": 2}'],
@@ -35,8 +36,8 @@ test("a key that stands twice is no place", () => {
 
 test("any value anywhere: as JSON.parse, the change and JSON.parse again", () => {
   const objects = fc.dictionary(
-    fc.string({ unit: "binary" }),
-    fc.jsonValue({ maxDepth: 3, stringUnit: "binary" }),
+    fc.string({ unit: anyCharacter }),
+    fc.jsonValue({ maxDepth: 3, stringUnit: anyCharacter }),
     {
       noNullPrototype: true,
       minKeys: 1,
