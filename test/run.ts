@@ -39,10 +39,10 @@ interface FileResult extends Tally {
 const LONGEST = [
   "cli/mistakes",
   "hub/stream",
-  "merge/merge",
-  "verify/gguf",
-  "cli/hub",
   "hub/meanwhile",
+  "merge/merge",
+  "compare/gguf",
+  "cli/hub",
   "cli/example",
   "kernel/arithmetic",
 ];

@@ -87,7 +87,7 @@ async function scan(...tensors: TensorView[]) {
     tensors,
     plan: null,
     kernel,
-    threads: 2,
+    threads: 0,
     signal: undefined,
     onProgress: (done, total) => {
       last = [done, total];
