@@ -30,6 +30,7 @@ import {
   TOKENIZER,
   tensorsOf,
 } from "./hostile-files.js";
+import { numberedKeys, TEXTS } from "./hostile-texts.js";
 
 export interface Models {
   readonly base: string;
@@ -52,6 +53,7 @@ const onBoth =
   };
 
 const MODELS: Readonly<Record<string, Change>> = {
+  ...TEXTS,
   "30 shards of 8 000 tensors": (folder, share) => shards(folder, Math.max(1, count(30, share)), 8_000),
   "2 shards of 8 000 tensors": (folder, share) => shards(folder, 2, count(8_000, share)),
   "4000 shards": (folder, share) => shards(folder, count(4000, share), 30),
@@ -222,6 +224,7 @@ const GGUFS: Readonly<Record<string, Change>> = {
   "a GGUF of numbers": (folder, share) => asGguf(folder, { keys: [ggufArray(0, count(30e6, share), 1)] }),
   "a GGUF of 65 000 keys": (folder, share) =>
     asGguf(folder, { keys: list(count(65_000, share), String).map((i) => gguf.key(i, 7, Buffer.of(1))) }),
+  "a GGUF of colliding keys": (folder, share) => asWeights(folder, "model.gguf", numberedKeys(share)),
   "a GGUF of 65 000 tensors": (folder, share) =>
     asGguf(folder, { tensors: list(count(65_000, share), String).map((i) => gguf.tensor(i, [0])) }),
 };

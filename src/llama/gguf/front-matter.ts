@@ -11,14 +11,15 @@ export function readFrontMatter(card: string): FrontMatter {
   const fields = new Map<string, string | string[]>();
   if (first !== "---" || end < 0) return fields;
   let list: string[] = [];
+  // Without `s` a line that holds U+2028 would be looked at once for each space before it.
   for (const line of lines.slice(0, end)) {
-    const [, item] = /^\s*- +(.*)$/.exec(line) ?? [];
-    const [, key, value = ""] = /^([\w-]+):(?:\s+(.*))?$/.exec(line) ?? [];
+    const [, item] = /^\s*- +(.*)$/s.exec(line) ?? [];
+    const [, key, value = ""] = /^([\w-]+):(?:\s+(.*))?$/s.exec(line) ?? [];
     const scalar = readScalar(item ?? value);
     if (item !== undefined && scalar !== null) list.push(scalar);
     if (key === undefined) continue;
     list = [];
-    const flow = /^\[(.*)\]\s*$/.exec(value)?.[1];
+    const flow = /^\[(.*)\]\s*$/s.exec(value)?.[1];
     if (flow !== undefined)
       fields.set(
         key,
@@ -35,7 +36,7 @@ function readScalar(text: string): string | null {
   const plain = text.trim();
   const quoted = /^(["'])([^"'\\]*)\1$/.exec(plain)?.[2];
   if (quoted !== undefined) return quoted;
-  const value = plain.replace(/(?:^|\s)#.*$/, "");
+  const value = plain.replace(/(?:^|\s)#.*$/s, "");
   return value === "" || value === "null" || value === "~" || /^["'[\]{}&*!|>%@`]|: /.test(value)
     ? null
     : value;
