@@ -178,7 +178,7 @@ for (const [title, { bytes, says, at }] of Object.entries(REFUSED)) {
   });
 }
 
-test("more pieces than any vocabulary has", async () => {
+test("more pieces than any vocabulary has are refused, after a pause each 16 384", async () => {
   const entry = (i: number) => piece(i.toString(36).padStart(4, "0"));
   const size = entry(0).length;
   const bytes = Buffer.alloc(size * (MAX_PIECES + 1), entry(0));
@@ -188,9 +188,14 @@ test("more pieces than any vocabulary has", async () => {
       bytes[(i + 1) * size - 1 - place] = digits.charCodeAt(left % 36);
     }
   }
-  await refusal(() => readSentencePiece(bytes, PATH), "tokenizer-malformed", {
+  let pauses = 0;
+  const pause = async () => {
+    pauses++;
+  };
+  await refusal(() => readSentencePiece(bytes, PATH, pause), "tokenizer-malformed", {
     message: /more than 300000 pieces/,
   });
+  assert.equal(pauses, 18);
 });
 
 test("changed bytes give a typed error or a vocabulary within the caps", async () => {
