@@ -35,7 +35,8 @@ export function formatCount(count: number): string {
 
 /** `6,738,415,616`: every digit, where the number is a proof. */
 export function formatExact(count: number): string {
-  return count.toLocaleString("en-US");
+  // Intl takes 8 ms to load.
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
 /** `1 tensor`, `3 tensors`. */

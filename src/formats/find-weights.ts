@@ -71,10 +71,7 @@ export function chooseWeights(names: readonly string[], folder: string): ChosenW
   const notes: string[] = [];
   for (const { title, fileName: single, endings } of SOURCE_FORMATS) {
     const index = single + INDEX_SUFFIX;
-    // Numbers by value: `pytorch_model-2.bin` before `pytorch_model-10.bin`.
-    const globbed = names
-      .filter((name) => isWeights(name, endings))
-      .sort(new Intl.Collator("en", { numeric: true }).compare);
+    const globbed = names.filter((name) => isWeights(name, endings));
     if (globbed.length === 0 && !names.includes(index)) continue;
     const others = SOURCE_FORMATS.find(
       (format) => format.fileName !== single && names.some((name) => isWeights(name, format.endings)),
@@ -88,7 +85,9 @@ export function chooseWeights(names: readonly string[], folder: string): ChosenW
     }
     if (names.includes(index)) return { index, files: [], notes };
     checkShardCount(folder, globbed);
-    return { index: null, files: globbed, notes };
+    // Numbers by value: `pytorch_model-2.bin` before `pytorch_model-10.bin`.
+    const files = globbed.sort(new Intl.Collator("en", { numeric: true }).compare);
+    return { index: null, files, notes };
   }
   const parts = chooseParts(names, folder);
   return parts === null ? null : { index: null, files: parts, notes };
