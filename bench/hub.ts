@@ -53,14 +53,14 @@ function curlBoth(url: string): string[] {
 
 const percent = (share: number) => `${Math.round(100 * share)} %`;
 
-/** Runs a command that reads from the Hub, prints a line of what it took, and gives its seconds. */
+/** Runs a command that reads from the Hub, prints a line of what it took, and gives its seconds and those of processor time. */
 async function measureOnHub(
   url: string,
   tell: (order: Order) => Promise<Counts>,
   python: string,
   what: string,
   command: readonly string[],
-): Promise<number> {
+): Promise<{ seconds: number; processor: number }> {
   const home = mkdtempSync(join(tmpdir(), "vicuna-bench-hub-"));
   await tell("counts");
   const env = { ...process.env, HF_ENDPOINT: url, HF_HOME: home, HF_HUB_OFFLINE: "", HF_TOKEN: "" };
@@ -84,7 +84,7 @@ async function measureOnHub(
   console.log(
     `  ${what.padEnd(34)} ${[...columns, formatBytes(peak)].map((text) => text.padStart(9)).join(" ")}`,
   );
-  return seconds;
+  return { seconds, processor };
 }
 
 export async function benchHub(python: string, downloadBytes: number): Promise<void> {
@@ -113,12 +113,14 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
   for (const latencyMs of LATENCIES_MS) {
     console.log(`${latencyMs} ms, ${formatBytes(BYTES_PER_SECOND)} a second and connection`);
     await tell({ latencyMs, bytesPerSecond: BYTES_PER_SECOND });
-    await measure(`download ${formatBytes(downloadBytes)}`, [
-      process.execPath,
-      DOWNLOAD,
-      url,
-      "bench/download",
-    ]);
+    const download = (model: string, bytes: number) =>
+      measure(`download ${formatBytes(bytes)}`, [process.execPath, DOWNLOAD, url, model]);
+    const once = await download("bench/download", downloadBytes);
+    if (latencyMs === 0) {
+      const thrice = await download("bench/triple", 3 * downloadBytes);
+      const eachGb = ((thrice.processor - once.processor) / 2 / downloadBytes) * 1e9;
+      console.log(`  each further GB takes ${eachGb.toFixed(1)} s of processor time`);
+    }
     await measure("hf download", [python, "-m", "huggingface_hub.cli.hf", "download", "bench/download"]);
     await measure(`merge, ${formatBytes(2 * downloadBytes)}`, ours(...MERGE));
     const streamed = await measure(
@@ -127,7 +129,7 @@ export async function benchHub(python: string, downloadBytes: number): Promise<v
     );
     const plain = await measure("8 connections of curl to nowhere", curlBoth(url));
     console.log(
-      `  --stream, its start and its writing included: ${percent(plain / streamed)} of their speed`,
+      `  --stream, its start and its writing included: ${percent(plain.seconds / streamed.seconds)} of their speed`,
     );
     for (const size of ["7B", "13B"]) {
       await measure(`dry run, ${size}`, ours(...pair(size), "--dry-run", "--force"));

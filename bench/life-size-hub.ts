@@ -114,6 +114,7 @@ const download = { files: downloadFiles(Number(downloadBytes)) };
 const repositories: Record<string, { files: Record<string, Buffer> }> = {
   "bench/download": download,
   "bench/same": download,
+  "bench/triple": { files: downloadFiles(3 * Number(downloadBytes)) },
 };
 for (const size of ["7B", "13B"] as const) {
   for (const [role, deviation] of [

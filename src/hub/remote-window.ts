@@ -42,9 +42,9 @@ const NEAR: Filling = { requestBytes: 4 * MIB, requestsPerConnection: 1, aheadBy
 
 /**
  * All but the latency's share of a window is bytes on their way, so many small requests fill a far line with less memory
- * than a few large ones: 80% of what 8 connections of 40 MB/s give at 200 ms.
+ * than a few large ones: at 100 ms all that 8 connections of 40 MB/s give, at 200 ms two thirds.
  */
-const FAR: Filling = { requestBytes: 2 * MIB, requestsPerConnection: 4, aheadBytes: 64 * MIB };
+const FAR: Filling = { requestBytes: 2 * MIB, requestsPerConnection: 4, aheadBytes: 48 * MIB };
 
 /** Where no answer came sooner, the line is far. */
 const FAR_MS = 20;
