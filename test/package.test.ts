@@ -12,9 +12,9 @@ import {
   realpathSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { projectPath } from "./support/fixture-path.js";
 import { temporaryFolder } from "./support/model-folder.js";
 
@@ -40,10 +40,10 @@ function exportedPaths(name: string): string[] {
   );
 }
 
-const source = readdirSync(projectPath("src"), { recursive: true, encoding: "utf8" })
+const modules = readdirSync(projectPath("src"), { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts"))
-  .map((path) => readFileSync(projectPath(`src/${path}`), "utf8"))
-  .join("\n");
+  .map((path) => ({ path, text: readFileSync(projectPath(`src/${path}`), "utf8") }));
+const source = modules.map(({ text }) => text).join("\n");
 
 /** Whether a module is imported, by a statement, a call or `require`. */
 const isImported = (name: string) =>
@@ -142,6 +142,15 @@ test("the exports resolve to the program and its types", async () => {
       "verifyTarget",
     ],
   );
+});
+
+test("every job of a thread is in the bundle, under the name it has in the source", async () => {
+  const jobs = modules.filter(({ text }) => /^export (?:async )?function runJob\(/m.test(text));
+  assert.ok(jobs.length > 6);
+  for (const { path } of jobs) {
+    const address = pathToFileURL(projectPath(`dist/bundle/${basename(path).replace(/ts$/, "js")}`));
+    assert.equal(typeof (await import(address.href)).runJob, "function", path);
+  }
 });
 
 test("it is an ESM package for the Node it is tested on", () => {
