@@ -15,7 +15,7 @@ import { describeRelease, mergedReleaseHint } from "../llama/describe.js";
 import type { ModelConfig, RecognizedRelease } from "../llama/documents.js";
 import type { PromptStyle } from "../llama/prompt-templates.js";
 import { recognizeRelease } from "../llama/recognize.js";
-import { embeddingOf } from "../llama/tensor-names.js";
+import { embeddingOf, LM_HEAD } from "../llama/tensor-names.js";
 import { verifyDelta } from "../llama/verify-delta.js";
 import { matchCheckpoints } from "../merge/match-checkpoints.js";
 import type { MatchRules } from "../merge/options.js";
@@ -57,7 +57,7 @@ export async function checkSides(
   const refusal = baseCheck === null || force ? null : baseError(baseCheck, [...hints, ...release.hints]);
   // Swapped sides explain names and shapes that differ; any other misfit is explained by them.
   if (refusal?.code === "swapped") throw refusal;
-  const rules = { ...asked, replace: replacedBy(asked, baseCheck) };
+  const rules = { ...asked, replace: replacedBy(asked, delta.tensors, baseCheck) };
   const match = matchCheckpoints(base, delta, rules);
   if (refusal !== null) throw refusal;
   if (release.recognized !== null) log.note(`${describeRelease(release.recognized)}.`);
@@ -68,9 +68,18 @@ export async function checkSides(
   return { match, rules, baseCheck, release: release.recognized };
 }
 
-/** The tensors that the delta holds whole: as asked, or those that the base check recognises. */
-function replacedBy({ replace }: MatchRules, baseCheck: BaseCheck | null): string {
-  if (replace !== "auto") return replace;
+/** The tensors that the delta holds whole: as asked, or those that the base check recognises. Errors: `bad-usage`. */
+function replacedBy({ replace }: MatchRules, tensors: Tensors, baseCheck: BaseCheck | null): string {
+  if (replace === "none") return replace;
+  if (replace !== "auto") {
+    const names = new Set(tensors.map(({ name }) => name));
+    const unknown = replace.split(",").find((name) => !names.has(name));
+    if (unknown === undefined) return replace;
+    throw new ApplyDeltaError("bad-usage", `The delta has no tensor ${unknown}.`, {
+      got: `--replace ${replace}`,
+      hint: `Give full names with commas between them, such as ${LM_HEAD}: \`inspect\` lists them.`,
+    });
+  }
   return baseCheck?.cause?.kind === "whole-values" ? baseCheck.cause.tensors.join() : "none";
 }
 

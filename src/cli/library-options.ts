@@ -76,7 +76,7 @@ const PATHS = ["model", "folder", "file"];
 
 function parseWord(option: Option, word: string, rule: z.ZodType, kind: string): unknown {
   const isSize = kind === "size";
-  if (isSize && /^\d+$/.test(word))
+  if (isSize && /^\d*[1-9]\d*$/.test(word))
     throw usageError(`Invalid ${option.long}: ${word} has no unit.`, `Did you mean ${likelySize(word)}?`);
   const text = PATHS.includes(kind) ? parsePath(word) : word;
   const value = isSize ? parseSize(word) : rule instanceof z.ZodNumber ? parseNumber(word) : text;

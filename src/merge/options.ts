@@ -49,7 +49,7 @@ export const baseOptions = {
 export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 /** What other tools call the folder they make. */
-export const TARGET_ELSEWHERE = ["output", "out", "outfile", "save", "path-tuned", "local-dir"];
+export const TARGET_ELSEWHERE = ["output", "out", "o", "outfile", "save", "path-tuned", "local-dir"];
 
 /** Of the commands that make a folder. */
 export const outputOptions = {

@@ -1,6 +1,6 @@
 /** Where a target may be: nothing that exists is written over unasked, and no model that is read is ever the target. */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { dirname, isAbsolute, join, parse, relative, resolve, sep } from "node:path";
 import { ApplyDeltaError, errnoOf, isApplyDeltaError } from "../errors.js";
 import { onSource } from "../files/local-file.js";
 import { entryAt, onTarget } from "../files/write-errors.js";
@@ -25,6 +25,8 @@ export function partLock(number: number): string {
   return `${LOCK}.part-${number}`;
 }
 
+const WEIGHTS_FILE = /^\.(?:safetensors|bin|pth?|ckpt)$/i;
+
 export interface TargetCheck {
   readonly overwrite: boolean;
   /** The models that are read, as far as they are on this machine. */
@@ -34,11 +36,19 @@ export interface TargetCheck {
 }
 
 /**
- * The real path of the target; makes nothing. Errors: `target-overlaps-source`, `target-exists`, `target-unwritable`.
+ * The real path of the target; makes nothing. Errors: `bad-usage`, `target-overlaps-source`, `target-exists`,
+ * `target-unwritable`.
  */
 export function checkTarget(target: string, { overwrite, sources, isFile = false }: TargetCheck): string {
   const real = realPathOf(resolve(target));
   assertApart(real, sources, target);
+  const { name, ext } = parse(target);
+  if (WEIGHTS_FILE.test(ext)) {
+    const hint = `Name a folder, such as ${name}: the weights are a file in it.`;
+    throw new ApplyDeltaError("bad-usage", `A folder is made, and ${name}${ext} is the name of a file.`, {
+      hint,
+    });
+  }
   if (isFile) {
     const stat = entryAt(real);
     if (stat === undefined) return real;

@@ -18,6 +18,15 @@ const TARGETS: BadInput[] = [
     make: (place) => ({ target: join(folderOf(place, { file: "mine" }), "file"), more: ["--overwrite"] }),
     says: [join("other", "file"), "A file is in the place"],
   },
+  ...["vicuna.safetensors", "vicuna.bin"].map(
+    (name): BadInput => ({
+      name: `the name of a weights file: ${name}`,
+      exit: 2,
+      code: "bad-usage",
+      make: ({ root }) => ({ target: join(root, name) }),
+      says: [name, "Name a folder, such as vicuna"],
+    }),
+  ),
   {
     name: "below a file",
     exit: 6,

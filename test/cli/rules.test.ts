@@ -38,6 +38,13 @@ describe("the rules", { concurrency: 3 }, () => {
     }
   }
 
+  test("--replace of a tensor that the delta doesn't have", async (context) => {
+    const { run } = place(context);
+    const { code, stderr } = await run("--replace", "model.norm.weight,lm_head");
+    assert.equal(code, 2);
+    assert.match(stderr, /^error: The delta has no tensor lm_head\.$/m);
+  });
+
   test("--force merges with a wrong base, and warns; --skip-base-check doesn't look", async (context) => {
     const other = tinyPair(99).base;
     const { root, target, run } = place(context, other);
