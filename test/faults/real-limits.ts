@@ -39,11 +39,8 @@ const withWorkers =
     return { nodeOptions: ["--import", LAYER], env: { [OPTIONS_VARIABLE]: JSON.stringify(options) } };
   };
 
-/**
- * Enough for Node to load the command line, too few for the merge. Before version 22 Node opens all modules that a file
- * imports at once.
- */
-const FEW_FILES = Number(process.versions.node.split(".")[0]) < 22 ? 40 : 30;
+/** Enough for Node to load the command line, too few for the merge. */
+const FEW_FILES = 30;
 
 export const LIMITS: readonly Limit[] = [
   { name: "a file may have 4 kB (ulimit -f)", exits: [EXIT.target], options: () => underLimit("-f 4") },

@@ -20,7 +20,7 @@ const PATTERNS = [
   /^(?:LICENSE|README\.md|package\.json)$/,
   /^bin\/vicuna-apply-delta\.js$/,
   /^dist\/bundle\/(?:LICENSES|simd\.wasm)$/,
-  /^dist\/bundle\/[a-z0-9-]+(?:-[A-Z0-9]{8})?\.js$/,
+  /^dist\/bundle\/[A-Za-z0-9-]+\.js$/,
   /^dist\/src\/(?:[a-z0-9-]+\/)*[a-z0-9-]+\.d\.ts$/,
   /^docs\/[a-z-]+\.md$/,
   /^docs\/schemas\/[a-z-]+\.json$/,
