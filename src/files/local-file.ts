@@ -24,7 +24,7 @@ export const onSource = onSide("source");
  * themselves. A file on the Hub has the commit as its version, too, so that an interrupted run goes on once it is
  * downloaded.
  */
-const COMMIT = /[\\/]snapshots[\\/]([0-9a-f]{40})[\\/]/;
+const COMMIT = /[\\/]models--[^\\/]+[\\/]snapshots[\\/]([0-9a-f]{40})[\\/]/;
 
 /** Opens a regular file for reading, with a pause before each read. Links are followed. */
 export function openLocalFile(path: string, pause: Pause = noPause): LocalFile {
