@@ -86,10 +86,10 @@ function notEnoughSpace(
   wayOut: string,
   parts = "",
 ): ApplyDeltaError {
-  // Of /proc and /sys. To free some room there would help nobody.
+  // Of /proc and /sys, and of some network mounts. To free some room there would help nobody.
   if (onTarget(folder, () => statfsSync(folder)).blocks === 0) {
     const hint = "Choose a folder on a disk.";
-    return new ApplyDeltaError("target-unwritable", `${folder} can't hold files.`, { hint });
+    return new ApplyDeltaError("target-unwritable", `${folder} reports a size of 0.`, { hint });
   }
   const sizes = `${formatBytes(neededBytes)} needed, ${formatBytes(freeBytes)} free`;
   return new ApplyDeltaError("no-space", `Not enough disk space in ${folder}: ${sizes}.`, {
